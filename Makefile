@@ -1,0 +1,53 @@
+# Targets for newcomers: `make train`, `make test`, `make help`. Everything runs in a virtual environment of its own.
+VENV ?= .venv
+PYTHON ?= python3
+ARGS ?=
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test test-all lint check format bench build clean
+
+help:  ## list the targets
+	@echo 'usage: make TARGET [ARGS="..."] [PYTHON=python3.12] [VENV=.venv]'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@echo 'example: make train ARGS="model=full_covariance objective.beta=2"'
+
+install: $(INSTALLED)  ## make the virtual environment with pinned versions
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "make: $(PYTHON) is not Python 3.11 to 3.13; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+train: install  ## train and evaluate, by default a VAE on MNIST; ARGS are overrides
+	$(BIN)/vae-train $(ARGS)
+
+test: install  ## run the tests (under ten minutes on two cores)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-all: install  ## run all tests, the slow ones too
+	$(BIN)/python -m pytest -m '' $(ARGS)
+
+lint: install  ## lint, formatting and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright
+
+check: lint test  ## lint, then test
+
+format: install  ## format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: install  ## measure speed against a plain loop, Lightning with a DataLoader, and pythae
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m vae_cli.bench $(ARGS)
+
+build: install  ## build the wheel and the sdist into dist/
+	$(BIN)/python -m build
+
+clean:  ## remove the virtual environment and what was built; outputs/ stays
+	rm -rf $(VENV) dist

@@ -1,0 +1,17 @@
+"""Configurations for tests, composed and checked as the commands do it."""
+
+from omegaconf import DictConfig
+
+from vae_cli.compose import Composer, session
+from vae_cli.config import check
+from vae_cli.folders import Sources
+
+SMALL = ("logger=none", "trainer.accelerator=cpu", "evaluate.samples=5")
+
+
+def composed(*overrides: str) -> DictConfig:
+    with session():
+        config = Composer("train", Sources.find()).compose([*SMALL, *overrides])
+    check(config)
+    del config["hydra"]
+    return config

@@ -1,0 +1,125 @@
+"""Every preset, data set and likelihood: what is allowed trains, evaluates, samples, saves; the rest is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from tests.configs import composed
+from vae_cli.build import build_module
+from vae_cli.errors import ConfigError
+from vae_cli.evaluation import DataFacts
+from vae_cli.folders import conf_folder
+
+MODELS, LIKELIHOODS, NETWORKS, POSTERIORS, OBJECTIVES = (
+    sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+    for group in ("model", "likelihood", "network", "posterior", "objective")
+)
+SMALL_NETWORKS = {
+    "mlp": ["network.hidden=[16]"],
+    "linear": [],
+    "conv": ["network.channels=[4]", "network.dense=8"],
+    "residual_mlp": ["network.width=16", "network.blocks=1"],
+    "resnet": ["network.channels=[4]"],
+}
+DATASETS = {
+    "digits": ["dataset=digits"],
+    "digits grey": ["dataset=digits", "dataset.binarize=none"],
+    "linear_gaussian": ["dataset=linear_gaussian", "dataset.train_size=300", "dataset.val_size=50"],
+    "gaussian_mixture": ["dataset=gaussian_mixture", "dataset.train_size=300", "dataset.val_size=50"],
+    "npz bytes": ["dataset=npz", "dataset.domain=levels", "dataset.val_size=5"],
+}
+DOMAINS = {
+    "digits": "binary",
+    "digits grey": "unit",
+    "linear_gaussian": "real",
+    "gaussian_mixture": "real",
+    "npz bytes": "levels",
+}
+VECTORS = ("linear_gaussian", "gaussian_mixture")
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "colour images.npz"
+    x = np.random.default_rng(0).integers(0, 256, (40, 3, 9, 8), dtype=np.uint8)
+    np.savez(path, x=x, y=np.arange(40) % 3)
+    return path
+
+
+def configuration(archive: Path, dataset: str, *overrides: str):
+    path = [f"dataset.path='{archive}'"] if dataset.startswith("npz") else []
+    return composed(*DATASETS[dataset], *path, "model.latent_dim=3", "dataset.batch_size=8", *overrides)
+
+
+def train_a_step(config) -> None:
+    data = instantiate(config.dataset).load()
+    facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
+    module = build_module(config, facts)
+    loader = data.loader("train", batch_size=8, seed=0, shuffle=True, device=torch.device("cpu"))
+    batch = next(iter(loader))
+
+    optimizer = module.make_optimizer(module.parameters())
+    before = [p.detach().clone() for p in module.parameters()]
+    terms = module.objective(module.model, batch)
+    terms.loss.backward()
+    optimizer.step()
+    assert terms.loss.isfinite()
+    moved = [not torch.equal(old, new) for old, new in zip(before, module.parameters(), strict=True)]
+    assert np.mean(moved) > 0.7
+
+    module.eval()
+    with torch.no_grad():
+        module.evaluation.update(module.model, batch)
+        numbers = module.evaluation.compute()
+        assert all(np.isfinite(value) for value in numbers.values())
+        assert ("elbo" in numbers) == ("iw_log_likelihood" in numbers) == module.model.has_density
+        assert ("bits_per_dim" in numbers) == (module.model.has_density and module.model.likelihood.discrete)
+        assert module.model.sample(4).shape == (4, *data.event_shape)
+
+    other = build_module(config, facts)
+    other.load_state_dict(module.state_dict())
+    torch.manual_seed(1)
+    expected = module.model.sample(2)
+    torch.manual_seed(1)
+    assert torch.equal(other.model.sample(2), expected)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, likelihood, archive):
+    from vae_cli import likelihoods
+
+    classes = {
+        "bernoulli": likelihoods.Bernoulli,
+        "categorical": likelihoods.Categorical,
+        "continuous_bernoulli": likelihoods.ContinuousBernoulli,
+        "discretised_logistic": likelihoods.DiscretisedLogistic,
+        "gaussian": likelihoods.Gaussian,
+        "gaussian_decoder": likelihoods.GaussianDecoder,
+        "gaussian_learned": likelihoods.GaussianLearned,
+    }
+    allowed = DOMAINS[dataset] in classes[likelihood].scores and not (model == "conv_vae" and dataset in VECTORS)
+    network = SMALL_NETWORKS["conv" if model == "conv_vae" else "mlp"]
+    overrides = (f"model={model}", f"likelihood={likelihood}", *network)
+    if allowed:
+        extra = ("prior.components=2",) if model == "ae" else ()
+        train_a_step(configuration(archive, dataset, *overrides, *extra))
+    else:
+        with pytest.raises(ConfigError, match="; take "):
+            configuration(archive, dataset, *overrides)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_networks_posteriors_and_objectives_combine_or_are_refused(network, posterior, objective, archive):
+    overrides = (f"network={network}", f"posterior={posterior}", f"objective={objective}", *SMALL_NETWORKS[network])
+    if objective == "elbo" and posterior == "deterministic":
+        with pytest.raises(ConfigError, match="density"):
+            configuration(archive, "digits", *overrides)
+    else:
+        train_a_step(configuration(archive, "digits", *overrides))

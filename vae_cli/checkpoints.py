@@ -1,0 +1,61 @@
+"""Checkpoints that are whole or absent: written beside their target, synced, then moved over it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from vae_cli.errors import UserError
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Call `write(file)` on a new file beside `path` and move it there once it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint atomically."""
+    write_atomically(path, lambda file: torch.save(checkpoint, file))
+
+
+def load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """Read a checkpoint; tensors and plain containers only, so that a file from elsewhere cannot run code."""
+    if not path.exists():
+        raise UserError(f"{path}: no such checkpoint")
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"{path}: not a readable checkpoint, it is damaged or of another kind ({reason})") from error
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Lightning's way to the disk, through `save` and `load`."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write `path` whole or not at all."""
+        save(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read `path`."""
+        return load(Path(path), map_location or "cpu")
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete `path`."""
+        Path(path).unlink(missing_ok=True)

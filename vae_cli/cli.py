@@ -1,0 +1,103 @@
+"""The console commands. --help imports nothing heavy; nothing imports torch before the configuration is checked."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn
+
+from vae_cli import help
+from vae_cli.errors import ConfigError
+
+
+def train() -> None:
+    """vae-train: check everything, then hand over to hydra, so that its launchers and sweepers work."""
+    argv = _begin("vae-train")
+    import hydra
+
+    from vae_cli.folders import conf_folder
+    from vae_cli.preflight import prepare_training
+
+    try:
+        arguments = prepare_training(argv)
+    except ConfigError as error:
+        _refuse("vae-train", error)
+    from vae_cli.job import task
+    from vae_cli.sweep import SweepTable
+
+    sys.argv = ["vae-train", *arguments]
+    code = 0
+    try:
+        hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
+    except KeyboardInterrupt:
+        code = 130
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    if SweepTable.current is not None:
+        failed = SweepTable.current.finish()
+        code = code or failed
+    sys.exit(code)
+
+
+def evaluate() -> None:
+    """vae-eval: evaluate a run's checkpoint again."""
+    argv = _begin("vae-eval")
+    from vae_cli.schema import EvalConfig
+
+    def work(config: Any) -> None:
+        from vae_cli.evaluate import evaluate_run
+
+        evaluate_run(config)
+
+    _command("vae-eval", "eval", EvalConfig, argv, work)
+
+
+def sample() -> None:
+    """vae-sample: draw from a run's model."""
+    argv = _begin("vae-sample")
+    from vae_cli.schema import SampleConfig
+
+    def work(config: Any) -> None:
+        from vae_cli.sample import sample_run
+
+        sample_run(config)
+
+    _command("vae-sample", "sample", SampleConfig, argv, work)
+
+
+def _begin(command: str) -> list[str]:
+    """The arguments, unless they ask for help or the version."""
+    argv = sys.argv[1:]
+    if {"--help", "-h"} & set(argv):
+        print(help.text(command, argv))
+        sys.exit(0)
+    if "--version" in argv:
+        import vae_cli
+
+        print(f"{command} {vae_cli.__version__}")
+        sys.exit(0)
+    return argv
+
+
+def _command(command: str, root: str, schema: type, argv: list[str], work: Any) -> None:
+    """Check, show or run a command that is no hydra application."""
+    from omegaconf import OmegaConf
+
+    from vae_cli.job import Failure, attempt, report
+    from vae_cli.preflight import prepare_command
+
+    try:
+        config, show = prepare_command(root, schema, argv)
+    except ConfigError as error:
+        _refuse(command, error)
+    if show:
+        print(OmegaConf.to_yaml(config), end="")
+        return
+    result = attempt(lambda: work(config))
+    if isinstance(result, Failure):
+        report(command, result)
+        sys.exit(result.exit_code)
+
+
+def _refuse(command: str, error: ConfigError) -> NoReturn:
+    print(f"{command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(error.exit_code)

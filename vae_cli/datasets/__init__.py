@@ -1,0 +1,32 @@
+"""Data sets: configured as a Dataset, loaded as Data, visited through a BatchLoader."""
+
+from vae_cli.datasets.colour import CIFAR10, SVHN
+from vae_cli.datasets.data import Data, Split
+from vae_cli.datasets.dataset import Dataset
+from vae_cli.datasets.digits import Digits
+from vae_cli.datasets.idx import KMNIST, MNIST, FashionMNIST
+from vae_cli.datasets.image_folder import ImageFolder
+from vae_cli.datasets.images import ImageFiles
+from vae_cli.datasets.loader import BatchLoader
+from vae_cli.datasets.npz import Npz
+from vae_cli.datasets.omniglot import Omniglot
+from vae_cli.datasets.synthetic import GaussianMixture, LinearGaussian
+
+__all__ = [
+    "CIFAR10",
+    "KMNIST",
+    "MNIST",
+    "SVHN",
+    "BatchLoader",
+    "Data",
+    "Dataset",
+    "Digits",
+    "FashionMNIST",
+    "GaussianMixture",
+    "ImageFiles",
+    "ImageFolder",
+    "LinearGaussian",
+    "Npz",
+    "Omniglot",
+    "Split",
+]

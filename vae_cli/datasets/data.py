@@ -1,0 +1,124 @@
+"""What a data set is once it has been read: three splits, what is known about them, and their loaders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vae_cli.datasets.images import ImageFiles
+from vae_cli.datasets.loader import BatchLoader
+from vae_cli.datasets.noise import fixed_bernoulli, seed_of, threshold
+from vae_cli.types import Binarize, Domain, Shape
+
+if TYPE_CHECKING:
+    from vae_cli.datasets.synthetic import Parameters
+
+SplitName = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """x (N, *event), uint8 (k of k/255), float32, or image files; y (N,) int64 or None; dynamic: x is a probability."""
+
+    x: Tensor | ImageFiles
+    y: Tensor | None = None
+    dynamic: bool = False
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def event_shape(self) -> Shape:
+        """The shape of one x."""
+        return tuple(self.x.shape[1:])
+
+    def select(self, index: Tensor) -> Split:
+        """The examples at these positions."""
+        return replace(self, x=self.x[index], y=None if self.y is None else self.y[index])
+
+    def to(self, device: torch.device) -> Split:
+        """What is held in memory, on the device; image files stay where they are."""
+        x = self.x.to(device) if isinstance(self.x, Tensor) else self.x
+        return replace(self, x=x, y=None if self.y is None else self.y.to(device))
+
+    def batches(self, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
+        """x at each chunk of positions, as stored, on the device of the chunk."""
+        if isinstance(self.x, ImageFiles):
+            yield from self.x.batches(chunks)
+        else:
+            for chunk in chunks:
+                yield self.x.index_select(0, chunk)
+
+    def binarised(self, mode: Binarize, seed: int) -> Split:
+        """As `mode` says: left alone, marked to be drawn at each visit, drawn once with the seed, or thresholded."""
+        if mode == "none":
+            return self
+        if mode == "dynamic":
+            return replace(self, dynamic=True)
+        if isinstance(self.x, ImageFiles):
+            return replace(self, x=replace(self.x, binarize=mode, seed=seed))
+        return replace(self, x=threshold(self.x) if mode == "threshold" else fixed_bernoulli(self.x, seed))
+
+
+def sha256_of(*splits: Split) -> str:
+    """SHA-256 over types, shapes and bytes of all arrays; over names and sizes of image files that are streamed."""
+    total = sha256()
+    for split in splits:
+        for part in (split.x, split.y):
+            if isinstance(part, ImageFiles):
+                total.update(part.fingerprint())
+            elif part is not None:
+                total.update(f"{part.dtype} {tuple(part.shape)}".encode())
+                total.update(part.contiguous().numpy().data)
+    return total.hexdigest()
+
+
+@dataclass
+class Data:
+    """A data set as delivered: after binarisation, split; `exact` is p(x) where it is known (float64, on the CPU)."""
+
+    name: str
+    domain: Domain
+    event_shape: Shape
+    train: Split
+    val: Split
+    test: Split
+    sha256: str
+    classes: int | None = None
+    exact: Distribution | None = None
+    parameters: Parameters | None = None
+    _resident: dict[tuple[SplitName, torch.device], Split] = field(default_factory=dict, repr=False)
+
+    def loader(
+        self, split: SplitName, *, batch_size: int, seed: int, shuffle: bool, device: torch.device
+    ) -> BatchLoader:
+        """Batches of a split; what fits in memory moves to the device once, however many loaders there are."""
+        resident = self._resident.get((split, device))
+        if resident is None:
+            resident = self._resident[split, device] = getattr(self, split).to(device)
+        return BatchLoader(resident, batch_size=batch_size, seed=seed, shuffle=shuffle, device=device)
+
+    def binarised(self, mode: Binarize, *, seed: int, evaluation_seed: int) -> Data:
+        """Binary data: a static draw by `seed`; a dynamic one redraws only x of the training split.
+
+        Validation and test data are then drawn once by `evaluation_seed`, so that their numbers are comparable
+        between epochs and do not depend on the batch size.
+        """
+        if mode == "none":
+            return self
+        later: Binarize = "static" if mode == "dynamic" else mode
+        base = evaluation_seed if mode == "dynamic" else seed
+        return replace(
+            self,
+            domain="binary",
+            train=self.train.binarised(mode, seed_of("train", seed)),
+            val=self.val.binarised(later, seed_of("val", base)),
+            test=self.test.binarised(later, seed_of("test", base)),
+            _resident={},
+        )

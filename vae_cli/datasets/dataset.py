@@ -1,0 +1,122 @@
+"""What all data sets share: how they are configured, split and binarised."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch.distributions import Distribution
+
+from vae_cli.datasets.data import Data, Split, sha256_of
+from vae_cli.errors import UserError
+from vae_cli.types import Binarize, Domain, NonNegativeInt, OpenFraction, PositiveInt
+
+if TYPE_CHECKING:
+    from vae_cli.datasets.synthetic import Parameters
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was read, before any validation examples are taken; test is None where there is no canonical one."""
+
+    domain: Domain
+    train: Split
+    test: Split | None = None
+    exact: Distribution | None = None
+    parameters: Parameters | None = None
+
+    @property
+    def classes(self) -> int | None:
+        """One more than the largest label."""
+        labels = [split.y for split in (self.train, self.test) if split is not None and split.y is not None]
+        return int(max(y.max() for y in labels)) + 1 if labels else None
+
+
+def hold_out(split: Split, size: int, seed: int) -> tuple[Split, Split]:
+    """(the others, the last `size` of a seeded permutation); the others keep their order."""
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    kept, held = order[: len(split) - size], order[len(split) - size :]
+    return split.select(kept.sort().values), split.select(held)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(ABC):
+    """A data set as configured.
+
+    batch_size: examples in a training batch
+    val_size: validation examples, taken from the end of a seeded permutation of the training set
+    val_seed: of that permutation, and of a static binarisation
+    """
+
+    batch_size: PositiveInt
+    val_size: NonNegativeInt
+    val_seed: int
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def read(self) -> Source:
+        """Read, generate or fetch the arrays."""
+
+    def load(self, *, seed: int) -> Data:
+        """The data, split; the run's `seed` draws only what may differ from run to run."""
+        source = self.read()
+        digest = sha256_of(source.train, *([] if source.test is None else [source.test]))
+        train, test = self._test_split(source)
+        if self.val_size >= len(train):
+            raise UserError(
+                f"dataset.val_size={self.val_size} leaves no training data: "
+                f"{self.name} has {len(train)} training examples; choose at most {len(train) - 1}"
+            )
+        train, val = hold_out(train, self.val_size, self.val_seed)
+        return Data(
+            name=self.name,
+            domain=source.domain,
+            event_shape=train.event_shape,
+            train=train,
+            val=val,
+            test=test,
+            sha256=digest,
+            classes=source.classes,
+            exact=source.exact,
+            parameters=source.parameters,
+        )
+
+    def _test_split(self, source: Source) -> tuple[Split, Split]:
+        assert source.test is not None
+        return source.train, source.test
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinarizedDataset(Dataset):
+    """Data in [0, 1] that may be binarised: dynamic, static, threshold, none."""
+
+    binarize: Binarize
+
+    def load(self, *, seed: int) -> Data:
+        """The data, split and binarised; `seed` draws validation and test data of a dynamic binarisation."""
+        data = super().load(seed=seed)
+        if self.binarize != "none" and data.domain == "real":
+            raise UserError(
+                f"dataset.binarize={self.binarize} needs probabilities, but the data are real; "
+                "choose dataset.binarize=none, or dataset.domain=unit or levels if they lie in [0, 1]"
+            )
+        if data.domain == "binary":
+            return data
+        return data.binarised(self.binarize, seed=self.val_seed, evaluation_seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutDataset(BinarizedDataset):
+    """Data without a canonical test set: a seeded fraction is held out, unless the data bring one."""
+
+    test_fraction: OpenFraction
+    test_seed: int
+
+    def _test_split(self, source: Source) -> tuple[Split, Split]:
+        if source.test is not None:
+            return source.train, source.test
+        size = max(1, int(self.test_fraction * len(source.train)))
+        return hold_out(source.train, size, self.test_seed)

@@ -1,0 +1,153 @@
+"""Data files on disk: where they lie, how they get there, and that they are what they should be."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from gzip import BadGzipFile, decompress
+from hashlib import md5
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from threading import Thread
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_dir
+
+from vae_cli.errors import UserError
+
+T = TypeVar("T")
+PATIENCE = 10.0  # seconds that a mirror may keep us waiting
+SLOWEST = 20_000  # bytes a second below which a mirror is given up
+
+
+def data_root(root: str | None) -> Path:
+    """The folder of data files: as configured, else $VAE_DATA_DIR, else the user's cache."""
+    chosen = root or os.environ.get("VAE_DATA_DIR")
+    return Path(chosen).expanduser().absolute() if chosen else Path(user_cache_dir("vae-cli"))
+
+
+def remedy(path: Path) -> str:
+    """What to do about a damaged file: ours may go, the user's is the user's."""
+    if path.is_relative_to(user_cache_dir("vae-cli")):
+        return "delete it and start again: it will be fetched anew"
+    return "replace or remove it, or point dataset.root elsewhere"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time fetch files into a folder, which is made if it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"waiting for another process that fetches data into {folder}", file=sys.stderr, flush=True)
+            lock.acquire()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder} ({error.strerror or error}); set dataset.root or VAE_DATA_DIR to another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the target and move: other processes see the whole file or none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            try:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).chmod(0o644)
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror or error})") from error
+
+
+def gunzip(content: bytes, path: Path) -> bytes:
+    """The content of a file, decompressed if it is gzipped."""
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        return decompress(content)
+    except (BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({error}); {remedy(path)}") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; UserError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror or error})") from error
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """The result of a call, or TimeoutError: name resolution obeys no socket's time limit."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future.result(timeout=seconds)
+
+
+def download(url: str) -> bytes:
+    """The bytes behind a URL; OSError (TimeoutError included) if the server is out of reach or too slow."""
+    request = urllib.request.Request(url, headers={"User-Agent": "vae-cli"})
+    try:
+        response = within(PATIENCE, lambda: urllib.request.urlopen(request, timeout=PATIENCE))
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection open
+        raise
+    started, content = time.monotonic(), bytearray()
+    with response:
+        while chunk := response.read(1 << 16):
+            content += chunk
+            if time.monotonic() - started > PATIENCE + len(content) / SLOWEST:
+                raise TimeoutError(f"slower than {SLOWEST} bytes a second")
+    return bytes(content)
+
+
+def obtain(path: Path, urls: Sequence[str], expected_md5: str) -> None:
+    """See that a file is in its place and undamaged; fetch it only if there is none."""
+    if not path.is_file():
+        fetch(path, urls, expected_md5)
+    elif md5(read_bytes(path), usedforsecurity=False).hexdigest() != expected_md5:
+        raise UserError(f"{path} is damaged (MD5 differs from the published file's); {remedy(path)}")
+
+
+def fetch(path: Path, urls: Sequence[str], expected_md5: str) -> None:
+    """Put a file in its place from the first URL that serves it; UserError names the place to put it by hand."""
+    print(f"fetching {path.name} into {path.parent}", file=sys.stderr, flush=True)
+    failures = []
+    for url in urls:
+        try:
+            content = download(url)
+        except Exception as error:  # urllib, http and ssl have no common base
+            failures.append(f"{url}: {error or type(error).__name__}")
+            continue
+        if md5(content, usedforsecurity=False).hexdigest() == expected_md5:
+            return write_atomically(path, content)
+        failures.append(f"{url}: another file than expected")
+    raise UserError(f"could not fetch {path.name} ({'; '.join(failures)}); place it by hand as {path}")

@@ -1,0 +1,126 @@
+"""Image files as an array that is read when it is needed: hostile files end in one line, not in a traceback."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from vae_cli.datasets.noise import fixed_bernoulli, seed_of, threshold
+from vae_cli.errors import UserError
+
+Channels = Literal["grey", "rgb"]
+FORMATS = {  # only raster formats that Pillow decodes by itself: no external program ever sees a file
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+
+
+def decode(path: Path, size: int, channels: Channels) -> Tensor:
+    """The image scaled and cropped about its centre to (C, size, size), uint8.
+
+    Raises UserError, naming the file, where it is no image, damaged, too large to decode safely, or has 16 bits.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
+                if image.mode[0] in "IF":
+                    raise UserError(f"{path}: more than 8 bits a channel ({image.mode}); convert it to 8 bits")
+                upright = ImageOps.exif_transpose(image).convert("L" if channels == "grey" else "RGB")
+                fitted = np.array(ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR))
+    except UserError:
+        raise
+    except Exception as error:  # decoders meet a hostile file with almost any exception
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise UserError(f"{path}: not a readable image ({lines[0]})") from error
+    return torch.from_numpy(fitted).reshape(size, size, -1).permute(2, 0, 1)
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Images under a folder, (N, C, size, size) uint8, decoded by `workers` processes when batches are asked for.
+
+    `binarize` static draws each image by (seed, name), so the draw depends neither on order nor on batch size.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    size: int
+    channels: Channels
+    workers: int
+    binarize: Literal["none", "static", "threshold"] = "none"
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def shape(self) -> torch.Size:
+        """(N, C, size, size)."""
+        return torch.Size((len(self), 1 if self.channels == "grey" else 3, self.size, self.size))
+
+    def __getitem__(self, index: Tensor) -> ImageFiles:
+        return replace(self, names=tuple(self.names[i] for i in index.tolist()))
+
+    def read(self, position: int) -> Tensor:
+        """One image, (C, size, size) uint8."""
+        name = self.names[position]
+        x = decode(self.root / name, self.size, self.channels)
+        if self.binarize == "threshold":
+            return threshold(x)
+        return fixed_bernoulli(x, seed_of(self.seed, name)) if self.binarize == "static" else x
+
+    def batches(self, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The images at each chunk of positions, (B, C, size, size) uint8, on the device of the chunk."""
+        loader = DataLoader(
+            _Chunks(self),
+            batch_size=None,
+            sampler=[chunk.tolist() for chunk in chunks],
+            num_workers=self.workers,
+            generator=torch.Generator(),  # else each pass takes a number from the global random state
+        )
+        for chunk, images in zip(chunks, loader, strict=True):
+            if isinstance(images, UserError):
+                raise images
+            yield images.to(chunk.device, non_blocking=True)
+
+    def load(self) -> Tensor:
+        """All images in memory."""
+        return torch.cat(list(self.batches(torch.arange(len(self)).split(256))))
+
+    def fingerprint(self) -> bytes:
+        """A hash of names and file sizes."""
+        lines = (f"{name} {(self.root / name).stat().st_size}\n" for name in self.names)
+        return sha256("".join(lines).encode()).digest()
+
+
+class _Chunks(TorchDataset):
+    """Reads a chunk of positions; an error travels as a value, for a worker would wrap it in its traceback."""
+
+    def __init__(self, files: ImageFiles) -> None:
+        self.files = files
+
+    def __getitem__(self, positions: list[int]) -> Tensor | UserError:
+        try:
+            return torch.stack([self.files.read(position) for position in positions])
+        except UserError as error:
+            return error

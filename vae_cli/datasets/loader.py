@@ -1,0 +1,68 @@
+"""Batches in an order that depends on (seed, epoch) only, and that a resumed run continues exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vae_cli.datasets.noise import bernoulli, seed_of
+from vae_cli.trace import Batch
+
+if TYPE_CHECKING:
+    from vae_cli.datasets.data import Split
+
+
+class BatchLoader:
+    """A sized iterable of Batch: x float32, index int64 and y int64 on the device; the last batch may be short.
+
+    Each pass is an epoch of its own: a new permutation, if shuffled, and new noise, if x is drawn at each visit.
+    """
+
+    def __init__(self, split: Split, *, batch_size: int, seed: int, shuffle: bool, device: torch.device) -> None:
+        self.split = split
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.device = device
+        self.epoch = 0
+        self.batch = 0
+        self._resuming = False
+        self._generator = torch.Generator(device=device)
+
+    def __len__(self) -> int:
+        return -(-len(self.split) // self.batch_size)
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch and the number of its batches that were handed out."""
+        return {"epoch": self.epoch, "batch": self.batch}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """The next pass continues after the batches that were handed out."""
+        self.epoch, self.batch = state["epoch"], state["batch"]
+        self._resuming = True
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self.batch == len(self) or (self.batch > 0 and not self._resuming):
+            self.epoch, self.batch = self.epoch + 1, 0
+        self._resuming = False
+        chunks = self._order().split(self.batch_size)[self.batch : len(self)]
+        y = self.split.y
+        for chunk, x in zip(chunks, self.split.batches(chunks), strict=True):
+            x = self._float(x)
+            self.batch += 1
+            yield Batch(x, chunk, None if y is None else y.index_select(0, chunk))
+
+    def _order(self) -> Tensor:
+        if not self.shuffle:
+            return torch.arange(len(self.split), device=self.device)
+        generator = torch.Generator().manual_seed(seed_of("order", self.seed, self.epoch))
+        return torch.randperm(len(self.split), generator=generator).to(self.device)
+
+    def _float(self, x: Tensor) -> Tensor:
+        if self.split.dynamic:
+            epoch = self.epoch if self.shuffle else 0
+            return bernoulli(x, self._generator.manual_seed(seed_of("noise", self.seed, epoch, self.batch)))
+        return x.float().div_(255) if x.dtype == torch.uint8 else x

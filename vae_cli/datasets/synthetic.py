@@ -1,0 +1,116 @@
+"""Generated data whose log p(x) is known exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
+
+from vae_cli.datasets.data import Split
+from vae_cli.datasets.dataset import Dataset, Source
+from vae_cli.types import Domain, Layout, PositiveFloat, PositiveInt
+
+
+@dataclass(frozen=True)
+class LinearGaussianParameters:
+    """x = W z + b + s eps with z, eps standard normal: weight W (D, d), bias b (D,), noise s; float64."""
+
+    weight: Tensor
+    bias: Tensor
+    noise: float
+
+    def marginal(self) -> MultivariateNormal:
+        """p(x) = N(b, W W^T + s^2 I)."""
+        identity = torch.eye(len(self.bias), dtype=self.bias.dtype)
+        return MultivariateNormal(self.bias, self.weight @ self.weight.T + self.noise**2 * identity)
+
+
+@dataclass(frozen=True)
+class GaussianMixtureParameters:
+    """Weights (K,), means (K, D) and standard deviations (K, D) of a mixture of diagonal Gaussians; float64."""
+
+    weights: Tensor
+    means: Tensor
+    scales: Tensor
+
+    def marginal(self) -> MixtureSameFamily:
+        """p(x) = sum_k w_k N(x; m_k, diag s_k^2)."""
+        return MixtureSameFamily(Categorical(self.weights), Independent(Normal(self.means, self.scales), 1))
+
+
+Parameters = LinearGaussianParameters | GaussianMixtureParameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthetic(Dataset):
+    """Real vectors drawn by `data_seed`, which draws the parameters as well: the same data in every run."""
+
+    dim: PositiveInt
+    train_size: PositiveInt
+    test_size: PositiveInt
+    data_seed: int
+
+    domain: ClassVar[Domain] = "real"
+    layout: ClassVar[Layout] = "vector"
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.data_seed)
+
+    def _source(self, x: Tensor, y: Tensor | None, parameters: Parameters) -> Source:
+        n = self.train_size
+        train, test = (
+            Split(x[part].float(), None if y is None else y[part]) for part in (slice(None, n), slice(n, None))
+        )
+        return Source(self.domain, train, test, parameters.marginal(), parameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearGaussian(Synthetic):
+    """x = W z + b + s eps, probabilistic PCA; the columns of W share a direction, so p(z|x) is correlated.
+
+    dim, latent_dim: D and d; noise: s
+    """
+
+    latent_dim: PositiveInt
+    noise: PositiveFloat
+
+    name: ClassVar[str] = "linear_gaussian"
+
+    def read(self) -> Source:
+        """Draw W, b, then all x."""
+        g, double = self._generator(), torch.float64
+        shared = torch.randn(self.dim, 1, generator=g, dtype=double)
+        weight = shared + torch.randn(self.dim, self.latent_dim, generator=g, dtype=double)
+        bias = torch.randn(self.dim, generator=g, dtype=double)
+        size = self.train_size + self.test_size
+        z = torch.randn(size, self.latent_dim, generator=g, dtype=double)
+        eps = torch.randn(size, self.dim, generator=g, dtype=double)
+        x = z @ weight.T + bias + self.noise * eps
+        return self._source(x, None, LinearGaussianParameters(weight, bias, self.noise))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianMixture(Synthetic):
+    """K Gaussians with diagonal covariances of about one; labels are the components.
+
+    components: K; spread: standard deviation of the means
+    """
+
+    components: PositiveInt
+    spread: PositiveFloat
+
+    name: ClassVar[str] = "gaussian_mixture"
+
+    def read(self) -> Source:
+        """Draw weights, means and scales, then all components, then all x."""
+        g, double = self._generator(), torch.float64
+        weights = torch.softmax(torch.randn(self.components, generator=g, dtype=double) / 2, 0)
+        means = self.spread * torch.randn(self.components, self.dim, generator=g, dtype=double)
+        scales = torch.exp(torch.randn(self.components, self.dim, generator=g, dtype=double) / 4)
+        size = self.train_size + self.test_size
+        y = torch.multinomial(weights, size, replacement=True, generator=g)
+        x = means[y] + scales[y] * torch.randn(size, self.dim, generator=g, dtype=double)
+        return self._source(x, y, GaussianMixtureParameters(weights, means, scales))

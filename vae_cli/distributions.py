@@ -1,0 +1,189 @@
+"""Distributions that torch lacks, or computes less exactly than a bound needs; all `log_prob`s normalised, in nats."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, constraints, register_kl
+from torch.nn.functional import logsigmoid, softplus
+from torch.types import _size
+
+LEVELS = 256
+
+
+class _Unchecked(Distribution):
+    """A distribution whose arguments nobody checks: that would cost more than the density."""
+
+    @property
+    def arg_constraints(self) -> dict[str, constraints.Constraint]:
+        """None."""
+        return {}
+
+
+class Delta(_Unchecked):
+    """All mass on loc (B, d): a deterministic code. It has no density, so asking for one raises NotImplementedError."""
+
+    has_rsample = True
+
+    def __init__(self, loc: Tensor) -> None:
+        self.loc = loc
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """loc, (B, d)."""
+        return self.loc
+
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+        """loc itself, (*sample_shape, B, d)."""
+        return self.loc.expand(*sample_shape, *self.loc.shape)
+
+
+class _Elementwise(_Unchecked):
+    """One scalar for each entry of the parameters."""
+
+    def __init__(self, shape: torch.Size) -> None:
+        super().__init__(shape, validate_args=False)
+
+
+class Bernoulli(_Elementwise):
+    """x in {0, 1} with log p(x) = x l - log(1 + e^l), l the logits: one pass over the logits, no copy of x."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+        super().__init__(logits.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        """P(x = 1)."""
+        return self.logits.sigmoid()
+
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+        """x in {0., 1.}."""
+        with torch.no_grad():
+            return torch.bernoulli(self.mean.expand(*sample_shape, *self.batch_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability of each entry."""
+        return value * self.logits - softplus(self.logits)
+
+
+class ContinuousBernoulli(_Elementwise):
+    """x in [0, 1] with p(x) = exp(x l) l / (e^l - 1) (Loaiza-Ganem & Cunningham 2019, in its natural parameter l).
+
+    torch's own goes through probabilities and loses the normaliser beyond |l| = 16.
+    """
+
+    has_rsample = True
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+        super().__init__(logits.shape)
+
+    @property
+    def log_normaliser(self) -> Tensor:
+        """log((e^l - 1) / l), by its series l/2 + l^2/24 - l^4/2880 near l = 0."""
+        small = self.logits.abs() < 0.1
+        magnitude = torch.where(small, 1.0, self.logits.abs())
+        exact = self.logits.clamp(min=0) + torch.log(-torch.expm1(-magnitude)) - magnitude.log()
+        series = self.logits / 2 + self.logits**2 / 24 - self.logits**4 / 2880
+        return torch.where(small, series, exact)
+
+    @property
+    def mean(self) -> Tensor:
+        """1 / (1 - e^-l) - 1 / l, the derivative of the log normaliser."""
+        small = self.logits.abs() < 0.1
+        safe = torch.where(small, 1.0, self.logits)
+        series = 0.5 + self.logits / 12 - self.logits**3 / 720
+        return torch.where(small, series, -1 / torch.expm1(-safe) - 1 / safe)
+
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+        """Inverse distribution function log(1 + u (e^l - 1)) / l, taken from the side where it cannot overflow."""
+        u = torch.rand(*sample_shape, *self.batch_shape, device=self.logits.device, dtype=self.logits.dtype)
+        magnitude = self.logits.abs().clamp(min=1e-4)
+        x = 1 + torch.log(torch.exp(-magnitude) + u * -torch.expm1(-magnitude)) / magnitude
+        return torch.where(self.logits < 0, 1 - x, x).clamp(0, 1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density of each entry."""
+        return value * self.logits - self.log_normaliser
+
+
+class DiscretisedLogistic(_Elementwise):
+    """x = k/255 with P(k) = s((x + h - m) / c) - s((x - h - m) / c), h = 1/510, s the logistic function.
+
+    The outer bins reach to infinity, so that the 256 probabilities sum to 1 (Kingma et al. 2016, eq. 16).
+    """
+
+    def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
+        self.loc, self.log_scale = loc, log_scale
+        super().__init__(loc.shape)
+
+    @property
+    def mean(self) -> Tensor:
+        """E k / 255 = sum over j >= 1 of P(k >= j) / 255."""
+        inverse_scale = (-self.log_scale).exp()
+        total = torch.zeros_like(self.loc)
+        for j in range(1, LEVELS):
+            total += torch.sigmoid((self.loc - (j - 0.5) / (LEVELS - 1)) * inverse_scale)
+        return total / (LEVELS - 1)
+
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+        """A logistic draw rounded to the nearest level."""
+        with torch.no_grad():
+            u = torch.rand(*sample_shape, *self.batch_shape, device=self.loc.device).clamp(1e-6, 1 - 1e-6)
+            x = self.loc + self.log_scale.exp() * torch.logit(u)
+            return (x.clamp(0, 1) * (LEVELS - 1)).round() / (LEVELS - 1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """With a, b the upper and lower edge, log(s(a) - s(b)) = log s(a) + log s(-b) + log(1 - e^(b - a))."""
+        inverse_scale = (-self.log_scale).exp()
+        half = 0.5 / (LEVELS - 1)
+        below_upper = logsigmoid((value - self.loc + half) * inverse_scale)
+        above_lower = logsigmoid((self.loc - value + half) * inverse_scale)
+        inner = below_upper + above_lower + torch.log(-torch.expm1(-2 * half * inverse_scale))
+        first, last = value < half, value > 1 - half
+        return torch.where(first, below_upper, torch.where(last, above_lower, inner))
+
+
+class CategoricalLevels(_Elementwise):
+    """x = k/255 with free probabilities: logits (..., 256) on the last axis."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.log_probs = logits.log_softmax(-1)
+        super().__init__(logits.shape[:-1])
+
+    @property
+    def mean(self) -> Tensor:
+        """E k / 255."""
+        levels = torch.arange(LEVELS, device=self.log_probs.device) / (LEVELS - 1)
+        return (self.log_probs.exp() * levels).sum(-1)
+
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+        """A level drawn for each entry, as k/255."""
+        with torch.no_grad():
+            return torch.distributions.Categorical(logits=self.log_probs).sample(sample_shape) / (LEVELS - 1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability of each entry."""
+        level = (value * (LEVELS - 1)).round().long().expand(self.batch_shape)
+        return self.log_probs.gather(-1, level.unsqueeze(-1)).squeeze(-1)
+
+
+@register_kl(MultivariateNormal, Independent)
+def _kl_full_diagonal(q: MultivariateNormal, p: Independent) -> Tensor:
+    """1/2 (tr(S^-2 L L^T) + |S^-1 (m - m0)|^2 - d - log|L L^T| + log|S^2|), S the diagonal standard deviations of p."""
+    base = p.base_dist
+    if not isinstance(base, Normal):
+        raise NotImplementedError
+    scale = base.scale
+    tril = q.scale_tril / scale.unsqueeze(-1)
+    trace = tril.square().sum((-1, -2))
+    mahalanobis = ((q.loc - base.loc) / scale).square().sum(-1)
+    log_det = 2 * (torch.diagonal(tril, dim1=-2, dim2=-1).log().sum(-1))
+    return 0.5 * (trace + mahalanobis - q.loc.shape[-1] - log_det)
+
+
+def gaussian(loc: Tensor, scale: Tensor, event_dims: int) -> Independent:
+    """N(loc, diag scale^2) with the last `event_dims` axes as its event."""
+    return Independent(Normal(loc, scale, validate_args=False), event_dims, validate_args=False)

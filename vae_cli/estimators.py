@@ -1,0 +1,92 @@
+"""Estimators of bounds and of log p(x), for every model: the only place where a log-likelihood is computed.
+
+Shape legend: S samples, B batch. All results are per image, (B,), in nats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_cli.models import VAE
+from vae_cli.trace import Batch
+
+
+@dataclass(frozen=True)
+class Bound:
+    """ELBO = -distortion - rate at beta = 1, each (B,)."""
+
+    elbo: Tensor
+    distortion: Tensor
+    rate: Tensor
+
+
+@dataclass(frozen=True)
+class Importance:
+    """log 1/k sum w and the effective sample size (sum w)^2 / sum w^2 of its weights, in [1, k], each (B,)."""
+
+    log_likelihood: Tensor
+    effective_sample_size: Tensor
+
+
+@torch.no_grad()
+def elbo(model: VAE, batch: Batch, encoded: Distribution, samples: int) -> Bound:
+    """E_q log p(x|z) - KL(q || p), the expectation over `samples` draws, the KL in closed form where there is one."""
+    trace = model.trace(batch, encoded, samples)
+    return Bound(trace.elbo, trace.distortion, trace.rate)
+
+
+@torch.no_grad()
+def iw_log_likelihood(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: int) -> Importance:
+    """log 1/k sum_i p(x, z_i) / q(z_i|x), z_i ~ q, k = samples exactly (Burda et al. 2015, eq. 8).
+
+    `encoded` is the proposal q: the posterior as encoded once, or any other distribution over z. At most `rows` =
+    samples x images are held at a time; the result does not depend on it.
+    """
+    size = max(1, rows // len(batch))
+    log_weights = [model.trace(batch, encoded, n).log_weight for n in split(samples, size)]
+    sums = torch.stack([w.logsumexp(0) for w in log_weights]).logsumexp(0)
+    squares = torch.stack([(2 * w).logsumexp(0) for w in log_weights]).logsumexp(0)
+    return Importance(sums - math.log(samples), (2 * sums - squares).exp())
+
+
+def prior_proposal(model: VAE, batch: Batch) -> Distribution:
+    """p(z) as a proposal for every image: `iw_log_likelihood` is then plain Monte Carlo, log 1/k sum p(x|z_i)."""
+    return model.prior().expand(torch.Size((len(batch),)))
+
+
+def split(samples: int, size: int) -> Iterator[int]:
+    """Chunk lengths of at most `size` that add up to `samples` exactly.
+
+    >>> list(split(10, 4))
+    [4, 4, 2]
+    """
+    for start in range(0, samples, size):
+        yield min(size, samples - start)
+
+
+@torch.no_grad()
+def row_bytes(model: VAE, x: Tensor) -> int:
+    """Bytes that one row (one sample for one image) of a trace takes at its peak: an upper estimate for chunking.
+
+    Counted on a single row: all the decoder's intermediate results, and the likelihood's temporaries.
+    """
+    floats = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal floats
+        floats = max(floats, sum(t.numel() for t in inputs) + output.numel())
+
+    leaves = [m for m in model.likelihood.modules() if not any(m.children())]
+    handles = [m.register_forward_hook(count) for m in leaves]
+    try:
+        model.decode(model.prior().sample(torch.Size((1, 1))))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return 4 * (floats + 4 * x[0].numel())

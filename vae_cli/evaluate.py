@@ -1,0 +1,91 @@
+"""Evaluating a split with Lightning's test loop, after training or again by `vae-eval`."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli import results
+from vae_cli.callbacks import EpochProgress, History
+from vae_cli.config import EvaluateConfig
+from vae_cli.datasets import Data
+from vae_cli.datasets.data import SplitName
+from vae_cli.evaluation import Evaluation
+from vae_cli.exact import linear_gaussian, posterior_gap
+from vae_cli.module import LitVAE
+from vae_cli.results import Results
+from vae_cli.run import checkpoint_path, load
+
+
+def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig) -> Results:
+    """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known."""
+    split: SplitName = config.evaluate.split
+    device = trainer.strategy.root_device
+    size = config.evaluate.batch_size
+    loader = data.loader(split, batch_size=size, seed=config.evaluate.seed, shuffle=False, device=device)
+    module.evaluation.reset()
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(config.evaluate.seed)
+        trainer.test(module, loader, verbose=False)
+    numbers: Results = {f"{split}/{name}": value for name, value in module.evaluation.compute().items()}
+    return numbers | _exact(module, data, split, config)
+
+
+def _exact(module: LitVAE, data: Data, split: SplitName, config: DictConfig) -> Results:
+    """log p(x) under the data's own density, and, for a linear-Gaussian model, under the model's."""
+    numbers: Results = {}
+    densities = {"log_likelihood": data.exact} if data.exact else {}
+    if model := linear_gaussian(module.model):
+        densities["model_log_likelihood"] = model.marginal()
+        if (gap := posterior_gap(module.model, model)) is not None:
+            numbers["exact/posterior_gap"] = gap
+    if not densities:
+        return numbers
+    loader = data.loader(split, batch_size=1000, seed=config.evaluate.seed, shuffle=False, device=torch.device("cpu"))
+    x = torch.cat([batch.x.flatten(1) for batch in loader]).double()
+    for name, density in densities.items():
+        values = density.log_prob(x)
+        numbers[f"exact/{name}"] = float(values.mean())
+        numbers[f"exact/{name}_se"] = float(values.std() / len(values) ** 0.5)
+    return numbers
+
+
+def evaluate_run(config: DictConfig) -> Results:
+    """`vae-eval`: numbers of a finished run's checkpoint, written into a file of their own in its folder."""
+    from vae_cli.train import quiet_libraries
+
+    quiet_libraries()
+    began = time.perf_counter()
+    folder = Path(config.run)
+    run = load(folder, config.ckpt)
+    settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate})
+    assert isinstance(settings, DictConfig)
+    run.module.evaluation = Evaluation(EvaluateConfig(**config.evaluate), run.facts)
+    trainer = pl.Trainer(
+        accelerator=config.trainer.accelerator,
+        devices=1,
+        precision=config.trainer.precision,
+        callbacks=[EpochProgress(History(None))],
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    numbers: Results = {"status": "done", "checkpoint": str(checkpoint_path(folder, config.ckpt))}
+    numbers |= evaluate_split(trainer, run.module, run.data, settings)
+    numbers |= {f"evaluate/{name}": value for name, value in config.evaluate.items()}
+    numbers |= {"data/sha256": run.facts.sha256, "wall_seconds": round(time.perf_counter() - began, 3)}
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    path = folder / "evaluations" / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}.json"
+    results.write(numbers | results.provenance(), path)
+    results.print_table(numbers, f"{folder.name}, {config.ckpt} checkpoint")
+    print(f"written to {os.path.relpath(path)}")
+    return numbers

@@ -1,0 +1,70 @@
+"""Figures of a run, as they would stand in a paper. Drawing one changes neither the model nor any random stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from matplotlib.figure import Figure
+
+from vae_cli.checkpoints import write_atomically
+from vae_cli.figures import images, vectors
+from vae_cli.figures.curves import training_curves
+from vae_cli.figures.examples import Examples, observed
+from vae_cli.figures.latents import latent_space
+from vae_cli.figures.style import styled
+from vae_cli.figures.tiles import grid, save_grid
+from vae_cli.models import VAE
+
+if TYPE_CHECKING:
+    from vae_cli.datasets import Data
+
+__all__ = ["draw", "grid", "panels", "save", "save_grid"]
+
+ALL, FEW = 5000, 500
+"""Test points encoded for a finished run's figures, and for those drawn while it trains."""
+
+
+def draw(
+    model: VAE, data: Data, device: torch.device, *, history: Sequence[dict[str, float]], seed: int
+) -> dict[str, Figure]:
+    """All figures by name: reconstructions, samples, traversals, latent_space; training_curves where `history` has any.
+
+    `density` too for vectors whose exact distribution is known. `history` has a row of metrics.csv each.
+    """
+    with styled(), observed(model, device, seed):
+        examples = Examples.gather(model, data, device, ALL)
+        figures = _views(model, examples)
+        figures["latent_space"] = latent_space(examples)
+        if data.exact is not None and not examples.is_image and examples.x.shape[1] > 1:
+            figures["density"] = vectors.density(model, examples)
+        curves = training_curves(history)
+    return figures | ({"training_curves": curves} if curves else {})
+
+
+def panels(model: VAE, data: Data, device: torch.device, seed: int) -> dict[str, Figure]:
+    """The cheap ones, for a logger: reconstructions, samples, traversals."""
+    with styled(), observed(model, device, seed):
+        return _views(model, Examples.gather(model, data, device, FEW))
+
+
+def save(figures: dict[str, Figure], folder: Path) -> None:
+    """Write each figure as NAME.png (200 dpi) and NAME.pdf, whole files only, and empty it."""
+    with styled():
+        for name, figure in figures.items():
+            for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+                write = partial(figure.savefig, format=kind, dpi=200, metadata=metadata)
+                write_atomically(folder / f"{name}.{kind}", write)
+            figure.clear()
+
+
+def _views(model: VAE, examples: Examples) -> dict[str, Figure]:
+    kind = images if examples.is_image else vectors
+    return {
+        "reconstructions": kind.reconstructions(model, examples),
+        "samples": kind.samples(model, examples),
+        "traversals": kind.traversals(model, examples),
+    }

@@ -1,0 +1,120 @@
+"""What figures are drawn from: test examples, their codes, and a model that is left as it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vae_cli.models import VAE
+from vae_cli.types import Domain
+
+if TYPE_CHECKING:
+    from vae_cli.datasets import Data
+
+
+@contextmanager
+def observed(model: VAE, device: torch.device, seed: int) -> Iterator[None]:
+    """Evaluation mode, no gradients, random draws of their own; modes and random streams are then as they were."""
+    cuda = [device] if device.type == "cuda" else []
+    modes = [(module, module.training) for module in model.modules()]
+    with torch.no_grad(), torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that would reach devices not forked
+        for one in cuda:
+            with torch.cuda.device(one):
+                torch.cuda.manual_seed(seed)
+        try:
+            for module, _ in modes:
+                module.training = False
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+IMAGES = 30
+"""Test images kept to be shown; 5,000 large ones would fill the memory."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Test points: x (N, *event) as the model sees it, posterior means (M, d) with M >= N, labels (M,) or None."""
+
+    x: Tensor
+    codes: Tensor
+    y: Tensor | None
+    domain: Domain
+
+    @classmethod
+    def gather(cls, model: VAE, data: Data, device: torch.device, points: int) -> Examples:
+        """Encode `points` test points, the same ones for every model and seed; of images keep a few."""
+        shown = IMAGES if len(data.event_shape) == 3 else points
+        x, codes, y = [], [], []
+        # shuffled, for a folder of images comes class by class
+        for batch in data.loader("test", batch_size=min(points, 250), seed=0, shuffle=True, device=device):
+            x.append(batch.x[: shown - sum(map(len, x))].cpu())
+            codes.append(model.encode(batch).mean.float())
+            y.append(batch.y)
+            if sum(map(len, codes)) >= points:
+                break
+        labels = torch.cat(y)[:points].cpu() if y[0] is not None else None
+        return cls(torch.cat(x).float(), torch.cat(codes)[:points], labels, data.domain)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether an event is (C, H, W)."""
+        return self.x.dim() == 4
+
+    @property
+    def activity(self) -> Tensor:
+        """Var_x E_q[z_j], (d,): how much a dimension says about x (Burda et al. 2016, section 5)."""
+        return self.codes.var(0, unbiased=False)
+
+    def most_active(self, count: int) -> list[int]:
+        """The dimensions that say most, first things first."""
+        return self.activity.argsort(descending=True, stable=True)[:count].tolist()
+
+
+def decoded(model: VAE, z: Tensor) -> Tensor:
+    """E[x|z] for z (N, d): (N, *event) on the CPU, in pieces that fit any memory the model was trained in."""
+    return torch.cat([model.decode(part[None]).mean[0].float().cpu() for part in z.split(25)])
+
+
+@dataclass(frozen=True)
+class Traversal:
+    """Codes z (R, K, d): in row r dimension dims[r] takes K values, `steps` prior deviations from its prior mean."""
+
+    dims: list[int]
+    steps: Tensor
+    z: Tensor
+
+    @classmethod
+    def of(cls, model: VAE, examples: Examples, *, rows: int, columns: int) -> Traversal:
+        """Through the first example's posterior mean, along the most active dimensions, from -3 to 3."""
+        anchor = examples.codes[0]
+        dims = examples.most_active(rows)
+        steps = torch.linspace(-3, 3, columns, device=anchor.device)
+        mean, deviation = moments(model.prior())
+        z = anchor.repeat(len(dims), columns, 1)
+        for row, j in enumerate(dims):
+            z[row, :, j] = mean[j] + steps * deviation[j]
+        return cls(dims, steps.cpu(), z)
+
+    def decoded(self, model: VAE) -> Tensor:
+        """E[x|z], (R, K, *event)."""
+        x = decoded(model, self.z.flatten(0, 1))
+        return x.unflatten(0, self.z.shape[:2])
+
+
+def moments(prior: Distribution) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each dimension, (d,); from draws where there is no formula, as for flows."""
+    try:
+        return prior.mean, prior.stddev
+    except NotImplementedError:
+        draws = prior.sample(torch.Size((10_000,)))
+        return draws.mean(0), draws.std(0)

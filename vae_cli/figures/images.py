@@ -1,0 +1,82 @@
+"""Figures of models of images (C, H, W)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vae_cli.figures.examples import Examples, Traversal, decoded
+from vae_cli.figures.style import TEXT_WIDTH
+from vae_cli.figures.tiles import gap, grid
+from vae_cli.models import VAE
+
+COLUMNS = 10
+
+
+def reconstructions(model: VAE, examples: Examples) -> Figure:
+    """Test images x in one row, in the row below the means of p(x|z) at their posterior means z."""
+    columns = min(COLUMNS, len(examples.x))
+    count = len(examples.x) // columns * columns
+    x, means = examples.x[:count], decoded(model, examples.codes[:count])
+    pairs = list(zip(x.split(columns), means.split(columns), strict=True))
+    figure = _figure(x, 2 * len(pairs), columns)
+    stacked: Any = figure.subplots(len(pairs), 1, squeeze=False)
+    for axes, pair in zip(stacked[:, 0], pairs, strict=True):
+        _show(axes, _unit(torch.cat(pair), examples), columns)
+        axes.set_yticks(_centres(2, x.shape[-2], x.shape[-1]), ["original", "reconstruction"])
+    return figure
+
+
+def samples(model: VAE, examples: Examples) -> Figure:
+    """Means of p(x|z) at draws z ~ p(z)."""
+    x = torch.cat([model.sample(COLUMNS).float().cpu() for _ in range(COLUMNS)])
+    figure = _figure(x, COLUMNS, COLUMNS)
+    _show(figure.subplots(), _unit(x, examples), COLUMNS)
+    return figure
+
+
+def traversals(model: VAE, examples: Examples) -> Figure:
+    """Means of p(x|z) along one dimension of z a row, the others at one test image's posterior mean."""
+    path = Traversal.of(model, examples, rows=10, columns=13)
+    x = path.decoded(model)
+    rows, columns, _, height, width = x.shape
+    figure = _figure(x[0], rows, columns, below=0.4)
+    axes = figure.subplots()
+    _show(axes, _unit(x.flatten(0, 1), examples), columns)
+    axes.set_yticks(_centres(rows, height, width), [f"$z_{{{j + 1}}}$" for j in path.dims])
+    axes.set_xticks(_centres(columns, width, width)[::2], [f"${step:.0f}$" for step in path.steps[::2]])
+    axes.set_xlabel("value in standard deviations of the prior")
+    return figure
+
+
+def _figure(x: Tensor, rows: int, columns: int, below: float = 0.0) -> Figure:
+    """A figure of the text's width for a grid of images x (N, C, H, W), with so many inches below it."""
+    height, width = x.shape[-2:]
+    return Figure(figsize=(TEXT_WIDTH, TEXT_WIDTH * rows * height / (columns * width) + below))
+
+
+def _unit(x: Tensor, examples: Examples) -> Tensor:
+    """Values to show: those of the real line scaled by the range of the examples; the others are in [0, 1] already."""
+    if examples.domain != "real":
+        return x
+    low, high = examples.x.aminmax()
+    return (x - low) / (high - low).clamp(min=1e-12)
+
+
+def _show(axes: Axes, x: Tensor, columns: int) -> None:
+    axes.imshow(grid(x, columns), cmap="gray", vmin=0, vmax=255)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _centres(count: int, size: int, width: int) -> NDArray[np.floating]:
+    """Where the middles of `count` tiles lie along an axis on which they measure `size`."""
+    return np.arange(count) * (size + gap(width)) + (size - 1) / 2

@@ -1,0 +1,73 @@
+"""The latent space: where the encoder puts test points."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from vae_cli.figures.examples import Examples
+from vae_cli.figures.plane import Plane
+from vae_cli.figures.style import BLUE, CLASSES, TEXT_WIDTH
+
+LEGIBLE = 20
+"""Classes that a legend can name; where there are more, a colour bar."""
+
+
+def latent_space(examples: Examples) -> Figure:
+    """Posterior means of test points, coloured by label: a histogram for d = 1, else a scatter plot."""
+    codes = examples.codes.cpu()
+    labels = None if examples.y is None else examples.y.numpy()
+    plane = Plane(codes, "z")
+    figure = Figure(figsize=(0.8 * TEXT_WIDTH, 0.64 * TEXT_WIDTH))
+    axes = figure.subplots()
+    if codes.shape[1] == 1:
+        _histogram(axes, plane(codes)[:, 0], labels)
+        axes.set(xlabel=f"posterior mean of {plane.labels[0]}", ylabel="test points")
+    else:
+        _scatter(axes, plane(codes), labels)
+        axes.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
+        axes.set_aspect("equal", adjustable="datalim")
+    return figure
+
+
+def _scatter(axes: Axes, points: NDArray[np.floating], labels: NDArray[np.int64] | None) -> None:
+    style = {"s": 4, "alpha": 0.7, "linewidths": 0, "rasterized": True}
+    if labels is None:
+        axes.scatter(*points.T, color=BLUE, **style)
+        return
+    classes, member = np.unique(labels, return_inverse=True)
+    if len(classes) > LEGIBLE:
+        shown = axes.scatter(*points.T, c=labels, cmap="viridis", **style)
+        axes.figure.colorbar(ScalarMappable(shown.norm, "viridis"), ax=axes, label="label")
+        return
+    colours = _colours(len(classes))
+    axes.scatter(*points.T, color=[colours[k] for k in member], **style)  # all in one, so that no class lies on top
+    _legend(axes, colours, classes)
+
+
+def _histogram(axes: Axes, values: NDArray[np.floating], labels: NDArray[np.int64] | None) -> None:
+    edges = np.histogram_bin_edges(values, 50).tolist()
+    classes = np.unique([] if labels is None else labels)
+    if labels is None or len(classes) > LEGIBLE:
+        axes.hist(values, edges, color=BLUE)
+        return
+    colours = _colours(len(classes))
+    axes.hist([values[labels == one] for one in classes], edges, stacked=True, color=colours)
+    _legend(axes, colours, classes)
+
+
+def _colours(count: int) -> list[str]:
+    if count <= len(CLASSES):
+        return list(CLASSES[:count])
+    return [to_hex(colour) for colour in colormaps["tab20"](np.arange(count))]
+
+
+def _legend(axes: Axes, colours: list[str], classes: NDArray[np.int64]) -> None:
+    marks = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in colours]
+    axes.legend(marks, [str(one) for one in classes], title="label", loc="center left", bbox_to_anchor=(1, 0.5))

@@ -1,0 +1,29 @@
+"""Points of any dimension seen in two."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+
+class Plane:
+    """Coordinates (N, 2) for points (N, d): themselves for d = 2, else the first two principal components of `points`.
+
+    (N, 1) for d = 1. `labels` name the coordinates, with the share of the variance that a component explains.
+    """
+
+    def __init__(self, points: Tensor, symbol: str) -> None:
+        self.pca: PCA | None = None
+        self.labels = [f"${symbol}_{{{j + 1}}}$" for j in range(points.shape[1])]
+        if len(self.labels) > 2:
+            self.pca = PCA(2, random_state=0)
+            with np.errstate(invalid="ignore"):  # nothing varies where a posterior has collapsed
+                self.pca.fit(points.numpy())
+            shares = np.nan_to_num(self.pca.explained_variance_ratio_)
+            self.labels = [f"principal component {j} ({share:.0%} of variance)" for j, share in enumerate(shares, 1)]
+
+    def __call__(self, points: Tensor) -> NDArray[np.float32]:
+        """The coordinates of points (N, d)."""
+        return points.numpy() if self.pca is None else self.pca.transform(points.numpy())

@@ -1,0 +1,106 @@
+"""Where configurations come from and where runs go."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vae_cli.errors import ConfigError
+
+CONFIG = "config.yaml"
+RESULTS = "results.json"
+LAST = Path("checkpoints") / "last.ckpt"
+
+
+def conf_folder() -> Path:
+    """This package's own configuration files: inside an installed package, beside it in a source tree."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def user_folders(extra: str | None = None) -> list[Path]:
+    """The user's own configuration folders that exist: `--config-dir`, VAE_CONF_DIR, ./vae_conf."""
+    named = [("--config-dir", extra), ("VAE_CONF_DIR", os.environ.get("VAE_CONF_DIR"))]
+    folders = []
+    for source, name in named:
+        if name:
+            if not Path(name).is_dir():
+                raise ConfigError(f"{name}: no such folder ({source}); name an existing folder of YAML files")
+            folders.append(Path(name).resolve())
+    here = Path.cwd() / "vae_conf"
+    return [*folders, here] if here.is_dir() and here not in folders else folders
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The folders of configuration files, this package's first."""
+
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def find(cls, extra: str | None = None) -> Sources:
+        """All of them; a user's file with the name of one of ours would never be read, so it is refused."""
+        conf = conf_folder()
+        users = user_folders(extra)
+        for folder in users:
+            for file in sorted(folder.rglob("*.yaml")):
+                name = file.relative_to(folder)
+                if folder != conf and (conf / name).exists():
+                    raise ConfigError(f"{display(file)}: vae_cli has a file of this name; rename yours")
+        return cls((conf, *users))
+
+    def groups(self) -> list[str]:
+        """Names of the groups a user chooses from."""
+        found = {path.name for folder in self.folders for path in folder.iterdir() if path.is_dir()}
+        return sorted(found - {"hydra"})
+
+    def options(self, group: str) -> list[str]:
+        """Names of the options of a group."""
+        return sorted({path.stem for folder in self.folders for path in (folder / group).glob("*.yaml")})
+
+    def file(self, name: str) -> Path | None:
+        """The file of an option, as in model/vae."""
+        paths = (folder / f"{name}.yaml" for folder in self.folders)
+        return next((path for path in paths if path.is_file()), None)
+
+    def files(self) -> Iterator[Path]:
+        """All files, a user's first."""
+        for folder in reversed(self.folders):
+            yield from sorted(folder.rglob("*.yaml"))
+
+
+def display(path: Path) -> str:
+    """A path as a user would type it: relative to the working directory, or conf/... for our own files."""
+    path = path.resolve()
+    for base in (Path.cwd(), conf_folder().parent):
+        if path.is_relative_to(base):
+            return str(path.relative_to(base))
+    return str(path)
+
+
+def outputs_folder() -> Path:
+    """The root of all runs: VAE_OUTPUT_DIR, else ./outputs."""
+    return Path(os.environ.get("VAE_OUTPUT_DIR") or "outputs").absolute()
+
+
+def job_name(overrides: str) -> str:
+    """A folder name for a job of a sweep: valid and its own for any overrides, and readable for most."""
+    slug = re.sub(r"[^A-Za-z0-9._=-]+", "_", overrides)[:80].lstrip(".-") or "job"
+    return f"{slug}-{hashlib.sha256(overrides.encode()).hexdigest()[:8]}"
+
+
+def holds_run(folder: Path) -> bool:
+    """True if a run has written here."""
+    return (folder / CONFIG).exists() or (folder / RESULTS).exists()
+
+
+def newest_run(names: Sequence[Path] = (LAST,)) -> Path | None:
+    """The newest run under outputs/train that has all of these files."""
+    runs = [path.parent for path in (outputs_folder() / "train").glob(f"*/*/{CONFIG}")]
+    whole = [run for run in runs if all((run / name).exists() for name in names)]
+    return max(whole, key=lambda run: (run / CONFIG).stat().st_mtime_ns, default=None)

@@ -1,0 +1,113 @@
+"""One training job under hydra, and the guard that turns every way to fail into a line, a status and an exit code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli import resume
+from vae_cli.compose import Composer
+from vae_cli.errors import UserError
+from vae_cli.folders import CONFIG, LAST, RESULTS, Sources, display
+
+LOG = "vae-train.log"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a command did not end well."""
+
+    message: str
+    exit_code: int
+    status: str = "failed"
+
+
+def attempt(work: Callable[[], Any], log: Path | None = None) -> Any | Failure:
+    """What `work` returns, or the Failure that stopped it; a traceback goes to the log file, if anywhere."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        return Failure("interrupted", 130, "interrupted")
+    except SystemExit as error:  # Lightning's SIGTERMException is one
+        if type(error).__name__ == "SIGTERMException":
+            return Failure("terminated", 143, "interrupted")
+        return Failure(f"stopped with exit code {error.code}", error.code if isinstance(error.code, int) else 1)
+    except UserError as error:
+        return Failure(" ".join(str(error).split()), error.exit_code)
+    except Exception as error:
+        if log:
+            logging.getLogger("vae_cli").exception("failed")
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        return Failure(_describe(error, log), 1)
+
+
+def report(command: str, failure: Failure) -> None:
+    """The one line on stderr."""
+    sys.stdout.flush()
+    print(f"{command}: error: {failure.message}", file=sys.stderr, flush=True)
+
+
+def task(config: DictConfig) -> Any:
+    """Train in the run's folder. Alone it exits with its code; in a sweep it returns, so that the next job starts."""
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.output_dir).absolute()
+    overrides = list(settings.overrides.task)
+    if not (folder / "overrides.yaml").exists():
+        (folder / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)), encoding="utf-8")
+
+    def work() -> Any:
+        from vae_cli.train import train
+
+        return train(_effective(config, folder, overrides), folder)
+
+    result = attempt(work, folder / LOG)
+    if not isinstance(result, Failure):
+        return result
+    _write_status(folder, result)
+    report("vae-train", result)
+    if settings.mode != RunMode.MULTIRUN:
+        sys.exit(result.exit_code)
+    if result.status == "interrupted":  # ends the sweep, too
+        raise KeyboardInterrupt if result.exit_code == 130 else SystemExit(result.exit_code)
+    return None
+
+
+def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
+    """The configuration of this job: as composed, or, going on with a run, that run's own."""
+    started = all((folder / name).is_file() for name in (CONFIG, LAST))
+    if config.resume is None and not (config.ckpt == "last" and started):
+        return config
+    places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
+    return resume.resumed(folder, Composer("train", Sources(tuple(map(Path, places)))), overrides)
+
+
+def _write_status(folder: Path, failure: Failure) -> None:
+    """results.json of a run without results, whole or not at all."""
+    partial = folder / f"{RESULTS}.{os.getpid()}"
+    try:
+        partial.write_text(json.dumps({"status": failure.status, "error": failure.message}, indent=2) + "\n")
+        partial.replace(folder / RESULTS)
+    except OSError:
+        return  # a full disk, say: the line on stderr has told
+
+
+def _describe(error: Exception, log: Path | None) -> str:
+    reason = " ".join(str(error).split())[:300]
+    place = f"; traceback in {display(log)}" if log else "; HYDRA_FULL_ERROR=1 shows the traceback"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else f"{error.strerror}{place}"
+    if type(error).__name__ == "OutOfMemoryError":
+        return f"out of GPU memory; lower dataset.batch_size, evaluate.batch_size or evaluate.memory_mb{place}"
+    return f"{type(error).__name__}: {reason}{place}"

@@ -1,0 +1,139 @@
+"""Likelihoods p(x|z): a decoder network and the distribution its outputs parameterise.
+
+Each states in `scores` the domains it has a normalised density or probability for. Shape legend: S samples, B batch,
+d latent dimensions, M decoder outputs for each entry of x, *event the shape of one x.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+
+from vae_cli import distributions
+from vae_cli.networks import Network, apply_rows
+from vae_cli.types import PositiveFloat, Shape
+
+
+class _Decoded(nn.Module):
+    """A decoder network from z (S, B, d) to the (S, B, M, *event) that a subclass turns into p(x|z)."""
+
+    outputs: ClassVar = 1
+    discrete: ClassVar = False  # whether log p(x|z) is the logarithm of a probability, not of a density
+
+    def __init__(self, network: Network, latent_dim: int, event_shape: Shape) -> None:
+        super().__init__()
+        self.event_dims = len(event_shape)
+        self.decoder = network.decoder(latent_dim, event_shape, self.outputs)
+
+    def parameters_of(self, z: Tensor) -> tuple[Tensor, ...]:
+        """M tensors (S, B, *event), float32."""
+        return apply_rows(self.decoder, z).unbind(z.dim() - 1)
+
+    def independent(self, entries: Distribution) -> Distribution:
+        """Batch shape (S, B), event shape *event."""
+        return Independent(entries, self.event_dims, validate_args=False)
+
+
+class Bernoulli(_Decoded):
+    """Ber(x; sigmoid f(z)) for binary x."""
+
+    scores: ClassVar = ("binary",)
+    discrete: ClassVar = True
+
+    def forward(self, z: Tensor) -> Distribution:
+        """p(x|z) for z (S, B, d)."""
+        (logits,) = self.parameters_of(z)
+        return self.independent(distributions.Bernoulli(logits))
+
+
+class ContinuousBernoulli(_Decoded):
+    """Continuous Bernoulli with natural parameter f(z), a density on [0, 1]."""
+
+    scores: ClassVar = ("unit", "levels")
+
+    def forward(self, z: Tensor) -> Distribution:
+        """p(x|z) for z (S, B, d)."""
+        (logits,) = self.parameters_of(z)
+        return self.independent(distributions.ContinuousBernoulli(logits))
+
+
+class Gaussian(_Decoded):
+    """N(f(z), scale^2 I), the standard deviation fixed."""
+
+    scores: ClassVar = ("real", "unit", "levels")
+
+    def __init__(self, network: Network, latent_dim: int, event_shape: Shape, *, scale: PositiveFloat) -> None:
+        super().__init__(network, latent_dim, event_shape)
+        self.register_buffer("scale", torch.tensor(float(scale)))
+
+    def forward(self, z: Tensor) -> Distribution:
+        """p(x|z) for z (S, B, d)."""
+        (loc,) = self.parameters_of(z)
+        return distributions.gaussian(loc, self.get_buffer("scale").expand_as(loc), self.event_dims)
+
+
+class GaussianLearned(_Decoded):
+    """N(f(z), diag scale^2), the standard deviation a parameter: one for all, or one for each dimension of x."""
+
+    scores: ClassVar = ("real", "unit", "levels")
+
+    def __init__(
+        self, network: Network, latent_dim: int, event_shape: Shape, *, scale: PositiveFloat, per_dimension: bool
+    ) -> None:
+        super().__init__(network, latent_dim, event_shape)
+        self.log_scale = nn.Parameter(torch.full(event_shape if per_dimension else (), math.log(scale)))
+
+    def forward(self, z: Tensor) -> Distribution:
+        """p(x|z) for z (S, B, d)."""
+        (loc,) = self.parameters_of(z)
+        return distributions.gaussian(loc, self.log_scale.exp().expand_as(loc), self.event_dims)
+
+
+class GaussianDecoder(_Decoded):
+    """N(mu_x, diag sigma_x^2) with [mu_x; log sigma_x^2] = f(z), the standard deviation at least `min_scale`.
+
+    Without the floor the density of a point that the decoder learns by heart has no upper bound.
+    """
+
+    scores: ClassVar = ("real", "unit", "levels")
+    outputs: ClassVar = 2
+
+    def __init__(self, network: Network, latent_dim: int, event_shape: Shape, *, min_scale: PositiveFloat) -> None:
+        super().__init__(network, latent_dim, event_shape)
+        self.log_variance_floor = 2 * math.log(min_scale)
+
+    def forward(self, z: Tensor) -> Distribution:
+        """p(x|z) for z (S, B, d)."""
+        loc, log_variance = self.parameters_of(z)
+        floor = log_variance.new_tensor(self.log_variance_floor)
+        return distributions.gaussian(loc, (0.5 * torch.logaddexp(log_variance, floor)).exp(), self.event_dims)
+
+
+class DiscretisedLogistic(_Decoded):
+    """A logistic distribution over the 256 levels k/255, location and log-scale both outputs of the decoder."""
+
+    scores: ClassVar = ("levels",)
+    discrete: ClassVar = True
+    outputs: ClassVar = 2
+
+    def forward(self, z: Tensor) -> Distribution:
+        """p(x|z) for z (S, B, d)."""
+        loc, log_scale = self.parameters_of(z)
+        return self.independent(distributions.DiscretisedLogistic(0.5 + loc, log_scale - 2))
+
+
+class Categorical(_Decoded):
+    """Free probabilities of the 256 levels k/255 of each entry."""
+
+    scores: ClassVar = ("levels",)
+    discrete: ClassVar = True
+    outputs: ClassVar = distributions.LEVELS
+
+    def forward(self, z: Tensor) -> Distribution:
+        """p(x|z) for z (S, B, d)."""
+        logits = torch.stack(self.parameters_of(z), -1)
+        return self.independent(distributions.CategoricalLevels(logits))

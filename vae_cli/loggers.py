@@ -1,0 +1,91 @@
+"""Loggers beside metrics.csv: Weights & Biases, TensorBoard."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+
+from vae_cli.errors import UserError
+
+
+def wandb_mode(choice: str) -> str:
+    """`choice`, or for auto: WANDB_MODE if set, else online where a key is configured, else offline. Never a prompt."""
+    if choice != "auto":
+        return choice
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    import wandb
+
+    return "online" if wandb.login(prompt=False, verify=False) else "offline"
+
+
+def build_loggers(config: DictConfig, folder: Path, group: str | None) -> list[Logger]:
+    """The loggers of a run; `group` is the sweep it belongs to."""
+    settings = config.logger
+    match settings.name:
+        case "wandb":
+            return [_wandb(config, folder, group)]
+        case "tensorboard":
+            try:
+                return [TensorBoardLogger(folder, name="tensorboard", version="")]
+            except ModuleNotFoundError as error:
+                raise UserError("logger=tensorboard needs tensorboard: pip install 'vae-cli[tensorboard]'") from error
+        case _:
+            return []
+
+
+def _wandb(config: DictConfig, folder: Path, group: str | None) -> WandbLogger:
+    import wandb
+    from wandb.errors import AuthenticationError, CommError, UsageError
+
+    settings = config.logger
+    try:
+        experiment = wandb.init(
+            dir=folder,
+            id=hashlib.sha256(str(folder).encode()).hexdigest()[:12],
+            resume="allow",
+            name=folder.name,
+            project=settings.project,
+            entity=settings.entity,
+            group=settings.group or group,
+            tags=list(settings.tags),
+            mode=wandb_mode(settings.mode),  # pyright: ignore[reportArgumentType]
+            config=OmegaConf.to_container(config, resolve=True),  # pyright: ignore[reportArgumentType]
+            settings=wandb.Settings(console="off", silent=True, init_timeout=60),
+        )
+    except (AuthenticationError, CommError, UsageError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"Weights & Biases: {reason}; use logger.mode=offline or logger=csv") from error
+    return WandbLogger(experiment=experiment)
+
+
+def log_figures(loggers: Sequence[Logger], figures: Mapping[str, Figure], step: int) -> None:
+    """Send figures to every logger that takes images."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            images: dict[str, Any] = {f"figures/{name}": wandb.Image(figure) for name, figure in figures.items()}
+            logger.experiment.log({**images, "trainer/global_step": step})
+        elif isinstance(logger, TensorBoardLogger):
+            for name, figure in figures.items():
+                logger.experiment.add_figure(f"figures/{name}", figure, step, close=False)
+
+
+def finish(loggers: Sequence[Logger], summary: Mapping[str, Any], succeeded: bool) -> None:
+    """Write the final numbers and close, so that the next run of a sweep gets a run of its own."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary.update(dict(summary))
+            logger.experiment.finish(exit_code=0 if succeeded else 1)
+        elif isinstance(logger, TensorBoardLogger):
+            numbers = {k: v for k, v in summary.items() if isinstance(v, int | float) and "/" in k}
+            logger.log_metrics(numbers)
+            logger.finalize("success" if succeeded else "failed")

@@ -1,0 +1,47 @@
+"""Models: encoder, decoder and prior in one object, because p(x, z) is one object. They know no losses and no loops."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_cli.trace import Batch, Latent, Trace
+from vae_cli.types import PositiveInt
+
+
+class VAE(nn.Module):
+    """p(x, z) = p(z) p(x|z) with an amortised q(z|x); which of each is configuration (Kingma & Welling 2014).
+
+    S samples, B batch, d = latent_dim.
+    """
+
+    def __init__(
+        self, posterior: nn.Module, prior: nn.Module, likelihood: nn.Module, *, latent_dim: PositiveInt
+    ) -> None:
+        super().__init__()
+        self.posterior, self.prior, self.likelihood = posterior, prior, likelihood
+        self.latent_dim = latent_dim
+
+    @property
+    def has_density(self) -> bool:
+        """Whether q(z|x) has a density, and with it whether there is a bound."""
+        return bool(self.posterior.has_density)
+
+    def encode(self, batch: Batch) -> Distribution:
+        """q(z|x), batch shape (B,): once for each image, however many samples follow."""
+        return self.posterior(batch)
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z), batch shape (S, B), for z (S, B, d)."""
+        return self.likelihood(z)
+
+    def trace(self, batch: Batch, encoded: Distribution, samples: int) -> Trace:
+        """Draw z (S, B, d) from `encoded`, whatever proposal it is, and score x, z under the model."""
+        latent = Latent.draw(encoded, self.prior(), samples)
+        return Trace(batch.x, self.decode(latent.z), (latent,))
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Means of p(x|z) for z ~ p(z), (n, *event)."""
+        return self.decode(self.prior().sample(torch.Size((1, n)))).mean[0]

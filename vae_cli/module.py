@@ -1,0 +1,84 @@
+"""The LightningModule, one for every system: it knows neither losses nor networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from vae_cli.errors import UserError
+from vae_cli.evaluation import Evaluation, validation_terms
+from vae_cli.metrics import Means
+from vae_cli.models import VAE
+from vae_cli.objectives import Objective, Terms
+from vae_cli.trace import Batch
+
+
+class LitVAE(LightningModule):
+    """Trains `model` by `objective`, validates it at beta = 1, and hands test batches to `evaluation`."""
+
+    def __init__(
+        self,
+        model: VAE,
+        objective: Objective,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Callable[[float], float],
+        evaluation: Evaluation,
+    ) -> None:
+        super().__init__()
+        self.model, self.objective, self.evaluation = model, objective, evaluation
+        self.make_optimizer, self.schedule = optimizer, schedule
+        self.totals: dict[str, Tensor] = {}
+        self.examples = 0
+        self.validation = Means()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of a batch."""
+        self.objective.epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
+        terms: Terms = self.objective(self.model, batch)
+        if not math.isfinite(terms.loss.item()):
+            first = next((k for k, v in terms.metrics.items() if k != "loss" and not v.isfinite()), "loss")
+            raise UserError(
+                f"the loss became {terms.loss.item()} at epoch {self.current_epoch}, batch {batch_idx}, step "
+                f"{self.global_step}; the first term to go was {first}. A lower optimizer.lr or "
+                "trainer.gradient_clip=1 often helps"
+            )
+        for name, value in terms.metrics.items():
+            self.totals[name] = self.totals.get(name, 0) + value.detach() * len(batch)
+        self.examples += len(batch)
+        return terms.loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Validation terms of a batch, whatever the objective."""
+        self.validation.update(validation_terms(self.model, batch))
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch, once: training terms, validation terms, learning rate."""
+        row = {f"train/{name}": total / self.examples for name, total in self.totals.items()}
+        if self.validation.update_called:
+            row |= {f"val/{name}": torch.tensor(m.mean) for name, m in self.validation.compute().items()}
+        row["lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log_dict(row)
+        self.totals, self.examples = {}, 0
+        self.validation.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the evaluation."""
+        self.evaluation.update(self.model, batch)
+
+    def configure_optimizers(self) -> Any:
+        """One optimiser for model and objective; the schedule is a function of the fraction of all steps."""
+        optimizer = self.make_optimizer(self.parameters())
+        total = max(1, int(self.trainer.estimated_stepping_batches))
+        scheduler = LambdaLR(optimizer, lambda step: self.schedule(step / total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Loaders already deliver on the compute device; anything else is moved."""
+        return batch if batch.x.device == device else batch.to(device)

@@ -1,0 +1,233 @@
+"""Networks: recipes that build an encoder and a mirrored decoder for whatever shapes the data have.
+
+Shape legend: N rows (images, or samples times images), d latent dimensions, M parameters for each entry of x.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, prod
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vae_cli.errors import ConfigError
+from vae_cli.types import Activation, Fraction, NonNegativeInt, PositiveInt, Shape
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "softplus": nn.Softplus,
+}
+
+
+class Network(Protocol):
+    """A recipe for the pair of networks of an autoencoder."""
+
+    def encoder(self, event_shape: Shape, features: int) -> nn.Module:
+        """Module from x (N, *event) to (N, features)."""
+        ...
+
+    def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
+        """Module from z (N, d) to (N, M, *event), M = outputs."""
+        ...
+
+
+def _dense(widths: list[int], activation: str, dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers with an activation between them, none after the last."""
+    layers: list[nn.Module] = []
+    for wide_in, wide_out in pairwise(widths[:-1]):
+        layers += [nn.Linear(wide_in, wide_out), ACTIVATIONS[activation]()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """Affine maps: with a Gaussian likelihood, probabilistic PCA."""
+
+    layouts: ClassVar = ("image", "vector")
+
+    def encoder(self, event_shape: Shape, features: int) -> nn.Module:
+        """x (N, *event) to (N, features)."""
+        return nn.Sequential(nn.Flatten(), nn.Linear(prod(event_shape), features))
+
+    def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
+        """z (N, d) to (N, M, *event)."""
+        shape = (outputs, *event_shape)
+        return nn.Sequential(nn.Linear(latent_dim, prod(shape)), nn.Unflatten(1, shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLP:
+    """Fully connected layers of the widths `hidden`, in reverse order in the decoder."""
+
+    layouts: ClassVar = ("image", "vector")
+
+    hidden: list[PositiveInt]
+    activation: Activation
+    dropout: Fraction
+
+    def encoder(self, event_shape: Shape, features: int) -> nn.Module:
+        """x (N, *event) to (N, features)."""
+        widths = [prod(event_shape), *self.hidden, features]
+        return nn.Sequential(nn.Flatten(), *_dense(widths, self.activation, self.dropout))
+
+    def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
+        """z (N, d) to (N, M, *event)."""
+        shape = (outputs, *event_shape)
+        widths = [latent_dim, *reversed(self.hidden), prod(shape)]
+        return nn.Sequential(*_dense(widths, self.activation, self.dropout), nn.Unflatten(1, shape))
+
+
+def _image_shape(event_shape: Shape) -> tuple[int, int, int]:
+    if len(event_shape) != 3:
+        raise ConfigError(
+            f"network: convolutions need images (C, H, W), this data set has events of shape {event_shape}; "
+            "choose network=mlp or network=residual_mlp"
+        )
+    return event_shape[0], event_shape[1], event_shape[2]
+
+
+def _halved(height: int, width: int, times: int) -> list[tuple[int, int]]:
+    """Heights and widths after 0, 1, ..., `times` convolutions of stride 2."""
+    return [(ceil(height / 2**i), ceil(width / 2**i)) for i in range(times + 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv:
+    """Convolutions of stride 2, one for each of `channels`, a dense layer, and the transposes in the decoder."""
+
+    layouts: ClassVar = ("image",)
+
+    channels: list[PositiveInt]
+    dense: PositiveInt
+    activation: Activation
+
+    def encoder(self, event_shape: Shape, features: int) -> nn.Module:
+        """x (N, C, H, W) to (N, features)."""
+        colours, height, width = _image_shape(event_shape)
+        layers: list[nn.Module] = []
+        for c_in, c_out in pairwise([colours, *self.channels]):
+            layers += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), ACTIVATIONS[self.activation]()]
+        flat = self.channels[-1] * prod(_halved(height, width, len(self.channels))[-1])
+        return nn.Sequential(*layers, nn.Flatten(), *_dense([flat, self.dense, features], self.activation))
+
+    def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
+        """z (N, d) to (N, M, C, H, W)."""
+        colours, height, width = _image_shape(event_shape)
+        sizes = _halved(height, width, len(self.channels))[::-1]
+        channels = [*reversed(self.channels), outputs * colours]
+        start = (channels[0], *sizes[0])
+        layers: list[nn.Module] = [
+            *_dense([latent_dim, self.dense, prod(start)], self.activation),
+            ACTIVATIONS[self.activation](),
+            nn.Unflatten(1, start),
+        ]
+        for i, (c_in, c_out) in enumerate(pairwise(channels)):
+            (h, w), (h_next, w_next) = sizes[i], sizes[i + 1]
+            odd = (h_next - (2 * h - 1), w_next - (2 * w - 1))
+            layers.append(nn.ConvTranspose2d(c_in, c_out, 3, stride=2, padding=1, output_padding=odd))
+            if i < len(self.channels) - 1:
+                layers.append(ACTIVATIONS[self.activation]())
+        return nn.Sequential(*layers, nn.Unflatten(1, (outputs, colours)))
+
+
+class _ResidualBlock(nn.Module):
+    """h + f(h), f starting at zero, so that a deep stack starts as the identity."""
+
+    def __init__(self, branch: nn.Sequential) -> None:
+        super().__init__()
+        self.branch = branch
+        last = branch[-1]
+        assert isinstance(last, nn.Linear | nn.Conv2d) and last.bias is not None
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.branch(h)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualMLP:
+    """`blocks` residual blocks of two dense layers at one `width`."""
+
+    layouts: ClassVar = ("image", "vector")
+
+    width: PositiveInt
+    blocks: NonNegativeInt
+    activation: Activation
+
+    def _stack(self, wide_in: int, wide_out: int) -> list[nn.Module]:
+        act = ACTIVATIONS[self.activation]
+        blocks = [
+            _ResidualBlock(
+                nn.Sequential(act(), nn.Linear(self.width, self.width), act(), nn.Linear(self.width, self.width))
+            )
+            for _ in range(self.blocks)
+        ]
+        return [nn.Linear(wide_in, self.width), *blocks, act(), nn.Linear(self.width, wide_out)]
+
+    def encoder(self, event_shape: Shape, features: int) -> nn.Module:
+        """x (N, *event) to (N, features)."""
+        return nn.Sequential(nn.Flatten(), *self._stack(prod(event_shape), features))
+
+    def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
+        """z (N, d) to (N, M, *event)."""
+        shape = (outputs, *event_shape)
+        return nn.Sequential(*self._stack(latent_dim, prod(shape)), nn.Unflatten(1, shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet:
+    """A residual convolutional network: for each entry of `channels` a halving and `blocks` residual blocks."""
+
+    layouts: ClassVar = ("image",)
+
+    channels: list[PositiveInt]
+    blocks: NonNegativeInt
+    activation: Activation
+
+    def _block(self, channels: int) -> _ResidualBlock:
+        act = ACTIVATIONS[self.activation]
+        convs = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        return _ResidualBlock(nn.Sequential(act(), next(convs), act(), next(convs)))
+
+    def encoder(self, event_shape: Shape, features: int) -> nn.Module:
+        """x (N, C, H, W) to (N, features)."""
+        colours, height, width = _image_shape(event_shape)
+        layers: list[nn.Module] = []
+        for c_in, c_out in pairwise([colours, *self.channels]):
+            layers.append(nn.Conv2d(c_in, c_out, 3, stride=2, padding=1))
+            layers += [self._block(c_out) for _ in range(self.blocks)]
+        flat = self.channels[-1] * prod(_halved(height, width, len(self.channels))[-1])
+        return nn.Sequential(*layers, ACTIVATIONS[self.activation](), nn.Flatten(), nn.Linear(flat, features))
+
+    def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
+        """z (N, d) to (N, M, C, H, W)."""
+        colours, height, width = _image_shape(event_shape)
+        sizes = _halved(height, width, len(self.channels))[::-1]
+        channels = [*reversed(self.channels), self.channels[0]]
+        start = (channels[0], *sizes[0])
+        layers: list[nn.Module] = [nn.Linear(latent_dim, prod(start)), nn.Unflatten(1, start)]
+        for (c_in, c_out), size in zip(pairwise(channels), sizes[1:], strict=True):
+            layers += [self._block(c_in) for _ in range(self.blocks)]
+            layers += [nn.Upsample(size=size), nn.Conv2d(c_in, c_out, 3, padding=1)]
+        last = nn.Conv2d(channels[-1], outputs * colours, 3, padding=1)
+        return nn.Sequential(*layers, ACTIVATIONS[self.activation](), last, nn.Unflatten(1, (outputs, colours)))
+
+
+def apply_rows(network: nn.Module, rows: Tensor) -> Tensor:
+    """Run a network over rows with any leading axes, (S, B, d) to (S, B, ...), and return float32.
+
+    Everything after a network is a density, and densities are float32 whatever the training precision.
+    """
+    lead = rows.shape[:-1]
+    return network(rows.reshape(-1, rows.shape[-1])).unflatten(0, lead).to(torch.float32)

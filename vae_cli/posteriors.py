@@ -1,0 +1,78 @@
+"""Approximate posteriors q(z|x): an encoder network and the distribution its outputs parameterise.
+
+Shape legend: B batch, d latent dimensions. Arguments after the star are the user's, those before it the builder's.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, MultivariateNormal
+from torch.nn.functional import softplus
+
+from vae_cli.distributions import Delta, gaussian
+from vae_cli.networks import Network
+from vae_cli.trace import Batch
+from vae_cli.types import Shape
+
+SOFTPLUS_OF_ONE = 0.5413248546129181  # log(e - 1): where softplus is 1
+
+
+class _Encoded(nn.Module):
+    """An encoder network from x (B, *event) to the (B, features) that a subclass turns into q(z|x)."""
+
+    has_density: ClassVar = True
+
+    def __init__(self, network: Network, event_shape: Shape, features: int) -> None:
+        super().__init__()
+        self.encoder = network.encoder(event_shape, features)
+
+    def features(self, batch: Batch) -> Tensor:
+        """The encoder's outputs in float32."""
+        return self.encoder(batch.x).to(torch.float32)
+
+
+class Diagonal(_Encoded):
+    """q(z|x) = N(m(x), diag s(x)^2), s = exp(half the log-variance) (Kingma & Welling 2014, eq. 9)."""
+
+    def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
+        super().__init__(network, event_shape, 2 * latent_dim)
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x): batch shape (B,), event shape (d,)."""
+        loc, log_variance = self.features(batch).chunk(2, -1)
+        return gaussian(loc, (0.5 * log_variance).exp(), 1)
+
+
+class FullCovariance(_Encoded):
+    """q(z|x) = N(m, L L^T), L lower triangular with a softplus diagonal (Kingma & Welling 2019, section 2.5.1)."""
+
+    def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
+        super().__init__(network, event_shape, latent_dim + latent_dim * (latent_dim + 1) // 2)
+        self.latent_dim = latent_dim
+        self.register_buffer("rows_columns", torch.tril_indices(latent_dim, latent_dim, -1), persistent=False)
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x): batch shape (B,), event shape (d,)."""
+        d = self.latent_dim
+        features = self.features(batch)
+        loc, diagonal, below = features.split([d, d, features.shape[-1] - 2 * d], -1)
+        tril = torch.diag_embed(softplus(diagonal + SOFTPLUS_OF_ONE))
+        rows, columns = self.get_buffer("rows_columns")
+        tril = tril.index_put((torch.arange(len(tril), device=tril.device)[:, None], rows, columns), below)
+        return MultivariateNormal(loc, scale_tril=tril, validate_args=False)
+
+
+class Deterministic(_Encoded):
+    """z = f(x): an autoencoder's code. It has no density, so there is no rate and no bound."""
+
+    has_density: ClassVar = False
+
+    def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
+        super().__init__(network, event_shape, latent_dim)
+
+    def forward(self, batch: Batch) -> Distribution:
+        """A point mass: batch shape (B,), event shape (d,)."""
+        return Delta(self.features(batch))

@@ -1,0 +1,188 @@
+"""What happens before a command does anything: parse, compose, check. Every fault is a ConfigError of one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli import resume
+from vae_cli.compose import COMMAND_LINE, Composer, parse, session
+from vae_cli.config import check
+from vae_cli.errors import ConfigError
+from vae_cli.folders import CONFIG, Sources, display, newest_run
+
+PATHS = ("run", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
+PLAIN = re.compile(r"[\w./~@%+-]*")
+
+
+def prepare_training(argv: Sequence[str]) -> list[str]:
+    """Check every job that `vae-train argv` would run; returns the arguments to hand to hydra.main."""
+    args, flags = _arguments(get_args_parser(), argv)
+    if args.hydra_help or args.shell_completion or args.experimental_rerun:
+        return list(argv)
+    if args.config_path:
+        raise ConfigError(f"--config-path={args.config_path}: our own stays; add yours by --config-dir or VAE_CONF_DIR")
+    if args.multirun and (args.cfg or args.info):
+        raise ConfigError(f"--multirun: not together with --cfg or --info ({COMMAND_LINE}); leave one of them out")
+    if args.resolve and not args.cfg:
+        raise ConfigError(f"--resolve: only together with --cfg ({COMMAND_LINE}); say --cfg job --resolve")
+    sources = Sources.find(args.config_dir)
+    composer = Composer(args.config_name or "train", sources)
+    with session():
+        lines = composer.tidy(_with_search_path([_quoted(line) for line in args.overrides], sources))
+        sweeps = {o.input_line for o in parse(lines) if o.is_sweep_override()}
+        master = composer.compose([line for line in lines if line not in sweeps])
+        if args.multirun or master.hydra.mode == RunMode.MULTIRUN:
+            _check_sweep(composer, master, lines)
+        else:
+            for line in sweeps:
+                raise ConfigError(f"{line}: several values ({COMMAND_LINE}); add -m for a sweep, [...] for a list")
+            if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
+                near = get_close_matches(args.package, [str(key) for key in master], 1, 0)
+                raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); nearest: {near[0]}")
+            folder = None if args.cfg or args.info else resume.folder_to_resume(master, composer, lines)
+            if folder is None:
+                check(master, lambda key: composer.where(lines, key))
+                _creatable(Path(master.hydra.run.dir))
+            else:
+                lines = _resuming(folder, composer, master, lines)
+    return [*flags, *lines]
+
+
+def prepare_command(name: str, schema: type, argv: Sequence[str]) -> tuple[DictConfig, bool]:
+    """The checked configuration of vae-eval or vae-sample, and whether it is only to be shown."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--config-dir", "-cd")
+    parser.add_argument("--cfg", "-c", choices=["job"])
+    args, _ = _arguments(parser, argv)
+    sources = Sources.find(args.config_dir)
+    composer = Composer(name, sources)
+    with session():
+        lines = composer.tidy(_with_search_path([_quoted(line) for line in args.overrides], sources))
+        for override in parse(lines):
+            if override.is_sweep_override():
+                raise ConfigError(
+                    f"{override.input_line}: several values ({COMMAND_LINE}); give one, or [...] for a list"
+                )
+        config = composer.compose(lines)
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+        if not args.cfg:
+            check(config, lambda key: composer.where(lines, key), schema)
+            _locate_run(config)
+    return config, bool(args.cfg)
+
+
+def _arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Parsed arguments, and those that are no overrides; options may stand among the overrides."""
+    options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+
+    def refuse(message: str) -> NoReturn:
+        unknown = next((a for a in argv if a.startswith("-") and a.split("=")[0] not in options), "")
+        near = get_close_matches(unknown.split("=")[0], options, 1) or ["--help"]
+        raise ConfigError(f"{message} ({COMMAND_LINE}); nearest: {near[0]}")
+
+    parser.error = refuse
+    args = parser.parse_intermixed_args(list(argv))
+    return args, [argument for argument in argv if argument not in args.overrides]
+
+
+def _quoted(line: str) -> str:
+    """Paths may hold what hydra's grammar gives a meaning to: spaces, commas, equals signs."""
+    key, _, value = line.partition("=")
+    if key.lstrip("+") not in PATHS or PLAIN.fullmatch(value) or value[:1] in "'\"" or "${" in value:
+        return line
+    return f"{key}={_quote(value)}"
+
+
+def _quote(value: str) -> str:
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    return f"'{escaped}'"
+
+
+def _with_search_path(lines: list[str], sources: Sources) -> list[str]:
+    """The user's folders on hydra's search path, beside those named on the command line."""
+    users = [str(folder) for folder in sources.folders[1:]]
+    if not users:
+        return lines
+    others = []
+    for override in parse(lines):
+        if override.key_or_group == "hydra.searchpath":
+            value: Any = override.value()
+            users = [*map(str, value), *users] if isinstance(value, list) else users
+        else:
+            others.append(override.input_line)
+    return [*others, f"hydra.searchpath=[{','.join(map(_quote, users))}]"]
+
+
+def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> None:
+    """Every job of the basic sweeper; of another sweeper, which chooses its own values, what is fixed."""
+    if master.resume is not None:
+        raise ConfigError(f"resume={master.resume}: goes on with one run ({COMMAND_LINE}); leave --multirun out")
+    given = any(override.key_or_group == "hydra.sweep.dir" for override in parse(lines))
+    folder = Path(master.hydra.sweep.dir)
+    if given and (folder / "multirun.yaml").exists() and master.ckpt != "last":
+        raise ConfigError(
+            f"hydra.sweep.dir={display(folder)}: holds a sweep already ({COMMAND_LINE}); "
+            "ckpt=last goes on with its jobs, or name another folder"
+        )
+    _creatable(folder)
+    parsed = parse(lines)
+    fixed = [o.input_line or "" for o in parsed if o.is_hydra_override()]
+    varied = [o for o in parsed if not o.is_hydra_override()]
+    if str(master.hydra.sweeper._target_).endswith(".BasicSweeper"):
+        params = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
+        try:
+            jobs = BasicSweeper.split_arguments([*parse(params), *varied], None)[0]
+        except (HydraException, ValueError) as error:
+            raise ConfigError(f"{str(error).splitlines()[0]} ({COMMAND_LINE})") from None
+    else:
+        jobs = [[o.input_line or "" for o in varied if not o.is_sweep_override()]]
+    for job in jobs:
+        overrides = [*fixed, *composer.tidy(job)]
+        check(composer.compose(overrides), lambda key, overrides=overrides: composer.where(overrides, key))
+
+
+def _resuming(folder: Path, composer: Composer, master: DictConfig, lines: list[str]) -> list[str]:
+    """The overrides for hydra.main when the run in `folder` goes on: its own configuration rules, see vae_cli.job."""
+    config = resume.resumed(folder, composer, lines)
+    if any(composer.is_group(override) for override in parse(lines)):
+        resume.same_choices(config, master, folder)
+    hydras = [o.input_line or "" for o in parse(lines) if o.is_hydra_override() and o.key_or_group != resume.RUN_DIR]
+    values = composer.forced([o.input_line or "" for o in resume.value_overrides(composer, lines)])
+    place = _quote(str(folder))
+    return [*hydras, *values, f"resume={place}", f"{resume.RUN_DIR}={place}"]
+
+
+def _creatable(folder: Path) -> None:
+    """Refuse an output folder that could not be made, before anything is."""
+    parent = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigError(f"{display(folder)}: cannot be made in {display(parent)}; set VAE_OUTPUT_DIR")
+
+
+def _locate_run(config: DictConfig) -> None:
+    """Make `run` absolute and see that it is one, and that a checkpoint given by its path is there."""
+    folder = Path(config.run).absolute()
+    if not (folder / CONFIG).is_file():
+        newest = newest_run()
+        hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"
+        problem = "not the folder of a run" if folder.is_dir() else "no such folder"
+        raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
+    config.run = str(folder)
+    path = folder / "checkpoints" / f"{config.ckpt}.ckpt" if config.ckpt in ("best", "last") else Path(config.ckpt)
+    if not path.is_file():
+        raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
+    config.ckpt = config.ckpt if config.ckpt in ("best", "last") else str(path.absolute())

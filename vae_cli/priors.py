@@ -1,0 +1,69 @@
+"""Priors p(z): modules whose forward returns a distribution over z (d,). d latent dimensions, K components."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
+
+from vae_cli.distributions import gaussian
+from vae_cli.types import PositiveFloat, PositiveInt
+
+
+class Normal(nn.Module):
+    """p(z) = N(0, I)."""
+
+    fitted_after: ClassVar = False
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(latent_dim), persistent=False)
+        self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
+
+    def forward(self) -> Distribution:
+        """N(0, I): batch shape (), event shape (d,)."""
+        return gaussian(self.get_buffer("loc"), self.get_buffer("scale"), 1)
+
+
+class ExPost(nn.Module):
+    """A Gaussian mixture fitted to the codes of a trained autoencoder, so that it can be sampled (Ghosh et al. 2020).
+
+    Until `fit` is called it is N(0, I).
+    """
+
+    fitted_after: ClassVar = True
+
+    def __init__(
+        self, latent_dim: int, *, components: PositiveInt, restarts: PositiveInt, covariance_floor: PositiveFloat
+    ) -> None:
+        super().__init__()
+        self.components, self.restarts, self.covariance_floor = components, restarts, covariance_floor
+        self.register_buffer("logits", torch.zeros(components))
+        self.register_buffer("means", torch.zeros(components, latent_dim))
+        self.register_buffer("tril", torch.eye(latent_dim).repeat(components, 1, 1))
+
+    def forward(self) -> Distribution:
+        """The mixture: batch shape (), event shape (d,)."""
+        parts = MultivariateNormal(self.get_buffer("means"), scale_tril=self.get_buffer("tril"), validate_args=False)
+        weights = Categorical(logits=self.get_buffer("logits"), validate_args=False)
+        return MixtureSameFamily(weights, parts, validate_args=False)
+
+    def fit(self, codes: Tensor, seed: int) -> None:
+        """Maximum likelihood of the codes (N, d) by expectation-maximisation from several starts."""
+        mixture = GaussianMixture(
+            min(self.components, len(codes)),
+            covariance_type="full",
+            n_init=self.restarts,
+            reg_covar=self.covariance_floor,
+            random_state=seed,
+        ).fit(codes.double().cpu().numpy())
+        k = mixture.n_components
+        covariances = torch.as_tensor(mixture.covariances_)
+        logits = torch.full((self.components,), -torch.inf, dtype=torch.float64)
+        logits[:k] = torch.as_tensor(mixture.weights_).log()
+        self.get_buffer("logits").copy_(logits)
+        self.get_buffer("means")[:k] = torch.as_tensor(mixture.means_).to(self.get_buffer("means"))
+        self.get_buffer("tril")[:k] = torch.linalg.cholesky(covariances).to(self.get_buffer("tril"))

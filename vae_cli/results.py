@@ -1,0 +1,73 @@
+"""A run's final numbers: results.json with flat keys, and the table on the terminal."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from vae_cli.checkpoints import write_atomically
+
+Results = dict[str, float | int | str | bool | None]
+
+PACKAGES = ("vae-cli", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
+UNITS = {"iw_samples": "", "active_units": "dimensions", "effective_sample_size": "samples", "bits_per_dim": "bits"}
+
+
+def provenance() -> Results:
+    """Versions of packages and state of the code."""
+    results: Results = {f"version/{name}": version(name) for name in PACKAGES}
+    results["version/python"] = platform.python_version()
+    here = Path(__file__).parent
+    commit = _git(here, "rev-parse", "HEAD")
+    return results | {"git/commit": commit, "git/dirty": bool(_git(here, "status", "--porcelain")) if commit else None}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def write(results: Mapping[str, object], path: Path) -> None:
+    """Write JSON that any reader takes: numbers that are not finite become null."""
+    plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in results.items()}
+    write_atomically(path, lambda file: file.write((json.dumps(plain, indent=2) + "\n").encode()))
+
+
+def print_table(results: Mapping[str, object], title: str) -> None:
+    """The numbers of splits and of exact answers, each with its standard error."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column, justify in (("", "left"), ("value", "right"), ("standard error", "right"), ("unit", "left")):
+        table.add_column(column, justify=justify)  # pyright: ignore[reportArgumentType]
+    for name, value in results.items():
+        prefix, _, key = name.partition("/")
+        if prefix not in ("train", "val", "test", "exact") or key.endswith("_se") or not isinstance(value, int | float):
+            continue
+        error = results.get(f"{name}_se")
+        shown = f"{value:.4g}" if key == "effective_sample_size" else _number(value)
+        table.add_row(name, shown, _number(error) if isinstance(error, float) else "", _unit(key))
+    Console(soft_wrap=True).print(table)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
+
+
+def _unit(key: str) -> str:
+    if key in UNITS:
+        return UNITS[key]
+    if key.endswith("per_second"):
+        return "1/s"
+    if key == "reconstruction_error":
+        return "squared, summed over x"
+    return "" if key in ("epochs", "steps") else "nats"

@@ -1,0 +1,116 @@
+"""Going on with a run in its own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_cli.compose import COMMAND_LINE, Composer, line_of, parse
+from vae_cli.config import check
+from vae_cli.errors import ConfigError
+from vae_cli.folders import CONFIG, LAST, display, holds_run, newest_run, outputs_folder
+
+RUN_DIR = "hydra.run.dir"
+ASKING = ("resume", "ckpt", RUN_DIR)
+
+
+def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence[str]) -> Path | None:
+    """The folder of the run that is to go on, or None for a new one; a folder in use is refused."""
+    parsed = parse(overrides)
+    groups = [override.input_line for override in parsed if composer.is_group(override)]
+    given = Path(config.hydra.run.dir).absolute() if any(o.key_or_group == RUN_DIR for o in parsed) else None
+    if config.resume is not None:
+        if given:
+            raise ConfigError(f"resume={config.resume} goes on in that folder; leave {RUN_DIR} out ({COMMAND_LINE})")
+        folder = Path(str(config.resume)).absolute()
+        _complete(folder)
+    elif config.ckpt == "last" and given:
+        return given if all((given / name).is_file() for name in (CONFIG, LAST)) else None
+    elif config.ckpt == "last":
+        newest = newest_run()
+        if newest is None:
+            root = display(outputs_folder() / "train")
+            raise ConfigError(f"ckpt=last: no run in {root} has {LAST} ({COMMAND_LINE}); start one, or resume=DIR")
+        folder = newest
+    else:
+        if given and holds_run(given):
+            raise ConfigError(
+                f"{RUN_DIR}={display(given)}: holds a run already ({COMMAND_LINE}); "
+                f"resume={display(given)} goes on with it, or name another folder"
+            )
+        return None
+    if groups:
+        raise ConfigError(
+            f"{groups[0]}: a resumed run keeps its choices ({COMMAND_LINE}); "
+            f"change values only, as in trainer.max_epochs=40, or start a new run"
+        )
+    return folder
+
+
+def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictConfig:
+    """The run's own configuration with the values of the command line, checked; `resume` is its folder."""
+    changes = value_overrides(composer, overrides)
+    config = read_config(folder)
+    for override in changes:
+        if override.is_delete():
+            raise ConfigError(f"{override.input_line}: a resumed run keeps its keys ({COMMAND_LINE})")
+        try:
+            OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
+        except OmegaConfBaseException as error:
+            reason = str(error).split("\n")[0]
+            raise ConfigError(f"{override.input_line}: {reason} ({COMMAND_LINE})") from None
+    OmegaConf.update(config, "resume", str(folder))
+    OmegaConf.update(config, "ckpt", None)
+
+    def where(key: str) -> str:
+        names = [override.key_or_group for override in changes]
+        if any(key == name or key.startswith(f"{name}.") for name in names):
+            return COMMAND_LINE
+        line = line_of(folder / CONFIG, key)
+        return display(folder / CONFIG) + (f":{line}" if line else "")
+
+    check(config, where)
+    return config
+
+
+def same_choices(saved: DictConfig, composed: DictConfig, folder: Path) -> None:
+    """Refuse to go on with a run whose classes are not the ones that the command line chooses."""
+    for key in saved:
+        old, new = (OmegaConf.select(config, f"{key}._target_") for config in (saved, composed))
+        if old != new:
+            raise ConfigError(
+                f"ckpt=last: {display(folder)} holds a run with {key} {old}, not {new} ({COMMAND_LINE}); "
+                f"repeat its choices, or name another {RUN_DIR}"
+            )
+
+
+def value_overrides(composer: Composer, overrides: Sequence[str]) -> list[Override]:
+    """The overrides that change a value of a run, rather than choose an option or ask for the resumption."""
+    parsed = [override for override in parse(overrides) if not override.is_hydra_override()]
+    return [o for o in parsed if o.key_or_group not in ASKING and not composer.is_group(o)]
+
+
+def read_config(folder: Path) -> DictConfig:
+    """The configuration that a run keeps in its folder."""
+    file = folder / CONFIG
+    try:
+        config = OmegaConf.load(file)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{display(file)}: not readable: {str(error).splitlines()[0]}") from None
+    if not isinstance(config, DictConfig):
+        raise ConfigError(f"{display(file)}: not the configuration of a run")
+    return config
+
+
+def _complete(folder: Path) -> None:
+    for name in (CONFIG, LAST):
+        if not (folder / name).is_file():
+            newest = newest_run()
+            hint = f"nearest: resume={display(newest)}" if newest else "name the folder of a run"
+            problem = f"has no {name}" if folder.is_dir() else "no such folder"
+            raise ConfigError(f"resume={display(folder)}: {problem} ({COMMAND_LINE}); {hint}")

@@ -1,0 +1,123 @@
+"""A run's folder as an object: `run = vae_cli.load(folder)`, then encode, decode, sample, score."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from numpy.typing import ArrayLike
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vae_cli import checkpoints
+from vae_cli.build import build_module
+from vae_cli.config import check
+from vae_cli.datasets import Data
+from vae_cli.errors import UserError
+from vae_cli.estimators import iw_log_likelihood, row_bytes
+from vae_cli.evaluation import DataFacts
+from vae_cli.models import VAE
+from vae_cli.module import LitVAE
+from vae_cli.trace import Batch
+
+MEMORY = 64 * 2**20
+
+
+def checkpoint_path(folder: Path, ckpt: str) -> Path:
+    """`best` and `last` name the run's own checkpoints, anything else is a path."""
+    return folder / "checkpoints" / f"{ckpt}.ckpt" if ckpt in ("best", "last") else Path(ckpt)
+
+
+class Run:
+    """A trained model with its configuration; x are arrays or tensors (N, *event), log-likelihoods are nats (N,)."""
+
+    def __init__(self, folder: Path, config: DictConfig, facts: DataFacts, module: LitVAE) -> None:
+        self.folder, self.config, self.facts, self.module = folder, config, facts, module
+
+    @property
+    def model(self) -> VAE:
+        """The model, in evaluation mode."""
+        return self.module.model
+
+    @cached_property
+    def data(self) -> Data:
+        """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
+        data = instantiate(self.config.dataset).load(seed=self.config.seed)
+        if data.sha256 != self.facts.sha256:
+            raise UserError(
+                f"{self.folder}: the data set {data.name} is not the one this run was trained on "
+                f"(SHA-256 {data.sha256[:12]}..., then {self.facts.sha256[:12]}...)"
+            )
+        return data
+
+    def batch(self, x: ArrayLike | Tensor) -> Batch:
+        """x as the model takes it: bytes become k/255; shape and domain are checked."""
+        tensor = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
+        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
+        if tensor.dim() == 0 or tensor[:1].numel() != math.prod(self.facts.event_shape):
+            raise UserError(
+                f"x has shape {tuple(tensor.shape)}; this model takes (N, {_commas(self.facts.event_shape)})"
+            )
+        if self.facts.domain == "binary" and not ((tensor == 0) | (tensor == 1)).all():
+            raise UserError("this model scores binary x; pass (x > 0.5) or torch.bernoulli(x)")
+        if not tensor.isfinite().all():
+            raise UserError("x holds NaN or infinite values")
+        tensor = tensor.reshape(-1, *self.facts.event_shape).to(self.module.device)
+        return Batch(tensor, torch.arange(len(tensor), device=tensor.device))
+
+    @torch.no_grad()
+    def encode(self, x: ArrayLike | Tensor) -> Distribution:
+        """q(z|x), with `.mean` (N, d) and `.sample()`."""
+        return self.model.encode(self.batch(x))
+
+    @torch.no_grad()
+    def decode(self, z: ArrayLike | Tensor) -> Distribution:
+        """p(x|z) for z (N, d), with `.mean` (N, *event) and `.sample()`."""
+        codes = torch.as_tensor(z, dtype=torch.float32, device=self.module.device)
+        if codes.dim() != 2 or codes.shape[1] != self.model.latent_dim:
+            raise UserError(f"z has shape {tuple(codes.shape)}; this model takes (N, {self.model.latent_dim})")
+        return self.model.decode(codes)
+
+    def sample(self, n: int) -> Tensor:
+        """n means of p(x|z), z ~ p(z): (n, *event)."""
+        return self.model.sample(n)
+
+    def log_likelihood(self, x: ArrayLike | Tensor, samples: int = 100) -> Tensor:
+        """Importance-weighted log p(x) with k = `samples`, a lower bound in expectation: nats, (N,)."""
+        if not self.model.has_density:
+            raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
+        batch = self.batch(x)
+        rows = max(1, MEMORY // row_bytes(self.model, batch.x))
+        parts = []
+        for piece in torch.arange(len(batch)).split(min(rows, 256)):
+            part = Batch(batch.x[piece], batch.index[piece])
+            parts.append(iw_log_likelihood(self.model, part, self.model.encode(part), samples, rows).log_likelihood)
+        return torch.cat(parts)
+
+
+def _commas(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def load(folder: str | Path, ckpt: str = "best", device: str | torch.device = "cpu") -> Run:
+    """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read."""
+    folder = Path(folder)
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"{folder}: not the folder of a run (it holds no config.yaml)")
+    config = OmegaConf.load(folder / "config.yaml")
+    assert isinstance(config, DictConfig)
+    check(config)
+    path = checkpoint_path(folder, ckpt)
+    checkpoint = checkpoints.load(path, device)
+    facts = DataFacts(**{**checkpoint["data"], "event_shape": tuple(checkpoint["data"]["event_shape"])})
+    module = build_module(config, facts)
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise UserError(f"{path}: does not fit the configuration in {folder / 'config.yaml'}") from error
+    return Run(folder, config, facts, module.to(device).eval())

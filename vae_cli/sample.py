@@ -1,0 +1,34 @@
+"""`vae-sample`: draws from a run's model, as a picture and as numbers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from vae_cli.checkpoints import write_atomically
+from vae_cli.figures import save_grid
+from vae_cli.run import load
+
+
+@torch.no_grad()
+def sample_run(config: DictConfig) -> Path:
+    """Write n draws z ~ p(z), x ~ p(x|z) and the means E[x|z] to .npz, and for images a grid of the means to .png."""
+    run = load(Path(config.run), config.ckpt)
+    torch.manual_seed(config.seed)
+    z = run.model.prior().sample(torch.Size((1, config.n)))
+    likelihood = run.model.decode(z)
+    mean, x = likelihood.mean[0], likelihood.sample()[0]
+    stem = run.folder / "samples" / f"{config.ckpt if config.ckpt in ('best', 'last') else Path(config.ckpt).stem}"
+    stem = stem.with_name(f"{stem.name}_n{config.n}_seed{config.seed}")
+    arrays = {"z": z[0].numpy(), "x": x.numpy(), "mean": mean.numpy()}
+    write_atomically(stem.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))
+    written = [stem.with_suffix(".npz")]
+    if len(run.facts.event_shape) == 3:
+        written.append(stem.with_suffix(".png"))
+        save_grid(mean, written[-1])
+    print("written to " + ", ".join(os.path.relpath(path) for path in written))
+    return written[0]

@@ -1,0 +1,105 @@
+"""The schema of a configuration where the signature of a class does not give it. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vae_cli.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+
+class Node:
+    """A node of a configuration whose schema is the signature of the class it names in `_target_`."""
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How to train: hardware, precision, length."""
+
+    accelerator: Literal["auto", "cpu", "gpu"]
+    devices: Literal["auto"] | PositiveInt | list[NonNegativeInt]
+    num_nodes: PositiveInt
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "32", 32]
+    max_epochs: PositiveInt
+    gradient_clip: NonNegativeFloat | None
+    accumulate: PositiveInt
+    patience: PositiveInt | None
+    deterministic: bool
+    compile: bool
+    limit_batches: PositiveInt | None
+    figures_every: PositiveInt | None
+    threads: PositiveInt | None
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What to measure after training: k of the importance-weighted log-likelihood is `samples`."""
+
+    samples: PositiveInt
+    elbo_samples: PositiveInt
+    estimator: Literal["posterior", "prior"]
+    batch_size: PositiveInt
+    memory_mb: PositiveInt
+    split: Literal["train", "val", "test"]
+    active_threshold: PositiveFloat
+    seed: NonNegativeInt
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """Where metrics go beside metrics.csv."""
+
+    name: Literal["csv", "tensorboard", "none"]
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    """Weights & Biases; mode auto is online only where a key is configured."""
+
+    name: Literal["wandb"]
+    project: str
+    entity: str | None
+    group: str | None
+    tags: list[str]
+    mode: Literal["auto", "online", "offline", "disabled"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The root of vae-train."""
+
+    seed: NonNegativeInt
+    resume: str | None
+    ckpt: Literal["last"] | None
+    dataset: Node
+    model: Node
+    network: Node
+    posterior: Node
+    prior: Node
+    likelihood: Node
+    objective: Node
+    optimizer: Node
+    scheduler: Node
+    trainer: TrainerConfig
+    logger: LoggerConfig | WandbConfig
+    evaluate: EvaluateConfig
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """The root of vae-eval."""
+
+    run: str
+    ckpt: str
+    evaluate: EvaluateConfig
+    trainer: TrainerConfig
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """The root of vae-sample."""
+
+    run: str
+    ckpt: str
+    n: PositiveInt
+    seed: NonNegativeInt

@@ -1,0 +1,257 @@
+"""What a class may be configured with, read from its source file without importing it (torch takes seconds)."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib.machinery
+import sys
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import annotated_types
+
+from vae_cli import types
+
+
+class _OpaqueType(type):
+    """Lets an annotation that only torch could evaluate, such as `nn.Module` or `Callable[[int], Tensor]`, be read."""
+
+    def __getattr__(cls, name: str) -> _OpaqueType:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return opaque(name)
+
+    def __getitem__(cls, item: object) -> _OpaqueType:
+        return cls
+
+
+class Opaque(metaclass=_OpaqueType):
+    """The base of classes known by name only: no value in a YAML file is an instance of one."""
+
+
+@cache
+def opaque(name: str) -> _OpaqueType:
+    """The class that stands for `name`."""
+    return _OpaqueType(name, (Opaque,), {})
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One configurable key."""
+
+    name: str
+    annotation: Any
+    required: bool
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The configurable keys of a class, its literal class constants, and the names of the class and its ancestors."""
+
+    name: str
+    parameters: dict[str, Parameter]
+    constants: dict[str, Any]
+    ancestors: frozenset[str]
+    open: bool = False
+    """True if the class takes any keyword (**kwargs)."""
+
+
+@cache
+def read(target: str) -> Signature:
+    """The signature of the class at the dotted path `target`; LookupError with a reason if there is none."""
+    path, _, name = target.rpartition(".")
+    found = _find(_module_file(path), name)
+    if found is None:
+        raise LookupError(f"{path} has no class {name}")
+    lineage = list(_lineage(*found))
+    constants: dict[str, Any] = {}
+    for _, node in reversed(lineage):
+        constants.update(_constants(node))
+    ancestors = {node.name for _, node in lineage} | {base for _, node in lineage for base in _base_names(node)}
+    parameters, takes_any = _parameters(lineage, target)
+    return Signature(found[1].name, {p.name: p for p in parameters}, constants, frozenset(ancestors), takes_any)
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A parsed source file; `package` is what its relative imports start from."""
+
+    package: str
+    tree: ast.Module
+
+    def classes(self) -> Iterator[ast.ClassDef]:
+        return (node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef))
+
+    def imports(self) -> Iterator[tuple[str, ast.alias]]:
+        """(dotted module, imported name) of each `from module import name`."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom):
+                parts = self.package.split(".") if node.level else []
+                base = parts[: len(parts) - node.level + 1] if node.level else []
+                for alias in node.names:
+                    yield ".".join([*base, *([node.module] if node.module else [])]), alias
+
+    def alias(self, name: str) -> ast.expr | None:
+        """The right-hand side of a top-level `name = ...`, for types that a file names for itself."""
+        for node in self.tree.body:
+            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+                return node.value
+        return None
+
+
+@cache
+def _module_file(dotted: str) -> _Module:
+    """The parsed module at a dotted path, found on disk below its top-level package."""
+    top, *rest = dotted.split(".")
+    spec = importlib.machinery.PathFinder.find_spec(top, sys.path)
+    if spec is None or spec.origin is None:
+        raise LookupError(f"there is no package {top}" if top else "it names no module")
+    file = Path(spec.origin)
+    package = top if file.name == "__init__.py" else ""
+    for part in rest:
+        folder = file.parent / part
+        if package and (folder / "__init__.py").is_file():
+            file, package = folder / "__init__.py", f"{package}.{part}"
+        elif package and folder.with_suffix(".py").is_file():
+            file = folder.with_suffix(".py")
+        else:
+            raise LookupError(f"there is no module {dotted}")
+    if file.suffix != ".py":
+        raise LookupError(f"{dotted} is no Python source")
+    try:
+        return _Module(package, ast.parse(file.read_text(encoding="utf-8")))
+    except SyntaxError as error:
+        raise LookupError(f"{file.name}, line {error.lineno}: {error.msg}") from None
+
+
+def _find(module: _Module, name: str, depth: int = 6) -> tuple[_Module, ast.ClassDef] | None:
+    """The class `name` as seen from `module`: defined there, or imported from its own package or from vae_cli."""
+    for node in module.classes():
+        if node.name == name:
+            return module, node
+    top = module.package.split(".")[0]
+    for source, alias in module.imports():
+        visible = name if alias.name == "*" else alias.asname or alias.name
+        if depth == 0 or visible != name or source.split(".")[0] not in (top, "vae_cli"):
+            continue
+        try:
+            found = _find(_module_file(source), name if alias.name == "*" else alias.name, depth - 1)
+        except LookupError:  # a compiled or optional module
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def class_names(path: str) -> list[str]:
+    """Public classes defined in the module at a dotted path; empty if there is no such module."""
+    try:
+        return [node.name for node in _module_file(path).classes() if not node.name.startswith("_")]
+    except LookupError:
+        return []
+
+
+def _base_names(node: ast.ClassDef) -> list[str]:
+    """The last component of each base: `nn.Module` is Module."""
+    return [ast.unparse(base).split("[")[0].rpartition(".")[2] for base in node.bases]
+
+
+def _lineage(module: _Module, node: ast.ClassDef) -> Iterator[tuple[_Module, ast.ClassDef]]:
+    """The class and its ancestors within its package, nearest first."""
+    yield module, node
+    for base in node.bases:
+        found = _find(module, base.id) if isinstance(base, ast.Name) else None
+        if found is not None and found[1] is not node:
+            yield from _lineage(*found)
+
+
+def _constants(node: ast.ClassDef) -> dict[str, Any]:
+    """The ClassVars of a class body whose values are literals."""
+    constants = {}
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.value is not None:
+            if not _mentions(item.annotation, "ClassVar"):
+                continue
+            try:
+                constants[item.target.id] = ast.literal_eval(item.value)
+            except ValueError:
+                continue  # an expression: no constant that a config is checked against
+    return constants
+
+
+def _mentions(node: ast.expr, name: str) -> bool:
+    return any(name in (getattr(n, "id", None), getattr(n, "attr", None)) for n in ast.walk(node))
+
+
+def _parameters(lineage: list[tuple[_Module, ast.ClassDef]], target: str) -> tuple[list[Parameter], bool]:
+    """The parameters that configuration gives, and whether any other is taken as well."""
+    if any(_mentions(decorator, "dataclass") for decorator in lineage[0][1].decorator_list):
+        fields: dict[str, Parameter] = {}
+        for module, node in reversed(lineage):
+            fields.update(_fields(module, node))
+        return list(fields.values()), False
+    for module, node in lineage:
+        for item in node.body:
+            if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+                return _arguments(module, item.args, target), item.args.kwarg is not None
+    return [], False
+
+
+def _fields(module: _Module, node: ast.ClassDef) -> dict[str, Parameter]:
+    """The init fields of a dataclass body."""
+    fields = {}
+    for item in node.body:
+        if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
+            continue
+        if _mentions(item.annotation, "ClassVar") or _mentions(item.annotation, "KW_ONLY"):
+            continue
+        required = item.value is None
+        if isinstance(item.value, ast.Call) and _mentions(item.value.func, "field"):
+            options = {word.arg: word.value for word in item.value.keywords}
+            if "init" in options and ast.unparse(options["init"]) == "False":
+                continue
+            required = not options.keys() & {"default", "default_factory"}
+        name = item.target.id
+        fields[name] = Parameter(name, _evaluate(module, item.annotation), required)
+    return fields
+
+
+def _arguments(module: _Module, args: ast.arguments, target: str) -> list[Parameter]:
+    """The keyword-only arguments; of a foreign class all of them, but for an optimiser's first, the parameters."""
+    named = list(zip(args.kwonlyargs, args.kw_defaults, strict=True))
+    if target.startswith("torch."):
+        plain = [*args.posonlyargs, *args.args]
+        defaults = [None] * (len(plain) - len(args.defaults)) + list(args.defaults)
+        skipped = 2 if target.startswith("torch.optim.") else 1
+        named = [*list(zip(plain, defaults, strict=True))[skipped:], *named]
+    return [Parameter(a.arg, _evaluate(module, a.annotation), default is None) for a, default in named]
+
+
+class _Names(dict[str, Any]):
+    """The names an annotation is evaluated with; a name unknown here and in its own file becomes an opaque class."""
+
+    def __init__(self, module: _Module) -> None:
+        super().__init__({**vars(annotated_types), **vars(typing), **vars(builtins), **vars(types)})
+        self.module = module
+
+    def __missing__(self, name: str) -> Any:
+        alias = self.module.alias(name)
+        return opaque(name) if alias is None else _evaluate(self.module, alias)
+
+
+def _evaluate(module: _Module, annotation: ast.expr | None) -> Any:
+    """The type an annotation stands for; Any where there is none."""
+    if annotation is None:
+        return Any
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        return _evaluate(module, ast.parse(annotation.value, mode="eval").body)
+    names = _Names(module)
+    try:
+        return eval(compile(ast.Expression(annotation), "<annotation>", "eval"), {}, names)
+    except Exception:  # an annotation written for a type checker only says nothing about a value
+        return opaque(ast.unparse(annotation))

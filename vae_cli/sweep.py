@@ -1,0 +1,83 @@
+"""The table at the end of a sweep, made from what its jobs left in their folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli.folders import RESULTS, display
+
+NUMBERS = ("test/elbo", "test/iw_log_likelihood", "test/distortion", "test/rate", "wall_seconds")
+WIDTH = 160
+
+
+class SweepTable(Callback):
+    """Learns the sweep's folder from hydra; `finish` prints the table and writes sweep.json."""
+
+    current: SweepTable | None = None
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note where the jobs will be."""
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+        SweepTable.current = self
+
+    def finish(self) -> int:
+        """Print and write the table; the exit code is 1 if any job did not end well."""
+        if self.folder is None or not self.folder.is_dir():
+            return 1
+        rows = read_rows(self.folder)
+        partial = self.folder / "sweep.json.part"
+        partial.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        partial.replace(self.folder / "sweep.json")
+        _print(rows, self.folder)
+        return int(not rows or any(row["status"] != "done" for row in rows))
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """One row for each job that began, in order: overrides, status, numbers, folder; null where there is none."""
+    rows = []
+    for file in sorted(folder.glob("*/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns):
+        results: dict[str, Any] = {"status": "unfinished"}
+        if (file.parent / RESULTS).exists():
+            results = json.loads((file.parent / RESULTS).read_text(encoding="utf-8"))
+        rows.append(
+            {
+                "overrides": list(OmegaConf.load(file)),
+                "status": results["status"],
+                **{name: results.get(name) for name in NUMBERS},
+                "error": results.get("error"),
+                "folder": file.parent.name,
+            }
+        )
+    return rows
+
+
+def _print(rows: list[dict[str, Any]], folder: Path) -> None:
+    """The jobs named by what distinguishes them, an error in place of numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"sweep in {display(folder)}", title_justify="left", title_style="bold", header_style="bold")
+    table.add_column("job")
+    table.add_column("status")
+    for name in NUMBERS:
+        table.add_column(name.removeprefix("test/"), justify="right")
+    table.add_column("folder", overflow="fold")
+    common = set.intersection(*(set(row["overrides"]) for row in rows)) if len(rows) > 1 else set()
+    for row in rows:
+        job = " ".join(line for line in row["overrides"] if line not in common)
+        status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
+        numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in NUMBERS]
+        table.add_row(job or "default", status, *numbers, row["folder"])
+    console = Console()
+    (console if console.is_terminal else Console(width=WIDTH)).print(table)
+    for row in rows:
+        if row["error"]:
+            print(f"{row['folder']}: {row['error']}")

@@ -1,0 +1,125 @@
+"""What a model did with a batch: latents, densities, and the quantities every objective and estimator is made of.
+
+Shape legend: S samples, B batch, d latent dimensions, *event the shape of one x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, kl_divergence
+
+
+@dataclass(frozen=True)
+class Batch:
+    """x (B, *event) float; index (B,) int64, the position in the split; y (B,) int64 labels or None."""
+
+    x: Tensor
+    index: Tensor
+    y: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(self.x.to(device), self.index.to(device), None if self.y is None else self.y.to(device))
+
+
+@contextmanager
+def float32() -> Iterator[None]:
+    """Log densities and their sums stay in float32 whatever the precision the networks run in."""
+    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        yield
+
+
+@dataclass(frozen=True)
+class Latent:
+    """One latent variable: a sample z (S, B, *latent) of q, scored under q and under p; log densities in nats."""
+
+    z: Tensor
+    q: Distribution
+    p: Distribution
+
+    @classmethod
+    def draw(cls, q: Distribution, p: Distribution, samples: int) -> Latent:
+        """Draw z ~ q, reparameterised where q allows it."""
+        shape = torch.Size((samples,))
+        with float32():
+            return cls(q.rsample(shape) if q.has_rsample else q.sample(shape), q, p)
+
+    @cached_property
+    def log_q(self) -> Tensor:
+        """log q(z|x), (S, B)."""
+        with float32():
+            return self.q.log_prob(self.z)
+
+    @cached_property
+    def log_p(self) -> Tensor:
+        """log p(z), (S, B)."""
+        with float32():
+            return self.p.log_prob(self.z)
+
+    @cached_property
+    def kl_groups(self) -> Tensor:
+        """KL(q || p) by independent groups of dimensions, (B, G), summing to the whole.
+
+        One group a dimension where q and p both factorise, else one group; in closed form where torch knows one,
+        else the sampled log q - log p.
+        """
+        q, p = self.q, self.p
+        with float32():
+            if isinstance(q, Independent) and isinstance(p, Independent):
+                try:
+                    return kl_divergence(q.base_dist, p.base_dist).flatten(1)
+                except NotImplementedError:
+                    pass
+            try:
+                return kl_divergence(q, p).unsqueeze(-1)
+            except NotImplementedError:
+                return (self.log_q - self.log_p).mean(0).unsqueeze(-1)
+
+    @property
+    def kl(self) -> Tensor:
+        """KL(q || p), (B,), nats."""
+        return self.kl_groups.sum(-1)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A batch x (B, *event), the likelihood p(x|z) with batch shape (S, B), and the latents it was drawn with."""
+
+    x: Tensor
+    likelihood: Distribution
+    latents: tuple[Latent, ...]
+
+    @cached_property
+    def log_px(self) -> Tensor:
+        """log p(x|z), (S, B): minus the distortion."""
+        with float32():
+            return self.likelihood.log_prob(self.x)
+
+    @cached_property
+    def log_weight(self) -> Tensor:
+        """log w = log p(x|z) + sum log p(z) - sum log q(z|x), (S, B); its mean is the ELBO."""
+        return self.log_px + torch.stack([latent.log_p - latent.log_q for latent in self.latents]).sum(0)
+
+    @cached_property
+    def distortion(self) -> Tensor:
+        """-E_q log p(x|z), (B,)."""
+        return -self.log_px.mean(0)
+
+    @cached_property
+    def rate(self) -> Tensor:
+        """sum KL(q || p), (B,)."""
+        return torch.stack([latent.kl for latent in self.latents]).sum(0)
+
+    @property
+    def elbo(self) -> Tensor:
+        """E_q log p(x|z) - KL(q || p) at beta = 1, (B,)."""
+        return -self.distortion - self.rate

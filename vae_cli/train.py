@@ -1,0 +1,200 @@
+"""One run: data, model, fit, evaluation, figures, results."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+from torch import Tensor
+
+from vae_cli import checkpoints, figures, loggers, results
+from vae_cli.build import build_module
+from vae_cli.callbacks import EpochProgress, History, Panels, RandomState
+from vae_cli.checkpoints import AtomicCheckpointIO, write_atomically
+from vae_cli.datasets import Data
+from vae_cli.errors import UserError
+from vae_cli.evaluate import evaluate_split
+from vae_cli.evaluation import DataFacts
+from vae_cli.models import VAE
+from vae_cli.module import LitVAE
+from vae_cli.priors import ExPost
+from vae_cli.results import Results
+from vae_cli.run import checkpoint_path
+
+
+def train(config: DictConfig, folder: Path) -> Results:
+    """Train and evaluate what `config` describes in `folder`; its `resume` is that folder to go on from last.ckpt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet_libraries()
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return _train(config, folder)
+    except Timeout as error:
+        raise UserError(f"{folder}: another process is training in this folder") from error
+
+
+def quiet_libraries() -> None:
+    """Lightning's notices and Python's warnings go to the log file, not to the terminal."""
+    logging.captureWarnings(True)
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    warnings.filterwarnings("ignore", ".*is available but not used.*")
+
+
+def _train(config: DictConfig, folder: Path) -> Results:
+    began = time.perf_counter()
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    data: Data = instantiate(config.dataset).load(seed=config.seed)
+    facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
+    text = OmegaConf.to_yaml(config, resolve=True)
+    write_atomically(folder / "config.yaml", lambda file: file.write(text.encode()))
+
+    pl.seed_everything(config.seed, verbose=False)
+    module = build_module(config, facts)
+    if config.trainer.compile:
+        module.objective.compile()
+    run_loggers = loggers.build_loggers(config, folder, sweep_name())
+    summary: Results = {"status": "failed"}
+    try:
+        history, trainer = build_trainer(config, folder, data, module, run_loggers)
+        fit(config, folder, data, module, trainer)
+        restore_best(config, folder, data, module)
+        summary = _numbers(config, data, module, trainer, history)
+        summary["wall_seconds"] = round(time.perf_counter() - began, 3)
+        drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
+        loggers.log_figures(run_loggers, drawn, trainer.global_step)
+        figures.save(drawn, folder / "figures")
+        results.write(summary, folder / "results.json")
+    finally:
+        loggers.finish(run_loggers, summary, summary["status"] == "done")
+    results.print_table(summary, f"{data.name}, {config.seed=}".replace("config.", ""))
+    print(f"written to {os.path.relpath(folder)}: results.json, metrics.csv, figures/, checkpoints/, config.yaml")
+    return summary
+
+
+def sweep_name() -> str | None:
+    """The sweep this run belongs to, if any: its folder's last two parts."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    return "/".join(Path(HydraConfig.get().sweep.dir).parts[-2:])
+
+
+class DataFactsKeeper(Callback):
+    """Writes what a model must know of its data into every checkpoint, so that a run's folder is enough."""
+
+    def __init__(self, facts: DataFacts) -> None:
+        self.facts = facts
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
+        """Add the facts as plain values."""
+        checkpoint["data"] = {**asdict(self.facts), "event_shape": list(self.facts.event_shape)}
+
+
+def build_trainer(
+    config: DictConfig, folder: Path, data: Data, module: LitVAE, run_loggers: list[Logger]
+) -> tuple[History, pl.Trainer]:
+    """Lightning's Trainer with our callbacks, and the history among them."""
+    settings = config.trainer
+    validated = len(data.val) > 0
+    monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
+    history = History(None if config.logger.name == "none" else folder / "metrics.csv")
+    files = {"dirpath": folder / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
+    callbacks: list[Callback] = [
+        RandomState(config.seed),
+        DataFactsKeeper(module.evaluation.facts),
+        history,
+        EpochProgress(history),
+        ModelCheckpoint(filename="best", monitor=monitor if validated else None, mode=mode, **files),
+        ModelCheckpoint(filename="last", **files),
+    ]
+    if settings.patience and validated:
+        callbacks.append(EarlyStopping(monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True))
+    if settings.figures_every:
+        callbacks.append(Panels(data, settings.figures_every, config.evaluate.seed))
+    trainer = pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        precision=settings.precision,
+        max_epochs=settings.max_epochs,
+        gradient_clip_val=settings.gradient_clip,
+        accumulate_grad_batches=settings.accumulate,
+        deterministic=settings.deterministic,
+        limit_train_batches=settings.limit_batches,
+        limit_val_batches=settings.limit_batches,
+        limit_test_batches=settings.limit_batches,
+        default_root_dir=folder,
+        logger=run_loggers,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    return history, trainer
+
+
+def fit(config: DictConfig, folder: Path, data: Data, module: LitVAE, trainer: pl.Trainer) -> None:
+    """Train, from the last checkpoint if the run is resumed."""
+    device, batch_size = trainer.strategy.root_device, config.dataset.batch_size
+    loader = data.loader("train", batch_size=batch_size, seed=config.seed, shuffle=True, device=device)
+    validation = None
+    if len(data.val):
+        size = config.evaluate.batch_size
+        validation = data.loader("val", batch_size=size, seed=config.seed, shuffle=False, device=device)
+    last = checkpoint_path(folder, "last") if config.resume else None
+    try:
+        trainer.fit(module, loader, validation, ckpt_path=last, weights_only=True)
+    except SystemExit as stop:  # Lightning turns Ctrl-C into exit(1)
+        raise KeyboardInterrupt from stop
+
+
+def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -> None:
+    """Load the best checkpoint's weights; fit an ex-post prior to its codes and keep it there."""
+    path = checkpoint_path(folder, "best")
+    checkpoint = checkpoints.load(path)
+    module.load_state_dict(checkpoint["state_dict"])
+    module.eval()
+    if isinstance(module.model.prior, ExPost):
+        module.model.prior.fit(codes(module.model, data, config.evaluate.batch_size), config.seed)
+        checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
+
+
+@torch.no_grad()
+def codes(model: VAE, data: Data, batch_size: int) -> Tensor:
+    """Posterior means of the training set, (N, d)."""
+    device = next(model.parameters()).device
+    loader = data.loader("train", batch_size=batch_size, seed=0, shuffle=False, device=device)
+    return torch.cat([model.encode(batch).mean.cpu() for batch in loader])
+
+
+def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, history: History) -> Results:
+    """Everything results.json holds but the wall time."""
+    summary: Results = {"status": "done", "seed": config.seed}
+    epochs = history.rows
+    summary |= {"train/epochs": len(epochs), "train/steps": trainer.global_step}
+    if seconds := sum(row["train/seconds"] for row in epochs):
+        examples = sum(row["train/samples_per_second"] * row["train/seconds"] for row in epochs)
+        summary["train/samples_per_second"] = examples / seconds
+    summary |= evaluate_split(trainer, module, data, config)
+    summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
+    summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
+    summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}
+    return summary | results.provenance()

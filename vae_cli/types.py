@@ -1,0 +1,26 @@
+"""Types of configuration values: ranges are part of the type, so that a config is checked without importing torch."""
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+
+PositiveInt = Annotated[int, Gt(0)]
+NonNegativeInt = Annotated[int, Ge(0)]
+PositiveFloat = Annotated[float, Gt(0)]
+NonNegativeFloat = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+OpenFraction = Annotated[float, Gt(0), Lt(1)]
+
+Shape = tuple[int, ...]
+"""Event shape without batch dimensions: (C, H, W) for images, (D,) for vectors."""
+
+Domain = Literal["binary", "unit", "levels", "real"]
+"""Where the entries of x live: {0, 1}; the interval [0, 1]; k/255 with k = 0..255; the real line."""
+
+Layout = Literal["image", "vector"]
+"""What an event looks like: (C, H, W) or (D,)."""
+
+Binarize = Literal["none", "dynamic", "static", "threshold"]
+"""Bernoulli draw anew at each visit; one seeded draw; x > 1/2; or x as it is."""
+
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus"]
