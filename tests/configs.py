@@ -1,6 +1,6 @@
 """Configurations for tests, composed and checked as the commands do it."""
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.compose import Composer, session
 from vae_cli.config import check
@@ -13,5 +13,6 @@ def composed(*overrides: str) -> DictConfig:
     with session():
         config = Composer("train", Sources.find()).compose([*SMALL, *overrides])
     check(config)
-    del config["hydra"]
+    OmegaConf.set_struct(config, False)
+    config.pop("hydra")
     return config

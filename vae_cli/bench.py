@@ -262,7 +262,7 @@ def main(rounds: int = 5) -> None:
     """Measure everything and print two tables."""
     quiet_libraries()
     warnings.simplefilter("ignore")
-    data: Data = instantiate(configure().dataset).load(seed=0)
+    data: Data = instantiate(configure().dataset).load()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds")
     training = measure(
         {

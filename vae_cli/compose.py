@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import hydra
@@ -21,6 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.errors import ConfigError
 from vae_cli.folders import Sources, conf_folder, display
+from vae_cli.help import defaults
+from vae_cli.nearest import nearest
 
 COMMAND_LINE = "command line"
 
@@ -73,6 +74,11 @@ class Composer:
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration with its hydra node; any fault of files or overrides is a ConfigError."""
         lines = self.forced(overrides)
+        for override in filter(self.is_group, parse(overrides)):
+            if not isinstance(override.value(), str | list) and not override.is_delete():
+                has = ", ".join(self.sources.options(override.key_or_group))
+                problem = f"{override.input_line}: not the name of an option ({COMMAND_LINE})"
+                raise ConfigError(f"{problem}; {override.key_or_group} has {has}")
         try:
             return hydra.compose(self.name, lines, return_hydra_config=True)
         except (yaml.YAMLError, HydraException, OmegaConfBaseException, ValueError, TypeError, AssertionError) as error:
@@ -94,6 +100,9 @@ class Composer:
             if package and group in self.sources.groups():
                 return f"override {group}: not found ({place}); '# @package _global_' belongs in the file's first line"
             return f"override {group}: no such group in the defaults ({place}); {_near(group, self.sources.groups())}"
+        if match := re.search(r"Could not override '(.+?)'. No match in the defaults list", text):
+            groups = list(defaults(conf_folder() / f"{self.name}.yaml"))
+            return f"{match[1]}: unknown key ({COMMAND_LINE}); {_near(match[1], groups)}"
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
         key = getattr(cause, "full_key", None) or ""
         if match := re.search(r"Error merging override (\S+)|Could not override '(.+?)'", text):
@@ -166,8 +175,7 @@ def line_of(file: Path, key: str, package: str = "") -> int | None:
 
 
 def _near(word: str, words: Sequence[str]) -> str:
-    near = get_close_matches(word, words, 2) or get_close_matches(word, words, 1, 0)
-    return f"nearest: {', '.join(near) or 'none'}"
+    return f"nearest: {', '.join(nearest(word, words)) or 'none'}"
 
 
 def _first(text: str) -> str:

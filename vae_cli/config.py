@@ -9,7 +9,6 @@ import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
@@ -21,6 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from vae_cli import folders, signatures
 from vae_cli.errors import ConfigError
 from vae_cli.folders import Sources
+from vae_cli.nearest import nearest
 from vae_cli.rules import RULES, Facts
 from vae_cli.schema import EvalConfig, EvaluateConfig, Node, SampleConfig, TrainConfig, TrainerConfig
 
@@ -113,18 +113,18 @@ class _Check:
                 self.unknown(key, str(name), list(annotations))
         for name, needed in required.items():
             if needed and name not in value:
-                self.fail(_join(key, name), "missing", f"expected {describe(annotations[name])}")
+                options = Sources.find().options(name) if not key else []
+                expected = f"{name} has {', '.join(options)}" if options else f"expected {describe(annotations[name])}"
+                self.fail(_join(key, name), "missing", expected)
         for name, item in value.items():
             self.value(_join(key, name), item, annotations[name])
 
     def unknown(self, key: str, name: str, names: list[str]) -> NoReturn:
         options = names if key else sorted({*names, *Sources.find().groups()})
-        near = [_join(key, match) for match in get_close_matches(name, options, 2)]
-        near += [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)][:2]
-        near = near or [_join(key, match) for match in get_close_matches(name, options, 1, 0)]
-        nearest = f"nearest: {', '.join(near)} " if near else ""
+        same = [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)]
+        near = same[:2] or [_join(key, match) for match in nearest(name, options)]
         takes = f"{key or 'the top level'} takes {', '.join(options) or 'no keys'}"
-        self.fail(_join(key, name), "unknown key", f"{nearest}({takes})" if near else takes)
+        self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({takes})" if near else takes)
 
     def value(self, key: str, value: Any, annotation: Any) -> None:
         """One value against its type."""
@@ -138,7 +138,7 @@ class _Check:
             choices = [
                 str(choice) for member in members if get_origin(member) is Literal for choice in get_args(member)
             ]
-            near = get_close_matches(str(value), choices, 1)
+            near = nearest(str(value), choices, 1)
             hint = f"nearest: {near[0]}" if near else ""
             self.fail(key, f"expected {describe(annotation)}", hint, value)
 
@@ -151,7 +151,7 @@ class _Check:
             self.fail(f"{key}.name", "missing", f"expected one of {', '.join(names)}")
         found = next((schema for schema in schemas if _fits(value["name"], _hints(schema)["name"])), None)
         if found is None:
-            near = get_close_matches(str(value["name"]), names, 1, 0)[0]
+            near = nearest(str(value["name"]), names, 1)[0]
             self.fail(f"{key}.name", f"expected one of {', '.join(names)}", f"nearest: {near}", value["name"])
         return found
 
@@ -164,7 +164,7 @@ class _Check:
             signature = signatures.read(target)
         except LookupError as error:
             path, _, name = target.rpartition(".")
-            near = get_close_matches(name, signatures.class_names(path), 2)
+            near = nearest(name, signatures.class_names(path))
             hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
             self.fail(f"{key}._target_", str(error.args[0]), hint, target)
         expected = {member.__name__ for member in _members(annotation) if _is_opaque(member)}

@@ -26,8 +26,8 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
     """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known."""
     split: SplitName = config.evaluate.split
     device = trainer.strategy.root_device
-    size = config.evaluate.batch_size
-    loader = data.loader(split, batch_size=size, seed=config.evaluate.seed, shuffle=False, device=device)
+    settings = {"seed": config.evaluate.seed, "shuffle": False, "limit": config.trainer.limit_batches}
+    loader = data.loader(split, batch_size=config.evaluate.batch_size, device=device, **settings)
     module.evaluation.reset()
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):

@@ -37,12 +37,8 @@ def attempt(work: Callable[[], Any], log: Path | None = None) -> Any | Failure:
     """What `work` returns, or the Failure that stopped it; a traceback goes to the log file, if anywhere."""
     try:
         return work()
-    except KeyboardInterrupt:
-        return Failure("interrupted", 130, "interrupted")
-    except SystemExit as error:  # Lightning's SIGTERMException is one
-        if type(error).__name__ == "SIGTERMException":
-            return Failure("terminated", 143, "interrupted")
-        return Failure(f"stopped with exit code {error.code}", error.code if isinstance(error.code, int) else 1)
+    except (KeyboardInterrupt, SystemExit) as error:
+        return _stopped(error)
     except UserError as error:
         return Failure(" ".join(str(error).split()), error.exit_code)
     except Exception as error:
@@ -101,6 +97,17 @@ def _write_status(folder: Path, failure: Failure) -> None:
         partial.replace(folder / RESULTS)
     except OSError:
         return  # a full disk, say: the line on stderr has told
+
+
+def _stopped(error: BaseException) -> Failure:
+    """Lightning turns SIGTERM into a SystemExit of its own and Ctrl-C into exit(1); either may be another's cause."""
+    chain = [error, error.__cause__, error.__context__]
+    if any(type(link).__name__ == "SIGTERMException" for link in chain):
+        return Failure("terminated", 143, "interrupted")
+    if any(isinstance(link, KeyboardInterrupt) for link in chain):
+        return Failure("interrupted", 130, "interrupted")
+    code = getattr(error, "code", 1)
+    return Failure(f"stopped with exit code {code}", code if isinstance(code, int) else 1)
 
 
 def _describe(error: Exception, log: Path | None) -> str:

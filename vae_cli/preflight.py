@@ -6,13 +6,11 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,6 +19,7 @@ from vae_cli.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config import check
 from vae_cli.errors import ConfigError
 from vae_cli.folders import CONFIG, Sources, display, newest_run
+from vae_cli.nearest import nearest
 
 PATHS = ("run", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 PLAIN = re.compile(r"[\w./~@%+-]*")
@@ -49,7 +48,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             for line in sweeps:
                 raise ConfigError(f"{line}: several values ({COMMAND_LINE}); add -m for a sweep, [...] for a list")
             if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
-                near = get_close_matches(args.package, [str(key) for key in master], 1, 0)
+                near = nearest(args.package, [str(key) for key in master], 1)
                 raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); nearest: {near[0]}")
             folder = None if args.cfg or args.info else resume.folder_to_resume(master, composer, lines)
             if folder is None:
@@ -91,7 +90,7 @@ def _arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[ar
 
     def refuse(message: str) -> NoReturn:
         unknown = next((a for a in argv if a.startswith("-") and a.split("=")[0] not in options), "")
-        near = get_close_matches(unknown.split("=")[0], options, 1) or ["--help"]
+        near = nearest(unknown.split("=")[0], options, 1) if unknown else ["--help"]
         raise ConfigError(f"{message} ({COMMAND_LINE}); nearest: {near[0]}")
 
     parser.error = refuse
@@ -143,11 +142,11 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
     fixed = [o.input_line or "" for o in parsed if o.is_hydra_override()]
     varied = [o for o in parsed if not o.is_hydra_override()]
     if str(master.hydra.sweeper._target_).endswith(".BasicSweeper"):
-        params = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
-        try:
-            jobs = BasicSweeper.split_arguments([*parse(params), *varied], None)[0]
-        except (HydraException, ValueError) as error:
-            raise ConfigError(f"{str(error).splitlines()[0]} ({COMMAND_LINE})") from None
+        params = parse([f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()])
+        for override in [*params, *varied]:
+            if override.is_sweep_override() and not override.is_discrete_sweep():
+                raise ConfigError(f"{override.input_line}: names no values ({COMMAND_LINE}); list them, as in seed=1,2")
+        jobs = BasicSweeper.split_arguments([*params, *varied], None)[0]
     else:
         jobs = [[o.input_line or "" for o in varied if not o.is_sweep_override()]]
     for job in jobs:

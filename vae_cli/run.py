@@ -47,7 +47,7 @@ class Run:
     @cached_property
     def data(self) -> Data:
         """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
-        data = instantiate(self.config.dataset).load(seed=self.config.seed)
+        data = instantiate(self.config.dataset).load()
         if data.sha256 != self.facts.sha256:
             raise UserError(
                 f"{self.folder}: the data set {data.name} is not the one this run was trained on "

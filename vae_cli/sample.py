@@ -29,6 +29,7 @@ def sample_run(config: DictConfig) -> Path:
     written = [stem.with_suffix(".npz")]
     if len(run.facts.event_shape) == 3:
         written.append(stem.with_suffix(".png"))
-        save_grid(mean, written[-1])
+        low, high = mean.aminmax() if run.facts.domain == "real" else (0.0, 1.0)
+        save_grid((mean - low) / (high - low), written[-1])
     print("written to " + ", ".join(os.path.relpath(path) for path in written))
     return written[0]

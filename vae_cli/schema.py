@@ -27,6 +27,7 @@ class TrainerConfig:
     deterministic: bool
     compile: bool
     limit_batches: PositiveInt | None
+    shuffle: bool
     figures_every: PositiveInt | None
     threads: PositiveInt | None
 

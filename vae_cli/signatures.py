@@ -61,6 +61,9 @@ class Signature:
     """True if the class takes any keyword (**kwargs)."""
 
 
+_UNKNOWN = object()
+
+
 @cache
 def read(target: str) -> Signature:
     """The signature of the class at the dotted path `target`; LookupError with a reason if there is none."""
@@ -69,12 +72,11 @@ def read(target: str) -> Signature:
     if found is None:
         raise LookupError(f"{path} has no class {name}")
     lineage = list(_lineage(*found))
-    constants: dict[str, Any] = {}
-    for _, node in reversed(lineage):
-        constants.update(_constants(node))
+    constants = {name: value for _, node in reversed(lineage) for name, value in _constants(node).items()}
     ancestors = {node.name for _, node in lineage} | {base for _, node in lineage for base in _base_names(node)}
     parameters, takes_any = _parameters(lineage, target)
-    return Signature(found[1].name, {p.name: p for p in parameters}, constants, frozenset(ancestors), takes_any)
+    literal = {name: value for name, value in constants.items() if value is not _UNKNOWN}
+    return Signature(found[1].name, {p.name: p for p in parameters}, literal, frozenset(ancestors), takes_any)
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _lineage(module: _Module, node: ast.ClassDef) -> Iterator[tuple[_Module, ast
 
 
 def _constants(node: ast.ClassDef) -> dict[str, Any]:
-    """The ClassVars of a class body whose values are literals."""
+    """The ClassVars of a class body; _UNKNOWN where the value is an expression, which hides an ancestor's literal."""
     constants = {}
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.value is not None:
@@ -180,7 +182,7 @@ def _constants(node: ast.ClassDef) -> dict[str, Any]:
             try:
                 constants[item.target.id] = ast.literal_eval(item.value)
             except ValueError:
-                continue  # an expression: no constant that a config is checked against
+                constants[item.target.id] = _UNKNOWN
     return constants
 
 

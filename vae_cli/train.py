@@ -60,7 +60,7 @@ def _train(config: DictConfig, folder: Path) -> Results:
     began = time.perf_counter()
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
-    data: Data = instantiate(config.dataset).load(seed=config.seed)
+    data: Data = instantiate(config.dataset).load()
     facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
     text = OmegaConf.to_yaml(config, resolve=True)
     write_atomically(folder / "config.yaml", lambda file: file.write(text.encode()))
@@ -77,10 +77,10 @@ def _train(config: DictConfig, folder: Path) -> Results:
         restore_best(config, folder, data, module)
         summary = _numbers(config, data, module, trainer, history)
         summary["wall_seconds"] = round(time.perf_counter() - began, 3)
+        results.write(summary, folder / "results.json")
         drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
         loggers.log_figures(run_loggers, drawn, trainer.global_step)
         figures.save(drawn, folder / "figures")
-        results.write(summary, folder / "results.json")
     finally:
         loggers.finish(run_loggers, summary, summary["status"] == "done")
     results.print_table(summary, f"{data.name}, {config.seed=}".replace("config.", ""))
@@ -136,9 +136,6 @@ def build_trainer(
         gradient_clip_val=settings.gradient_clip,
         accumulate_grad_batches=settings.accumulate,
         deterministic=settings.deterministic,
-        limit_train_batches=settings.limit_batches,
-        limit_val_batches=settings.limit_batches,
-        limit_test_batches=settings.limit_batches,
         default_root_dir=folder,
         logger=run_loggers,
         callbacks=callbacks,
@@ -153,12 +150,12 @@ def build_trainer(
 
 def fit(config: DictConfig, folder: Path, data: Data, module: LitVAE, trainer: pl.Trainer) -> None:
     """Train, from the last checkpoint if the run is resumed."""
-    device, batch_size = trainer.strategy.root_device, config.dataset.batch_size
-    loader = data.loader("train", batch_size=batch_size, seed=config.seed, shuffle=True, device=device)
+    settings, device = config.trainer, trainer.strategy.root_device
+    common = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
+    loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common)
     validation = None
     if len(data.val):
-        size = config.evaluate.batch_size
-        validation = data.loader("val", batch_size=size, seed=config.seed, shuffle=False, device=device)
+        validation = data.loader("val", batch_size=config.evaluate.batch_size, shuffle=False, **common)
     last = checkpoint_path(folder, "last") if config.resume else None
     try:
         trainer.fit(module, loader, validation, ckpt_path=last, weights_only=True)

@@ -44,7 +44,7 @@ def images(tmp_path):
 
 
 def test_subfolders_are_labels_and_pixels_are_kept(images):
-    data = folder(images).load(seed=0)
+    data = folder(images).load()
     assert (len(data.train), len(data.val), len(data.test)) == (7, 2, 3)
     assert data.event_shape == (1, 8, 8) and data.domain == "levels" and data.classes == 2
     stored = {np.array(Image.open(p)).tobytes(): "ab".index(p.parent.name) for p in images.glob("?/[!.]*.png")}
@@ -57,7 +57,7 @@ def test_train_and_test_folders_are_the_splits(tmp_path):
     for i in range(4):
         draw(tmp_path / "train" / f"{i}.png", (9, 12, 3))
     pixels = draw(tmp_path / "test" / "0.png", (8, 8, 3))
-    data = folder(tmp_path, channels="rgb", val_size=1).load(seed=0)
+    data = folder(tmp_path, channels="rgb", val_size=1).load()
     assert (len(data.train), len(data.test), data.event_shape, data.classes) == (3, 1, (3, 8, 8), None)
     np.testing.assert_array_equal(data.test.x[torch.tensor([0])][0], pixels.transpose(2, 0, 1))
 
@@ -65,8 +65,8 @@ def test_train_and_test_folders_are_the_splits(tmp_path):
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("binarize", ["none", "dynamic", "static", "threshold"])
 def test_streaming_gives_the_same_batches_and_state_as_memory(images, binarize, workers):
-    kept = folder(images, binarize=binarize).load(seed=0)
-    streamed = folder(images, binarize=binarize, memory_gb=1e-9, workers=workers).load(seed=0)
+    kept = folder(images, binarize=binarize).load()
+    streamed = folder(images, binarize=binarize, memory_gb=1e-9, workers=workers).load()
     assert isinstance(streamed.train.x, ImageFiles) and streamed.event_shape == kept.event_shape
     a, b = (d.loader("train", batch_size=3, seed=1, shuffle=True, device=CPU) for d in (kept, streamed))
     state = torch.get_rng_state()
@@ -82,7 +82,7 @@ def test_streaming_gives_the_same_batches_and_state_as_memory(images, binarize, 
 
 
 def test_streamed_evaluation_draws_do_not_depend_on_the_batch_size(images):
-    data = folder(images, binarize="dynamic", memory_gb=1e-9).load(seed=0)
+    data = folder(images, binarize="dynamic", memory_gb=1e-9).load()
     passes = [
         torch.cat([b.x for b in data.loader("test", batch_size=n, seed=0, shuffle=False, device=CPU)]) for n in (1, 3)
     ]
@@ -115,7 +115,7 @@ def hostile(images, kind: str) -> bytes:
 def test_hostile_files_are_named_in_one_line(images, kind, memory_gb):
     (images / "b" / "bad.png").write_bytes(hostile(images, kind))
     with pytest.raises(UserError, match=r"b/bad\.png: not a readable image") as caught:
-        data = folder(images, memory_gb=memory_gb, workers=2, val_size=0, test_fraction=0.01).load(seed=0)
+        data = folder(images, memory_gb=memory_gb, workers=2, val_size=0, test_fraction=0.01).load()
         for part in ("train", "test"):
             list(data.loader(part, batch_size=4, seed=0, shuffle=True, device=CPU))
     assert "\n" not in str(caught.value)
@@ -124,18 +124,18 @@ def test_hostile_files_are_named_in_one_line(images, kind, memory_gb):
 def test_sixteen_bits_are_refused_rather_than_clipped(images):
     Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8)).save(images / "a" / "deep.png")
     with pytest.raises(UserError, match=r"deep\.png: more than 8 bits"):
-        folder(images).load(seed=0)
+        folder(images).load()
 
 
 def test_folders_at_fault_are_named(tmp_path, images):
     with pytest.raises(UserError, match=r"dataset\.path"):
-        folder(tmp_path / "none").load(seed=0)
+        folder(tmp_path / "none").load()
     draw(images / "stray.png")
     with pytest.raises(UserError, match=r"stray\.png: lies in none of the labels"):
-        folder(images).load(seed=0)
+        folder(images).load()
     (tmp_path / "new" / "train").mkdir(parents=True)
     with pytest.raises(UserError, match="but not the other"):
-        folder(tmp_path / "new").load(seed=0)
+        folder(tmp_path / "new").load()
     (tmp_path / "new" / "test").mkdir()
     with pytest.raises(UserError, match="no images"):
-        folder(tmp_path / "new").load(seed=0)
+        folder(tmp_path / "new").load()

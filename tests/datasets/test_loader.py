@@ -88,3 +88,13 @@ def test_dynamic_noise_changes_between_epochs_when_shuffled_only():
 def test_an_empty_split_has_no_batches():
     empty = Split(torch.empty(0, 3))
     assert list(BatchLoader(empty, batch_size=4, seed=0, shuffle=False, device=CPU)) == []
+
+
+def test_a_limited_epoch_is_an_epoch_of_its_own():
+    loader = BatchLoader(split(), batch_size=SIZE, seed=0, shuffle=True, device=CPU, limit=2)
+    first, state = [b.index for b in loader], loader.state_dict()
+    second = [b.index for b in loader]
+    assert len(loader) == len(first) == len(second) == 2 and not torch.equal(first[0], second[0])
+    again = BatchLoader(split(), batch_size=SIZE, seed=0, shuffle=True, device=CPU, limit=2)
+    again.load_state_dict(state)
+    assert all(torch.equal(a.index, b) for a, b in zip(again, second, strict=True))

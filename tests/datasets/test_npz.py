@@ -20,7 +20,7 @@ def saved(tmp_path, **arrays):
 
 def test_a_seeded_fraction_is_held_out_and_labels_stay_with_their_rows(tmp_path):
     x = RNG.normal(size=(50, 3))
-    data = npz(saved(tmp_path, x=x, y=np.arange(50))).load(seed=0)
+    data = npz(saved(tmp_path, x=x, y=np.arange(50))).load()
     assert (len(data.train), len(data.val), len(data.test), data.event_shape) == (38, 2, 10, (3,))
     rows = torch.cat([split.y for split in (data.train, data.val, data.test) if split.y is not None])
     assert sorted(rows.tolist()) == list(range(50)) and data.classes == 50
@@ -30,7 +30,7 @@ def test_a_seeded_fraction_is_held_out_and_labels_stay_with_their_rows(tmp_path)
 
 def test_a_given_test_set_is_kept_as_it_is(tmp_path):
     x, x_test = RNG.integers(0, 256, (20, 4, 5), dtype=np.uint8), RNG.integers(0, 256, (7, 4, 5), dtype=np.uint8)
-    data = npz(saved(tmp_path, x_train=x, x_test=x_test), "levels").load(seed=0)
+    data = npz(saved(tmp_path, x_train=x, x_test=x_test), "levels").load()
     assert data.event_shape == (1, 4, 5) and data.classes is None
     np.testing.assert_array_equal(data.test.x, x_test[:, None])
     (batch,) = data.loader("test", batch_size=7, seed=0, shuffle=False, device=torch.device("cpu"))
@@ -40,11 +40,11 @@ def test_a_given_test_set_is_kept_as_it_is(tmp_path):
 def test_domains_are_delivered_as_they_are_named(tmp_path):
     binary = RNG.integers(0, 2, (10, 6))
     for x in (binary, binary.astype(bool), binary.astype(np.uint8), binary.astype(np.float64)):
-        data = npz(saved(tmp_path, x=x), "binary").load(seed=0)
+        data = npz(saved(tmp_path, x=x), "binary").load()
         (batch,) = data.loader("train", batch_size=9, seed=0, shuffle=False, device=torch.device("cpu"))
         assert set(batch.x.unique().tolist()) == {0.0, 1.0}
     levels = RNG.integers(0, 256, (10, 6), dtype=np.uint8)
-    data = npz(saved(tmp_path, x=levels / 255), "levels").load(seed=0)
+    data = npz(saved(tmp_path, x=levels / 255), "levels").load()
     assert data.train.x.dtype == torch.uint8
 
 
@@ -79,7 +79,7 @@ FAULTS = [
 @pytest.mark.parametrize(("arrays", "domain", "message"), FAULTS)
 def test_faults_name_file_array_and_row(tmp_path, arrays, domain, message):
     with pytest.raises(UserError, match=message) as caught:
-        npz(saved(tmp_path, **arrays), domain).load(seed=0)
+        npz(saved(tmp_path, **arrays), domain).load()
     assert "data.npz" in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -93,20 +93,20 @@ def test_damaged_and_missing_files_are_one_line(tmp_path):
     for broken in damaged(content):
         (tmp_path / "data.npz").write_bytes(broken)
         with pytest.raises(UserError, match=r"data\.npz: not a readable"):
-            npz(tmp_path / "data.npz").load(seed=0)
+            npz(tmp_path / "data.npz").load()
     np.save(tmp_path / "single.npy", UNIT)
     with pytest.raises(UserError, match="single array"):
-        npz(tmp_path / "single.npy").load(seed=0)
+        npz(tmp_path / "single.npy").load()
     with pytest.raises(UserError, match=r"dataset\.path"):
-        npz(tmp_path / "none.npz").load(seed=0)
+        npz(tmp_path / "none.npz").load()
 
 
 def test_real_data_are_not_binarised(tmp_path):
     with pytest.raises(UserError, match=r"dataset\.binarize=dynamic"):
-        npz(saved(tmp_path, x=UNIT), binarize="dynamic").load(seed=0)
-    assert npz(saved(tmp_path, x=UNIT), "unit", binarize="dynamic").load(seed=0).domain == "binary"
+        npz(saved(tmp_path, x=UNIT), binarize="dynamic").load()
+    assert npz(saved(tmp_path, x=UNIT), "unit", binarize="dynamic").load().domain == "binary"
 
 
 def test_val_size_beyond_the_data_names_the_key(tmp_path):
     with pytest.raises(UserError, match=r"dataset\.val_size=8"):
-        npz(saved(tmp_path, x=UNIT), val_size=8).load(seed=0)
+        npz(saved(tmp_path, x=UNIT), val_size=8).load()

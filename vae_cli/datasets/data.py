@@ -96,29 +96,34 @@ class Data:
     _resident: dict[tuple[SplitName, torch.device], Split] = field(default_factory=dict, repr=False)
 
     def loader(
-        self, split: SplitName, *, batch_size: int, seed: int, shuffle: bool, device: torch.device
+        self,
+        split: SplitName,
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        device: torch.device,
+        limit: int | None = None,
     ) -> BatchLoader:
-        """Batches of a split; what fits in memory moves to the device once, however many loaders there are."""
+        """Batches of a split, at most `limit` an epoch; what fits in memory moves to the device only once."""
         resident = self._resident.get((split, device))
         if resident is None:
             resident = self._resident[split, device] = getattr(self, split).to(device)
-        return BatchLoader(resident, batch_size=batch_size, seed=seed, shuffle=shuffle, device=device)
+        return BatchLoader(resident, batch_size=batch_size, seed=seed, shuffle=shuffle, device=device, limit=limit)
 
-    def binarised(self, mode: Binarize, *, seed: int, evaluation_seed: int) -> Data:
-        """Binary data: a static draw by `seed`; a dynamic one redraws only x of the training split.
+    def binarised(self, mode: Binarize, seed: int) -> Data:
+        """Binary data, drawn once by `seed`; a dynamic binarisation redraws x of the training split alone.
 
-        Validation and test data are then drawn once by `evaluation_seed`, so that their numbers are comparable
-        between epochs and do not depend on the batch size.
+        So validation and test data are the same in every epoch and run, whatever the batch size.
         """
         if mode == "none":
             return self
         later: Binarize = "static" if mode == "dynamic" else mode
-        base = evaluation_seed if mode == "dynamic" else seed
         return replace(
             self,
             domain="binary",
             train=self.train.binarised(mode, seed_of("train", seed)),
-            val=self.val.binarised(later, seed_of("val", base)),
-            test=self.test.binarised(later, seed_of("test", base)),
+            val=self.val.binarised(later, seed_of("val", seed)),
+            test=self.test.binarised(later, seed_of("test", seed)),
             _resident={},
         )

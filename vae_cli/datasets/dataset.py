@@ -47,7 +47,7 @@ class Dataset(ABC):
 
     batch_size: examples in a training batch
     val_size: validation examples, taken from the end of a seeded permutation of the training set
-    val_seed: of that permutation, and of a static binarisation
+    val_seed: of that permutation, and of every binarisation that is drawn once
     """
 
     batch_size: PositiveInt
@@ -60,8 +60,8 @@ class Dataset(ABC):
     def read(self) -> Source:
         """Read, generate or fetch the arrays."""
 
-    def load(self, *, seed: int) -> Data:
-        """The data, split; the run's `seed` draws only what may differ from run to run."""
+    def load(self) -> Data:
+        """The data, split: the same in every run."""
         source = self.read()
         digest = sha256_of(source.train, *([] if source.test is None else [source.test]))
         train, test = self._test_split(source)
@@ -95,9 +95,9 @@ class BinarizedDataset(Dataset):
 
     binarize: Binarize
 
-    def load(self, *, seed: int) -> Data:
-        """The data, split and binarised; `seed` draws validation and test data of a dynamic binarisation."""
-        data = super().load(seed=seed)
+    def load(self) -> Data:
+        """The data, split and binarised."""
+        data = super().load()
         if self.binarize != "none" and data.domain == "real":
             raise UserError(
                 f"dataset.binarize={self.binarize} needs probabilities, but the data are real; "
@@ -105,7 +105,7 @@ class BinarizedDataset(Dataset):
             )
         if data.domain == "binary":
             return data
-        return data.binarised(self.binarize, seed=self.val_seed, evaluation_seed=seed)
+        return data.binarised(self.binarize, self.val_seed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,19 +21,24 @@ class BatchLoader:
     Each pass is an epoch of its own: a new permutation, if shuffled, and new noise, if x is drawn at each visit.
     """
 
-    def __init__(self, split: Split, *, batch_size: int, seed: int, shuffle: bool, device: torch.device) -> None:
+    def __init__(
+        self, split: Split, *, batch_size: int, seed: int, shuffle: bool, device: torch.device, limit: int | None = None
+    ) -> None:
         self.split = split
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
         self.device = device
+        self.batches = -(-len(split) // batch_size)
+        if limit is not None:
+            self.batches = min(self.batches, limit)
         self.epoch = 0
         self.batch = 0
         self._resuming = False
         self._generator = torch.Generator(device=device)
 
     def __len__(self) -> int:
-        return -(-len(self.split) // self.batch_size)
+        return self.batches
 
     def state_dict(self) -> dict[str, int]:
         """The epoch and the number of its batches that were handed out."""
