@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader
 from vae_cli.build import build_model, build_module
 from vae_cli.compose import Composer, session
 from vae_cli.datasets import Data
-from vae_cli.estimators import iw_log_likelihood, row_bytes
+from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
 from vae_cli.folders import Sources
 from vae_cli.train import build_trainer, fit, quiet_libraries
@@ -206,7 +206,7 @@ def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
     model = build_model(config, EVENT)
     size, k = config.evaluate.batch_size, 100
     batch = next(iter(data.loader("test", batch_size=size, seed=0, shuffle=False, device=torch.device("cpu"))))
-    rows = config.evaluate.memory_mb * 2**20 // row_bytes(model, batch.x)
+    rows = rows_at_once(model, batch.x)
 
     def pairs() -> float:
         start = time.perf_counter()

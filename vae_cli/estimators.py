@@ -70,6 +70,16 @@ def split(samples: int, size: int) -> Iterator[int]:
         yield min(size, samples - start)
 
 
+def rows_at_once(model: VAE, x: Tensor, memory_mb: int | None = None) -> int:
+    """Rows (samples x images) of a trace that fit into memory_mb.
+
+    By default 1024 on a GPU. On a CPU 32: more is not faster, and beyond it allocators return every buffer to the
+    system, which costs a third of the speed.
+    """
+    megabytes = memory_mb or (32 if x.device.type == "cpu" else 1024)
+    return max(1, megabytes * 2**20 // row_bytes(model, x))
+
+
 @torch.no_grad()
 def row_bytes(model: VAE, x: Tensor) -> int:
     """Bytes that one row (one sample for one image) of a trace takes at its peak: an upper estimate for chunking.

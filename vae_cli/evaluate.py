@@ -74,7 +74,6 @@ def evaluate_run(config: DictConfig) -> Results:
         callbacks=[EpochProgress(History(None))],
         default_root_dir=folder,
         logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.config import EvaluateConfig
-from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal, row_bytes
+from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal, rows_at_once
 from vae_cli.metrics import ActiveUnits, Means
 from vae_cli.models import VAE
 from vae_cli.trace import Batch
@@ -51,7 +51,7 @@ class Evaluation(nn.Module):
             bound = elbo(model, batch, encoded, self.settings.elbo_samples)
             values |= {"elbo": bound.elbo, "distortion": bound.distortion, "rate": bound.rate}
             proposal = prior_proposal(model, batch) if self.settings.estimator == "prior" else encoded
-            rows = max(1, self.settings.memory_mb * 2**20 // row_bytes(model, batch.x))
+            rows = rows_at_once(model, batch.x, self.settings.memory_mb)
             importance = iw_log_likelihood(model, batch, proposal, self.settings.samples, rows)
             values |= {
                 "iw_log_likelihood": importance.log_likelihood,

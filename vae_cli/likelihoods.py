@@ -29,9 +29,9 @@ class _Decoded(nn.Module):
         self.event_dims = len(event_shape)
         self.decoder = network.decoder(latent_dim, event_shape, self.outputs)
 
-    def parameters_of(self, z: Tensor) -> tuple[Tensor, ...]:
-        """M tensors (S, B, *event), float32."""
-        return apply_rows(self.decoder, z).unbind(z.dim() - 1)
+    def parameters_of(self, z: Tensor) -> Tensor:
+        """(M, S, B, *event), float32, as a view."""
+        return apply_rows(self.decoder, z).movedim(z.dim() - 1, 0)
 
     def independent(self, entries: Distribution) -> Distribution:
         """Batch shape (S, B), event shape *event."""
@@ -46,7 +46,7 @@ class Bernoulli(_Decoded):
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) for z (S, B, d)."""
-        (logits,) = self.parameters_of(z)
+        logits = self.parameters_of(z).squeeze(0)
         return self.independent(distributions.Bernoulli(logits))
 
 
@@ -57,7 +57,7 @@ class ContinuousBernoulli(_Decoded):
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) for z (S, B, d)."""
-        (logits,) = self.parameters_of(z)
+        logits = self.parameters_of(z).squeeze(0)
         return self.independent(distributions.ContinuousBernoulli(logits))
 
 
@@ -72,7 +72,7 @@ class Gaussian(_Decoded):
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) for z (S, B, d)."""
-        (loc,) = self.parameters_of(z)
+        loc = self.parameters_of(z).squeeze(0)
         return distributions.gaussian(loc, self.get_buffer("scale").expand_as(loc), self.event_dims)
 
 
@@ -89,7 +89,7 @@ class GaussianLearned(_Decoded):
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) for z (S, B, d)."""
-        (loc,) = self.parameters_of(z)
+        loc = self.parameters_of(z).squeeze(0)
         return distributions.gaussian(loc, self.log_scale.exp().expand_as(loc), self.event_dims)
 
 
@@ -135,5 +135,5 @@ class Categorical(_Decoded):
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) for z (S, B, d)."""
-        logits = torch.stack(self.parameters_of(z), -1)
+        logits = self.parameters_of(z).movedim(0, -1)
         return self.independent(distributions.CategoricalLevels(logits))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -34,8 +35,8 @@ class LitVAE(LightningModule):
         super().__init__()
         self.model, self.objective, self.evaluation = model, objective, evaluation
         self.make_optimizer, self.schedule = optimizer, schedule
-        self.totals: dict[str, Tensor] = {}
-        self.examples = 0
+        self.names: tuple[str, ...] = ()
+        self.totals, self.examples = torch.zeros(()), 0
         self.validation = Means()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -49,8 +50,8 @@ class LitVAE(LightningModule):
                 f"{self.global_step}; the first term to go was {first}. A lower optimizer.lr or "
                 "trainer.gradient_clip=1 often helps"
             )
-        for name, value in terms.metrics.items():
-            self.totals[name] = self.totals.get(name, 0) + value.detach() * len(batch)
+        self.names = tuple(terms.metrics)
+        self.totals = self.totals + torch.stack([value.detach() for value in terms.metrics.values()]) * len(batch)
         self.examples += len(batch)
         return terms.loss
 
@@ -60,12 +61,13 @@ class LitVAE(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch, once: training terms, validation terms, learning rate."""
-        row = {f"train/{name}": total / self.examples for name, total in self.totals.items()}
+        means = self.totals / self.examples
+        row = {f"train/{name}": mean for name, mean in zip(self.names, means, strict=True)}
         if self.validation.update_called:
             row |= {f"val/{name}": torch.tensor(m.mean) for name, m in self.validation.compute().items()}
         row["lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.log_dict(row)
-        self.totals, self.examples = {}, 0
+        self.totals, self.examples = torch.zeros(()), 0
         self.validation.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -78,6 +80,10 @@ class LitVAE(LightningModule):
         total = max(1, int(self.trainer.estimated_stepping_batches))
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(step / total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what a model must know of its data, so that a run's folder is enough."""
+        checkpoint["data"] = {**asdict(self.evaluation.facts), "event_shape": list(self.evaluation.facts.event_shape)}
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Loaders already deliver on the compute device; anything else is moved."""

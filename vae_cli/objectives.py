@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from vae_cli.models import VAE
-from vae_cli.trace import Batch
+from vae_cli.trace import Batch, total
 from vae_cli.types import NonNegativeFloat, PositiveInt
 
 
@@ -61,8 +61,7 @@ class ELBO(Objective):
         distortion, rate = trace.distortion.mean(), trace.rate.mean()
         penalty = rate
         if self.free_bits:
-            groups = (latent.kl_groups.clamp(min=self.free_bits).sum(-1).mean() for latent in trace.latents)
-            penalty = sum(groups, start=rate.new_zeros(()))
+            penalty = total(latent.kl_groups.clamp(min=self.free_bits).sum(-1).mean() for latent in trace.latents)
         loss = distortion + self.current_beta * penalty
         return Terms(loss, {"loss": loss, "distortion": distortion, "rate": rate, "elbo": -distortion - rate})
 

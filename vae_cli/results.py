@@ -48,7 +48,7 @@ def print_table(results: Mapping[str, object], title: str) -> None:
     """The numbers of splits and of exact answers, each with its standard error."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for column, justify in (("", "left"), ("value", "right"), ("standard error", "right"), ("unit", "left")):
-        table.add_column(column, justify=justify)  # pyright: ignore[reportArgumentType]
+        table.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
     for name, value in results.items():
         prefix, _, key = name.partition("/")
         if prefix not in ("train", "val", "test", "exact") or key.endswith("_se") or not isinstance(value, int | float):
@@ -56,7 +56,8 @@ def print_table(results: Mapping[str, object], title: str) -> None:
         error = results.get(f"{name}_se")
         shown = f"{value:.4g}" if key == "effective_sample_size" else _number(value)
         table.add_row(name, shown, _number(error) if isinstance(error, float) else "", _unit(key))
-    Console(soft_wrap=True).print(table)
+    console = Console()
+    (console if console.is_terminal else Console(width=100)).print(table)
 
 
 def _number(value: float) -> str:
@@ -69,5 +70,5 @@ def _unit(key: str) -> str:
     if key.endswith("per_second"):
         return "1/s"
     if key == "reconstruction_error":
-        return "squared, summed over x"
+        return "squared"
     return "" if key in ("epochs", "steps") else "nats"

@@ -19,13 +19,11 @@ from vae_cli.build import build_module
 from vae_cli.config import check
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
-from vae_cli.estimators import iw_log_likelihood, row_bytes
+from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.trace import Batch
-
-MEMORY = 64 * 2**20
 
 
 def checkpoint_path(folder: Path, ckpt: str) -> Path:
@@ -92,7 +90,7 @@ class Run:
         if not self.model.has_density:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
         batch = self.batch(x)
-        rows = max(1, MEMORY // row_bytes(self.model, batch.x))
+        rows = rows_at_once(self.model, batch.x)
         parts = []
         for piece in torch.arange(len(batch)).split(min(rows, 256)):
             part = Batch(batch.x[piece], batch.index[piece])

@@ -40,7 +40,7 @@ class EvaluateConfig:
     elbo_samples: PositiveInt
     estimator: Literal["posterior", "prior"]
     batch_size: PositiveInt
-    memory_mb: PositiveInt
+    memory_mb: PositiveInt | None
     split: Literal["train", "val", "test"]
     active_threshold: PositiveFloat
     seed: NonNegativeInt

@@ -5,10 +5,11 @@ Shape legend: S samples, B batch, d latent dimensions, *event the shape of one x
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 import torch
 from torch import Tensor
@@ -31,11 +32,17 @@ class Batch:
         return Batch(self.x.to(device), self.index.to(device), None if self.y is None else self.y.to(device))
 
 
-@contextmanager
-def float32() -> Iterator[None]:
+def float32() -> AbstractContextManager[object]:
     """Log densities and their sums stay in float32 whatever the precision the networks run in."""
-    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-        yield
+    for device in ("cpu", "cuda"):
+        if torch.is_autocast_enabled(device):
+            return torch.autocast(device, enabled=False)
+    return nullcontext()
+
+
+def total(terms: Iterable[Tensor]) -> Tensor:
+    """Their sum, of at least one."""
+    return reduce(add, terms)
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ class Trace:
     @cached_property
     def log_weight(self) -> Tensor:
         """log w = log p(x|z) + sum log p(z) - sum log q(z|x), (S, B); its mean is the ELBO."""
-        return self.log_px + torch.stack([latent.log_p - latent.log_q for latent in self.latents]).sum(0)
+        return self.log_px + total(latent.log_p - latent.log_q for latent in self.latents)
 
     @cached_property
     def distortion(self) -> Tensor:
@@ -117,7 +124,7 @@ class Trace:
     @cached_property
     def rate(self) -> Tensor:
         """sum KL(q || p), (B,)."""
-        return torch.stack([latent.kl for latent in self.latents]).sum(0)
+        return total(latent.kl for latent in self.latents)
 
     @property
     def elbo(self) -> Tensor:

@@ -6,7 +6,6 @@ import logging
 import os
 import time
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -95,17 +94,6 @@ def sweep_name() -> str | None:
     return "/".join(Path(HydraConfig.get().sweep.dir).parts[-2:])
 
 
-class DataFactsKeeper(Callback):
-    """Writes what a model must know of its data into every checkpoint, so that a run's folder is enough."""
-
-    def __init__(self, facts: DataFacts) -> None:
-        self.facts = facts
-
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
-        """Add the facts as plain values."""
-        checkpoint["data"] = {**asdict(self.facts), "event_shape": list(self.facts.event_shape)}
-
-
 def build_trainer(
     config: DictConfig, folder: Path, data: Data, module: LitVAE, run_loggers: list[Logger]
 ) -> tuple[History, pl.Trainer]:
@@ -117,7 +105,6 @@ def build_trainer(
     files = {"dirpath": folder / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         RandomState(config.seed),
-        DataFactsKeeper(module.evaluation.facts),
         history,
         EpochProgress(history),
         ModelCheckpoint(filename="best", monitor=monitor if validated else None, mode=mode, **files),
@@ -157,10 +144,7 @@ def fit(config: DictConfig, folder: Path, data: Data, module: LitVAE, trainer: p
     if len(data.val):
         validation = data.loader("val", batch_size=config.evaluate.batch_size, shuffle=False, **common)
     last = checkpoint_path(folder, "last") if config.resume else None
-    try:
-        trainer.fit(module, loader, validation, ckpt_path=last, weights_only=True)
-    except SystemExit as stop:  # Lightning turns Ctrl-C into exit(1)
-        raise KeyboardInterrupt from stop
+    trainer.fit(module, loader, validation, ckpt_path=last, weights_only=True)
 
 
 def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -> None:
