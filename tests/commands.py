@@ -1,0 +1,78 @@
+"""The console commands in processes of their own: real ones, or ones forked from a server that has imported torch."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+NAMES = {"vae-train": "train", "vae-eval": "evaluate", "vae-sample": "sample"}
+FORKS = get_context("forkserver")
+FORKS.set_forkserver_preload(["vae_cli.cli", "vae_cli.train", "vae_cli.evaluate", "vae_cli.sample"])
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int | None
+    out: str
+    err: str
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's environment without what would change a run, and with `changes`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VAE_", "WANDB_", "PIP_"))}
+    return kept | {"PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"} | changes
+
+
+def line(command: str, *arguments: str) -> list[str]:
+    """The command line that starts a console command with this interpreter and these sources."""
+    return [sys.executable, "-c", f"from vae_cli.cli import {NAMES[command]} as main; main()", *arguments]
+
+
+def start(command: str, *arguments: str, folder: Path, **changes: str) -> Done:
+    """Run a command as a shell does; it takes some seconds to import torch."""
+    settings = {"cwd": folder, "env": environment(**changes), "stdin": subprocess.DEVNULL, "timeout": 120}
+    done = subprocess.run(line(command, *arguments), capture_output=True, text=True, **settings)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def fork(command: str, *arguments: str, folder: Path, **changes: str) -> Done:
+    """Run a command in a fork of a process that has the libraries in memory: quick, and otherwise the same."""
+    stem = folder.parent / f"{folder.name}-output"
+    files = [stem.with_suffix(".out"), stem.with_suffix(".err")]
+    process = FORKS.Process(target=_call, args=(command, arguments, folder, environment(**changes), files))
+    process.start()
+    process.join(120)
+    return Done(process.exitcode, *(file.read_text(encoding="utf-8") for file in files))
+
+
+def _call(
+    command: str, arguments: tuple[str, ...], folder: Path, variables: Mapping[str, str], files: list[Path]
+) -> None:
+    from vae_cli import cli
+
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(folder)
+    for number, file in enumerate(files, 1):
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.argv = [command, *arguments]
+    getattr(cli, NAMES[command])()
+
+
+def fingerprint(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder; a folder or a link counts by its name and target."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else str(path.is_symlink() and path.readlink())
+        for path in sorted(folder.rglob("*"))
+    }
