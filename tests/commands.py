@@ -6,13 +6,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 NAMES = {"vae-train": "train", "vae-eval": "evaluate", "vae-sample": "sample"}
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["vae_cli.cli", "vae_cli.train", "vae_cli.evaluate", "vae_cli.sample"])
+FORKS.set_forkserver_preload(
+    ["vae_cli.cli", "vae_cli.train", "vae_cli.sample", "matplotlib.pyplot", "sklearn.datasets"]
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def _call(
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)
         os.close(descriptor)
+    set_start_method("fork", force=True)  # a user's process has no fork server of ours either
     sys.argv = [command, *arguments]
     getattr(cli, NAMES[command])()
 

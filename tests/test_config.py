@@ -50,7 +50,7 @@ def test_every_option_of_every_group_composes(group: str) -> None:
         (["dataset.binarize=none"], ["Bernoulli", "levels", "discretised_logistic", "dataset.binarize=dynamic"]),
         (["model=conv_vae", "dataset=linear_gaussian"], ["Conv", "vector", "network=", "mlp", "dataset=", "mnist"]),
         (["posterior=deterministic"], ["q(z|x)", "posterior=", "diagonal", "objective=reconstruction"]),
-        (["prior=ex_post"], ["fitted afterwards", "prior=normal", "objective=reconstruction"]),
+        (["prior=ex_post"], ["fitted afterwards", "prior=normal", "posterior=deterministic"]),
         (["dataset=npz", "dataset.path=x", "dataset.domain=real", "likelihood=bernoulli"], ["real", "likelihood="]),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_resumed_run_is_bit_identical(kind, position, finished, tmp_path):
     _, trainer = build_trainer(config, tmp_path, data, module, [])
     trainer.callbacks.append(StopAt(kind, position, tmp_path / "checkpoints" / "last.ckpt"))
     with pytest.raises(Stopped):
-        fit(config, tmp_path, data, module, trainer)
+        fit(config, data, module, trainer)
     config.resume = str(tmp_path)
     results = train(config, tmp_path)
 

@@ -4,6 +4,9 @@ The same MLP (784-512-512-32, ReLU), batch 128, Adam, MNIST, float32 unless said
 epoch, so that a drifting machine is the same for all; medians over the rounds, ratios of medians.
 """
 
+# pyright: reportMissingImports=false
+# pythae is installed by `make bench` alone.
+
 from __future__ import annotations
 
 import contextlib
@@ -16,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -29,7 +33,7 @@ from torch.utils.data import DataLoader
 
 from vae_cli.build import build_model, build_module
 from vae_cli.compose import Composer, session
-from vae_cli.datasets import Data
+from vae_cli.datasets import Data, Split
 from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
 from vae_cli.folders import Sources
@@ -66,10 +70,16 @@ class PlainVAE(nn.Module):
         return (distortion + rate) / len(x)
 
 
+def pixels_of(split: Split) -> Tensor:
+    """Bytes (N, 1, 28, 28), as they are held in memory."""
+    assert isinstance(split.x, Tensor)
+    return split.x
+
+
 def plain_loop(data: Data) -> Callable[[], float]:
     """A hand-written loop: pixels in memory, dynamic binarisation, fused Adam."""
     torch.manual_seed(0)
-    pixels = data.train.x.flatten(1).float() / 255  # pyright: ignore[reportAttributeAccessIssue]
+    pixels = pixels_of(data.train).flatten(1).float() / 255
     model = PlainVAE()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
 
@@ -96,7 +106,7 @@ def runner(data: Data, *overrides: str) -> Callable[[], float]:
             if config.trainer.compile:
                 module.objective.compile()
             history, trainer = build_trainer(config, Path(folder), data, module, [])
-            fit(config, Path(folder), data, module, trainer)
+            fit(config, data, module, trainer)
         return history.rows[-1]["train/samples_per_second"]
 
     return epoch
@@ -125,7 +135,7 @@ def lightning_loader(data: Data, workers: int) -> Callable[[], float]:
     from PIL import Image
     from torchvision.transforms import ToTensor
 
-    to_tensor, pixels = ToTensor(), data.train.x
+    to_tensor, pixels = ToTensor(), pixels_of(data.train)
 
     class Items(torch.utils.data.Dataset):
         def __len__(self) -> int:
@@ -148,7 +158,7 @@ def lightning_loader(data: Data, workers: int) -> Callable[[], float]:
     return epoch
 
 
-def _pythae_model() -> nn.Module:
+def _pythae_model() -> Any:
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
@@ -185,7 +195,7 @@ def pythae_loop(data: Data) -> Callable[[], float]:
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     logging.getLogger("pythae").setLevel(logging.ERROR)
-    pixels = data.train.x.float() / 255  # pyright: ignore[reportAttributeAccessIssue]
+    pixels = pixels_of(data.train).float() / 255
     with tempfile.TemporaryDirectory() as folder:
         config = BaseTrainerConfig(folder, BATCH, BATCH, num_epochs=1, learning_rate=1e-3, no_cuda=True)
         trainer = BaseTrainer(_pythae_model(), BaseDataset(pixels, torch.zeros(len(pixels))), training_config=config)
@@ -206,7 +216,7 @@ def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
     model = build_model(config, EVENT)
     size, k = config.evaluate.batch_size, 100
     batch = next(iter(data.loader("test", batch_size=size, seed=0, shuffle=False, device=torch.device("cpu"))))
-    rows = rows_at_once(model, batch.x)
+    rows = rows_at_once(model, batch.x.device)
 
     def pairs() -> float:
         start = time.perf_counter()
@@ -222,12 +232,12 @@ def pythae_likelihood(data: Data) -> Callable[[], float]:
     """Pairs (image, sample) a second of pythae's get_nll."""
     model = _pythae_model().eval()
     images, k = 50, 1000
-    x = data.test.x[:images].float() / 255
+    x = pixels_of(data.test)[:images].float() / 255
 
     def pairs() -> float:
         start = time.perf_counter()
         with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
-            model.get_nll(x, n_samples=k, batch_size=k)  # pyright: ignore[reportCallIssue]
+            model.get_nll(x, n_samples=k, batch_size=k)
         return images * k / (time.perf_counter() - start)
 
     return pairs

@@ -81,12 +81,16 @@ class History(Checkpoint):
         self.examples = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
-        return {"rows": self.rows}
+        """The rows so far, and the count of the present epoch."""
+        return {"rows": self.rows, "seconds": self.seconds, "examples": self.examples}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The rows up to the checkpoint; later ones of an interrupted run are written anew."""
-        self.rows = state_dict["rows"]
+        self.rows, self.seconds, self.examples = (state_dict[name] for name in ("rows", "seconds", "examples"))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on with the clock of an epoch that was broken off; Lightning does not start such an epoch again."""
+        self.start = time.perf_counter() - self.seconds
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the epoch's clock."""

@@ -24,7 +24,7 @@ def train() -> None:
     from vae_cli.job import task
     from vae_cli.sweep import SweepTable
 
-    sys.argv = ["vae-train", *arguments]
+    sys.argv[1:] = arguments  # the program stays: Lightning starts it again for further devices
     code = 0
     try:
         hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()

@@ -35,10 +35,17 @@ class Importance:
 
 
 @torch.no_grad()
-def elbo(model: VAE, batch: Batch, encoded: Distribution, samples: int) -> Bound:
-    """E_q log p(x|z) - KL(q || p), the expectation over `samples` draws, the KL in closed form where there is one."""
-    trace = model.trace(batch, encoded, samples)
-    return Bound(trace.elbo, trace.distortion, trace.rate)
+def elbo(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: int) -> Bound:
+    """E_q log p(x|z) - KL(q || p), the expectation over `samples` draws, the KL in closed form where there is one.
+
+    At most `rows` = samples x images are held at a time.
+    """
+    distortion = rate = torch.zeros(len(batch), device=batch.x.device)
+    for n in split(samples, max(1, rows // len(batch))):
+        trace = model.trace(batch, encoded, n)
+        distortion = distortion + n / samples * trace.distortion
+        rate = rate + n / samples * trace.rate
+    return Bound(-distortion - rate, distortion, rate)
 
 
 @torch.no_grad()
@@ -70,33 +77,36 @@ def split(samples: int, size: int) -> Iterator[int]:
         yield min(size, samples - start)
 
 
-def rows_at_once(model: VAE, x: Tensor, memory_mb: int | None = None) -> int:
+def rows_at_once(model: VAE, device: torch.device, memory_mb: int | None = None) -> int:
     """Rows (samples x images) of a trace that fit into memory_mb.
 
     By default 1024 on a GPU. On a CPU 32: more is not faster, and beyond it allocators return every buffer to the
     system, which costs a third of the speed.
     """
-    megabytes = memory_mb or (32 if x.device.type == "cpu" else 1024)
-    return max(1, megabytes * 2**20 // row_bytes(model, x))
+    megabytes = memory_mb or (32 if device.type == "cpu" else 1024)
+    return max(1, megabytes * 2**20 // row_bytes(model))
 
 
 @torch.no_grad()
-def row_bytes(model: VAE, x: Tensor) -> int:
+def row_bytes(model: VAE) -> int:
     """Bytes that one row (one sample for one image) of a trace takes at its peak: an upper estimate for chunking.
 
-    Counted on a single row: all the decoder's intermediate results, and the likelihood's temporaries.
+    Counted on a single row: input and output of the decoder's largest layer, and four temporaries of the likelihood
+    as large as the last layer's output.
     """
-    floats = 0
+    floats = last = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal floats
-        floats = max(floats, sum(t.numel() for t in inputs) + output.numel())
+        nonlocal floats, last
+        last = output.numel()
+        floats = max(floats, sum(t.numel() for t in inputs) + last)
 
+    device = next(model.likelihood.parameters()).device
     leaves = [m for m in model.likelihood.modules() if not any(m.children())]
     handles = [m.register_forward_hook(count) for m in leaves]
     try:
-        model.decode(model.prior().sample(torch.Size((1, 1))))
+        model.decode(torch.zeros(1, 1, model.latent_dim, device=device))
     finally:
         for handle in handles:
             handle.remove()
-    return 4 * (floats + 4 * x[0].numel())
+    return 4 * (floats + 4 * last)

@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli import results
 from vae_cli.callbacks import EpochProgress, History
 from vae_cli.config import EvaluateConfig
-from vae_cli.datasets import Data
+from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.data import SplitName
+from vae_cli.errors import UserError
 from vae_cli.evaluation import Evaluation
 from vae_cli.exact import linear_gaussian, posterior_gap
 from vae_cli.module import LitVAE
@@ -25,6 +26,8 @@ from vae_cli.run import checkpoint_path, load
 def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig) -> Results:
     """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known."""
     split: SplitName = config.evaluate.split
+    if not len(getattr(data, split)):
+        raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0")
     device = trainer.strategy.root_device
     settings = {"seed": config.evaluate.seed, "shuffle": False, "limit": config.trainer.limit_batches}
     loader = data.loader(split, batch_size=config.evaluate.batch_size, device=device, **settings)
@@ -34,10 +37,10 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
         torch.manual_seed(config.evaluate.seed)
         trainer.test(module, loader, verbose=False)
     numbers: Results = {f"{split}/{name}": value for name, value in module.evaluation.compute().items()}
-    return numbers | _exact(module, data, split, config)
+    return numbers | _exact(module, data, loader)
 
 
-def _exact(module: LitVAE, data: Data, split: SplitName, config: DictConfig) -> Results:
+def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:
     """log p(x) under the data's own density, and, for a linear-Gaussian model, under the model's."""
     numbers: Results = {}
     densities = {"log_likelihood": data.exact} if data.exact else {}
@@ -47,8 +50,7 @@ def _exact(module: LitVAE, data: Data, split: SplitName, config: DictConfig) -> 
             numbers["exact/posterior_gap"] = gap
     if not densities:
         return numbers
-    loader = data.loader(split, batch_size=1000, seed=config.evaluate.seed, shuffle=False, device=torch.device("cpu"))
-    x = torch.cat([batch.x.flatten(1) for batch in loader]).double()
+    x = torch.cat([batch.x.flatten(1).cpu() for batch in loader]).double()
     for name, density in densities.items():
         values = density.log_prob(x)
         numbers[f"exact/{name}"] = float(values.mean())
@@ -64,7 +66,8 @@ def evaluate_run(config: DictConfig) -> Results:
     began = time.perf_counter()
     folder = Path(config.run)
     run = load(folder, config.ckpt)
-    settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate})
+    torch.set_num_threads(config.trainer.threads or torch.get_num_threads())
+    settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})
     assert isinstance(settings, DictConfig)
     run.module.evaluation = Evaluation(EvaluateConfig(**config.evaluate), run.facts)
     trainer = pl.Trainer(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vae_cli.config import EvaluateConfig
 from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal, rows_at_once
@@ -28,52 +29,49 @@ class DataFacts:
 class Evaluation(nn.Module):
     """Accumulates a split batch by batch; `compute` gives flat names, each mean with its standard error `..._se`.
 
-    With a posterior density: elbo, distortion, rate, iw_log_likelihood (k = iw_samples), effective_sample_size,
-    active_units, and bits_per_dim = -iw_log_likelihood / (D log 2) where the likelihood is a probability.
-    Without one there is no bound: distortion and reconstruction error only. All in nats, means over images.
+    With a posterior density: elbo, distortion, rate, active_units, iw_log_likelihood (k = iw_samples; from prior draws
+    mc_log_likelihood, k = mc_samples), effective_sample_size, and bits_per_dim = -iw_log_likelihood / (D log 2) where
+    the likelihood is a probability. Without one there is no bound: distortion and reconstruction error only.
+    Nats, means over images.
     """
 
     def __init__(self, settings: EvaluateConfig, facts: DataFacts) -> None:
         super().__init__()
         self.settings, self.facts = settings, facts
+        self.estimator = "mc" if settings.estimator == "prior" else "iw"
         self.means, self.active = Means(), ActiveUnits(settings.active_threshold)
-        self.has_density = self.discrete = True
+        self.discrete = False
 
     def update(self, model: VAE, batch: Batch) -> None:
-        """Add a batch."""
-        encoded = model.encode(batch)
-        self.has_density = model.has_density
-        reconstruction = model.decode(encoded.mean.unsqueeze(0))
+        """Add a batch, in parts that keep within the memory budget."""
         self.discrete = model.likelihood.discrete
-        error = (reconstruction.mean[0] - batch.x).square().flatten(1).sum(1)
-        values: dict[str, Tensor] = {"reconstruction_error": error}
-        if model.has_density:
-            bound = elbo(model, batch, encoded, self.settings.elbo_samples)
-            values |= {"elbo": bound.elbo, "distortion": bound.distortion, "rate": bound.rate}
-            proposal = prior_proposal(model, batch) if self.settings.estimator == "prior" else encoded
-            rows = rows_at_once(model, batch.x, self.settings.memory_mb)
-            importance = iw_log_likelihood(model, batch, proposal, self.settings.samples, rows)
-            values |= {
-                "iw_log_likelihood": importance.log_likelihood,
-                "effective_sample_size": importance.effective_sample_size,
-            }
-            self.active.update(encoded.mean)
-        else:
-            values["distortion"] = -reconstruction.log_prob(batch.x)[0]
-        self.means.update(values)
+        rows = rows_at_once(model, batch.x.device, self.settings.memory_mb)
+        for part in batch.split(rows):
+            encoded = model.encode(part)
+            reconstruction = model.decode(encoded.mean.unsqueeze(0))
+            error = (reconstruction.mean[0] - part.x).square().flatten(1).sum(1)
+            values = {"reconstruction_error": error}
+            values |= bound_terms(model, part, encoded, self.settings.elbo_samples, rows)
+            if model.has_density:
+                proposal = prior_proposal(model, part) if self.estimator == "mc" else encoded
+                importance = iw_log_likelihood(model, part, proposal, self.settings.samples, rows)
+                values[f"{self.estimator}_log_likelihood"] = importance.log_likelihood
+                values["effective_sample_size"] = importance.effective_sample_size
+                self.active.update(encoded.mean)
+            self.means.update(values)
 
     def compute(self) -> dict[str, float]:
         """The numbers of all batches so far."""
-        results: dict[str, float] = {}
+        results: dict[str, float] = {"examples": int(self.means.count)}
         for name, mean in self.means.compute().items():
             results |= {name: mean.mean, f"{name}_se": mean.standard_error}
-        if self.has_density:
-            results["iw_samples"] = self.settings.samples
+        if "elbo" in results:
+            results[f"{self.estimator}_samples"] = self.settings.samples
             results["active_units"] = self.active.compute()
-            if self.discrete:
-                scale = math.prod(self.facts.event_shape) * math.log(2)
-                results["bits_per_dim"] = -results["iw_log_likelihood"] / scale
-                results["bits_per_dim_se"] = results["iw_log_likelihood_se"] / scale
+        if self.discrete and "iw_log_likelihood" in results:
+            scale = math.prod(self.facts.event_shape) * math.log(2)
+            results["bits_per_dim"] = -results["iw_log_likelihood"] / scale
+            results["bits_per_dim_se"] = results["iw_log_likelihood_se"] / scale
         return results
 
     def reset(self) -> None:
@@ -83,9 +81,9 @@ class Evaluation(nn.Module):
 
 
 @torch.no_grad()
-def validation_terms(model: VAE, batch: Batch) -> dict[str, Tensor]:
-    """What selects a checkpoint, from one draw of z an image: elbo at beta = 1 with its parts, or distortion alone."""
-    trace = model.trace(batch, model.encode(batch), 1)
+def bound_terms(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: int) -> dict[str, Tensor]:
+    """elbo at beta = 1 with its parts; distortion alone where there is no bound. Each (B,)."""
     if not model.has_density:
-        return {"distortion": trace.distortion}
-    return {"elbo": trace.elbo, "distortion": trace.distortion, "rate": trace.rate}
+        return {"distortion": model.trace(batch, encoded, 1).distortion}
+    bound = elbo(model, batch, encoded, samples, rows)
+    return {"elbo": bound.elbo, "distortion": bound.distortion, "rate": bound.rate}

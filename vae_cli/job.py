@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,14 @@ def attempt(work: Callable[[], Any], log: Path | None = None) -> Any | Failure:
         return work()
     except (KeyboardInterrupt, SystemExit) as error:
         return _stopped(error)
-    except UserError as error:
-        return Failure(" ".join(str(error).split()), error.exit_code)
     except Exception as error:
+        if isinstance(cause := _cause(error), UserError):
+            return Failure(" ".join(str(cause).split()), cause.exit_code)
         if log:
             logging.getLogger("vae_cli").exception("failed")
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
-        return Failure(_describe(error, log), 1)
+        return Failure(_describe(cause, log), 1)
 
 
 def report(command: str, failure: Failure) -> None:
@@ -60,18 +61,21 @@ def task(config: DictConfig) -> Any:
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir).absolute()
     overrides = list(settings.overrides.task)
-    if not (folder / "overrides.yaml").exists():
-        (folder / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)), encoding="utf-8")
+    logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
 
     def work() -> Any:
+        if not (folder / "overrides.yaml").exists():
+            (folder / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)), encoding="utf-8")
         from vae_cli.train import train
 
         return train(_effective(config, folder, overrides), folder)
 
+    earlier = _stamp(folder)
     result = attempt(work, folder / LOG)
     if not isinstance(result, Failure):
         return result
-    _write_status(folder, result)
+    if earlier is None or _stamp(folder) != earlier:  # else it never began: an earlier run's results stay
+        _write_status(folder, result)
     report("vae-train", result)
     if settings.mode != RunMode.MULTIRUN:
         sys.exit(result.exit_code)
@@ -80,23 +84,33 @@ def task(config: DictConfig) -> Any:
     return None
 
 
+def _stamp(folder: Path) -> int | None:
+    """When a run in this folder last began."""
+    return (folder / CONFIG).stat().st_mtime_ns if (folder / CONFIG).exists() else None
+
+
 def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
     """The configuration of this job: as composed, or, going on with a run, that run's own."""
     started = all((folder / name).is_file() for name in (CONFIG, LAST))
     if config.resume is None and not (config.ckpt == "last" and started):
         return config
+    from vae_cli import checkpoints
+
+    checkpoints.load(folder / LAST)  # a damaged one is refused before anything is written
     places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     return resume.resumed(folder, Composer("train", Sources(tuple(map(Path, places)))), overrides)
 
 
 def _write_status(folder: Path, failure: Failure) -> None:
-    """results.json of a run without results, whole or not at all."""
+    """How the run ended, beside whatever numbers it had already written; whole or not at all."""
     partial = folder / f"{RESULTS}.{os.getpid()}"
     try:
-        partial.write_text(json.dumps({"status": failure.status, "error": failure.message}, indent=2) + "\n")
+        written = json.loads((folder / RESULTS).read_text()) if (folder / RESULTS).exists() else {}
+        results = written | {"status": failure.status, "error": failure.message}
+        partial.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         partial.replace(folder / RESULTS)
-    except OSError:
-        return  # a full disk, say: the line on stderr has told
+    except OSError:  # a full disk, say: the line on stderr has told
+        partial.unlink(missing_ok=True)
 
 
 def _stopped(error: BaseException) -> Failure:
@@ -110,11 +124,26 @@ def _stopped(error: BaseException) -> Failure:
     return Failure(f"stopped with exit code {code}", code if isinstance(code, int) else 1)
 
 
-def _describe(error: Exception, log: Path | None) -> str:
+def _cause(error: BaseException) -> BaseException:
+    """What is behind it: hydra wraps whatever a constructor raises, and torch trips over a file cut short."""
+    chain = [error]
+    while link := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(link)
+    cause = next((link for link in chain if type(link).__name__ != "InstantiationException"), error)
+    full = [link for link in chain if isinstance(link, OSError) and link.errno in (ENOSPC, EDQUOT)]
+    return full[0] if full and not isinstance(cause, UserError) else cause
+
+
+def _describe(error: BaseException, log: Path | None) -> str:
     reason = " ".join(str(error).split())[:300]
     place = f"; traceback in {display(log)}" if log else "; HYDRA_FULL_ERROR=1 shows the traceback"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else f"{error.strerror}{place}"
+        if error.filename:
+            return f"{error.strerror}: {error.filename}"
+        full = error.errno in (ENOSPC, EDQUOT)
+        return error.strerror + ("; free some, or set VAE_OUTPUT_DIR to a folder on another disk" if full else place)
     if type(error).__name__ == "OutOfMemoryError":
         return f"out of GPU memory; lower dataset.batch_size, evaluate.batch_size or evaluate.memory_mb{place}"
+    if type(error).__name__ == "MisconfigurationException":
+        return f"Lightning refuses the trainer's settings: {reason}; trainer=auto takes what is there{place}"
     return f"{type(error).__name__}: {reason}{place}"

@@ -38,6 +38,11 @@ class _Decoded(nn.Module):
         return Independent(entries, self.event_dims, validate_args=False)
 
 
+def floored(log_variance: Tensor, min_scale: float) -> Tensor:
+    """Standard deviation sqrt(exp(log_variance) + min_scale^2)."""
+    return (0.5 * torch.logaddexp(log_variance, log_variance.new_tensor(2 * math.log(min_scale)))).exp()
+
+
 class Bernoulli(_Decoded):
     """Ber(x; sigmoid f(z)) for binary x."""
 
@@ -77,20 +82,31 @@ class Gaussian(_Decoded):
 
 
 class GaussianLearned(_Decoded):
-    """N(f(z), diag scale^2), the standard deviation a parameter: one for all, or one for each dimension of x."""
+    """N(f(z), diag scale^2), the standard deviation a parameter: one for all, or one for each dimension of x.
+
+    It is at least `min_scale`: the density of an entry that is constant in the data has no upper bound.
+    """
 
     scores: ClassVar = ("real", "unit", "levels")
 
     def __init__(
-        self, network: Network, latent_dim: int, event_shape: Shape, *, scale: PositiveFloat, per_dimension: bool
+        self,
+        network: Network,
+        latent_dim: int,
+        event_shape: Shape,
+        *,
+        scale: PositiveFloat,
+        min_scale: PositiveFloat,
+        per_dimension: bool,
     ) -> None:
         super().__init__(network, latent_dim, event_shape)
+        self.min_scale = min_scale
         self.log_scale = nn.Parameter(torch.full(event_shape if per_dimension else (), math.log(scale)))
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) for z (S, B, d)."""
         loc = self.parameters_of(z).squeeze(0)
-        return distributions.gaussian(loc, self.log_scale.exp().expand_as(loc), self.event_dims)
+        return distributions.gaussian(loc, floored(2 * self.log_scale, self.min_scale).expand_as(loc), self.event_dims)
 
 
 class GaussianDecoder(_Decoded):
@@ -104,13 +120,12 @@ class GaussianDecoder(_Decoded):
 
     def __init__(self, network: Network, latent_dim: int, event_shape: Shape, *, min_scale: PositiveFloat) -> None:
         super().__init__(network, latent_dim, event_shape)
-        self.log_variance_floor = 2 * math.log(min_scale)
+        self.min_scale = min_scale
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z) for z (S, B, d)."""
         loc, log_variance = self.parameters_of(z)
-        floor = log_variance.new_tensor(self.log_variance_floor)
-        return distributions.gaussian(loc, (0.5 * torch.logaddexp(log_variance, floor)).exp(), self.event_dims)
+        return distributions.gaussian(loc, floored(log_variance, self.min_scale), self.event_dims)
 
 
 class DiscretisedLogistic(_Decoded):

@@ -42,7 +42,7 @@ class Means(Metric):
         """The means so far."""
         means = self.sums / self.count
         variances = (self.squares / self.count - means.square()).clamp(min=0)
-        errors = (variances / (self.count - 1).clamp(min=1)).sqrt()
+        errors = (variances / (self.count - 1)).sqrt()  # NaN for a single example: it is not known
         return {
             name: Mean(mean, error)
             for name, mean, error in zip(self.names, means.tolist(), errors.tolist(), strict=True)

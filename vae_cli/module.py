@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from vae_cli.errors import UserError
-from vae_cli.evaluation import Evaluation, validation_terms
+from vae_cli.estimators import rows_at_once
+from vae_cli.evaluation import Evaluation, bound_terms
 from vae_cli.metrics import Means
 from vae_cli.models import VAE
 from vae_cli.objectives import Objective, Terms
@@ -38,6 +39,7 @@ class LitVAE(LightningModule):
         self.names: tuple[str, ...] = ()
         self.totals, self.examples = torch.zeros(()), 0
         self.validation = Means()
+        self.total_steps = 1
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
@@ -57,7 +59,9 @@ class LitVAE(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Validation terms of a batch, whatever the objective."""
-        self.validation.update(validation_terms(self.model, batch))
+        rows = rows_at_once(self.model, batch.x.device, self.evaluation.settings.memory_mb)
+        for part in batch.split(rows):
+            self.validation.update(bound_terms(self.model, part, self.model.encode(part), 1, rows))
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch, once: training terms, validation terms, learning rate."""
@@ -77,13 +81,18 @@ class LitVAE(LightningModule):
     def configure_optimizers(self) -> Any:
         """One optimiser for model and objective; the schedule is a function of the fraction of all steps."""
         optimizer = self.make_optimizer(self.parameters())
-        total = max(1, int(self.trainer.estimated_stepping_batches))
-        scheduler = LambdaLR(optimizer, lambda step: self.schedule(step / total))
+        scheduler = LambdaLR(optimizer, lambda step: self.schedule(step / self.total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what a model must know of its data, so that a run's folder is enough."""
+        """Keep what a model must know of its data, so that a run's folder is enough; and the epoch's sums so far."""
+        checkpoint["sums"] = {"names": list(self.names), "totals": self.totals, "examples": self.examples}
         checkpoint["data"] = {**asdict(self.evaluation.facts), "event_shape": list(self.evaluation.facts.event_shape)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on summing in the middle of an epoch."""
+        sums = checkpoint["sums"]
+        self.names, self.totals, self.examples = tuple(sums["names"]), sums["totals"].to(self.device), sums["examples"]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Loaders already deliver on the compute device; anything else is moved."""

@@ -173,13 +173,14 @@ def _creatable(folder: Path) -> None:
 
 
 def _locate_run(config: DictConfig) -> None:
-    """Make `run` absolute and see that it is one, and that a checkpoint given by its path is there."""
+    """Make `run` absolute and see that it is one, legible, and that a checkpoint given by its path is there."""
     folder = Path(config.run).absolute()
     if not (folder / CONFIG).is_file():
         newest = newest_run()
         hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"
         problem = "not the folder of a run" if folder.is_dir() else "no such folder"
         raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
+    resume.read_config(folder)
     config.run = str(folder)
     path = folder / "checkpoints" / f"{config.ckpt}.ckpt" if config.ckpt in ("best", "last") else Path(config.ckpt)
     if not path.is_file():

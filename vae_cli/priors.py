@@ -41,6 +41,7 @@ class ExPost(nn.Module):
     ) -> None:
         super().__init__()
         self.components, self.restarts, self.covariance_floor = components, restarts, covariance_floor
+        self.register_buffer("fitted", torch.tensor(False))
         self.register_buffer("logits", torch.zeros(components))
         self.register_buffer("means", torch.zeros(components, latent_dim))
         self.register_buffer("tril", torch.eye(latent_dim).repeat(components, 1, 1))
@@ -64,6 +65,7 @@ class ExPost(nn.Module):
         covariances = torch.as_tensor(mixture.covariances_)
         logits = torch.full((self.components,), -torch.inf, dtype=torch.float64)
         logits[:k] = torch.as_tensor(mixture.weights_).log()
+        self.get_buffer("fitted").fill_(True)
         self.get_buffer("logits").copy_(logits)
         self.get_buffer("means")[:k] = torch.as_tensor(mixture.means_).to(self.get_buffer("means"))
         self.get_buffer("tril")[:k] = torch.linalg.cholesky(covariances).to(self.get_buffer("tril"))

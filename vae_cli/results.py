@@ -18,7 +18,13 @@ from vae_cli.checkpoints import write_atomically
 Results = dict[str, float | int | str | bool | None]
 
 PACKAGES = ("vae-cli", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
-UNITS = {"iw_samples": "", "active_units": "dimensions", "effective_sample_size": "samples", "bits_per_dim": "bits"}
+UNITS = {
+    "iw_samples": "",
+    "mc_samples": "",
+    "active_units": "dimensions",
+    "effective_sample_size": "samples",
+    "bits_per_dim": "bits",
+}
 
 
 def provenance() -> Results:

@@ -17,6 +17,16 @@ from vae_cli.folders import CONFIG, LAST, display, holds_run, newest_run, output
 
 RUN_DIR = "hydra.run.dir"
 ASKING = ("resume", "ckpt", RUN_DIR)
+CHANGEABLE = (
+    "trainer.max_epochs",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.threads",
+    "trainer.figures_every",
+    "evaluate",
+    "logger",
+)
+"""What may change when a run goes on: the rest is in its checkpoint, or would make it another run."""
 
 
 def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence[str]) -> Path | None:
@@ -57,8 +67,13 @@ def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictC
     changes = value_overrides(composer, overrides)
     config = read_config(folder)
     for override in changes:
-        if override.is_delete():
-            raise ConfigError(f"{override.input_line}: a resumed run keeps its keys ({COMMAND_LINE})")
+        key = override.key_or_group
+        same = not override.is_delete() and OmegaConf.select(config, key) == override.value()
+        if not same and (override.is_delete() or not any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE)):
+            raise ConfigError(
+                f"{override.input_line}: a resumed run keeps this ({COMMAND_LINE}); "
+                f"it can change {', '.join(CHANGEABLE)}"
+            )
         try:
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
         except OmegaConfBaseException as error:

@@ -31,10 +31,15 @@ class Facts:
 
     def domain(self) -> str | None:
         """Where the entries of x live after binarisation."""
-        dataset = self.config["dataset"]
-        if dataset.get("binarize", "none") != "none":
-            return "binary"
-        return dataset.get("domain") or self.constant("dataset", "domain")
+        return "binary" if self.binarize() != "none" else self.stored()
+
+    def binarize(self) -> str:
+        """How x is made binary."""
+        return self.config["dataset"].get("binarize", "none")
+
+    def stored(self) -> str | None:
+        """Where the entries of x live before binarisation."""
+        return self.config["dataset"].get("domain") or self.constant("dataset", "domain")
 
 
 def options(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
@@ -97,15 +102,76 @@ def has_density(facts: Facts) -> str | None:
 
 
 def prior_in_time(facts: Facts) -> str | None:
-    """A prior fitted after training cannot be part of a training bound."""
-    if not facts.constant("objective", "needs_density") or not facts.constant("prior", "fitted_after"):
+    """A posterior with a density has a bound, and validation needs the prior for it."""
+    if not facts.constant("posterior", "has_density", True) or not facts.constant("prior", "fitted_after"):
         return None
     priors = options("prior", "fitted_after", lambda other: not other)
-    objectives = options("objective", "needs_density", lambda other: other is False)
+    posteriors = options("posterior", "has_density", lambda other: other is False)
     return (
-        f"{facts.name('objective')} needs the prior while training, "
-        f"{facts.name('prior')} is fitted afterwards; take {priors} or {objectives}"
+        f"{facts.name('posterior')} has a bound, which needs the prior while training, "
+        f"{facts.name('prior')} is fitted afterwards; take {priors} or {posteriors}"
     )
 
 
-RULES: tuple[Rule, ...] = (scores_domain, reads_layout, has_density, prior_in_time)
+def binarises_probabilities(facts: Facts) -> str | None:
+    """A Bernoulli draw or a threshold at 1/2 needs x in [0, 1]."""
+    if facts.binarize() == "none" or facts.stored() != "real":
+        return None
+    return (
+        f"dataset.binarize={facts.binarize()} ({facts.where('dataset.binarize')}) needs x in [0, 1], "
+        f"{facts.name('dataset')} gives real data; take dataset.binarize=none or dataset.domain=unit|levels"
+    )
+
+
+def validates(facts: Facts) -> str | None:
+    """Early stopping, and an evaluation of validation data, need validation data."""
+    if facts.config["dataset"].get("val_size") != 0:
+        return None
+    for key, asked, instead in (
+        ("trainer.patience", facts.config["trainer"]["patience"] is not None, "trainer.patience=null"),
+        ("evaluate.split", facts.config["evaluate"]["split"] == "val", "evaluate.split=test"),
+    ):
+        if asked:
+            size = facts.where("dataset.val_size")
+            return (
+                f"{key} ({facts.where(key)}) needs validation data, dataset.val_size is 0 ({size}); "
+                f"take dataset.val_size=1000 or {instead}"
+            )
+    return None
+
+
+def one_device(facts: Facts) -> str | None:
+    """Training is on one device so far."""
+    devices = facts.config["trainer"]["devices"]
+    if devices == 1 or (isinstance(devices, list) and len(devices) == 1):
+        return None
+    return (
+        f"trainer.devices={devices} ({facts.where('trainer.devices')}): a run trains on one device so far; "
+        "take trainer.devices=1, or trainer.devices=[N] for the GPU of that number"
+    )
+
+
+def precision_fits(facts: Facts) -> str | None:
+    """float16 needs a GPU; a fused optimiser hides its gradients from clipping under mixed precision."""
+    trainer, optimizer = facts.config["trainer"], facts.config["optimizer"]
+    precision, place = trainer["precision"], facts.where("trainer.precision")
+    if precision == "16-mixed" and trainer["accelerator"] == "cpu":
+        return f"trainer.precision=16-mixed ({place}) needs a GPU; take trainer.precision=bf16-mixed or trainer=gpu"
+    if precision != "32-true" and trainer["gradient_clip"] and optimizer.get("fused"):
+        return (
+            f"trainer.precision={precision} ({place}) with trainer.gradient_clip needs an optimizer that is not fused; "
+            "take optimizer.fused=false or trainer.precision=32-true"
+        )
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    scores_domain,
+    reads_layout,
+    has_density,
+    prior_in_time,
+    binarises_probabilities,
+    validates,
+    one_device,
+    precision_fits,
+)

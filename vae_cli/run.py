@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +23,37 @@ from vae_cli.datasets import Data
 from vae_cli.errors import UserError
 from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
+from vae_cli.folders import CONFIG
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
+from vae_cli.priors import ExPost
 from vae_cli.trace import Batch
 
 
 def checkpoint_path(folder: Path, ckpt: str) -> Path:
     """`best` and `last` name the run's own checkpoints, anything else is a path."""
     return folder / "checkpoints" / f"{ckpt}.ckpt" if ckpt in ("best", "last") else Path(ckpt)
+
+
+def load_weights(module: LitVAE, checkpoint: dict[str, Any], path: Path) -> None:
+    """Weights of a checkpoint, read from `path`, into a module."""
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{path}: does not fit the model that the run's {CONFIG} describes") from error
+
+
+DOMAINS: dict[str, Callable[[Tensor], bool]] = {
+    "binary": lambda x: bool(((x == 0) | (x == 1)).all()),
+    "unit": lambda x: bool(((x >= 0) & (x <= 1)).all()),
+    "levels": lambda x: bool(((x >= 0) & (x <= 1) & ((255 * x - (255 * x).round()).abs() < 1e-3)).all()),
+    "real": lambda x: True,
+}
+WORDS = {
+    "binary": "binary x (pass (x > 0.5) or torch.bernoulli(x))",
+    "unit": "x in [0, 1]",
+    "levels": "x = k/255 (or bytes)",
+}
 
 
 class Run:
@@ -61,10 +86,10 @@ class Run:
             raise UserError(
                 f"x has shape {tuple(tensor.shape)}; this model takes (N, {_commas(self.facts.event_shape)})"
             )
-        if self.facts.domain == "binary" and not ((tensor == 0) | (tensor == 1)).all():
-            raise UserError("this model scores binary x; pass (x > 0.5) or torch.bernoulli(x)")
         if not tensor.isfinite().all():
             raise UserError("x holds NaN or infinite values")
+        if not DOMAINS[self.facts.domain](tensor):
+            raise UserError(f"this model scores {WORDS[self.facts.domain]}, and x holds other values")
         tensor = tensor.reshape(-1, *self.facts.event_shape).to(self.module.device)
         return Batch(tensor, torch.arange(len(tensor), device=tensor.device))
 
@@ -81,16 +106,25 @@ class Run:
             raise UserError(f"z has shape {tuple(codes.shape)}; this model takes (N, {self.model.latent_dim})")
         return self.model.decode(codes)
 
+    @property
+    def prior(self) -> Distribution:
+        """p(z), once it is fitted."""
+        prior = self.model.prior
+        if isinstance(prior, ExPost) and not prior.fitted:
+            raise UserError(f"{self.folder}: the mixture on the codes is fitted to the best checkpoint only; ckpt=best")
+        return prior()
+
+    @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         """n means of p(x|z), z ~ p(z): (n, *event)."""
-        return self.model.sample(n)
+        return self.model.decode(self.prior.sample(torch.Size((n,)))).mean
 
     def log_likelihood(self, x: ArrayLike | Tensor, samples: int = 100) -> Tensor:
         """Importance-weighted log p(x) with k = `samples`, a lower bound in expectation: nats, (N,)."""
         if not self.model.has_density:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
         batch = self.batch(x)
-        rows = rows_at_once(self.model, batch.x)
+        rows = rows_at_once(self.model, batch.x.device)
         parts = []
         for piece in torch.arange(len(batch)).split(min(rows, 256)):
             part = Batch(batch.x[piece], batch.index[piece])
@@ -105,17 +139,14 @@ def _commas(shape: tuple[int, ...]) -> str:
 def load(folder: str | Path, ckpt: str = "best", device: str | torch.device = "cpu") -> Run:
     """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read."""
     folder = Path(folder)
-    if not (folder / "config.yaml").is_file():
-        raise UserError(f"{folder}: not the folder of a run (it holds no config.yaml)")
-    config = OmegaConf.load(folder / "config.yaml")
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
+    config = OmegaConf.load(folder / CONFIG)
     assert isinstance(config, DictConfig)
     check(config)
     path = checkpoint_path(folder, ckpt)
     checkpoint = checkpoints.load(path, device)
     facts = DataFacts(**{**checkpoint["data"], "event_shape": tuple(checkpoint["data"]["event_shape"])})
     module = build_module(config, facts)
-    try:
-        module.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise UserError(f"{path}: does not fit the configuration in {folder / 'config.yaml'}") from error
+    load_weights(module, checkpoint, path)
     return Run(folder, config, facts, module.to(device).eval())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +20,12 @@ def sample_run(config: DictConfig) -> Path:
     """Write n draws z ~ p(z), x ~ p(x|z) and the means E[x|z] to .npz, and for images a grid of the means to .png."""
     run = load(Path(config.run), config.ckpt)
     torch.manual_seed(config.seed)
-    z = run.model.prior().sample(torch.Size((1, config.n)))
+    z = run.prior.sample(torch.Size((1, config.n)))
     likelihood = run.model.decode(z)
     mean, x = likelihood.mean[0], likelihood.sample()[0]
     stem = run.folder / "samples" / f"{config.ckpt if config.ckpt in ('best', 'last') else Path(config.ckpt).stem}"
     stem = stem.with_name(f"{stem.name}_n{config.n}_seed{config.seed}")
-    arrays = {"z": z[0].numpy(), "x": x.numpy(), "mean": mean.numpy()}
+    arrays: dict[str, Any] = {"z": z[0].numpy(), "x": x.numpy(), "mean": mean.numpy()}
     write_atomically(stem.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))
     written = [stem.with_suffix(".npz")]
     if len(run.facts.event_shape) == 3:

@@ -17,9 +17,8 @@ class TrainerConfig:
     """How to train: hardware, precision, length."""
 
     accelerator: Literal["auto", "cpu", "gpu"]
-    devices: Literal["auto"] | PositiveInt | list[NonNegativeInt]
-    num_nodes: PositiveInt
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "32", 32]
+    devices: PositiveInt | list[NonNegativeInt]
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     max_epochs: PositiveInt
     gradient_clip: NonNegativeFloat | None
     accumulate: PositiveInt
@@ -29,6 +28,16 @@ class TrainerConfig:
     limit_batches: PositiveInt | None
     shuffle: bool
     figures_every: PositiveInt | None
+    threads: PositiveInt | None
+
+
+@dataclass(frozen=True)
+class EvalTrainerConfig:
+    """Where vae-eval runs, and on how much."""
+
+    accelerator: Literal["auto", "cpu", "gpu"]
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    limit_batches: PositiveInt | None
     threads: PositiveInt | None
 
 
@@ -93,7 +102,7 @@ class EvalConfig:
     run: str
     ckpt: str
     evaluate: EvaluateConfig
-    trainer: TrainerConfig
+    trainer: EvalTrainerConfig
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Shape legend: S samples, B batch, d latent dimensions, *event the shape of one x
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -26,6 +26,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """Parts of at most `size` examples, in order."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield Batch(self.x[part], self.index[part], None if self.y is None else self.y[part])
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 import warnings
+from math import ceil
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -15,23 +16,26 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from vae_cli import checkpoints, figures, loggers, results
 from vae_cli.build import build_module
 from vae_cli.callbacks import EpochProgress, History, Panels, RandomState
-from vae_cli.checkpoints import AtomicCheckpointIO, write_atomically
+from vae_cli.checkpoints import AtomicCheckpointIO, Keeper, write_atomically
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
 from vae_cli.evaluate import evaluate_split
 from vae_cli.evaluation import DataFacts
+from vae_cli.folders import CONFIG, RESULTS
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
 from vae_cli.results import Results
-from vae_cli.run import checkpoint_path
+from vae_cli.run import checkpoint_path, load_weights
+
+THREADS = torch.get_num_threads()
 
 
 def train(config: DictConfig, folder: Path) -> Results:
@@ -57,34 +61,55 @@ def quiet_libraries() -> None:
 
 def _train(config: DictConfig, folder: Path) -> Results:
     began = time.perf_counter()
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
+    torch.set_num_threads(config.trainer.threads or THREADS)
     data: Data = instantiate(config.dataset).load()
     facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
-    text = OmegaConf.to_yaml(config, resolve=True)
-    write_atomically(folder / "config.yaml", lambda file: file.write(text.encode()))
-
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
+    checkpoint = resumable(config, module, facts) if config.resume else None
+    write_config(config, folder)
     if config.trainer.compile:
         module.objective.compile()
     run_loggers = loggers.build_loggers(config, folder, sweep_name())
-    summary: Results = {"status": "failed"}
+    summary: Results = {}
+    succeeded = False
     try:
         history, trainer = build_trainer(config, folder, data, module, run_loggers)
-        fit(config, folder, data, module, trainer)
+        fit(config, data, module, trainer, checkpoint)
         restore_best(config, folder, data, module)
         summary = _numbers(config, data, module, trainer, history)
         summary["wall_seconds"] = round(time.perf_counter() - began, 3)
-        results.write(summary, folder / "results.json")
+        results.write(summary, folder / RESULTS)
         drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
         loggers.log_figures(run_loggers, drawn, trainer.global_step)
         figures.save(drawn, folder / "figures")
+        succeeded = True
     finally:
-        loggers.finish(run_loggers, summary, summary["status"] == "done")
-    results.print_table(summary, f"{data.name}, {config.seed=}".replace("config.", ""))
-    print(f"written to {os.path.relpath(folder)}: results.json, metrics.csv, figures/, checkpoints/, config.yaml")
+        loggers.finish(run_loggers, summary, succeeded)
+    results.print_table(summary, f"{data.name}, seed={config.seed}")
+    written = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
+    print(f"written to {os.path.relpath(folder)}: {', '.join(written)}")
     return summary
+
+
+def write_config(config: DictConfig, folder: Path) -> None:
+    """The resolved configuration; paths absolute, so that the run can be evaluated from any directory."""
+    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+    for key in ("path", "root"):
+        if resolved.dataset.get(key):
+            resolved.dataset[key] = str(Path(resolved.dataset[key]).expanduser().absolute())
+    text = OmegaConf.to_yaml(resolved)
+    write_atomically(folder / CONFIG, lambda file: file.write(text.encode()))
+
+
+def resumable(config: DictConfig, module: LitVAE, facts: DataFacts) -> Path:
+    """The last checkpoint of the run to go on with, once it fits the model and the data."""
+    path = checkpoint_path(Path(config.resume), "last")
+    checkpoint = checkpoints.load(path)
+    if checkpoint["data"]["sha256"] != facts.sha256:
+        raise UserError(f"resume={config.resume}: {facts.name} is no longer the data that this run was trained on")
+    load_weights(module, checkpoint, path)
+    return path
 
 
 def sweep_name() -> str | None:
@@ -107,8 +132,8 @@ def build_trainer(
         RandomState(config.seed),
         history,
         EpochProgress(history),
-        ModelCheckpoint(filename="best", monitor=monitor if validated else None, mode=mode, **files),
-        ModelCheckpoint(filename="last", **files),
+        Keeper(filename="best", monitor=monitor if validated else None, mode=mode, **files),
+        Keeper(filename="last", **files),
     ]
     if settings.patience and validated:
         callbacks.append(EarlyStopping(monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True))
@@ -117,7 +142,6 @@ def build_trainer(
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
-        num_nodes=settings.num_nodes,
         precision=settings.precision,
         max_epochs=settings.max_epochs,
         gradient_clip_val=settings.gradient_clip,
@@ -135,23 +159,26 @@ def build_trainer(
     return history, trainer
 
 
-def fit(config: DictConfig, folder: Path, data: Data, module: LitVAE, trainer: pl.Trainer) -> None:
-    """Train, from the last checkpoint if the run is resumed."""
+def fit(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, checkpoint: Path | None = None) -> None:
+    """Train, from a checkpoint of the same run if one is given."""
     settings, device = config.trainer, trainer.strategy.root_device
     common = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
     loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common)
+    module.total_steps = settings.max_epochs * ceil(len(loader) / settings.accumulate)
     validation = None
     if len(data.val):
         validation = data.loader("val", batch_size=config.evaluate.batch_size, shuffle=False, **common)
-    last = checkpoint_path(folder, "last") if config.resume else None
-    trainer.fit(module, loader, validation, ckpt_path=last, weights_only=True)
+    if checkpoint:  # Lightning itself loads the loader's state in the middle of an epoch only
+        loops = checkpoints.load(checkpoint)["loops"]
+        loader.load_state_dict(loops["fit_loop"]["state_dict"]["combined_loader"][0])
+    trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
 
 def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -> None:
     """Load the best checkpoint's weights; fit an ex-post prior to its codes and keep it there."""
     path = checkpoint_path(folder, "best")
     checkpoint = checkpoints.load(path)
-    module.load_state_dict(checkpoint["state_dict"])
+    load_weights(module, checkpoint, path)
     module.eval()
     if isinstance(module.model.prior, ExPost):
         module.model.prior.fit(codes(module.model, data, config.evaluate.batch_size), config.seed)
@@ -175,6 +202,7 @@ def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer
         examples = sum(row["train/samples_per_second"] * row["train/seconds"] for row in epochs)
         summary["train/samples_per_second"] = examples / seconds
     summary |= evaluate_split(trainer, module, data, config)
+    summary |= {f"evaluate/{name}": value for name, value in config.evaluate.items()}
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
     summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
@@ -70,6 +71,7 @@ def sha256_of(*splits: Split) -> str:
     """SHA-256 over types, shapes and bytes of all arrays; over names and sizes of image files that are streamed."""
     total = sha256()
     for split in splits:
+        total.update(b"dynamic" if split.dynamic else b"")
         for part in (split.x, split.y):
             if isinstance(part, ImageFiles):
                 total.update(part.fingerprint())
@@ -89,11 +91,15 @@ class Data:
     train: Split
     val: Split
     test: Split
-    sha256: str
     classes: int | None = None
     exact: Distribution | None = None
     parameters: Parameters | None = None
     _resident: dict[tuple[SplitName, torch.device], Split] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of what is delivered: all three splits, after binarisation."""
+        return sha256_of(self.train, self.val, self.test)
 
     def loader(
         self,

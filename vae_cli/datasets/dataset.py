@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch.distributions import Distribution
 
-from vae_cli.datasets.data import Data, Split, sha256_of
+from vae_cli.datasets.data import Data, Split
 from vae_cli.errors import UserError
 from vae_cli.types import Binarize, Domain, NonNegativeInt, OpenFraction, PositiveInt
 
@@ -63,7 +63,6 @@ class Dataset(ABC):
     def load(self) -> Data:
         """The data, split: the same in every run."""
         source = self.read()
-        digest = sha256_of(source.train, *([] if source.test is None else [source.test]))
         train, test = self._test_split(source)
         if self.val_size >= len(train):
             raise UserError(
@@ -78,7 +77,6 @@ class Dataset(ABC):
             train=train,
             val=val,
             test=test,
-            sha256=digest,
             classes=source.classes,
             exact=source.exact,
             parameters=source.parameters,

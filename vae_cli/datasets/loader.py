@@ -41,8 +41,9 @@ class BatchLoader:
         return self.batches
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch and the number of its batches that were handed out."""
-        return {"epoch": self.epoch, "batch": self.batch}
+        """The epoch and the number of its batches that were handed out; after the last one, the next epoch."""
+        over = self.batch == len(self)
+        return {"epoch": self.epoch + over, "batch": 0 if over else self.batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """The next pass continues after the batches that were handed out."""

@@ -36,7 +36,7 @@ def draw(
     `density` too for vectors whose exact distribution is known. `history` has a row of metrics.csv each.
     """
     with styled(), observed(model, device, seed):
-        examples = Examples.gather(model, data, device, ALL)
+        examples = Examples.gather(model, data, "test", device, ALL)
         figures = _views(model, examples)
         figures["latent_space"] = latent_space(examples)
         if data.exact is not None and not examples.is_image and examples.x.shape[1] > 1:
@@ -48,7 +48,7 @@ def draw(
 def panels(model: VAE, data: Data, device: torch.device, seed: int) -> dict[str, Figure]:
     """The cheap ones, for a logger: reconstructions, samples, traversals."""
     with styled(), observed(model, device, seed):
-        return _views(model, Examples.gather(model, data, device, FEW))
+        return _views(model, Examples.gather(model, data, "val" if len(data.val) else "train", device, FEW))
 
 
 def save(figures: dict[str, Figure], folder: Path) -> None:

@@ -16,6 +16,7 @@ from vae_cli.types import Domain
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data
+    from vae_cli.datasets.data import SplitName
 
 
 @contextmanager
@@ -51,12 +52,12 @@ class Examples:
     domain: Domain
 
     @classmethod
-    def gather(cls, model: VAE, data: Data, device: torch.device, points: int) -> Examples:
-        """Encode `points` test points, the same ones for every model and seed; of images keep a few."""
+    def gather(cls, model: VAE, data: Data, split: SplitName, device: torch.device, points: int) -> Examples:
+        """Encode `points` points of a split, the same ones for every model and seed; of images keep a few."""
         shown = IMAGES if len(data.event_shape) == 3 else points
         x, codes, y = [], [], []
         # shuffled, for a folder of images comes class by class
-        for batch in data.loader("test", batch_size=min(points, 250), seed=0, shuffle=True, device=device):
+        for batch in data.loader(split, batch_size=min(points, 250), seed=0, shuffle=True, device=device):
             x.append(batch.x[: shown - sum(map(len, x))].cpu())
             codes.append(model.encode(batch).mean.float())
             y.append(batch.y)
