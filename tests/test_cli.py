@@ -286,9 +286,9 @@ def test_a_sweeps_folder_is_refused(monkeypatch, capsys) -> None:
 
 def test_resuming_keeps_the_runs_own_configuration(workplace: Path) -> None:
     folder = make_run(Path("a, run"), "model=ae", "model.latent_dim=7")
-    lines = prepare_training([f"resume={folder}", "trainer.max_epochs=40", "prior.components=3"])
+    lines = prepare_training([f"resume={folder}", "trainer.max_epochs=40", "evaluate.samples=3"])
     place = f"'{workplace / 'a, run'}'"
-    assert lines == ["++trainer.max_epochs=40", "++prior.components=3", f"resume={place}", f"hydra.run.dir={place}"]
+    assert lines == ["++trainer.max_epochs=40", "++evaluate.samples=3", f"resume={place}", f"hydra.run.dir={place}"]
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,8 @@ def test_resuming_keeps_the_runs_own_configuration(workplace: Path) -> None:
         ("trainer.max_epochs=0", "trainer.max_epochs=0: expected an integer > 0 (command line)"),
         ("~trainer.max_epochs", "~trainer.max_epochs: "),
         ("hydra.run.dir=elsewhere", "leave hydra.run.dir out"),
-        ("likelihood._target_=vae_cli.likelihoods.Categorical", "run/config.yaml"),
+        ("likelihood._target_=vae_cli.likelihoods.Categorical", "a resumed run keeps this"),
+        ("optimizer.lr=1e-5", "it can change trainer.max_epochs"),
     ],
 )
 def test_what_a_resumed_run_refuses(argument: str, part: str, monkeypatch, capsys) -> None:

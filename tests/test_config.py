@@ -65,8 +65,8 @@ def test_impossible_combinations_name_both_sides_and_two_ways_out(overrides: lis
 def test_the_ways_out_of_a_refused_combination_work() -> None:
     for way in ("likelihood=bernoulli", "dataset.binarize=none"):
         check(composed("likelihood=categorical", way))
-    for way in ("prior=normal", "objective=reconstruction"):
-        check(composed("prior=ex_post", way))
+    for ways in (["prior=normal"], ["posterior=deterministic", "objective=reconstruction"]):
+        check(composed("prior=ex_post", *ways))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_ways_out_of_a_refused_combination_work() -> None:
         "objective.beta=2",  # an integer where a number is asked for
         "optimizer.lr=1e-3",
         "network.hidden=[64]",
-        "trainer.precision=32",
+        "trainer.precision=bf16-mixed",
         "trainer.devices=[0]",
         "trainer.gradient_clip=1",
         "logger.tags=[a,b]",

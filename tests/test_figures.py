@@ -37,8 +37,12 @@ class Table:
     def event_shape(self) -> tuple[int, ...]:
         return tuple(self.x.shape[1:])
 
+    @property
+    def val(self) -> Tensor:
+        return self.x
+
     def loader(self, split: str, *, batch_size: int, seed: int, shuffle: bool, device: torch.device) -> Iterator[Batch]:
-        assert split == "test"
+        assert split in ("val", "test")
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.x), generator=generator) if shuffle else torch.arange(len(self.x))
         for index in order.split(batch_size):
@@ -236,7 +240,7 @@ def test_traversals_run_along_the_most_active_dimensions_from_minus_three_to_thr
     model = Affine(data, 12).eval()
     with torch.no_grad():
         model.weight[:] = model.weight.flip(0)
-        examples = Examples.gather(model, data, CPU, 100)
+        examples = Examples.gather(model, data, "test", CPU, 100)
         path = Traversal.of(model, examples, rows=10, columns=7)
     variance = examples.codes.numpy().var(0)
     assert path.dims == np.argsort(-variance, kind="stable")[:10].tolist()

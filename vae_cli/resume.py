@@ -17,6 +17,7 @@ from vae_cli.folders import CONFIG, LAST, display, holds_run, newest_run, output
 
 RUN_DIR = "hydra.run.dir"
 ASKING = ("resume", "ckpt", RUN_DIR)
+UNKNOWN = object()
 CHANGEABLE = (
     "trainer.max_epochs",
     "trainer.accelerator",
@@ -68,7 +69,8 @@ def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictC
     config = read_config(folder)
     for override in changes:
         key = override.key_or_group
-        same = not override.is_delete() and OmegaConf.select(config, key) == override.value()
+        old = OmegaConf.select(config, key, default=UNKNOWN)  # a key that it has not is for the check to refuse
+        same = old is UNKNOWN or (not override.is_delete() and old == override.value())
         if not same and (override.is_delete() or not any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE)):
             raise ConfigError(
                 f"{override.input_line}: a resumed run keeps this ({COMMAND_LINE}); "

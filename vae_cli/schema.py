@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vae_cli.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from vae_cli.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed
 
 
 class Node:
@@ -52,7 +52,7 @@ class EvaluateConfig:
     memory_mb: PositiveInt | None
     split: Literal["train", "val", "test"]
     active_threshold: PositiveFloat
-    seed: NonNegativeInt
+    seed: Seed
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class WandbConfig:
 class TrainConfig:
     """The root of vae-train."""
 
-    seed: NonNegativeInt
+    seed: Seed
     resume: str | None
     ckpt: Literal["last"] | None
     dataset: Node
@@ -112,4 +112,4 @@ class SampleConfig:
     run: str
     ckpt: str
     n: PositiveInt
-    seed: NonNegativeInt
+    seed: Seed

@@ -11,6 +11,8 @@ NonNegativeFloat = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 OpenFraction = Annotated[float, Gt(0), Lt(1)]
 
+Seed = Annotated[int, Ge(0), Lt(2**32)]
+
 Shape = tuple[int, ...]
 """Event shape without batch dimensions: (C, H, W) for images, (D,) for vectors."""
 

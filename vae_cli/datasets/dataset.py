@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from vae_cli.datasets.data import Data, Split
 from vae_cli.errors import UserError
-from vae_cli.types import Binarize, Domain, NonNegativeInt, OpenFraction, PositiveInt
+from vae_cli.types import Binarize, Domain, NonNegativeInt, OpenFraction, PositiveInt, Seed
 
 if TYPE_CHECKING:
     from vae_cli.datasets.synthetic import Parameters
@@ -52,7 +52,7 @@ class Dataset(ABC):
 
     batch_size: PositiveInt
     val_size: NonNegativeInt
-    val_seed: int
+    val_seed: Seed
 
     name: ClassVar[str]
 
@@ -111,7 +111,7 @@ class HeldOutDataset(BinarizedDataset):
     """Data without a canonical test set: a seeded fraction is held out, unless the data bring one."""
 
     test_fraction: OpenFraction
-    test_seed: int
+    test_seed: Seed
 
     def _test_split(self, source: Source) -> tuple[Split, Split]:
         if source.test is not None:

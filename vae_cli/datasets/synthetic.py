@@ -11,7 +11,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Mul
 
 from vae_cli.datasets.data import Split
 from vae_cli.datasets.dataset import Dataset, Source
-from vae_cli.types import Domain, Layout, PositiveFloat, PositiveInt
+from vae_cli.types import Domain, Layout, PositiveFloat, PositiveInt, Seed
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Synthetic(Dataset):
     dim: PositiveInt
     train_size: PositiveInt
     test_size: PositiveInt
-    data_seed: int
+    data_seed: Seed
 
     domain: ClassVar[Domain] = "real"
     layout: ClassVar[Layout] = "vector"
