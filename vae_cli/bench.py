@@ -37,7 +37,8 @@ from vae_cli.datasets import Data, Split
 from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
 from vae_cli.folders import Sources
-from vae_cli.train import build_trainer, fit, quiet_libraries
+from vae_cli.loggers import quiet_libraries
+from vae_cli.train import build_trainer, fit
 
 BATCH, LATENT, HIDDEN, EVENT = 128, 32, (512, 512), (1, 28, 28)
 

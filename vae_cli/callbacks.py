@@ -15,9 +15,9 @@ from pytorch_lightning.callbacks import Callback, Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vae_cli.checkpoints import write_atomically
 from vae_cli.datasets import Data
 from vae_cli.figures import panels
+from vae_cli.files import write_text_atomically
 from vae_cli.loggers import log_figures
 from vae_cli.module import LitVAE
 
@@ -119,7 +119,7 @@ class History(Checkpoint):
             writer = csv.DictWriter(text, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
-            write_atomically(self.path, lambda file: file.write(text.getvalue().encode()))
+            write_text_atomically(self.path, text.getvalue())
 
 
 def _numbers(row: dict[str, float]) -> str:

@@ -1,33 +1,18 @@
-"""Checkpoints that are whole or absent: written beside their target, synced, then moved over it."""
+"""Checkpoints that are whole or absent, and read as data, never as code."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from vae_cli.errors import UserError
+from vae_cli.files import write_atomically
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Call `write(file)` on a new file beside `path` and move it there once it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def save(checkpoint: dict[str, Any], path: Path) -> None:

@@ -18,6 +18,7 @@ from vae_cli.datasets.data import SplitName
 from vae_cli.errors import UserError
 from vae_cli.evaluation import Evaluation
 from vae_cli.exact import linear_gaussian, posterior_gap
+from vae_cli.loggers import quiet_libraries
 from vae_cli.module import LitVAE
 from vae_cli.results import Results
 from vae_cli.run import checkpoint_path, load
@@ -60,8 +61,6 @@ def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:
 
 def evaluate_run(config: DictConfig) -> Results:
     """`vae-eval`: numbers of a finished run's checkpoint, written into a file of their own in its folder."""
-    from vae_cli.train import quiet_libraries
-
     quiet_libraries()
     began = time.perf_counter()
     folder = Path(config.run)

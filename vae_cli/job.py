@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli import resume
 from vae_cli.compose import Composer
 from vae_cli.errors import UserError
+from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, LAST, RESULTS, Sources, display
 
 LOG = "vae-train.log"
@@ -103,14 +104,12 @@ def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictCo
 
 def _write_status(folder: Path, failure: Failure) -> None:
     """How the run ended, beside whatever numbers it had already written; whole or not at all."""
-    partial = folder / f"{RESULTS}.{os.getpid()}"
     try:
         written = json.loads((folder / RESULTS).read_text()) if (folder / RESULTS).exists() else {}
         results = written | {"status": failure.status, "error": failure.message}
-        partial.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        partial.replace(folder / RESULTS)
-    except OSError:  # a full disk, say: the line on stderr has told
-        partial.unlink(missing_ok=True)
+        write_text_atomically(folder / RESULTS, json.dumps(results, indent=2) + "\n")
+    except OSError:
+        return  # a full disk, say: the line on stderr has told
 
 
 def _stopped(error: BaseException) -> Failure:

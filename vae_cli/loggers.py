@@ -1,9 +1,11 @@
-"""Loggers beside metrics.csv: Weights & Biases, TensorBoard."""
+"""Loggers beside metrics.csv: Weights & Biases, TensorBoard; and the quiet of the libraries' own."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,16 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from vae_cli.errors import UserError
+
+
+def quiet_libraries() -> None:
+    """Lightning's notices and Python's warnings go to the log file, not to the terminal."""
+    logging.captureWarnings(True)
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    warnings.filterwarnings("ignore", ".*is available but not used.*")
 
 
 def wandb_mode(choice: str) -> str:

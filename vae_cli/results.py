@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from vae_cli.checkpoints import write_atomically
+from vae_cli.files import write_text_atomically
 
 Results = dict[str, float | int | str | bool | None]
 
@@ -47,7 +47,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def write(results: Mapping[str, object], path: Path) -> None:
     """Write JSON that any reader takes: numbers that are not finite become null."""
     plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in results.items()}
-    write_atomically(path, lambda file: file.write((json.dumps(plain, indent=2) + "\n").encode()))
+    write_text_atomically(path, json.dumps(plain, indent=2) + "\n")
 
 
 def print_table(results: Mapping[str, object], title: str) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from vae_cli.checkpoints import write_atomically
 from vae_cli.figures import save_grid
+from vae_cli.files import write_atomically
 from vae_cli.run import load
 
 

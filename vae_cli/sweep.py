@@ -9,6 +9,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from vae_cli.files import write_text_atomically
 from vae_cli.folders import RESULTS, display
 
 NUMBERS = ("test/elbo", "test/iw_log_likelihood", "test/distortion", "test/rate", "wall_seconds")
@@ -33,9 +34,7 @@ class SweepTable(Callback):
         if self.folder is None or not self.folder.is_dir():
             return 1
         rows = read_rows(self.folder)
-        partial = self.folder / "sweep.json.part"
-        partial.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-        partial.replace(self.folder / "sweep.json")
+        write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder)
         return int(not rows or any(row["status"] != "done" for row in rows))
 

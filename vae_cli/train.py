@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-import warnings
 from math import ceil
 from pathlib import Path
 
@@ -23,11 +21,12 @@ from torch import Tensor
 from vae_cli import checkpoints, figures, loggers, results
 from vae_cli.build import build_module
 from vae_cli.callbacks import EpochProgress, History, Panels, RandomState
-from vae_cli.checkpoints import AtomicCheckpointIO, Keeper, write_atomically
+from vae_cli.checkpoints import AtomicCheckpointIO, Keeper
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
 from vae_cli.evaluate import evaluate_split
 from vae_cli.evaluation import DataFacts
+from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, RESULTS
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
@@ -41,22 +40,12 @@ THREADS = torch.get_num_threads()
 def train(config: DictConfig, folder: Path) -> Results:
     """Train and evaluate what `config` describes in `folder`; its `resume` is that folder to go on from last.ckpt."""
     folder.mkdir(parents=True, exist_ok=True)
-    quiet_libraries()
+    loggers.quiet_libraries()
     try:
         with FileLock(folder / ".lock", timeout=0):
             return _train(config, folder)
     except Timeout as error:
         raise UserError(f"{folder}: another process is training in this folder") from error
-
-
-def quiet_libraries() -> None:
-    """Lightning's notices and Python's warnings go to the log file, not to the terminal."""
-    logging.captureWarnings(True)
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
-    warnings.filterwarnings("ignore", ".*is available but not used.*")
 
 
 def _train(config: DictConfig, folder: Path) -> Results:
@@ -98,8 +87,7 @@ def write_config(config: DictConfig, folder: Path) -> None:
     for key in ("path", "root"):
         if resolved.dataset.get(key):
             resolved.dataset[key] = str(Path(resolved.dataset[key]).expanduser().absolute())
-    text = OmegaConf.to_yaml(resolved)
-    write_atomically(folder / CONFIG, lambda file: file.write(text.encode()))
+    write_text_atomically(folder / CONFIG, OmegaConf.to_yaml(resolved))
 
 
 def resumable(config: DictConfig, module: LitVAE, facts: DataFacts) -> Path:

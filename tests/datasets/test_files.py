@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from vae_cli.datasets.files import fetch, locked, obtain, within, write_atomically
+from vae_cli.datasets.files import fetch, locked, obtain, store, within
 from vae_cli.errors import UserError
 
 CONTENT = b"a file" * 1000
@@ -62,7 +62,7 @@ def test_a_call_that_hangs_is_given_up():
 def test_a_failed_write_leaves_nothing(tmp_path):
     (tmp_path / "target").mkdir()
     with pytest.raises(UserError, match="target"):
-        write_atomically(tmp_path / "target", b"x")
+        store(tmp_path / "target", b"x")
     assert [p.name for p in tmp_path.iterdir()] == ["target"]
 
 

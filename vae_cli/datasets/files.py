@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from gzip import BadGzipFile, decompress
 from hashlib import md5
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from threading import Thread
 from typing import TypeVar
 
@@ -22,6 +21,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 
 from vae_cli.errors import UserError
+from vae_cli.files import write_atomically
 
 T = TypeVar("T")
 PATIENCE = 10.0  # seconds that a mirror may keep us waiting
@@ -62,20 +62,10 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target and move: other processes see the whole file or none."""
+def store(path: Path, content: bytes) -> None:
+    """Write a data file so that other processes see the whole of it or none."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).chmod(0o644)
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        write_atomically(path, lambda file: file.write(content))
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror or error})") from error
 
@@ -148,6 +138,6 @@ def fetch(path: Path, urls: Sequence[str], expected_md5: str) -> None:
             failures.append(f"{url}: {error or type(error).__name__}")
             continue
         if md5(content, usedforsecurity=False).hexdigest() == expected_md5:
-            return write_atomically(path, content)
+            return store(path, content)
         failures.append(f"{url}: another file than expected")
     raise UserError(f"could not fetch {path.name} ({'; '.join(failures)}); place it by hand as {path}")

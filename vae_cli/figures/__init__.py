@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from matplotlib.figure import Figure
 
-from vae_cli.checkpoints import write_atomically
 from vae_cli.figures import images, vectors
 from vae_cli.figures.curves import training_curves
 from vae_cli.figures.examples import Examples, observed
 from vae_cli.figures.latents import latent_space
 from vae_cli.figures.style import styled
 from vae_cli.figures.tiles import grid, save_grid
+from vae_cli.files import write_atomically
 from vae_cli.models import VAE
 
 if TYPE_CHECKING:
