@@ -14,9 +14,14 @@ from vae_cli import checkpoints
 from vae_cli.build import build_module
 from vae_cli.errors import UserError
 from vae_cli.evaluation import DataFacts
-from vae_cli.train import build_trainer, fit, train
+from vae_cli.train import build_trainer, fit
+from vae_cli.train import train as train_on
 
 TINY = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.max_epochs=2", "logger=csv")
+
+
+def train(config, folder):
+    return train_on(config, instantiate(config.dataset).load(), folder)
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.plugins.io import CheckpointIO
 
 from vae_cli.errors import UserError
 from vae_cli.files import write_atomically
-
-PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
 def save(checkpoint: dict[str, Any], path: Path) -> None:
@@ -29,36 +25,3 @@ def load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(f"{path}: not a readable checkpoint, it is damaged or of another kind ({reason})") from error
-
-
-class Keeper(ModelCheckpoint):
-    """Keeps one checkpoint under a fixed name; its memory of the best score survives a move of the run's folder."""
-
-    @property
-    def state_key(self) -> str:
-        """Distinct for `best` and `last`, also where neither has a metric to monitor."""
-        return f"{type(self).__name__}({self.filename})"
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning forgets the best score if the folder has another path than before."""
-        paths = {k: str(Path(str(self.dirpath)) / Path(state_dict[k]).name) for k in PATHS if state_dict.get(k)}
-        best_k = {str(Path(str(self.dirpath)) / Path(k).name): v for k, v in state_dict["best_k_models"].items()}
-        super().load_state_dict({**state_dict, **paths, "best_k_models": best_k, "dirpath": self.dirpath})
-
-
-class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's way to the disk, through `save` and `load`."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write `path` whole or not at all."""
-        save(checkpoint, Path(path))
-
-    def load_checkpoint(
-        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Read `path`."""
-        return load(Path(path), map_location or "cpu")
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        """Delete `path`."""
-        Path(path).unlink(missing_ok=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from vae_cli import help
 from vae_cli.errors import ConfigError
+from vae_cli.folders import checkpoint_path, conf_folder
 
 
 def train() -> None:
@@ -14,7 +16,6 @@ def train() -> None:
     argv = _begin("vae-train")
     import hydra
 
-    from vae_cli.folders import conf_folder
     from vae_cli.preflight import prepare_training
 
     try:
@@ -44,6 +45,7 @@ def evaluate() -> None:
     from vae_cli.schema import EvalConfig
 
     def work(config: Any) -> None:
+        _readable(config)
         from vae_cli.evaluate import evaluate_run
 
         evaluate_run(config)
@@ -57,11 +59,19 @@ def sample() -> None:
     from vae_cli.schema import SampleConfig
 
     def work(config: Any) -> None:
+        _readable(config)
         from vae_cli.sample import sample_run
 
         sample_run(config)
 
     _command("vae-sample", "sample", SampleConfig, argv, work)
+
+
+def _readable(config: Any) -> None:
+    """Refuse a damaged checkpoint before Lightning is imported, which takes seconds."""
+    from vae_cli import checkpoints
+
+    checkpoints.load(checkpoint_path(Path(config.run), config.ckpt))
 
 
 def _begin(command: str) -> list[str]:

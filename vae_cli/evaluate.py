@@ -18,10 +18,11 @@ from vae_cli.datasets.data import SplitName
 from vae_cli.errors import UserError
 from vae_cli.evaluation import Evaluation
 from vae_cli.exact import linear_gaussian, posterior_gap
+from vae_cli.folders import checkpoint_path
 from vae_cli.loggers import quiet_libraries
 from vae_cli.module import LitVAE
 from vae_cli.results import Results
-from vae_cli.run import checkpoint_path, load
+from vae_cli.run import load
 
 
 def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig) -> Results:

@@ -104,3 +104,8 @@ def newest_run(names: Sequence[Path] = (LAST,)) -> Path | None:
     runs = [path.parent for path in (outputs_folder() / "train").glob(f"*/*/{CONFIG}")]
     whole = [run for run in runs if all((run / name).exists() for name in names)]
     return max(whole, key=lambda run: (run / CONFIG).stat().st_mtime_ns, default=None)
+
+
+def checkpoint_path(folder: Path, ckpt: str) -> Path:
+    """`best` and `last` name a run's own checkpoints, anything else is a path."""
+    return folder / "checkpoints" / f"{ckpt}.ckpt" if ckpt in ("best", "last") else Path(ckpt)

@@ -15,6 +15,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli import resume
@@ -67,9 +68,11 @@ def task(config: DictConfig) -> Any:
     def work() -> Any:
         if not (folder / "overrides.yaml").exists():
             (folder / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)), encoding="utf-8")
-        from vae_cli.train import train
+        effective = _effective(config, folder, overrides)
+        data = instantiate(effective.dataset).load()
+        from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
 
-        return train(_effective(config, folder, overrides), folder)
+        return train(effective, data, folder)
 
     earlier = _stamp(folder)
     result = attempt(work, folder / LOG)

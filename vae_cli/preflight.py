@@ -18,7 +18,7 @@ from vae_cli import resume
 from vae_cli.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config import check
 from vae_cli.errors import ConfigError
-from vae_cli.folders import CONFIG, Sources, display, newest_run
+from vae_cli.folders import CONFIG, Sources, checkpoint_path, display, newest_run
 from vae_cli.nearest import nearest
 
 PATHS = ("run", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
@@ -182,7 +182,7 @@ def _locate_run(config: DictConfig) -> None:
         raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
     resume.read_config(folder)
     config.run = str(folder)
-    path = folder / "checkpoints" / f"{config.ckpt}.ckpt" if config.ckpt in ("best", "last") else Path(config.ckpt)
+    path = checkpoint_path(folder, config.ckpt)
     if not path.is_file():
         raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
     config.ckpt = config.ckpt if config.ckpt in ("best", "last") else str(path.absolute())

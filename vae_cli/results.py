@@ -19,6 +19,7 @@ Results = dict[str, float | int | str | bool | None]
 
 PACKAGES = ("vae-cli", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
 UNITS = {
+    "examples": "",
     "iw_samples": "",
     "mc_samples": "",
     "active_units": "dimensions",

@@ -23,16 +23,11 @@ from vae_cli.datasets import Data
 from vae_cli.errors import UserError
 from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
-from vae_cli.folders import CONFIG
+from vae_cli.folders import CONFIG, checkpoint_path
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
 from vae_cli.trace import Batch
-
-
-def checkpoint_path(folder: Path, ckpt: str) -> Path:
-    """`best` and `last` name the run's own checkpoints, anything else is a path."""
-    return folder / "checkpoints" / f"{ckpt}.ckpt" if ckpt in ("best", "last") else Path(ckpt)
 
 
 def load_weights(module: LitVAE, checkpoint: dict[str, Any], path: Path) -> None:

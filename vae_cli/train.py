@@ -12,7 +12,6 @@ import torch
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import Logger
@@ -21,37 +20,36 @@ from torch import Tensor
 from vae_cli import checkpoints, figures, loggers, results
 from vae_cli.build import build_module
 from vae_cli.callbacks import EpochProgress, History, Panels, RandomState
-from vae_cli.checkpoints import AtomicCheckpointIO, Keeper
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
 from vae_cli.evaluate import evaluate_split
 from vae_cli.evaluation import DataFacts
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import CONFIG, RESULTS
+from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
 from vae_cli.results import Results
-from vae_cli.run import checkpoint_path, load_weights
+from vae_cli.run import load_weights
+from vae_cli.saving import AtomicCheckpointIO, Keeper
 
 THREADS = torch.get_num_threads()
 
 
-def train(config: DictConfig, folder: Path) -> Results:
+def train(config: DictConfig, data: Data, folder: Path) -> Results:
     """Train and evaluate what `config` describes in `folder`; its `resume` is that folder to go on from last.ckpt."""
     folder.mkdir(parents=True, exist_ok=True)
     loggers.quiet_libraries()
     try:
         with FileLock(folder / ".lock", timeout=0):
-            return _train(config, folder)
+            return _train(config, data, folder)
     except Timeout as error:
         raise UserError(f"{folder}: another process is training in this folder") from error
 
 
-def _train(config: DictConfig, folder: Path) -> Results:
+def _train(config: DictConfig, data: Data, folder: Path) -> Results:
     began = time.perf_counter()
     torch.set_num_threads(config.trainer.threads or THREADS)
-    data: Data = instantiate(config.dataset).load()
     facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
