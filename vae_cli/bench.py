@@ -266,7 +266,7 @@ def report(title: str, unit: str, rates: dict[str, list[float]], references: lis
     for name, values in rates.items():
         ratios = [f"{medians[name] / medians[reference]:.2f}" for reference in references]
         table.add_row(name, f"{medians[name]:,.0f}", f"{min(values):,.0f} - {max(values):,.0f}", *ratios)
-    Console(soft_wrap=True).print(table)
+    Console(width=120).print(table)
 
 
 def main(rounds: int = 5) -> None:

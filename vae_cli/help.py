@@ -18,7 +18,7 @@ VALUES = (
     ("optimizer.lr=3e-4", "learning rate"),
     ("dataset.batch_size=128", "images in a batch"),
     ("trainer.max_epochs=5", "passes over the training data"),
-    ("trainer.precision=bf16-mixed", "faster networks; densities stay in float32"),
+    ("trainer.precision=bf16-mixed", "faster where the hardware has bf16; densities stay float32"),
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
     ("resume=DIR", "go on with the run in that folder; ckpt=last: with the newest"),
     ("hydra.run.dir=DIR", "the run's folder; VAE_OUTPUT_DIR sets the root of all (./outputs)"),

@@ -53,7 +53,8 @@ class LitVAE(LightningModule):
                 "trainer.gradient_clip=1 often helps"
             )
         self.names = tuple(terms.metrics)
-        self.totals = self.totals + torch.stack([value.detach() for value in terms.metrics.values()]) * len(batch)
+        sums = torch.stack([value.detach() for value in terms.metrics.values()]) * len(batch)
+        self.totals = self.totals.to(sums.device) + sums
         self.examples += len(batch)
         return terms.loss
 
@@ -92,7 +93,7 @@ class LitVAE(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on summing in the middle of an epoch."""
         sums = checkpoint["sums"]
-        self.names, self.totals, self.examples = tuple(sums["names"]), sums["totals"].to(self.device), sums["examples"]
+        self.names, self.totals, self.examples = tuple(sums["names"]), sums["totals"], sums["examples"]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Loaders already deliver on the compute device; anything else is moved."""
