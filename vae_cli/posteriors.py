@@ -52,6 +52,10 @@ class FullCovariance(_Encoded):
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, latent_dim + latent_dim * (latent_dim + 1) // 2)
         self.latent_dim = latent_dim
+        head = [module for module in self.encoder.modules() if isinstance(module, nn.Linear)][-1]
+        with torch.no_grad():  # start near a diagonal L: hundreds of random entries would drown z in noise
+            head.weight[2 * latent_dim :] *= 0.01
+            head.bias[2 * latent_dim :] *= 0.01
         self.register_buffer("rows_columns", torch.tril_indices(latent_dim, latent_dim, -1), persistent=False)
 
     def forward(self, batch: Batch) -> Distribution:
