@@ -84,7 +84,7 @@ def test_wrong_arrays_are_refused(finished, call, message):
         call(vae_cli.load(finished[0]))
 
 
-class Stopped(Exception):  # noqa: N818
+class StoppedError(Exception):
     pass
 
 
@@ -96,12 +96,12 @@ class StopAt(pl.Callback):
 
     def on_train_epoch_start(self, trainer, pl_module):
         if self.kind == "epoch" and trainer.current_epoch == self.position:
-            raise Stopped
+            raise StoppedError
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if self.kind == "batch" and trainer.global_step == self.position:
             trainer.save_checkpoint(self.last)
-            raise Stopped
+            raise StoppedError
 
 
 @pytest.mark.parametrize(("kind", "position"), [("epoch", 1), ("batch", 12)])
@@ -112,7 +112,7 @@ def test_a_resumed_run_is_bit_identical(kind, position, finished, tmp_path):
     module = build_module(config, DataFacts(data.name, data.event_shape, data.domain, data.sha256))
     _, trainer = build_trainer(config, tmp_path, data, module, [])
     trainer.callbacks.append(StopAt(kind, position, tmp_path / "checkpoints" / "last.ckpt"))
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         fit(config, data, module, trainer)
     config.resume = str(tmp_path)
     results = train(config, tmp_path)

@@ -22,6 +22,6 @@ def load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint")
     try:
         return torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
+    except Exception as error:  # a damaged file meets torch's reader and the unpickler with almost any exception
         reason = str(error).strip().split("\n")[0]
         raise UserError(f"{path}: not a readable checkpoint, it is damaged or of another kind ({reason})") from error

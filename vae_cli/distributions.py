@@ -34,7 +34,7 @@ class Delta(_Unchecked):
         """loc, (B, d)."""
         return self.loc
 
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """loc itself, (*sample_shape, B, d)."""
         return self.loc.expand(*sample_shape, *self.loc.shape)
 
@@ -58,7 +58,7 @@ class Bernoulli(_Elementwise):
         """P(x = 1)."""
         return self.logits.sigmoid()
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """x in {0., 1.}."""
         with torch.no_grad():
             return torch.bernoulli(self.mean.expand(*sample_shape, *self.batch_shape))
@@ -97,7 +97,7 @@ class ContinuousBernoulli(_Elementwise):
         series = 0.5 + self.logits / 12 - self.logits**3 / 720
         return torch.where(small, series, -1 / torch.expm1(-safe) - 1 / safe)
 
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """Inverse distribution function log(1 + u (e^l - 1)) / l, taken from the side where it cannot overflow."""
         u = torch.rand(*sample_shape, *self.batch_shape, device=self.logits.device, dtype=self.logits.dtype)
         magnitude = self.logits.abs().clamp(min=1e-4)
@@ -128,7 +128,7 @@ class DiscretisedLogistic(_Elementwise):
             total += torch.sigmoid((self.loc - (j - 0.5) / (LEVELS - 1)) * inverse_scale)
         return total / (LEVELS - 1)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """A logistic draw rounded to the nearest level."""
         with torch.no_grad():
             u = torch.rand(*sample_shape, *self.batch_shape, device=self.loc.device).clamp(1e-6, 1 - 1e-6)
@@ -159,7 +159,7 @@ class CategoricalLevels(_Elementwise):
         levels = torch.arange(LEVELS, device=self.log_probs.device) / (LEVELS - 1)
         return (self.log_probs.exp() * levels).sum(-1)
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """A level drawn for each entry, as k/255."""
         with torch.no_grad():
             return torch.distributions.Categorical(logits=self.log_probs).sample(sample_shape) / (LEVELS - 1)

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from gzip import BadGzipFile, decompress
 from hashlib import md5
+from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -134,7 +135,7 @@ def fetch(path: Path, urls: Sequence[str], expected_md5: str) -> None:
     for url in urls:
         try:
             content = download(url)
-        except Exception as error:  # urllib, http and ssl have no common base
+        except (OSError, HTTPException, ValueError, UserError) as error:
             failures.append(f"{url}: {error or type(error).__name__}")
             continue
         if md5(content, usedforsecurity=False).hexdigest() == expected_md5:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from http.client import HTTPException
 from pathlib import Path
 from typing import ClassVar
 
@@ -122,7 +123,7 @@ class IdxDataset(BinarizedDataset):
         try:
             served = download(url)
             content = served if name.endswith(".gz") else gunzip(served, Path(url))
-        except Exception as error:  # urllib, http and ssl have no common base
+        except (OSError, HTTPException, ValueError, UserError) as error:
             failures.append(f"{mirror}: {error or type(error).__name__}")
             return False
         if sha256(content).hexdigest() != self.canonical[name]:
