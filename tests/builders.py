@@ -33,6 +33,35 @@ def binary_vae(posterior=posteriors.Diagonal, latent_dim: int = 3) -> VAE:
     )
 
 
+def mixture_vae(components: int, posterior=posteriors.Diagonal, latent_dim: int = 3) -> tuple[VAE, VAE, Batch]:
+    """A VAE with a mixture prior, the same with a standard normal one, and a batch."""
+    plain = binary_vae(posterior, latent_dim)
+    prior = priors.Mixture(latent_dim, components=components, spread=1.0, min_scale=1e-3)
+    model = VAE(plain.posterior, prior, plain.likelihood, latent_dim=latent_dim)
+    return model, plain, batch_of(binary_images(8))
+
+
+def linear_mixture_vae(components: int = 3, dims: int = 4, latent_dim: int = 2) -> tuple[VAE, torch.Tensor]:
+    """A linear-Gaussian VAE with a mixture prior, a broad posterior as a proposal, and draws from the model."""
+    network = Linear()
+    model = VAE(
+        posteriors.Diagonal(network, (dims,), latent_dim),
+        priors.Mixture(latent_dim, components=components, spread=2.0, min_scale=1e-3),
+        likelihoods.Gaussian(network, latent_dim, (dims,), scale=0.7),
+        latent_dim=latent_dim,
+    )
+    with torch.no_grad():
+        model.prior.logits.normal_()
+        model.prior.log_variances.normal_()
+        decoder, encoder = model.likelihood.decoder[0], model.posterior.encoder[1]
+        decoder.weight.normal_()
+        inverse = torch.linalg.pinv(decoder.weight)
+        encoder.weight[:latent_dim], encoder.bias[:latent_dim] = inverse, -inverse @ decoder.bias
+        encoder.weight[latent_dim:], encoder.bias[latent_dim:] = 0.0, 0.5
+        x = model.decode(model.prior().sample(torch.Size((1, 5)))).sample()[0]
+    return model, x
+
+
 def linear_vae(posterior, scale: float = 0.7, dims: int = 5, latent_dim: int = 2) -> VAE:
     """A linear-Gaussian VAE in float64 whose posterior is set to the best one of its family."""
     network = Linear()

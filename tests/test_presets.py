@@ -63,7 +63,7 @@ def train_a_step(config) -> None:
 
     optimizer = module.make_optimizer(module.parameters())
     before = [p.detach().clone() for p in module.parameters()]
-    terms = module.objective(module.model, batch)
+    terms = module.phases[-1].objective(module.model, batch)
     terms.loss.backward()
     optimizer.step()
     assert terms.loss.isfinite()

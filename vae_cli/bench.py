@@ -105,7 +105,7 @@ def runner(data: Data, *overrides: str) -> Callable[[], float]:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             module = build_module(config, facts)
             if config.trainer.compile:
-                module.objective.compile()
+                module.phases[-1].objective.compile()
             history, trainer = build_trainer(config, Path(folder), data, module, [])
             fit(config, data, module, trainer)
         return history.rows[-1]["train/samples_per_second"]

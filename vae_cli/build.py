@@ -13,6 +13,7 @@ from vae_cli.config import EvaluateConfig
 from vae_cli.evaluation import DataFacts, Evaluation
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
+from vae_cli.phases import Phase
 
 
 def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
@@ -25,12 +26,24 @@ def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
     return instantiate(config.model, posterior, prior, likelihood)
 
 
+def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
+    """Pretraining and initialisation, where chosen, and the objective: trainer.max_epochs are those of the last."""
+    objective, epochs = instantiate(config.objective), config.trainer.max_epochs
+    phases: list[Phase] = []
+    if config.pretraining is not None:
+        phases += instantiate(config.pretraining).phases(model)
+    if config.initialisation is None:
+        return [*phases, Phase("training", epochs, objective)]
+    return [*phases, *instantiate(config.initialisation).phases(objective, epochs)]
+
+
 def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = instantiate(config.optimizer, _partial_=True)
+    model = build_model(config, facts.event_shape)
     return LitVAE(
-        build_model(config, facts.event_shape),
-        instantiate(config.objective),
+        model,
+        build_phases(config, model),
         optimizer,
         instantiate(config.scheduler),
         Evaluation(EvaluateConfig(**config.evaluate), facts),

@@ -130,7 +130,7 @@ class _Check:
         """One value against its type."""
         members = _members(annotation)
         schemas = [member for member in members if dataclasses.is_dataclass(member) and isinstance(member, type)]
-        if annotation is Node or (isinstance(value, dict) and "_target_" in value):
+        if (Node in members and value is not None) or (isinstance(value, dict) and "_target_" in value):
             self.node(key, value, annotation)
         elif schemas:
             self.fields(key, value, self.variant(key, value, schemas))
@@ -168,7 +168,7 @@ class _Check:
             hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
             self.fail(f"{key}._target_", str(error.args[0]), hint, target)
         expected = {member.__name__ for member in _members(annotation) if _is_opaque(member)}
-        if annotation not in (Node, Any) and not expected & signature.ancestors:
+        if annotation is not Any and Node not in _members(annotation) and not expected & signature.ancestors:
             self.fail(f"{key}._target_", f"expected {describe(annotation)}", value=target)
         given = {n: v for n, v in value.items() if n not in ("_target_", "_partial_", "_convert_", "_recursive_")}
         annotations = {name: parameter.annotation for name, parameter in signature.parameters.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, constraints, register_kl
@@ -33,6 +35,11 @@ class Delta(_Unchecked):
     def mean(self) -> Tensor:
         """loc, (B, d)."""
         return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """Zeros, (B, d)."""
+        return torch.zeros_like(self.loc)
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """loc itself, (*sample_shape, B, d)."""
@@ -187,3 +194,8 @@ def _kl_full_diagonal(q: MultivariateNormal, p: Independent) -> Tensor:
 def gaussian(loc: Tensor, scale: Tensor, event_dims: int) -> Independent:
     """N(loc, diag scale^2) with the last `event_dims` axes as its event."""
     return Independent(Normal(loc, scale, validate_args=False), event_dims, validate_args=False)
+
+
+def floored(log_variance: Tensor, min_scale: float) -> Tensor:
+    """Standard deviation sqrt(exp(log_variance) + min_scale^2)."""
+    return (0.5 * torch.logaddexp(log_variance, log_variance.new_tensor(2 * math.log(min_scale)))).exp()

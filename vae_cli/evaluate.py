@@ -12,12 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli import results
 from vae_cli.callbacks import EpochProgress, History
+from vae_cli.clusters import Assignments
 from vae_cli.config import EvaluateConfig
 from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.data import SplitName
 from vae_cli.errors import UserError
 from vae_cli.evaluation import Evaluation
-from vae_cli.exact import linear_gaussian, posterior_gap
+from vae_cli.exact import linear_gaussian, linear_mixture, posterior_gap
 from vae_cli.folders import checkpoint_path
 from vae_cli.loggers import quiet_libraries
 from vae_cli.module import LitVAE
@@ -50,6 +51,8 @@ def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:
         densities["model_log_likelihood"] = model.marginal()
         if (gap := posterior_gap(module.model, model)) is not None:
             numbers["exact/posterior_gap"] = gap
+    elif mixture := linear_mixture(module.model):
+        densities["model_log_likelihood"] = mixture
     if not densities:
         return numbers
     x = torch.cat([batch.x.flatten(1).cpu() for batch in loader]).double()
@@ -86,8 +89,12 @@ def evaluate_run(config: DictConfig) -> Results:
     numbers |= {f"evaluate/{name}": value for name, value in config.evaluate.items()}
     numbers |= {"data/sha256": run.facts.sha256, "wall_seconds": round(time.perf_counter() - began, 3)}
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    path = folder / "evaluations" / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}.json"
-    results.write(numbers | results.provenance(), path)
+    stem = folder / "evaluations" / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}"
+    written = [stem.with_name(f"{stem.name}.json")]
+    results.write(numbers | results.provenance(), written[0])
+    if run.has_clusters:
+        clusters = stem.with_name(f"{stem.name}_clusters")
+        written += Assignments.of(run.model, run.data, run.module.device, config.evaluate.batch_size).write(clusters)
     results.print_table(numbers, f"{folder.name}, {config.ckpt} checkpoint")
-    print(f"written to {os.path.relpath(path)}")
+    print("written to " + ", ".join(os.path.relpath(path) for path in written))
     return numbers

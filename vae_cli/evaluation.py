@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,12 @@ from torch.distributions import Distribution
 
 from vae_cli.config import EvaluateConfig
 from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal, rows_at_once
-from vae_cli.metrics import ActiveUnits, Means
+from vae_cli.metrics import ActiveUnits, Clusters, Means
+from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.trace import Batch
+
+Number = float | list[float]
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,16 @@ class Evaluation(nn.Module):
     With a posterior density: elbo, distortion, rate, active_units, iw_log_likelihood (k = iw_samples; from prior draws
     mc_log_likelihood, k = mc_samples), effective_sample_size, and bits_per_dim = -iw_log_likelihood / (D log 2) where
     the likelihood is a probability. Without one there is no bound: distortion and reconstruction error only.
-    Nats, means over images.
+    Under a mixture prior also cluster_entropy, cluster_occupancy and cluster_weights, and for labelled data
+    cluster_accuracy, cluster_nmi and cluster_ari. Nats, means over images.
     """
 
     def __init__(self, settings: EvaluateConfig, facts: DataFacts) -> None:
         super().__init__()
         self.settings, self.facts = settings, facts
         self.estimator = "mc" if settings.estimator == "prior" else "iw"
-        self.means, self.active = Means(), ActiveUnits(settings.active_threshold)
+        self.means, self.active, self.clusters = Means(), ActiveUnits(settings.active_threshold), Clusters()
+        self.weights: list[float] = []
         self.discrete = False
 
     def update(self, model: VAE, batch: Batch) -> None:
@@ -58,26 +63,45 @@ class Evaluation(nn.Module):
                 values[f"{self.estimator}_log_likelihood"] = importance.log_likelihood
                 values["effective_sample_size"] = importance.effective_sample_size
                 self.active.update(encoded.mean)
+            if is_mixture(prior := model.prior()):
+                self.clusters.update(log_responsibilities(prior, encoded), part.y)
+                self.weights = prior.mixture_distribution.probs.tolist()
             self.means.update(values)
 
-    def compute(self) -> dict[str, float]:
+    def compute(self) -> dict[str, Number]:
         """The numbers of all batches so far."""
-        results: dict[str, float] = {"examples": int(self.means.count)}
-        for name, mean in self.means.compute().items():
+        results: dict[str, Number] = {"examples": int(self.means.count)}
+        means = self.means.compute()
+        for name, mean in means.items():
             results |= {name: mean.mean, f"{name}_se": mean.standard_error}
         if "elbo" in results:
             results[f"{self.estimator}_samples"] = self.settings.samples
             results["active_units"] = self.active.compute()
         if self.discrete and "iw_log_likelihood" in results:
             scale = math.prod(self.facts.event_shape) * math.log(2)
-            results["bits_per_dim"] = -results["iw_log_likelihood"] / scale
-            results["bits_per_dim_se"] = results["iw_log_likelihood_se"] / scale
-        return results
+            bits = means["iw_log_likelihood"]
+            results |= {"bits_per_dim": -bits.mean / scale, "bits_per_dim_se": bits.standard_error / scale}
+        return results | self._clustering()
+
+    def _clustering(self) -> dict[str, Number]:
+        if not self.clusters.update_called:
+            return {}
+        clustering = self.clusters.compute()
+        numbers: dict[str, Number] = {
+            "cluster_entropy": clustering.entropy,
+            "cluster_entropy_se": clustering.entropy_se,
+            "cluster_occupancy": clustering.occupancy,
+            "cluster_weights": self.weights,
+        }
+        if agreement := clustering.agreement:
+            numbers |= {f"cluster_{name}": value for name, value in asdict(agreement).items()}
+        return numbers
 
     def reset(self) -> None:
         """Forget all batches."""
         self.means.reset()
         self.active.reset()
+        self.clusters.reset()
 
 
 @torch.no_grad()

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import MultivariateNormal
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from vae_cli.likelihoods import Gaussian, GaussianLearned
+from vae_cli.mixtures import is_mixture
 from vae_cli.models import VAE
 from vae_cli.posteriors import Diagonal, FullCovariance
 from vae_cli.priors import Normal
@@ -38,11 +39,33 @@ class LinearGaussian:
         return 0.5 * float(self.precision.diagonal().log().sum() - self.precision.logdet())
 
 
-@torch.no_grad()
 def linear_gaussian(model: VAE) -> LinearGaussian | None:
     """The model as a linear-Gaussian one, or None if it is another."""
+    return _linear_decoder(model) if isinstance(model.prior, Normal) else None
+
+
+@torch.no_grad()
+def linear_mixture(model: VAE) -> MixtureSameFamily | None:
+    """p(x) = sum_c pi_c N(W mu_c + b, W diag s_c^2 W^T + diag s^2), with its components, of a linear decoder.
+
+    None if the model is another, or its prior no mixture of diagonal Gaussians.
+    """
+    prior, decoder = model.prior(), _linear_decoder(model)
+    if decoder is None or not is_mixture(prior):
+        return None
+    components = prior.component_distribution
+    means, variances = (moment.double().cpu() for moment in (components.mean, components.variance))
+    noise = torch.diag(decoder.scale.square())
+    covariances = decoder.weight @ torch.diag_embed(variances) @ decoder.weight.T + noise
+    parts = MultivariateNormal(means @ decoder.weight.T + decoder.bias, covariances)
+    return MixtureSameFamily(Categorical(logits=prior.mixture_distribution.logits.double().cpu()), parts)
+
+
+@torch.no_grad()
+def _linear_decoder(model: VAE) -> LinearGaussian | None:
+    """W, b and s of a Gaussian likelihood whose mean is affine in z."""
     likelihood = model.likelihood
-    if not isinstance(likelihood, Gaussian | GaussianLearned) or not isinstance(model.prior, Normal):
+    if not isinstance(likelihood, Gaussian | GaussianLearned):
         return None
     if any(not isinstance(m, nn.Linear | nn.Unflatten | nn.Sequential) for m in likelihood.decoder.modules()):
         return None

@@ -72,6 +72,7 @@ SAMPLE = """\
       run=DIR                       the run's folder
       ckpt=best                     best, last, or the path of a checkpoint
       n=64                          how many
+      component=3                   of one component of a mixture prior
       seed=0                        seed of the draws
 
     examples:

@@ -18,8 +18,8 @@ from vae_cli.networks import Network, apply_rows
 from vae_cli.types import PositiveFloat, Shape
 
 
-class _Decoded(nn.Module):
-    """A decoder network from z (S, B, d) to the (S, B, M, *event) that a subclass turns into p(x|z)."""
+class Decoded(nn.Module):
+    """A decoder network from z (S, B, d) to outputs (S, B, M, *event), which a subclass turns into p(x|z)."""
 
     outputs: ClassVar = 1
     discrete: ClassVar = False  # whether log p(x|z) is the logarithm of a probability, not of a density
@@ -29,44 +29,47 @@ class _Decoded(nn.Module):
         self.event_dims = len(event_shape)
         self.decoder = network.decoder(latent_dim, event_shape, self.outputs)
 
-    def parameters_of(self, z: Tensor) -> Tensor:
-        """(M, S, B, *event), float32, as a view."""
-        return apply_rows(self.decoder, z).movedim(z.dim() - 1, 0)
+    def forward(self, z: Tensor) -> Distribution:
+        """p(x|z), batch shape (S, B), for z (S, B, d)."""
+        return self.distribution(apply_rows(self.decoder, z))
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) whose parameters the decoder put out: float32, (S, B, M, *event)."""
+        raise NotImplementedError
+
+    def single(self, outputs: Tensor) -> Tensor:
+        """The one output for each entry of x, (S, B, *event)."""
+        return outputs.squeeze(-1 - self.event_dims)
 
     def independent(self, entries: Distribution) -> Distribution:
         """Batch shape (S, B), event shape *event."""
         return Independent(entries, self.event_dims, validate_args=False)
 
 
-def floored(log_variance: Tensor, min_scale: float) -> Tensor:
-    """Standard deviation sqrt(exp(log_variance) + min_scale^2)."""
-    return (0.5 * torch.logaddexp(log_variance, log_variance.new_tensor(2 * math.log(min_scale)))).exp()
-
-
-class Bernoulli(_Decoded):
+class Bernoulli(Decoded):
     """Ber(x; sigmoid f(z)) for binary x."""
 
     scores: ClassVar = ("binary",)
     discrete: ClassVar = True
 
-    def forward(self, z: Tensor) -> Distribution:
-        """p(x|z) for z (S, B, d)."""
-        logits = self.parameters_of(z).squeeze(0)
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        logits = self.single(outputs)
         return self.independent(distributions.Bernoulli(logits))
 
 
-class ContinuousBernoulli(_Decoded):
+class ContinuousBernoulli(Decoded):
     """Continuous Bernoulli with natural parameter f(z), a density on [0, 1]."""
 
     scores: ClassVar = ("unit", "levels")
 
-    def forward(self, z: Tensor) -> Distribution:
-        """p(x|z) for z (S, B, d)."""
-        logits = self.parameters_of(z).squeeze(0)
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        logits = self.single(outputs)
         return self.independent(distributions.ContinuousBernoulli(logits))
 
 
-class Gaussian(_Decoded):
+class Gaussian(Decoded):
     """N(f(z), scale^2 I), the standard deviation fixed."""
 
     scores: ClassVar = ("real", "unit", "levels")
@@ -75,13 +78,13 @@ class Gaussian(_Decoded):
         super().__init__(network, latent_dim, event_shape)
         self.register_buffer("scale", torch.tensor(float(scale)))
 
-    def forward(self, z: Tensor) -> Distribution:
-        """p(x|z) for z (S, B, d)."""
-        loc = self.parameters_of(z).squeeze(0)
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        loc = self.single(outputs)
         return distributions.gaussian(loc, self.get_buffer("scale").expand_as(loc), self.event_dims)
 
 
-class GaussianLearned(_Decoded):
+class GaussianLearned(Decoded):
     """N(f(z), diag scale^2), the standard deviation a parameter: one for all, or one for each dimension of x.
 
     It is at least `min_scale`: the density of an entry that is constant in the data has no upper bound.
@@ -103,13 +106,15 @@ class GaussianLearned(_Decoded):
         self.min_scale = min_scale
         self.log_scale = nn.Parameter(torch.full(event_shape if per_dimension else (), math.log(scale)))
 
-    def forward(self, z: Tensor) -> Distribution:
-        """p(x|z) for z (S, B, d)."""
-        loc = self.parameters_of(z).squeeze(0)
-        return distributions.gaussian(loc, floored(2 * self.log_scale, self.min_scale).expand_as(loc), self.event_dims)
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        loc = self.single(outputs)
+        return distributions.gaussian(
+            loc, distributions.floored(2 * self.log_scale, self.min_scale).expand_as(loc), self.event_dims
+        )
 
 
-class GaussianDecoder(_Decoded):
+class GaussianDecoder(Decoded):
     """N(mu_x, diag sigma_x^2) with [mu_x; log sigma_x^2] = f(z), the standard deviation at least `min_scale`.
 
     Without the floor the density of a point that the decoder learns by heart has no upper bound.
@@ -122,33 +127,33 @@ class GaussianDecoder(_Decoded):
         super().__init__(network, latent_dim, event_shape)
         self.min_scale = min_scale
 
-    def forward(self, z: Tensor) -> Distribution:
-        """p(x|z) for z (S, B, d)."""
-        loc, log_variance = self.parameters_of(z)
-        return distributions.gaussian(loc, floored(log_variance, self.min_scale), self.event_dims)
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        loc, log_variance = outputs.unbind(-1 - self.event_dims)
+        return distributions.gaussian(loc, distributions.floored(log_variance, self.min_scale), self.event_dims)
 
 
-class DiscretisedLogistic(_Decoded):
+class DiscretisedLogistic(Decoded):
     """A logistic distribution over the 256 levels k/255, location and log-scale both outputs of the decoder."""
 
     scores: ClassVar = ("levels",)
     discrete: ClassVar = True
     outputs: ClassVar = 2
 
-    def forward(self, z: Tensor) -> Distribution:
-        """p(x|z) for z (S, B, d)."""
-        loc, log_scale = self.parameters_of(z)
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        loc, log_scale = outputs.unbind(-1 - self.event_dims)
         return self.independent(distributions.DiscretisedLogistic(0.5 + loc, log_scale - 2))
 
 
-class Categorical(_Decoded):
+class Categorical(Decoded):
     """Free probabilities of the 256 levels k/255 of each entry."""
 
     scores: ClassVar = ("levels",)
     discrete: ClassVar = True
     outputs: ClassVar = distributions.LEVELS
 
-    def forward(self, z: Tensor) -> Distribution:
-        """p(x|z) for z (S, B, d)."""
-        logits = self.parameters_of(z).movedim(0, -1)
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        logits = outputs.movedim(-1 - self.event_dims, -1)
         return self.independent(distributions.CategoricalLevels(logits))

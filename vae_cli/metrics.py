@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 
 class Mean(NamedTuple):
@@ -74,3 +80,86 @@ class ActiveUnits(Metric):
         """How many are active."""
         variances = self.squares / self.count - (self.sums / self.count).square()
         return int((variances > self.threshold).sum())
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How clusters agree with labels that they never saw; each is 1 where they are the same up to names.
+
+    accuracy: of the best one-to-one matching of clusters to labels (the Hungarian method), with its standard error
+    nmi: mutual information over the mean of both entropies
+    ari: adjusted Rand index, 0 in expectation for random clusters
+    """
+
+    accuracy: float
+    accuracy_se: float
+    nmi: float
+    ari: float
+
+    @classmethod
+    def of(cls, clusters: NDArray[np.integer], labels: NDArray[np.integer]) -> Agreement:
+        """Of clusters and labels, (N,) each."""
+        counts = contingency(clusters, labels)
+        accuracy = float(counts[linear_sum_assignment(counts, maximize=True)].sum() / len(labels))
+        return cls(
+            accuracy,
+            (accuracy * (1 - accuracy) / len(labels)) ** 0.5,
+            float(normalized_mutual_info_score(labels, clusters)),
+            float(adjusted_rand_score(labels, clusters)),
+        )
+
+
+def contingency(clusters: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Examples by cluster and label, (clusters, labels)."""
+    counts = np.zeros((int(clusters.max()) + 1, int(labels.max()) + 1), np.int64)
+    np.add.at(counts, (clusters, labels), 1)
+    return counts
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """What the responsibilities of a split say.
+
+    entropy: mean entropy of q(c|x), nats; 0 where every example is sure of its cluster, log K where none is
+    occupancy: share of examples assigned to each component, (K,)
+    agreement: with labels, where there are any
+    """
+
+    entropy: float
+    entropy_se: float
+    occupancy: list[float]
+    agreement: Agreement | None
+
+
+class Clusters(Metric):
+    """Assignments to the K components of a mixture prior, the entropy of q(c|x), and labels where there are any."""
+
+    full_state_update = False
+    assigned: list[Tensor]
+    entropies: list[Tensor]
+    labels: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.components = 0
+        for state in ("assigned", "entropies", "labels"):
+            self.add_state(state, [], dist_reduce_fx="cat")
+
+    def update(self, log_gamma: Tensor, labels: Tensor | None) -> None:
+        """Add log responsibilities (B, K) and labels (B,)."""
+        self.components = log_gamma.shape[-1]
+        self.assigned.append(log_gamma.argmax(-1))
+        self.entropies.append(torch.special.entr(log_gamma.double().exp()).sum(-1))
+        if labels is not None:
+            self.labels.append(labels)
+
+    def compute(self) -> Clustering:
+        """The numbers of all batches so far."""
+        assigned, entropies = dim_zero_cat(self.assigned).cpu(), dim_zero_cat(self.entropies).cpu()
+        labels = dim_zero_cat(self.labels).cpu().numpy() if self.labels else None
+        return Clustering(
+            float(entropies.mean()),
+            float(entropies.std() / len(entropies) ** 0.5),
+            (torch.bincount(assigned, minlength=self.components) / len(assigned)).tolist(),
+            None if labels is None else Agreement.of(assigned.numpy(), labels),
+        )

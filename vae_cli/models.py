@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_cli.likelihoods import Decoded
+from vae_cli.posteriors import Encoded
 from vae_cli.trace import Batch, Latent, Trace
 from vae_cli.types import PositiveInt
 
@@ -16,9 +20,7 @@ class VAE(nn.Module):
     S samples, B batch, d = latent_dim.
     """
 
-    def __init__(
-        self, posterior: nn.Module, prior: nn.Module, likelihood: nn.Module, *, latent_dim: PositiveInt
-    ) -> None:
+    def __init__(self, posterior: Encoded, prior: nn.Module, likelihood: Decoded, *, latent_dim: PositiveInt) -> None:
         super().__init__()
         self.posterior, self.prior, self.likelihood = posterior, prior, likelihood
         self.latent_dim = latent_dim
@@ -45,3 +47,9 @@ class VAE(nn.Module):
     def sample(self, n: int) -> Tensor:
         """Means of p(x|z) for z ~ p(z), (n, *event)."""
         return self.decode(self.prior().sample(torch.Size((1, n)))).mean[0]
+
+
+@torch.no_grad()
+def codes(model: VAE, batches: Iterable[Batch]) -> Tensor:
+    """Posterior means of all images of the batches, (N, d), on the CPU."""
+    return torch.cat([model.encode(batch).mean.float().cpu() for batch in batches])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,33 +18,53 @@ from vae_cli.estimators import rows_at_once
 from vae_cli.evaluation import Evaluation, bound_terms
 from vae_cli.metrics import Means
 from vae_cli.models import VAE
-from vae_cli.objectives import Objective, Terms
+from vae_cli.objectives import Terms
+from vae_cli.phases import Phase, Place, locate
 from vae_cli.trace import Batch
 
 
 class LitVAE(LightningModule):
-    """Trains `model` by `objective`, validates it at beta = 1, and hands test batches to `evaluation`."""
+    """Trains `model` phase by phase, validates it at beta = 1, and hands test batches to `evaluation`."""
 
     def __init__(
         self,
         model: VAE,
-        objective: Objective,
+        phases: Sequence[Phase],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Callable[[float], float],
         evaluation: Evaluation,
     ) -> None:
         super().__init__()
-        self.model, self.objective, self.evaluation = model, objective, evaluation
+        self.model, self.phases, self.evaluation = model, tuple(phases), evaluation
+        self.objectives = nn.ModuleList(phase.objective for phase in phases)
         self.make_optimizer, self.schedule = optimizer, schedule
         self.names: tuple[str, ...] = ()
         self.totals, self.examples = torch.zeros(()), 0
         self.validation = Means()
-        self.total_steps = 1
+        self.steps_per_epoch = 1
+
+    @property
+    def place(self) -> Place:
+        """Where training stands among its phases."""
+        return locate(self.phases, self.current_epoch)
+
+    @property
+    def epochs(self) -> int:
+        """Of all phases."""
+        return sum(phase.epochs for phase in self.phases)
+
+    def on_train_epoch_start(self) -> None:
+        """A fresh phase is a new problem: the optimiser forgets the moments of the last one's gradients."""
+        if self.current_epoch == self.place.start:
+            for optimizer in self.trainer.optimizers:
+                optimizer.state.clear()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
-        self.objective.epoch = self.current_epoch + batch_idx / self.trainer.num_training_batches
-        terms: Terms = self.objective(self.model, batch)
+        place = self.place
+        objective = place.phase.objective
+        objective.epoch = self.current_epoch - place.first + batch_idx / self.trainer.num_training_batches
+        terms: Terms = objective(self.model, batch)
         if not math.isfinite(terms.loss.item()):
             first = next((k for k, v in terms.metrics.items() if k != "loss" and not v.isfinite()), "loss")
             raise UserError(
@@ -80,10 +100,16 @@ class LitVAE(LightningModule):
         self.evaluation.update(self.model, batch)
 
     def configure_optimizers(self) -> Any:
-        """One optimiser for model and objective; the schedule is a function of the fraction of all steps."""
+        """One optimiser for model and objectives; the schedule runs once in each phase and those that follow it."""
         optimizer = self.make_optimizer(self.parameters())
-        scheduler = LambdaLR(optimizer, lambda step: self.schedule(step / self.total_steps))
+        scheduler = LambdaLR(optimizer, self._factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _factor(self, step: int) -> float:
+        """Of the learning rate: the schedule at the fraction that is done of the epochs it runs over."""
+        epoch = step / self.steps_per_epoch
+        place = locate(self.phases, int(epoch))
+        return self.schedule((epoch - place.start) / (place.end - place.start))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what a model must know of its data, so that a run's folder is enough; and the epoch's sums so far."""

@@ -70,6 +70,7 @@ class MLP:
     """Fully connected layers of the widths `hidden`, in reverse order in the decoder."""
 
     layouts: ClassVar = ("image", "vector")
+    stacked: ClassVar = True  # hidden layers mirror each other, so that `outermost` makes an autoencoder of them
 
     hidden: list[PositiveInt]
     activation: Activation
@@ -222,6 +223,19 @@ class ResNet:
             layers += [nn.Upsample(size=size), nn.Conv2d(c_in, c_out, 3, padding=1)]
         last = nn.Conv2d(channels[-1], outputs * colours, 3, padding=1)
         return nn.Sequential(*layers, ACTIVATIONS[self.activation](), last, nn.Unflatten(1, (outputs, colours)))
+
+
+def depth_of(encoder: nn.Module) -> int:
+    """Hidden layers of an MLP's encoder."""
+    return sum(isinstance(layer, nn.Linear) for layer in encoder.children()) - 1
+
+
+def outermost(encoder: nn.Module, decoder: nn.Module, depth: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """The first `depth` hidden layers of an MLP's encoder and the layers of its decoder that mirror them."""
+    parts, mirrored = list(encoder.children()), list(decoder.children())
+    ends = [i for i, layer in enumerate(parts) if isinstance(layer, nn.Linear)]
+    starts = [i for i, layer in enumerate(mirrored) if isinstance(layer, nn.Linear)]
+    return nn.Sequential(*parts[: ends[depth]]), nn.Sequential(*mirrored[starts[-depth] :])
 
 
 def apply_rows(network: nn.Module, rows: Tensor) -> Tensor:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution, MixtureSameFamily
 
+from vae_cli.corruption import jittered
+from vae_cli.mixtures import assigned_rate, expected_log_joint, is_mixture, log_joint, log_responsibilities
 from vae_cli.models import VAE
-from vae_cli.trace import Batch, total
+from vae_cli.trace import Batch, Trace, total
 from vae_cli.types import NonNegativeFloat, PositiveInt
 
 
@@ -55,15 +60,94 @@ class ELBO(Objective):
         """beta now."""
         return self.beta * min(1.0, self.epoch / self.warmup_epochs) if self.warmup_epochs else self.beta
 
+    def rates(self, trace: Trace, batch: Batch) -> Tensor:
+        """The rate by independent groups of dimensions, (B, G)."""
+        return torch.cat([latent.kl_groups for latent in trace.latents], -1)
+
     def forward(self, model: VAE, batch: Batch) -> Terms:
         """The terms of this batch."""
         trace = model.trace(batch, model.encode(batch), self.samples)
-        distortion, rate = trace.distortion.mean(), trace.rate.mean()
-        penalty = rate
-        if self.free_bits:
-            penalty = total(latent.kl_groups.clamp(min=self.free_bits).sum(-1).mean() for latent in trace.latents)
+        rates = self.rates(trace, batch)
+        distortion, rate = trace.distortion.mean(), rates.sum(-1).mean()
+        penalty = rates.clamp(min=self.free_bits).sum(-1).mean() if self.free_bits else rate
         loss = distortion + self.current_beta * penalty
         return Terms(loss, {"loss": loss, "distortion": distortion, "rate": rate, "elbo": -distortion - rate})
+
+
+class OptimalGamma(ELBO):
+    """The ELBO of VaDE with q(c|x) = gamma, the best one that depends on x alone, in closed form.
+
+    gamma = softmax_c(log pi_c + E_q log p(z|c)), so that the rate is -H(q) - logsumexp_c(log pi_c + E_q log p(z|c)),
+    which exceeds that of the marginal mixture by E_q KL(gamma || p(c|z)) (Jiang et al. 2017, eq. 12).
+    """
+
+    needs_mixture: ClassVar = True
+
+    def rates(self, trace: Trace, batch: Batch) -> Tensor:
+        """KL(q(z|x) gamma || p(z, c)), (B, 1)."""
+        return total(assigned_rate(p, q, log_responsibilities(p, q)) for q, p in _mixtures(trace)).unsqueeze(-1)
+
+
+class SampledGamma(ELBO):
+    """The ELBO of VaDE as its paper computes it: gamma = p(c|z) at each sample z ~ q (Jiang et al. 2017, eq. 12, 16).
+
+    A gamma taken from z is then used as if it depended on x alone, so the rate is at least that of `OptimalGamma`.
+    """
+
+    needs_mixture: ClassVar = True
+
+    def rates(self, trace: Trace, batch: Batch) -> Tensor:
+        """KL(q(z|x) gamma || p(z, c)), mean over the samples, (B, 1)."""
+        rates = [
+            assigned_rate(p, latent.q, log_joint(p, z).log_softmax(-1))
+            for latent, (_, p) in zip(trace.latents, _mixtures(trace), strict=True)
+            for z in latent.z
+        ]
+        return (total(rates) / self.samples).unsqueeze(-1)
+
+
+class HeldAssignments(Objective):
+    """The ELBO with q(c|x) one-hot at a cluster c assigned to each training example beforehand, (N,) by its index.
+
+    `sharpness` weights -log p(c|z) beside it, as the classification loss of a semi-supervised VAE (Kingma et al. 2014,
+    eq. 9): at log K nats a cluster costs the bound too little to matter next to a hundred nats of reconstruction.
+    With `jitter` the encoder sees images moved at random: what it learns by heart then are not the errors of the
+    clusters. The bound holds for any q(z|x), that of a moved image among them.
+    """
+
+    def __init__(self, sharpness: float, jitter: float) -> None:
+        super().__init__()
+        self.sharpness, self.jitter = sharpness, jitter
+        self.assignments = torch.empty(0, dtype=torch.int64)
+
+    def get_extra_state(self) -> Tensor:
+        """The assignments, whatever their number, for the checkpoint."""
+        return self.assignments
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take them back."""
+        self.assignments = state
+
+    def forward(self, model: VAE, batch: Batch) -> Terms:
+        """The terms of this batch."""
+        seen = Batch(jittered(batch.x, self.jitter), batch.index)
+        trace = model.trace(batch, model.encode(seen), 1)
+        (latent,) = trace.latents
+        assert is_mixture(latent.p)
+        cluster = self.assignments.to(batch.index.device)[batch.index].unsqueeze(-1)
+        rate = -expected_log_joint(latent.p, latent.q).gather(-1, cluster).mean() - latent.q.entropy().mean()
+        unsure = -log_joint(latent.p, latent.z[0]).log_softmax(-1).gather(-1, cluster).mean()
+        distortion = trace.distortion.mean()
+        loss = distortion + rate + self.sharpness * unsure
+        elbo = -distortion - rate
+        return Terms(loss, {"loss": loss, "distortion": distortion, "rate": rate, "elbo": elbo, "unsure": unsure})
+
+
+def _mixtures(trace: Trace) -> Iterator[tuple[Distribution, MixtureSameFamily]]:
+    """q and p of each latent whose prior has components; the configuration's rules see to it that all have."""
+    for latent in trace.latents:
+        assert is_mixture(latent.p)
+        yield latent.q, latent.p
 
 
 class Reconstruction(Objective):

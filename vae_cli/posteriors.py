@@ -20,7 +20,7 @@ from vae_cli.types import Shape
 SOFTPLUS_OF_ONE = 0.5413248546129181  # log(e - 1): where softplus is 1
 
 
-class _Encoded(nn.Module):
+class Encoded(nn.Module):
     """An encoder network from x (B, *event) to the (B, features) that a subclass turns into q(z|x)."""
 
     has_density: ClassVar = True
@@ -34,7 +34,7 @@ class _Encoded(nn.Module):
         return self.encoder(batch.x).to(torch.float32)
 
 
-class Diagonal(_Encoded):
+class Diagonal(Encoded):
     """q(z|x) = N(m(x), diag s(x)^2), s = exp(half the log-variance) (Kingma & Welling 2014, eq. 9)."""
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
@@ -46,7 +46,7 @@ class Diagonal(_Encoded):
         return gaussian(loc, (0.5 * log_variance).exp(), 1)
 
 
-class FullCovariance(_Encoded):
+class FullCovariance(Encoded):
     """q(z|x) = N(m, L L^T), L lower triangular with a softplus diagonal (Kingma & Welling 2019, section 2.5.1)."""
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
@@ -69,7 +69,7 @@ class FullCovariance(_Encoded):
         return MultivariateNormal(loc, scale_tril=tril, validate_args=False)
 
 
-class Deterministic(_Encoded):
+class Deterministic(Encoded):
     """z = f(x): an autoencoder's code. It has no density, so there is no rate and no bound."""
 
     has_density: ClassVar = False

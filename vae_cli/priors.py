@@ -9,7 +9,8 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
-from vae_cli.distributions import gaussian
+from vae_cli.distributions import floored, gaussian
+from vae_cli.mixtures import mixture
 from vae_cli.types import PositiveFloat, PositiveInt
 
 
@@ -26,6 +27,37 @@ class Normal(nn.Module):
     def forward(self) -> Distribution:
         """N(0, I): batch shape (), event shape (d,)."""
         return gaussian(self.get_buffer("loc"), self.get_buffer("scale"), 1)
+
+
+class Mixture(nn.Module):
+    """p(z) = sum_c pi_c N(z; mu_c, diag s_c^2), all of it learned: VaDE's prior (Jiang et al. 2017, eq. 1 to 3).
+
+    The weights are a softmax and the variances exponentials, so that no step can leave their range; a standard
+    deviation is at least `min_scale`, because the density of a component that shrinks to a point has no upper bound.
+    """
+
+    fitted_after: ClassVar = False
+    learns_mixture: ClassVar = True
+
+    def __init__(
+        self, latent_dim: int, *, components: PositiveInt, spread: PositiveFloat, min_scale: PositiveFloat
+    ) -> None:
+        super().__init__()
+        self.components, self.min_scale = components, min_scale
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.means = nn.Parameter(spread * torch.randn(components, latent_dim))
+        self.log_variances = nn.Parameter(torch.zeros(components, latent_dim))
+
+    def forward(self) -> MixtureSameFamily:
+        """The mixture: batch shape (), event shape (d,)."""
+        return mixture(self.logits, self.means, floored(self.log_variances, self.min_scale))
+
+    @torch.no_grad()
+    def set(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
+        """Take the values of another mixture: weights (K,) > 0, means (K, d), variances (K, d)."""
+        self.logits.copy_(weights.log())
+        self.means.copy_(means)
+        self.log_variances.copy_((variances - self.min_scale**2).clamp(min=self.min_scale**2).log())
 
 
 class ExPost(nn.Module):
@@ -48,8 +80,11 @@ class ExPost(nn.Module):
 
     def forward(self) -> Distribution:
         """The mixture: batch shape (), event shape (d,)."""
-        parts = MultivariateNormal(self.get_buffer("means"), scale_tril=self.get_buffer("tril"), validate_args=False)
+        means, tril = self.get_buffer("means"), self.get_buffer("tril")
+        if not self.fitted:
+            return gaussian(means[0], torch.ones_like(means[0]), 1)
         weights = Categorical(logits=self.get_buffer("logits"), validate_args=False)
+        parts = MultivariateNormal(means, scale_tril=tril, validate_args=False)
         return MixtureSameFamily(weights, parts, validate_args=False)
 
     def fit(self, codes: Tensor, seed: int) -> None:

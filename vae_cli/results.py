@@ -15,7 +15,7 @@ from rich.table import Table
 
 from vae_cli.files import write_text_atomically
 
-Results = dict[str, float | int | str | bool | None]
+Results = dict[str, float | int | str | bool | list[float] | None]
 
 PACKAGES = ("vae-cli", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
 UNITS = {
@@ -25,6 +25,11 @@ UNITS = {
     "active_units": "dimensions",
     "effective_sample_size": "samples",
     "bits_per_dim": "bits",
+    "cluster_accuracy": "",
+    "cluster_nmi": "",
+    "cluster_ari": "",
+    "cluster_occupancy": "",
+    "cluster_weights": "",
 }
 
 
@@ -58,13 +63,22 @@ def print_table(results: Mapping[str, object], title: str) -> None:
         table.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
     for name, value in results.items():
         prefix, _, key = name.partition("/")
-        if prefix not in ("train", "val", "test", "exact") or key.endswith("_se") or not isinstance(value, int | float):
+        if prefix not in ("train", "val", "test", "exact") or key.endswith("_se"):
+            continue
+        if isinstance(value, list):
+            table.add_row(name, _range(value), "", _unit(key))
+        if not isinstance(value, int | float):
             continue
         error = results.get(f"{name}_se")
         shown = f"{value:.4g}" if key == "effective_sample_size" else _number(value)
         table.add_row(name, shown, _number(error) if isinstance(error, float) else "", _unit(key))
     console = Console()
     (console if console.is_terminal else Console(width=100)).print(table)
+
+
+def _range(values: list[float]) -> str:
+    """A list's extremes."""
+    return f"{min(values):.3f} to {max(values):.3f}"
 
 
 def _number(value: float) -> str:

@@ -21,7 +21,9 @@ class Facts:
     where: Callable[[str], str]
 
     def constant(self, group: str, name: str, default: Any = None) -> Any:
-        """A class constant of the class that a group's node names."""
+        """A class constant of the class that a group's node names; the default where the group is null."""
+        if self.config[group] is None:
+            return default
         return signatures.read(self.config[group]["_target_"]).constants.get(name, default)
 
     def name(self, group: str) -> str:
@@ -113,6 +115,40 @@ def prior_in_time(facts: Facts) -> str | None:
     )
 
 
+def has_components(facts: Facts) -> str | None:
+    """Objectives over clusters, and what finds clusters, need a prior that has components and learns them."""
+    for group, instead in (("objective", "objective=elbo"), ("initialisation", "initialisation=null")):
+        if facts.constant(group, "needs_mixture") and not facts.constant("prior", "learns_mixture"):
+            priors = options("prior", "learns_mixture", lambda other: other is True)
+            return (
+                f"{facts.name(group)} needs a prior with components to learn, {facts.name('prior')} has none; "
+                f"take {priors} or {instead}"
+            )
+    return None
+
+
+def clusters_have_density(facts: Facts) -> str | None:
+    """Training with the clusters held needs the entropy of q(z|x)."""
+    if facts.config["initialisation"] is None or facts.constant("posterior", "has_density", True):
+        return None
+    posteriors = options("posterior", "has_density", lambda other: other is True)
+    return (
+        f"{facts.name('initialisation')} trains with the density q(z|x), {facts.name('posterior')} has none; "
+        f"take {posteriors} or initialisation=null"
+    )
+
+
+def layers_mirror(facts: Facts) -> str | None:
+    """Layer-wise pretraining takes a network apart."""
+    if not facts.constant("pretraining", "needs_stacked") or facts.constant("network", "stacked"):
+        return None
+    networks = options("network", "stacked", lambda other: other is True)
+    return (
+        f"{facts.name('pretraining')} needs a stack of layers that mirror each other, {facts.name('network')} is none; "
+        f"take {networks} or pretraining=denoising"
+    )
+
+
 def binarises_probabilities(facts: Facts) -> str | None:
     """A Bernoulli draw or a threshold at 1/2 needs x in [0, 1]."""
     if facts.binarize() == "none" or facts.stored() != "real":
@@ -170,6 +206,9 @@ RULES: tuple[Rule, ...] = (
     reads_layout,
     has_density,
     prior_in_time,
+    has_components,
+    clusters_have_density,
+    layers_mirror,
     binarises_probabilities,
     validates,
     one_device,

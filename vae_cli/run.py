@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from numpy.typing import ArrayLike
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, MixtureSameFamily
 
 from vae_cli import checkpoints
 from vae_cli.build import build_module
@@ -24,6 +24,7 @@ from vae_cli.errors import UserError
 from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
 from vae_cli.folders import CONFIG, checkpoint_path
+from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
@@ -109,10 +110,42 @@ class Run:
             raise UserError(f"{self.folder}: the mixture on the codes is fitted to the best checkpoint only; ckpt=best")
         return prior()
 
+    @property
+    def has_clusters(self) -> bool:
+        """Whether p(z) is a mixture, and fitted."""
+        return is_mixture(self.model.prior())
+
+    @property
+    def mixture(self) -> MixtureSameFamily:
+        """p(z) where it is a mixture."""
+        if not is_mixture(prior := self.prior):
+            raise UserError(f"{self.folder}: its prior has no components; train with prior=mixture or model=vade")
+        return prior
+
     @torch.no_grad()
-    def sample(self, n: int) -> Tensor:
-        """n means of p(x|z), z ~ p(z): (n, *event)."""
-        return self.model.decode(self.prior.sample(torch.Size((n,)))).mean
+    def responsibilities(self, x: ArrayLike | Tensor) -> Tensor:
+        """q(c|x), the best one that depends on x alone: (N, K), each row summing to 1."""
+        return log_responsibilities(self.mixture, self.encode(x)).exp()
+
+    def cluster(self, x: ArrayLike | Tensor) -> Tensor:
+        """The most responsible component of each x, (N,)."""
+        return self.responsibilities(x).argmax(-1)
+
+    @torch.no_grad()
+    def draw(self, n: int, component: int | None = None) -> Tensor:
+        """z ~ p(z), or z ~ p(z|c) of one component: (n, d)."""
+        if component is None:
+            return self.prior.sample(torch.Size((n,)))
+        components = self.mixture.component_distribution
+        count = components.batch_shape[0]
+        if not 0 <= component < count:
+            raise UserError(f"component={component}: the prior's components are 0 to {count - 1}")
+        return components.sample(torch.Size((n,)))[:, component]
+
+    @torch.no_grad()
+    def sample(self, n: int, component: int | None = None) -> Tensor:
+        """n means of p(x|z), z ~ p(z) or z ~ p(z|c) of one component: (n, *event)."""
+        return self.model.decode(self.draw(n, component)).mean
 
     def log_likelihood(self, x: ArrayLike | Tensor, samples: int = 100) -> Tensor:
         """Importance-weighted log p(x) with k = `samples`, a lower bound in expectation: nats, (N,)."""

@@ -17,14 +17,18 @@ from vae_cli.run import load
 
 @torch.no_grad()
 def sample_run(config: DictConfig) -> Path:
-    """Write n draws z ~ p(z), x ~ p(x|z) and the means E[x|z] to .npz, and for images a grid of the means to .png."""
+    """Write n draws of z, x ~ p(x|z) and the means E[x|z] to .npz, and for images a grid of the means to .png.
+
+    z ~ p(z), or p(z|c) of one component.
+    """
     run = load(Path(config.run), config.ckpt)
     torch.manual_seed(config.seed)
-    z = run.prior.sample(torch.Size((1, config.n)))
+    z = run.draw(config.n, config.component).unsqueeze(0)
     likelihood = run.model.decode(z)
     mean, x = likelihood.mean[0], likelihood.sample()[0]
     stem = run.folder / "samples" / f"{config.ckpt if config.ckpt in ('best', 'last') else Path(config.ckpt).stem}"
-    stem = stem.with_name(f"{stem.name}_n{config.n}_seed{config.seed}")
+    which = "" if config.component is None else f"_c{config.component}"
+    stem = stem.with_name(f"{stem.name}{which}_n{config.n}_seed{config.seed}")
     arrays: dict[str, Any] = {"z": z[0].numpy(), "x": x.numpy(), "mean": mean.numpy()}
     write_atomically(stem.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))
     written = [stem.with_suffix(".npz")]

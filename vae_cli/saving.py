@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from vae_cli.checkpoints import load, save
@@ -14,7 +15,19 @@ PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
 class Keeper(ModelCheckpoint):
-    """Keeps one checkpoint under a fixed name; its memory of the best score survives a move of the run's folder."""
+    """Keeps one checkpoint under a fixed name; its memory of the best score survives a move of the run's folder.
+
+    The first `after` epochs do not count: what is best is the best of the last phase.
+    """
+
+    def __init__(self, *, after: int = 0, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.after = after
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, if it is time to."""
+        if trainer.current_epoch >= self.after:
+            super().on_train_epoch_end(trainer, pl_module)
 
     @property
     def state_key(self) -> str:
@@ -26,6 +39,19 @@ class Keeper(ModelCheckpoint):
         paths = {k: str(Path(str(self.dirpath)) / Path(state_dict[k]).name) for k in PATHS if state_dict.get(k)}
         best_k = {str(Path(str(self.dirpath)) / Path(k).name): v for k, v in state_dict["best_k_models"].items()}
         super().load_state_dict({**state_dict, **paths, "best_k_models": best_k, "dirpath": self.dirpath})
+
+
+class Patience(EarlyStopping):
+    """Stops after `patience` epochs without improvement; the first `after` epochs do not count."""
+
+    def __init__(self, monitor: str, *, after: int, mode: str, patience: int) -> None:
+        super().__init__(monitor, mode=mode, patience=patience, check_on_train_epoch_end=True)
+        self.after = after
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop, if it is time to."""
+        if trainer.current_epoch >= self.after:
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 class AtomicCheckpointIO(CheckpointIO):

@@ -88,6 +88,8 @@ class TrainConfig:
     prior: Node
     likelihood: Node
     objective: Node
+    pretraining: Node | None
+    initialisation: Node | None
     optimizer: Node
     scheduler: Node
     trainer: TrainerConfig
@@ -112,4 +114,5 @@ class SampleConfig:
     run: str
     ckpt: str
     n: PositiveInt
+    component: NonNegativeInt | None
     seed: Seed

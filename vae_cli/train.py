@@ -13,25 +13,24 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
-from torch import Tensor
 
 from vae_cli import checkpoints, figures, loggers, results
 from vae_cli.build import build_module
-from vae_cli.callbacks import EpochProgress, History, Panels, RandomState
+from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
 from vae_cli.evaluate import evaluate_split
 from vae_cli.evaluation import DataFacts
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
-from vae_cli.models import VAE
+from vae_cli.models import codes
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
 from vae_cli.results import Results
 from vae_cli.run import load_weights
-from vae_cli.saving import AtomicCheckpointIO, Keeper
+from vae_cli.saving import AtomicCheckpointIO, Keeper, Patience
 
 THREADS = torch.get_num_threads()
 
@@ -56,7 +55,8 @@ def _train(config: DictConfig, data: Data, folder: Path) -> Results:
     checkpoint = resumable(config, module, facts) if config.resume else None
     write_config(config, folder)
     if config.trainer.compile:
-        module.objective.compile()
+        for phase in module.phases:
+            phase.objective.compile()
     run_loggers = loggers.build_loggers(config, folder, sweep_name())
     summary: Results = {}
     succeeded = False
@@ -111,25 +111,28 @@ def build_trainer(
     """Lightning's Trainer with our callbacks, and the history among them."""
     settings = config.trainer
     validated = len(data.val) > 0
+    prepared = module.epochs - module.phases[-1].epochs
     monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
     history = History(None if config.logger.name == "none" else folder / "metrics.csv")
     files = {"dirpath": folder / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         RandomState(config.seed),
+        PhaseStart(data, config),
+        ComponentWatch(),
         history,
         EpochProgress(history),
-        Keeper(filename="best", monitor=monitor if validated else None, mode=mode, **files),
+        Keeper(filename="best", monitor=monitor if validated else None, mode=mode, after=prepared, **files),
         Keeper(filename="last", **files),
     ]
     if settings.patience and validated:
-        callbacks.append(EarlyStopping(monitor, mode=mode, patience=settings.patience, check_on_train_epoch_end=True))
+        callbacks.append(Patience(monitor, mode=mode, patience=settings.patience, after=prepared))
     if settings.figures_every:
         callbacks.append(Panels(data, settings.figures_every, config.evaluate.seed))
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
         precision=settings.precision,
-        max_epochs=settings.max_epochs,
+        max_epochs=module.epochs,
         gradient_clip_val=settings.gradient_clip,
         accumulate_grad_batches=settings.accumulate,
         deterministic=settings.deterministic,
@@ -150,7 +153,7 @@ def fit(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, che
     settings, device = config.trainer, trainer.strategy.root_device
     common = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
     loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common)
-    module.total_steps = settings.max_epochs * ceil(len(loader) / settings.accumulate)
+    module.steps_per_epoch = ceil(len(loader) / settings.accumulate)
     validation = None
     if len(data.val):
         validation = data.loader("val", batch_size=config.evaluate.batch_size, shuffle=False, **common)
@@ -167,16 +170,10 @@ def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -
     load_weights(module, checkpoint, path)
     module.eval()
     if isinstance(module.model.prior, ExPost):
-        module.model.prior.fit(codes(module.model, data, config.evaluate.batch_size), config.seed)
+        device, size = module.device, config.evaluate.batch_size
+        train = data.loader("train", batch_size=size, seed=0, shuffle=False, device=device)
+        module.model.prior.fit(codes(module.model, train), config.seed)
         checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
-
-
-@torch.no_grad()
-def codes(model: VAE, data: Data, batch_size: int) -> Tensor:
-    """Posterior means of the training set, (N, d)."""
-    device = next(model.parameters()).device
-    loader = data.loader("train", batch_size=batch_size, seed=0, shuffle=False, device=device)
-    return torch.cat([model.encode(batch).mean.cpu() for batch in loader])
 
 
 def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, history: History) -> Results:

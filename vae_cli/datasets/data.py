@@ -25,11 +25,15 @@ SplitName = Literal["train", "val", "test"]
 
 @dataclass(frozen=True)
 class Split:
-    """x (N, *event), uint8 (k of k/255), float32, or image files; y (N,) int64 or None; dynamic: x is a probability."""
+    """x (N, *event), uint8 (k of k/255), float32, or image files; y (N,) int64 or None; dynamic: x is a probability.
+
+    source (N,): where each example stood in what was read, if not in this order.
+    """
 
     x: Tensor | ImageFiles
     y: Tensor | None = None
     dynamic: bool = False
+    source: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -39,9 +43,14 @@ class Split:
         """The shape of one x."""
         return tuple(self.x.shape[1:])
 
+    @property
+    def rows(self) -> Tensor:
+        """Where each example stood in the array, the files or the canonical split that it was read from, (N,)."""
+        return torch.arange(len(self)) if self.source is None else self.source
+
     def select(self, index: Tensor) -> Split:
         """The examples at these positions."""
-        return replace(self, x=self.x[index], y=None if self.y is None else self.y[index])
+        return replace(self, x=self.x[index], y=None if self.y is None else self.y[index], source=self.rows[index])
 
     def to(self, device: torch.device) -> Split:
         """What is held in memory, on the device; image files stay where they are."""

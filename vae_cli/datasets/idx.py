@@ -45,9 +45,11 @@ class IdxDataset(BinarizedDataset):
     """Four IDX files: in root, or in the folder that torchvision keeps below it, gzipped or not; else fetched.
 
     root: folder of data files; null for $VAE_DATA_DIR, or else the user's cache
+    pooled: training and test images together, for training and for evaluation alike: the protocol of clustering papers
     """
 
     root: str | None
+    pooled: bool
 
     domain: ClassVar[Domain] = "levels"
     layout: ClassVar[Layout] = "image"
@@ -59,7 +61,7 @@ class IdxDataset(BinarizedDataset):
     elsewhere: ClassVar[tuple[Path, ...]] = ()
 
     def read(self) -> Source:
-        """The canonical 60,000 and 10,000 images."""
+        """The canonical 60,000 and 10,000 images; pooled, all 70,000 twice."""
         folder = data_root(self.root)
         files = self._find_all(folder)
         if None in files.values():
@@ -71,11 +73,12 @@ class IdxDataset(BinarizedDataset):
                     self._obtain(folder, missing)
                     files = self._find_all(folder)
         arrays = {name.removesuffix(".gz"): parse_idx(files[name] or b"", folder / name) for name in files}
-        return Source(
-            self.domain,
-            Split(arrays[TRAIN_IMAGES].unsqueeze(1), arrays[TRAIN_LABELS].long()),
-            Split(arrays[TEST_IMAGES].unsqueeze(1), arrays[TEST_LABELS].long()),
-        )
+        images = [arrays[name].unsqueeze(1) for name in (TRAIN_IMAGES, TEST_IMAGES)]
+        labels = [arrays[name].long() for name in (TRAIN_LABELS, TEST_LABELS)]
+        if self.pooled:
+            images, labels = [torch.cat(images)] * 2, [torch.cat(labels)] * 2
+        train, test = (Split(x, y) for x, y in zip(images, labels, strict=True))
+        return Source(self.domain, train, test)
 
     def _raw_folder(self, folder: Path) -> Path:
         return folder / self.torchvision / "raw"

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import torch
 from matplotlib.figure import Figure
 
-from vae_cli.figures import images, vectors
+from vae_cli.figures import clusters, images, vectors
 from vae_cli.figures.curves import training_curves
 from vae_cli.figures.examples import Examples, observed
 from vae_cli.figures.latents import latent_space
 from vae_cli.figures.style import styled
 from vae_cli.figures.tiles import grid, save_grid
 from vae_cli.files import write_atomically
+from vae_cli.mixtures import is_mixture
 from vae_cli.models import VAE
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def draw(
 ) -> dict[str, Figure]:
     """All figures by name: reconstructions, samples, traversals, latent_space; training_curves where `history` has any.
 
-    `density` too for vectors whose exact distribution is known. `history` has a row of metrics.csv each.
+    Of a mixture prior also component_means, of images component_samples, clusters, and confusion where there are
+    labels. `density` too for vectors whose exact distribution is known. `history` has a row of metrics.csv each.
     """
     with styled(), observed(model, device, seed):
         examples = Examples.gather(model, data, "test", device, ALL)
@@ -41,6 +43,10 @@ def draw(
         figures["latent_space"] = latent_space(examples)
         if data.exact is not None and not examples.is_image and examples.x.shape[1] > 1:
             figures["density"] = vectors.density(model, examples)
+        if examples.clusters is not None:
+            figures["clusters"] = clusters.codes(examples, seed)
+            if examples.y is not None:
+                figures["confusion"] = clusters.confusion(examples)
         curves = training_curves(history)
     return figures | ({"training_curves": curves} if curves else {})
 
@@ -63,8 +69,10 @@ def save(figures: dict[str, Figure], folder: Path) -> None:
 
 def _views(model: VAE, examples: Examples) -> dict[str, Figure]:
     kind = images if examples.is_image else vectors
-    return {
+    figures = {
         "reconstructions": kind.reconstructions(model, examples),
         "samples": kind.samples(model, examples),
         "traversals": kind.traversals(model, examples),
     }
+    prior = model.prior()
+    return figures | (clusters.components(model, prior, examples) if is_mixture(prior) else {})

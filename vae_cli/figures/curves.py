@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vae_cli.figures.style import BLUE, ORANGE, TEXT_WIDTH
+from vae_cli.figures.style import BLUE, GREY, ORANGE, TEXT_WIDTH
 
 Curve = tuple[list[float], list[float]]
 QUANTITIES = {"elbo": "ELBO (nats)", "distortion": "distortion (nats)", "rate": "rate (nats)", "loss": "loss"}
@@ -35,7 +36,8 @@ def training_curves(history: Sequence[dict[str, float]]) -> Figure | None:
         for split, (epochs, values) in curves.items():
             label, colour = SPLITS[split]
             axes.plot(epochs, values, color=colour, label=label, marker="o" if len(epochs) < 10 else "")
-        _focus(axes, list(curves.values()))
+        _phases(axes, history)
+        _focus(axes, [_last_phase(curve, history) for curve in curves.values()])
         if len({epoch for epochs, _ in curves.values() for epoch in epochs}) == 1:
             axes.margins(x=1)
         axes.set(title=QUANTITIES[name], xlabel="epoch")
@@ -50,6 +52,24 @@ def _curve(history: Sequence[dict[str, float]], key: str) -> Curve:
     rows = [(row["epoch"], row[key]) for row in history if "epoch" in row and key in row]
     finite = [row for row in rows if all(map(math.isfinite, row))]
     return [epoch for epoch, _ in finite], [value for _, value in finite]
+
+
+def _ends(history: Sequence[dict[str, float]]) -> list[float]:
+    """The last epoch of each phase but the last."""
+    return [a["epoch"] for a, b in pairwise(history) if a.get("phase") != b.get("phase")]
+
+
+def _phases(axes: Axes, history: Sequence[dict[str, float]]) -> None:
+    """A thin line where a phase of training gives way to the next."""
+    for epoch in _ends(history):
+        axes.axvline(epoch + 0.5, color=GREY, linewidth=0.5, linestyle=":")
+
+
+def _last_phase(curve: Curve, history: Sequence[dict[str, float]]) -> Curve:
+    """What a curve does after the last change of phase, if it reaches that far."""
+    after = max(_ends(history), default=0.0)
+    rows = [(epoch, value) for epoch, value in zip(*curve, strict=True) if epoch > after]
+    return ([epoch for epoch, _ in rows], [value for _, value in rows]) if rows else curve
 
 
 def _focus(axes: Axes, curves: list[Curve]) -> None:

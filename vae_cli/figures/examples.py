@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.types import Domain
 
@@ -44,27 +45,36 @@ IMAGES = 30
 
 @dataclass(frozen=True)
 class Examples:
-    """Test points: x (N, *event) as the model sees it, posterior means (M, d) with M >= N, labels (M,) or None."""
+    """Test points: x (N, *event) as the model sees it, posterior means (M, d) with M >= N, labels (M,) or None.
+
+    clusters (M,): the most responsible component of each, under a mixture prior.
+    """
 
     x: Tensor
     codes: Tensor
     y: Tensor | None
     domain: Domain
+    clusters: Tensor | None = None
 
     @classmethod
     def gather(cls, model: VAE, data: Data, split: SplitName, device: torch.device, points: int) -> Examples:
         """Encode `points` points of a split, the same ones for every model and seed; of images keep a few."""
         shown = IMAGES if len(data.event_shape) == 3 else points
-        x, codes, y = [], [], []
+        prior = model.prior()
+        x, codes, y, clusters = [], [], [], []
         # shuffled, for a folder of images comes class by class
         for batch in data.loader(split, batch_size=min(points, 250), seed=0, shuffle=True, device=device):
             x.append(batch.x[: shown - sum(map(len, x))].cpu())
-            codes.append(model.encode(batch).mean.float())
+            encoded = model.encode(batch)
+            codes.append(encoded.mean.float())
+            if is_mixture(prior):
+                clusters.append(log_responsibilities(prior, encoded).argmax(-1).cpu())
             y.append(batch.y)
             if sum(map(len, codes)) >= points:
                 break
         labels = torch.cat(y)[:points].cpu() if y[0] is not None else None
-        return cls(torch.cat(x).float(), torch.cat(codes)[:points], labels, data.domain)
+        assigned = torch.cat(clusters)[:points] if clusters else None
+        return cls(torch.cat(x).float(), torch.cat(codes)[:points], labels, data.domain, assigned)
 
     @property
     def is_image(self) -> bool:

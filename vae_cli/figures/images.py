@@ -55,6 +55,18 @@ def traversals(model: VAE, examples: Examples) -> Figure:
     return figure
 
 
+def rows(x: Tensor, names: list[str], examples: Examples, columns: list[str] | None = None) -> Figure:
+    """Images x (R K, C, H, W) in R rows of these names, under them the names of the columns."""
+    across, (height, width) = len(x) // len(names), x.shape[-2:]
+    figure = _figure(x, len(names), across, below=0.3 if columns else 0.0)
+    axes = figure.subplots()
+    _show(axes, _unit(x, examples), across)
+    axes.set_yticks(_centres(len(names), height, width), names)
+    if columns:
+        axes.set_xticks(_centres(across, width, width), columns)
+    return figure
+
+
 def _figure(x: Tensor, rows: int, columns: int, below: float = 0.0) -> Figure:
     """A figure of the text's width for a grid of images x (N, C, H, W), with so many inches below it."""
     height, width = x.shape[-2:]

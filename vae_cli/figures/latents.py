@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -17,6 +19,9 @@ from vae_cli.figures.style import BLUE, CLASSES, TEXT_WIDTH
 
 LEGIBLE = 20
 """Classes that a legend can name; where there are more, a colour bar."""
+
+
+DOTS: dict[str, Any] = {"s": 4, "alpha": 0.7, "linewidths": 0, "rasterized": True}
 
 
 def latent_space(examples: Examples) -> Figure:
@@ -37,18 +42,22 @@ def latent_space(examples: Examples) -> Figure:
 
 
 def _scatter(axes: Axes, points: NDArray[np.floating], labels: NDArray[np.int64] | None) -> None:
-    style = {"s": 4, "alpha": 0.7, "linewidths": 0, "rasterized": True}
     if labels is None:
-        axes.scatter(*points.T, color=BLUE, **style)
+        axes.scatter(*points.T, color=BLUE, **DOTS)
         return
-    classes, member = np.unique(labels, return_inverse=True)
+    coloured(axes, points, labels, "label")
+
+
+def coloured(axes: Axes, points: NDArray[np.floating], groups: NDArray[np.int64], title: str) -> None:
+    """Points (N, 2) in the colours of their groups (N,), named in a legend; where there are too many, a colour bar."""
+    classes, member = np.unique(groups, return_inverse=True)
     if len(classes) > LEGIBLE:
-        shown = axes.scatter(*points.T, c=labels, cmap="viridis", **style)
-        axes.figure.colorbar(ScalarMappable(shown.norm, "viridis"), ax=axes, label="label")
+        shown = axes.scatter(*points.T, c=groups, cmap="viridis", **DOTS)
+        axes.figure.colorbar(ScalarMappable(shown.norm, "viridis"), ax=axes, label=title)
         return
     colours = _colours(len(classes))
-    axes.scatter(*points.T, color=[colours[k] for k in member], **style)  # all in one, so that no class lies on top
-    _legend(axes, colours, classes)
+    axes.scatter(*points.T, color=[colours[k] for k in member], **DOTS)  # all in one, so that no class lies on top
+    _legend(axes, colours, classes, title)
 
 
 def _histogram(axes: Axes, values: NDArray[np.floating], labels: NDArray[np.int64] | None) -> None:
@@ -59,7 +68,7 @@ def _histogram(axes: Axes, values: NDArray[np.floating], labels: NDArray[np.int6
         return
     colours = _colours(len(classes))
     axes.hist([values[labels == one] for one in classes], edges, stacked=True, color=colours)
-    _legend(axes, colours, classes)
+    _legend(axes, colours, classes, "label")
 
 
 def _colours(count: int) -> list[str]:
@@ -68,6 +77,6 @@ def _colours(count: int) -> list[str]:
     return [to_hex(colour) for colour in colormaps["tab20"](np.arange(count))]
 
 
-def _legend(axes: Axes, colours: list[str], classes: NDArray[np.int64]) -> None:
+def _legend(axes: Axes, colours: list[str], classes: NDArray[np.int64], title: str) -> None:
     marks = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in colours]
-    axes.legend(marks, [str(one) for one in classes], title="label", loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(marks, [str(one) for one in classes], title=title, loc="center left", bbox_to_anchor=(1, 0.5))

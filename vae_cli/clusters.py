@@ -1,0 +1,80 @@
+"""The cluster of every example of a run's data, as arrays and as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vae_cli.datasets import Data
+from vae_cli.datasets.data import SplitName
+from vae_cli.files import write_atomically, write_text_atomically
+from vae_cli.mixtures import is_mixture, log_responsibilities
+from vae_cli.models import VAE
+
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Assignments:
+    """Of N examples: where they stand, their labels, and q(c|x) for each of K components.
+
+    split (N,) names, row (N,) the position in the array, file or canonical split that was read (validation examples
+    come from the training one), label (N,) or None, responsibilities (N, K).
+    """
+
+    split: NDArray[np.str_]
+    row: NDArray[np.int64]
+    label: NDArray[np.int64] | None
+    responsibilities: NDArray[np.float32]
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: VAE, data: Data, device: torch.device, batch_size: int) -> Assignments:
+        """Of all splits under a model whose prior is a mixture."""
+        prior = model.prior()
+        assert is_mixture(prior)
+        parts, names = [], []
+        for name in SPLITS:
+            loader = data.loader(name, batch_size=batch_size, seed=0, shuffle=False, device=device)
+            parts += [log_responsibilities(prior, model.encode(batch)).exp().cpu() for batch in loader]
+            names += [name] * len(loader.split)
+        splits = [getattr(data, name) for name in SPLITS]
+        labels = [split.y for split in splits]
+        known = all(y is not None for y in labels)
+        return cls(
+            np.array(names),
+            torch.cat([split.rows for split in splits]).numpy(),
+            torch.cat(labels).numpy() if known else None,
+            torch.cat(parts).numpy(),
+        )
+
+    @property
+    def cluster(self) -> NDArray[np.int64]:
+        """The most responsible component of each example, (N,)."""
+        return self.responsibilities.argmax(1)
+
+    def write(self, stem: Path) -> list[Path]:
+        """STEM.npz with the arrays, STEM.csv with a line for each example."""
+        arrays: dict[str, Any] = {"split": self.split, "row": self.row, "cluster": self.cluster}
+        if self.label is not None:
+            arrays["label"] = self.label
+        columns = list(arrays)
+        arrays["responsibilities"] = self.responsibilities
+        files = [stem.with_name(f"{stem.name}.{kind}") for kind in ("npz", "csv")]
+        write_atomically(files[0], lambda file: np.savez_compressed(file, **arrays))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*columns, *(f"responsibility_{c}" for c in range(self.responsibilities.shape[1]))])
+        shares = self.responsibilities.round(6).tolist()
+        writer.writerows(
+            [*row, *share] for *row, share in zip(*(arrays[name] for name in columns), shares, strict=True)
+        )
+        write_text_atomically(files[1], text.getvalue())
+        return files

@@ -1,0 +1,118 @@
+"""Figures of a mixture prior: what its components generate, and which test points they take."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.distributions import MixtureSameFamily
+
+from vae_cli.figures import images
+from vae_cli.figures.examples import Examples, decoded
+from vae_cli.figures.latents import coloured
+from vae_cli.figures.plane import Plane
+from vae_cli.figures.style import TEXT_WIDTH
+from vae_cli.metrics import contingency
+from vae_cli.models import VAE
+
+SAMPLES = 10
+"""Of each component, beside its mean."""
+SHOWN = 30
+"""Components at most, those of largest weight."""
+
+
+def components(model: VAE, prior: MixtureSameFamily, examples: Examples) -> dict[str, Figure]:
+    """E[x|mu_c] of each component, of vectors as a heat map; of images also a row of p(x|z) means, z ~ p(z|c), each."""
+    weights = prior.mixture_distribution.probs
+    order = weights.argsort(descending=True, stable=True)[:SHOWN].sort().values
+    names = [f"{c} ({weights[c]:.0%})" for c in order.tolist()]
+    means = prior.component_distribution.mean[order]
+    if not examples.is_image:
+        return {"component_means": _heat_map(decoded(model, means), names)}
+    draws = prior.component_distribution.sample(torch.Size((SAMPLES,)))[:, order].movedim(0, 1)
+    samples = decoded(model, draws.flatten(0, 1))
+    return {
+        "component_samples": images.rows(samples, names, examples),
+        "component_means": images.rows(decoded(model, means), ["mean"], examples, names),
+    }
+
+
+def _heat_map(x: Tensor, names: list[str]) -> Figure:
+    """E[x|mu_c] for x (K, D): a row a component, a column a variable."""
+    figure = Figure(figsize=(TEXT_WIDTH, 0.8 + 0.18 * len(names)))
+    axes = figure.subplots()
+    limit = float(x.abs().max())
+    shown = axes.imshow(x, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="variable", ylabel="component (weight)")
+    figure.colorbar(shown, ax=axes, label="mean of x at the component's mean")
+    return figure
+
+
+def confusion(examples: Examples) -> Figure:
+    """Shares of each label that each component takes, components in the order that matches labels best."""
+    assert examples.y is not None and examples.clusters is not None
+    counts = contingency(examples.clusters.numpy(), examples.y.numpy()).T
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    order = [*columns, *sorted(set(range(counts.shape[1])) - set(columns.tolist()))]
+    present = counts.sum(1) > 0
+    shares = counts[:, order] / np.maximum(counts.sum(1, keepdims=True), 1)
+    size = 0.5 * TEXT_WIDTH + 0.12 * max(counts.shape)
+    figure = Figure(figsize=(size, size * 0.85))
+    axes = figure.subplots()
+    shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    figure.colorbar(shown, ax=axes, label="share of the label")
+    axes.set_xticks(range(len(order)), [str(c) for c in order])
+    axes.set_yticks(np.flatnonzero(present), [str(y) for y in np.flatnonzero(present)])
+    axes.set(xlabel="component", ylabel="label")
+    axes.spines[:].set_visible(False)
+    if max(counts.shape) <= SHOWN // 2:
+        for i, j in np.argwhere(shares >= 0.005):
+            colour = "white" if shares[i, j] > 0.5 else "black"
+            axes.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", color=colour, fontsize=6)
+    accuracy = counts[rows, columns].sum() / counts.sum()
+    axes.set_title(f"percent of each label; accuracy {accuracy:.1%} of these {counts.sum():,} test points")
+    return figure
+
+
+def codes(examples: Examples, seed: int) -> Figure:
+    """Posterior means of test points in the plane, coloured by component and, where known, by label."""
+    assert examples.clusters is not None
+    points, labels = _flat(examples.codes.cpu(), seed)
+    panels = {"component": examples.clusters.numpy()}
+    if examples.y is not None:
+        panels["label"] = examples.y.numpy()
+    figure = Figure(figsize=(TEXT_WIDTH * len(panels) / 2 + 1, 0.5 * TEXT_WIDTH))
+    row: Any = figure.subplots(1, len(panels), squeeze=False)
+    for axes, (title, groups) in zip(row[0], panels.items(), strict=True):
+        coloured(axes, points, groups, title)
+        axes.set(title=f"by {title}", xlabel=labels[0], ylabel=labels[1])
+        _bare(axes)
+    return figure
+
+
+def _flat(points: Tensor, seed: int) -> tuple[NDArray[np.floating], list[str]]:
+    """Coordinates (N, 2) and their names: as they are for d = 2, by UMAP beyond, where two axes show too little."""
+    if points.shape[1] <= 2:
+        plane = Plane(points, "z")
+        flat = plane(points)
+        return (flat, plane.labels) if flat.shape[1] == 2 else (np.c_[flat, np.zeros_like(flat)], [*plane.labels, ""])
+    import umap  # takes seconds
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on its own choice of threads and of a start
+        reducer = umap.UMAP(n_neighbors=min(20, len(points) - 1), min_dist=0.1, random_state=seed, n_jobs=1)
+        return np.asarray(reducer.fit_transform(points.numpy())), ["UMAP 1", "UMAP 2"]
+
+
+def _bare(axes: Axes) -> None:
+    """Neither ticks nor equal scales mean anything in an embedding."""
+    axes.set_xticks([])
+    axes.set_yticks([])

@@ -1,0 +1,141 @@
+"""Where the components of a mixture prior start: clusters of the codes of the training set.
+
+Shape legend: N training examples, d latent dimensions, K components.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor
+
+from vae_cli.errors import UserError
+from vae_cli.models import VAE
+from vae_cli.objectives import HeldAssignments, Objective
+from vae_cli.phases import Phase, TrainingCodes
+from vae_cli.priors import Mixture
+from vae_cli.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+Points = NDArray[np.floating]
+Labels = NDArray[np.integer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Initialisation(ABC):
+    """Clusters the codes, gives each component the moments of a cluster, and trains a while with the clusters held.
+
+    points: codes clustered at most, a random choice; the others follow their nearest neighbours among them
+    restarts: starts of expectation-maximisation; the likeliest is kept
+    hold_epochs: epochs with q(c|x) held at the clusters, before the objective sets it free
+    sharpness: weight of -log p(c|z) at the held cluster c
+    jitter: how far images are moved before they are encoded, in these epochs
+    """
+
+    needs_mixture: ClassVar = True
+
+    points: PositiveInt
+    restarts: PositiveInt
+    hold_epochs: NonNegativeInt
+    sharpness: NonNegativeFloat
+    jitter: Fraction
+
+    @abstractmethod
+    def assign(self, codes: Points, components: int, seed: int) -> Labels:
+        """A cluster in 0..K-1 for each of the codes (N, d)."""
+
+    def phases(self, objective: Objective, epochs: int) -> Iterator[Phase]:
+        """Training with the clusters held, if so wished, and then by the objective."""
+        held = HeldAssignments(self.sharpness, self.jitter)
+
+        def begin(model: VAE, codes: TrainingCodes) -> None:
+            assert isinstance(model.prior, Mixture)
+            held.assignments = self._assignments(codes, model.prior.components)
+            model.prior.set(*moments(codes.z, held.assignments, model.prior.components))
+
+        if self.hold_epochs:
+            yield Phase("clusters held", self.hold_epochs, held, begin)
+            yield Phase("training", epochs, objective, follows=True)
+        else:
+            yield Phase("training", epochs, objective, begin)
+
+    def _assignments(self, codes: TrainingCodes, components: int) -> Tensor:
+        """A cluster for each training example, (N,)."""
+        if len(codes.z) < 2 * components:
+            raise UserError(f"prior.components={components}: too many for {len(codes.z)} training examples")
+        if not codes.z.isfinite().all():
+            raise UserError("the codes to be clustered hold NaN or infinite values; a lower optimizer.lr often helps")
+        z = codes.z.double().numpy()
+        count = max(2 * components, min(self.points, codes.limit))
+        chosen = np.sort(np.random.default_rng(codes.seed).permutation(len(z))[:count])
+        labels = self.assign(z[chosen], components, codes.seed)
+        if len(chosen) < len(z):
+            labels = KNeighborsClassifier(min(15, len(chosen))).fit(z[chosen], labels).predict(z)
+        return torch.as_tensor(labels).long()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodesMixture(Initialisation):
+    """A Gaussian mixture on the codes themselves."""
+
+    def assign(self, codes: Points, components: int, seed: int) -> Labels:
+        """The likeliest component of each code."""
+        return _fitted(codes, components, self.restarts, seed).predict(codes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UmapMixture(Initialisation):
+    """A Gaussian mixture on a UMAP embedding of the codes (McConville et al. 2019, "N2D").
+
+    dimensions: of the embedding
+    neighbours: of each point in UMAP's graph
+    """
+
+    dimensions: PositiveInt
+    neighbours: PositiveInt
+
+    def assign(self, codes: Points, components: int, seed: int) -> Labels:
+        """The likeliest component of each embedded code."""
+        embedding = self._embed(codes.astype(np.float32), seed)
+        return _fitted(embedding, components, self.restarts, seed).predict(embedding)
+
+    def _embed(self, codes: Points, seed: int) -> Points:
+        """(N, dimensions); one thread, because UMAP repeats itself in no other way."""
+        import umap  # takes seconds
+
+        neighbours = min(self.neighbours, len(codes) - 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on its own choice of threads and of a start
+            reducer = umap.UMAP(
+                n_components=self.dimensions, n_neighbors=neighbours, min_dist=0.0, random_state=seed, n_jobs=1
+            )
+            return np.asarray(reducer.fit_transform(codes), dtype=np.float64)
+
+
+def _fitted(points: Points, components: int, restarts: int, seed: int) -> GaussianMixture:
+    """Expectation-maximisation with full covariances, the likeliest of several starts."""
+    mixture = GaussianMixture(components, n_init=restarts, random_state=seed, reg_covar=1e-6 * points.var())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a start that has not converged is a start all the same
+        return mixture.fit(points)
+
+
+def moments(codes: Tensor, labels: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights (K,), means (K, d) and variances (K, d) of clusters of codes (N, d); an empty one gets those of all."""
+    weights, means, variances = [], [], []
+    for k in range(components):
+        members = codes[labels == k]
+        weights.append(max(len(members), 1) / len(codes))
+        source = members if len(members) > 1 else codes
+        means.append(source.mean(0))
+        variances.append(source.var(0))
+    total = torch.tensor(weights)
+    return total / total.sum(), torch.stack(means), torch.stack(variances)
