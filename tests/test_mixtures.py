@@ -138,7 +138,7 @@ def test_faults_name_what_is_wrong():
     scales = torch.ones(5, 2)
     scales[2, 1], scales[3, 0] = 0.01, 1e5
     found = faults(mixture(torch.tensor([0.0, 0.0, 0.0, 0.0, -9.0]), means, scales), 0.01)
-    assert set(found) == {"merged 0 1", "narrow 2", "wide 3", "empty 4"}
+    assert set(found) == {"merged 0, 1", "narrow 2", "wide 3", "empty 4"}
     assert faults(mixture(torch.zeros(3), means[2:], torch.ones(3, 2)), 0.01) == {}
 
 

@@ -12,10 +12,12 @@ from vae_cli.build import build_module
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation import DataFacts
 from vae_cli.folders import conf_folder
+from vae_cli.models import codes
+from vae_cli.phases import TrainingCodes
 
-MODELS, LIKELIHOODS, NETWORKS, POSTERIORS, OBJECTIVES = (
+MODELS, LIKELIHOODS, NETWORKS, POSTERIORS, OBJECTIVES, PRETRAINING, INITIALISATIONS = (
     sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
-    for group in ("model", "likelihood", "network", "posterior", "objective")
+    for group in ("model", "likelihood", "network", "posterior", "objective", "pretraining", "initialisation")
 )
 SMALL_NETWORKS = {
     "mlp": ["network.hidden=[16]"],
@@ -63,10 +65,14 @@ def train_a_step(config) -> None:
 
     optimizer = module.make_optimizer(module.parameters())
     before = [p.detach().clone() for p in module.parameters()]
-    terms = module.phases[-1].objective(module.model, batch)
-    terms.loss.backward()
-    optimizer.step()
-    assert terms.loss.isfinite()
+    for phase in module.phases:
+        if phase.begin:
+            phase.begin(module.model, TrainingCodes(codes(module.model, loader), 10, seed=0))
+        optimizer.zero_grad()
+        terms = phase.objective(module.model, batch)
+        terms.loss.backward()
+        optimizer.step()
+        assert terms.loss.isfinite()
     moved = [not torch.equal(old, new) for old, new in zip(before, module.parameters(), strict=True)]
     assert np.mean(moved) > 0.7
 
@@ -106,7 +112,7 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
     network = SMALL_NETWORKS["conv" if model == "conv_vae" else "mlp"]
     overrides = (f"model={model}", f"likelihood={likelihood}", *network)
     if allowed:
-        extra = ("prior.components=2",) if model == "ae" else ()
+        extra = ("prior.components=2",) if model in ("ae", "vade") else ()
         train_a_step(configuration(archive, dataset, *overrides, *extra))
     else:
         with pytest.raises(ConfigError, match="; take "):
@@ -118,8 +124,38 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_networks_posteriors_and_objectives_combine_or_are_refused(network, posterior, objective, archive):
     overrides = (f"network={network}", f"posterior={posterior}", f"objective={objective}", *SMALL_NETWORKS[network])
-    if objective == "elbo" and posterior == "deterministic":
+    mixture = ("prior=mixture", "prior.components=3") if objective.endswith("gamma") else ()
+    if objective != "reconstruction" and posterior == "deterministic":
         with pytest.raises(ConfigError, match="density"):
+            configuration(archive, "digits", *overrides, *mixture)
+    else:
+        train_a_step(configuration(archive, "digits", *overrides, *mixture))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("pretraining", [*PRETRAINING, "null"])
+@pytest.mark.parametrize("initialisation", [*INITIALISATIONS, "null"])
+def test_pretraining_and_initialisation_combine_with_every_network_or_are_refused(
+    network, pretraining, initialisation, archive
+):
+    choices = (f"pretraining={pretraining}", f"initialisation={initialisation}", "model=vade", f"network={network}")
+    overrides = (*choices, "prior.components=3", *SMALL_NETWORKS[network])
+    if pretraining == "layerwise" and network != "mlp":
+        with pytest.raises(ConfigError, match="take network=mlp or pretraining=denoising"):
             configuration(archive, "digits", *overrides)
     else:
         train_a_step(configuration(archive, "digits", *overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["initialisation=umap"], "prior Normal .* has none; take prior=mixture or initialisation=null"),
+        (["objective=optimal_gamma"], "prior Normal .* has none; take prior=mixture or objective=elbo"),
+        (["model=vade", "prior=ex_post"], "prior"),
+        (["model=vade", "posterior=deterministic", "objective=reconstruction"], "initialisation=null"),
+    ],
+)
+def test_clusters_need_a_mixture_to_learn(overrides, message, archive):
+    with pytest.raises(ConfigError, match=message):
+        configuration(archive, "digits", *overrides)

@@ -2,18 +2,22 @@
 
 import json
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from filelock import FileLock
 from hydra.utils import instantiate
+from sklearn.datasets import load_digits
 
 import vae_cli
 from tests.configs import composed
 from vae_cli import checkpoints
 from vae_cli.build import build_module
+from vae_cli.clusters import Assignments
 from vae_cli.errors import UserError
 from vae_cli.evaluation import DataFacts
+from vae_cli.metrics import Agreement
 from vae_cli.train import build_trainer, fit
 from vae_cli.train import train as train_on
 
@@ -104,23 +108,121 @@ class StopAt(pl.Callback):
             raise StoppedError
 
 
-@pytest.mark.parametrize(("kind", "position"), [("epoch", 1), ("batch", 12)])
-def test_a_resumed_run_is_bit_identical(kind, position, finished, tmp_path):
-    config = composed(*TINY)
+def interrupted(config, folder, kind, position) -> dict:
+    """The results of a run that is broken off and gone on with."""
     data = instantiate(config.dataset).load()
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, DataFacts(data.name, data.event_shape, data.domain, data.sha256))
-    _, trainer = build_trainer(config, tmp_path, data, module, [])
-    trainer.callbacks.append(StopAt(kind, position, tmp_path / "checkpoints" / "last.ckpt"))
+    _, trainer = build_trainer(config, folder, data, module, [])
+    trainer.callbacks.append(StopAt(kind, position, folder / "checkpoints" / "last.ckpt"))
     with pytest.raises(StoppedError):
         fit(config, data, module, trainer)
-    config.resume = str(tmp_path)
-    results = train(config, tmp_path)
+    config.resume = str(folder)
+    return train(config, folder)
 
-    folder, whole = finished
-    states = [checkpoints.load(f / "checkpoints" / "last.ckpt")["state_dict"] for f in (folder, tmp_path)]
+
+def assert_same_end(folder, other) -> None:
+    states = [checkpoints.load(f / "checkpoints" / "last.ckpt")["state_dict"] for f in (folder, other)]
+    assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize(("kind", "position"), [("epoch", 1), ("batch", 12)])
+def test_a_resumed_run_is_bit_identical(kind, position, finished, tmp_path):
+    results = interrupted(composed(*TINY), tmp_path, kind, position)
+    folder, whole = finished
+    assert_same_end(folder, tmp_path)
     assert results["test/iw_log_likelihood"] == whole["test/iw_log_likelihood"]
+
+
+VADE = (
+    "model=vade", "dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.max_epochs=2", "logger=csv",
+    "pretraining.epochs=2", "initialisation.hold_epochs=2", "initialisation.dimensions=3", "optimizer.lr=0.01",
+    "dataset.batch_size=64",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "clustered"
+    return folder, train(composed(*VADE), folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "position"),
+    [("batch", 11), ("epoch", 2), ("batch", 50), ("epoch", 3), ("epoch", 4), ("batch", 95)],
+)
+def test_a_run_resumed_in_any_phase_is_bit_identical(kind, position, clustered, tmp_path):
+    """Twenty steps an epoch: in pretraining, before the clusters are found, with them held, and with them free."""
+    folder, whole = clustered
+    results = interrupted(composed(*VADE), tmp_path, kind, position)
+    assert_same_end(folder, tmp_path)
+    assert results["test/cluster_accuracy"] == whole["test/cluster_accuracy"]
+    rows = [(f / "metrics.csv").read_text().splitlines() for f in (folder, tmp_path)]
+    timed = [name in ("train/seconds", "train/samples_per_second") for name in rows[0][0].split(",")]
+    for ours, theirs in zip(*rows, strict=True):
+        pairs = zip(ours.split(","), theirs.split(","), timed, strict=True)
+        assert all(a == b for a, b, time in pairs if not time)
+
+
+def test_vade_reports_clusters_and_learns_by_phases(clustered):
+    folder, results = clustered
+    assert results["train/epochs"] == 6 and results["train/steps"] == 120
+    assert 0.1 < results["test/cluster_accuracy"] <= 1 and 0 < results["test/cluster_accuracy_se"] < 0.1
+    assert 0 < results["test/cluster_nmi"] <= 1 and 0 < results["test/cluster_ari"] <= 1
+    assert 0 <= results["test/cluster_entropy"] < 2.31
+    for name in ("occupancy", "weights"):
+        shares = results[f"test/cluster_{name}"]
+        assert len(shares) == 10 and sum(shares) == pytest.approx(1, abs=1e-5)
+    header, *rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    assert [row[header.index("phase")] for row in rows] == ["1", "1", "2", "2", "3", "3"]
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert {"component_samples", "component_means", "clusters", "confusion"} <= drawn
+
+
+def test_clusters_in_python(clustered):
+    folder, results = clustered
+    run = vae_cli.load(folder)
+    x = run.data.test.x.float() / 255
+    gamma = run.responsibilities(x)
+    torch.testing.assert_close(gamma.sum(1), torch.ones(len(x)))
+    cluster = run.cluster(x)
+    assert torch.equal(cluster, gamma.argmax(1))
+    agreement = Agreement.of(cluster.numpy(), run.data.test.y.numpy())
+    assert agreement.accuracy == pytest.approx(results["test/cluster_accuracy"])
+    assert run.sample(3, component=9).shape == (3, 1, 8, 8)
+    components = run.mixture.component_distribution
+    spread = (run.draw(4000, component=2).mean(0) - components.mean[2]) / components.stddev[2]
+    assert spread.abs().max() < 0.1
+    with pytest.raises(UserError, match="components are 0 to 9"):
+        run.sample(3, component=10)
+
+
+def test_a_run_without_components_says_so(finished):
+    run = vae_cli.load(finished[0])
+    with pytest.raises(UserError, match="its prior has no components; train with prior=mixture or model=vade"):
+        run.cluster(torch.zeros(2, 64))
+
+
+def test_an_evaluation_writes_the_cluster_of_every_example(clustered, tmp_path):
+    folder, _ = clustered
+    run = vae_cli.load(folder)
+    files = Assignments.of(run.model, run.data, torch.device("cpu"), 100).write(tmp_path / "all")
+    arrays = np.load(files[0])
+    names, counts = np.unique(arrays["split"], return_counts=True)
+    sizes = {name: len(getattr(run.data, name)) for name in ("train", "val", "test")}
+    assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == sizes
+    source = load_digits()
+    assert sorted(arrays["row"].tolist()) == list(range(len(source.target)))
+    assert np.array_equal(arrays["label"], source.target[arrays["row"]])
+    test = arrays["split"] == "test"
+    assert np.array_equal(arrays["cluster"][test], run.cluster(run.data.test.x.float() / 255).numpy())
+    lines = files[1].read_text().splitlines()
+    assert lines[0].startswith("split,row,cluster,label,responsibility_0,responsibility_1")
+    assert len(lines) == len(arrays["row"]) + 1
+    first = lines[1].split(",")
+    assert first[:4] == [str(arrays[name][0]) for name in ("split", "row", "cluster", "label")]
+    assert [float(v) for v in first[4:]] == pytest.approx(arrays["responsibilities"][0].tolist(), abs=1e-6)
 
 
 def test_a_diverging_run_names_the_term_and_the_step(tmp_path):

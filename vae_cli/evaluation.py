@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -94,7 +94,7 @@ class Evaluation(nn.Module):
             "cluster_weights": self.weights,
         }
         if agreement := clustering.agreement:
-            numbers |= {f"cluster_{name}": value for name, value in asdict(agreement).items()}
+            numbers |= {f"cluster_{name}": value for name, value in agreement._asdict().items()}
         return numbers
 
     def reset(self) -> None:

@@ -18,14 +18,14 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from vae_cli.embedding import Points, umap_embedding
 from vae_cli.errors import UserError
-from vae_cli.models import VAE
+from vae_cli.models import VAE, Codes
 from vae_cli.objectives import HeldAssignments, Objective
 from vae_cli.phases import Phase, TrainingCodes
 from vae_cli.priors import Mixture
 from vae_cli.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-Points = NDArray[np.floating]
 Labels = NDArray[np.integer]
 
 
@@ -56,10 +56,10 @@ class Initialisation(ABC):
         """Training with the clusters held, if so wished, and then by the objective."""
         held = HeldAssignments(self.sharpness, self.jitter)
 
-        def begin(model: VAE, codes: TrainingCodes) -> None:
+        def begin(model: VAE, training: TrainingCodes) -> None:
             assert isinstance(model.prior, Mixture)
-            held.assignments = self._assignments(codes, model.prior.components)
-            model.prior.set(*moments(codes.z, held.assignments, model.prior.components))
+            held.assignments = self._assignments(training, model.prior.components)
+            model.prior.set(*moments(training.codes, held.assignments, model.prior.components))
 
         if self.hold_epochs:
             yield Phase("clusters held", self.hold_epochs, held, begin)
@@ -67,16 +67,16 @@ class Initialisation(ABC):
         else:
             yield Phase("training", epochs, objective, begin)
 
-    def _assignments(self, codes: TrainingCodes, components: int) -> Tensor:
+    def _assignments(self, training: TrainingCodes, components: int) -> Tensor:
         """A cluster for each training example, (N,)."""
-        if len(codes.z) < 2 * components:
-            raise UserError(f"prior.components={components}: too many for {len(codes.z)} training examples")
-        if not codes.z.isfinite().all():
+        z = training.codes.means.double().numpy()
+        if len(z) < 2 * components:
+            raise UserError(f"prior.components={components}: too many for {len(z)} training examples")
+        if not np.isfinite(z).all():
             raise UserError("the codes to be clustered hold NaN or infinite values; a lower optimizer.lr often helps")
-        z = codes.z.double().numpy()
-        count = max(2 * components, min(self.points, codes.limit))
-        chosen = np.sort(np.random.default_rng(codes.seed).permutation(len(z))[:count])
-        labels = self.assign(z[chosen], components, codes.seed)
+        count = max(2 * components, min(self.points, training.limit))
+        chosen = np.sort(np.random.default_rng(training.seed).permutation(len(z))[:count])
+        labels = self.assign(z[chosen], components, training.seed)
         if len(chosen) < len(z):
             labels = KNeighborsClassifier(min(15, len(chosen))).fit(z[chosen], labels).predict(z)
         return torch.as_tensor(labels).long()
@@ -104,20 +104,8 @@ class UmapMixture(Initialisation):
 
     def assign(self, codes: Points, components: int, seed: int) -> Labels:
         """The likeliest component of each embedded code."""
-        embedding = self._embed(codes.astype(np.float32), seed)
+        embedding = umap_embedding(codes, self.dimensions, self.neighbours, 0.0, seed)
         return _fitted(embedding, components, self.restarts, seed).predict(embedding)
-
-    def _embed(self, codes: Points, seed: int) -> Points:
-        """(N, dimensions); one thread, because UMAP repeats itself in no other way."""
-        import umap  # takes seconds
-
-        neighbours = min(self.neighbours, len(codes) - 1)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on its own choice of threads and of a start
-            reducer = umap.UMAP(
-                n_components=self.dimensions, n_neighbors=neighbours, min_dist=0.0, random_state=seed, n_jobs=1
-            )
-            return np.asarray(reducer.fit_transform(codes), dtype=np.float64)
 
 
 def _fitted(points: Points, components: int, restarts: int, seed: int) -> GaussianMixture:
@@ -128,14 +116,18 @@ def _fitted(points: Points, components: int, restarts: int, seed: int) -> Gaussi
         return mixture.fit(points)
 
 
-def moments(codes: Tensor, labels: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights (K,), means (K, d) and variances (K, d) of clusters of codes (N, d); an empty one gets those of all."""
+def moments(codes: Codes, labels: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights (K,), means (K, d) and variances (K, d) of clusters of q(z|x); an empty one gets the moments of all.
+
+    The variance of a cluster is that of its means and the mean of its variances: E_q log p(z|c) is then at its maximum.
+    """
     weights, means, variances = [], [], []
     for k in range(components):
-        members = codes[labels == k]
-        weights.append(max(len(members), 1) / len(codes))
-        source = members if len(members) > 1 else codes
-        means.append(source.mean(0))
-        variances.append(source.var(0))
-    total = torch.tensor(weights)
-    return total / total.sum(), torch.stack(means), torch.stack(variances)
+        members = labels == k
+        weights.append(max(int(members.sum()), 1))
+        source = members if weights[-1] > 1 else torch.ones_like(members)
+        centres = codes.means[source]
+        means.append(centres.mean(0))
+        variances.append(centres.var(0, unbiased=False) + codes.variances[source].mean(0))
+    counts = torch.tensor(weights)
+    return counts / counts.sum(), torch.stack(means), torch.stack(variances)

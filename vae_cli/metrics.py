@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -82,8 +81,7 @@ class ActiveUnits(Metric):
         return int((variances > self.threshold).sum())
 
 
-@dataclass(frozen=True)
-class Agreement:
+class Agreement(NamedTuple):
     """How clusters agree with labels that they never saw; each is 1 where they are the same up to names.
 
     accuracy: of the best one-to-one matching of clusters to labels (the Hungarian method), with its standard error
@@ -116,8 +114,7 @@ def contingency(clusters: NDArray[np.integer], labels: NDArray[np.integer]) -> N
     return counts
 
 
-@dataclass(frozen=True)
-class Clustering:
+class Clustering(NamedTuple):
     """What the responsibilities of a split say.
 
     entropy: mean entropy of q(c|x), nats; 0 where every example is sure of its cluster, log K where none is

@@ -88,8 +88,10 @@ def faults(p: MixtureSameFamily, min_scale: float) -> dict[str, str]:
     apart = (means.unsqueeze(0) - means.unsqueeze(1)).square() / both / 4
     spread = (both.log() - math.log(2) - (variances.log().unsqueeze(0) + variances.log().unsqueeze(1)) / 2) / 2
     overlap = (-(apart + spread).sum(-1)).exp()
-    for a, b in (overlap.triu(1) > 0.9).nonzero().tolist():
-        found[f"merged {a} {b}"] = f"components {a} and {b} have merged (overlap {overlap[a, b]:.2f})"
+    close = (overlap - torch.eye(count, device=overlap.device) > 0.9).any(1).nonzero().flatten().tolist()
+    if close:
+        names = ", ".join(map(str, close))
+        found[f"merged {names}"] = f"components {names} have merged (each overlaps another by more than 0.9)"
     scales = variances.sqrt()
     for c, j in (scales < 1.1 * min_scale).nonzero().tolist():
         found.setdefault(f"narrow {c}", f"component {c} has shrunk to prior.min_scale in dimension {j}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,17 @@ class VAE(nn.Module):
         return self.decode(self.prior().sample(torch.Size((1, n)))).mean[0]
 
 
+@dataclass(frozen=True)
+class Codes:
+    """Moments of q(z|x) of N images on the CPU: means and variances (N, d)."""
+
+    means: Tensor
+    variances: Tensor
+
+
 @torch.no_grad()
-def codes(model: VAE, batches: Iterable[Batch]) -> Tensor:
-    """Posterior means of all images of the batches, (N, d), on the CPU."""
-    return torch.cat([model.encode(batch).mean.float().cpu() for batch in batches])
+def codes(model: VAE, batches: Iterable[Batch]) -> Codes:
+    """Of all images of the batches, in order."""
+    encoded = [model.encode(batch) for batch in batches]
+    means, variances = ([getattr(q, moment).float().cpu() for q in encoded] for moment in ("mean", "variance"))
+    return Codes(torch.cat(means), torch.cat(variances))

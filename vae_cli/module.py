@@ -42,6 +42,7 @@ class LitVAE(LightningModule):
         self.totals, self.examples = torch.zeros(()), 0
         self.validation = Means()
         self.steps_per_epoch = 1
+        self.row: dict[str, float] = {}
 
     @property
     def place(self) -> Place:
@@ -92,6 +93,7 @@ class LitVAE(LightningModule):
             row |= {f"val/{name}": torch.tensor(m.mean) for name, m in self.validation.compute().items()}
         row["lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.log_dict(row)
+        self.row = {name: float(value) for name, value in row.items()}
         self.totals, self.examples = torch.zeros(()), 0
         self.validation.reset()
 

@@ -6,17 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from torch import Tensor
-
-from vae_cli.models import VAE
+from vae_cli.models import VAE, Codes
 from vae_cli.objectives import Objective
 
 
 @dataclass(frozen=True)
 class TrainingCodes:
-    """Posterior means z (N, d) of the training set, how many of them a fit may use at most, and the run's seed."""
+    """The codes of the training set, how many of them a fit may use at most, and the run's seed."""
 
-    z: Tensor
+    codes: Codes
     limit: int
     seed: int
 

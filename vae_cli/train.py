@@ -172,7 +172,7 @@ def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -
     if isinstance(module.model.prior, ExPost):
         device, size = module.device, config.evaluate.batch_size
         train = data.loader("train", batch_size=size, seed=0, shuffle=False, device=device)
-        module.model.prior.fit(codes(module.model, train), config.seed)
+        module.model.prior.fit(codes(module.model, train).means, config.seed)
         checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
 
 

@@ -14,7 +14,7 @@ from vae_cli.priors import Mixture
 
 
 class ComponentWatch(Callback):
-    """Names components that are empty, merged, or of a variance that runs to zero or infinity, once each."""
+    """Names components that are empty, merged, or of a variance that runs to zero or infinity, when they become so."""
 
     def __init__(self) -> None:
         self.named: set[str] = set()
@@ -31,4 +31,4 @@ class ComponentWatch(Callback):
                 message = f"epoch {trainer.current_epoch + 1}: {fault}; fewer prior.components may do"
                 Console(soft_wrap=True, highlight=False).print(f"[yellow]warning:[/yellow] {message}")
                 logging.getLogger("vae_cli").warning(message)
-        self.named |= found.keys()
+        self.named = set(found)

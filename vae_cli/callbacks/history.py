@@ -58,9 +58,8 @@ class History(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the row and write the table."""
-        numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **numbers}
         assert isinstance(pl_module, LitVAE)
+        row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **pl_module.row}
         if len(pl_module.phases) > 1:
             row["phase"] = pl_module.place.number + 1
         self.rows.append({**row, "train/seconds": self.seconds, "train/samples_per_second": self.samples_per_second})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.distributions import MixtureSameFamily
 
+from vae_cli.embedding import umap_embedding
 from vae_cli.figures import images
 from vae_cli.figures.examples import Examples, decoded
 from vae_cli.figures.latents import coloured
@@ -104,12 +104,7 @@ def _flat(points: Tensor, seed: int) -> tuple[NDArray[np.floating], list[str]]:
         plane = Plane(points, "z")
         flat = plane(points)
         return (flat, plane.labels) if flat.shape[1] == 2 else (np.c_[flat, np.zeros_like(flat)], [*plane.labels, ""])
-    import umap  # takes seconds
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on its own choice of threads and of a start
-        reducer = umap.UMAP(n_neighbors=min(20, len(points) - 1), min_dist=0.1, random_state=seed, n_jobs=1)
-        return np.asarray(reducer.fit_transform(points.numpy())), ["UMAP 1", "UMAP 2"]
+    return umap_embedding(points.numpy(), 2, 20, 0.1, seed), ["UMAP 1", "UMAP 2"]
 
 
 def _bare(axes: Axes) -> None:
