@@ -16,8 +16,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from vae_cli import figures
+from vae_cli.figures.curves import training_curves
 from vae_cli.figures.examples import Examples, Traversal, moments
 from vae_cli.figures.plane import Plane
+from vae_cli.metrics import Agreement
+from vae_cli.mixtures import mixture
 from vae_cli.trace import Batch
 
 CPU = torch.device("cpu")
@@ -315,3 +318,42 @@ def test_draws_outside_the_frame_are_stated():
     model.prior = lambda: Independent(Normal(torch.full((1,), 100.0), 1.0), 1)
     titles = [axes.get_title("left") for axes in figures.panels(model, data, CPU, 0)["samples"].axes]
     assert titles == ["data", "model (100.0% outside the frame)"]
+
+
+def test_training_curves_leave_pretraining_out_and_mark_where_phases_change():
+    rows = [{"epoch": e, "phase": 1, "train/distortion": 900.0, "val/elbo": -900.0} for e in (1.0, 2.0)]
+    rows += [
+        {"epoch": e, "phase": 2 + (e > 4), "train/elbo": -100.0 - e, "train/distortion": 80.0, "val/elbo": -99.0}
+        for e in (3.0, 4.0, 5.0)
+    ]
+    figure = training_curves(rows)
+    axes = figure.axes[0]
+    lines = [line.get_xdata() for line in axes.get_lines()]
+    assert [list(x) for x in lines[:2]] == [[3.0, 4.0, 5.0]] * 2
+    assert [list(x) for x in lines[2:]] == [[4.5, 4.5]]
+
+
+CLUSTERED = {"component_means", "clusters"}
+MIXTURES = {
+    "images": (digits(), 4, CLUSTERED | {"component_samples", "confusion"}),
+    "unlabelled": (digits(labels=False), 2, CLUSTERED | {"component_samples"}),
+    "table": (wine(), 3, CLUSTERED | {"confusion"}),
+    "one dimension": (wine(2), 1, CLUSTERED | {"confusion"}),
+}
+
+
+@pytest.mark.parametrize("case", MIXTURES)
+def test_a_mixture_shows_its_components(case, tmp_path):
+    data, latent_dim, names = MIXTURES[case]
+    model = Affine(data, latent_dim)
+    prior = mixture(torch.zeros(3), 2 * torch.randn(3, latent_dim), torch.ones(3, latent_dim))
+    model.prior = lambda: prior
+    drawn = draw(model, data, history(1))
+    assert set(drawn) == VIEWS | {"training_curves"} | names
+    if "confusion" in names:
+        title = drawn["confusion"].axes[0].get_title("left")
+        examples = Examples.gather(model, data, "test", CPU, 5000)
+        accuracy = Agreement.of(examples.clusters.numpy(), examples.y.numpy()).accuracy
+        assert f"accuracy {accuracy:.1%} of these" in title
+    figures.save(drawn, tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == set(drawn)

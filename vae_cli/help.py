@@ -34,6 +34,7 @@ TRAIN_EXAMPLES = """\
     examples:
       vae-train
       vae-train model=conv_vae dataset=fashion_mnist trainer.max_epochs=5
+      vae-train model=vade dataset=mnist         clusters the digits without their labels
       vae-train -m objective.beta=0.5,1,2,4      a sweep; -m seed=1,2,3 model=vae,conv_vae: a grid
       vae-train experiment=linear_gaussian       all choices from one file
       vae-train model=full_covariance --cfg job  show the configuration, run nothing

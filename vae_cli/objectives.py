@@ -111,8 +111,8 @@ class HeldAssignments(Objective):
 
     `sharpness` weights -log p(c|z) beside it, as the classification loss of a semi-supervised VAE (Kingma et al. 2014,
     eq. 9): at log K nats a cluster costs the bound too little to matter next to a hundred nats of reconstruction.
-    With `jitter` the encoder sees images moved at random: what it learns by heart then are not the errors of the
-    clusters. The bound holds for any q(z|x), that of a moved image among them.
+    With `jitter`, z in that term is the code of the image moved at random: what generalises over moved images is
+    learned before the errors of the clusters are.
     """
 
     def __init__(self, sharpness: float, jitter: float) -> None:
@@ -130,13 +130,14 @@ class HeldAssignments(Objective):
 
     def forward(self, model: VAE, batch: Batch) -> Terms:
         """The terms of this batch."""
-        seen = Batch(jittered(batch.x, self.jitter), batch.index)
-        trace = model.trace(batch, model.encode(seen), 1)
+        trace = model.trace(batch, model.encode(batch), 1)
         (latent,) = trace.latents
         assert is_mixture(latent.p)
         cluster = self.assignments.to(batch.index.device)[batch.index].unsqueeze(-1)
         rate = -expected_log_joint(latent.p, latent.q).gather(-1, cluster).mean() - latent.q.entropy().mean()
-        unsure = -log_joint(latent.p, latent.z[0]).log_softmax(-1).gather(-1, cluster).mean()
+        moved = jittered(batch.x, self.jitter)
+        z = latent.z[0] if moved is batch.x else model.encode(Batch(moved, batch.index)).rsample()
+        unsure = -log_joint(latent.p, z).log_softmax(-1).gather(-1, cluster).mean()
         distortion = trace.distortion.mean()
         loss = distortion + rate + self.sharpness * unsure
         elbo = -distortion - rate

@@ -12,7 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import RESULTS, display
 
-NUMBERS = ("test/elbo", "test/iw_log_likelihood", "test/distortion", "test/rate", "wall_seconds")
+NUMBERS = (
+    "test/elbo",
+    "test/iw_log_likelihood",
+    "test/distortion",
+    "test/rate",
+    "test/cluster_accuracy",
+    "wall_seconds",
+)
 WIDTH = 160
 
 
@@ -66,14 +73,15 @@ def _print(rows: list[dict[str, Any]], folder: Path) -> None:
     table = Table(title=f"sweep in {display(folder)}", title_justify="left", title_style="bold", header_style="bold")
     table.add_column("job")
     table.add_column("status")
-    for name in NUMBERS:
+    shown = [name for name in NUMBERS if any(row[name] is not None for row in rows)]
+    for name in shown:
         table.add_column(name.removeprefix("test/"), justify="right")
     table.add_column("folder", overflow="fold")
     common = set.intersection(*(set(row["overrides"]) for row in rows)) if len(rows) > 1 else set()
     for row in rows:
         job = " ".join(line for line in row["overrides"] if line not in common)
         status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
-        numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in NUMBERS]
+        numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
         table.add_row(job or "default", status, *numbers, row["folder"])
     console = Console()
     (console if console.is_terminal else Console(width=WIDTH)).print(table)

@@ -20,7 +20,13 @@ SPLITS = {"train": ("training", BLUE), "val": ("validation", ORANGE)}
 
 
 def training_curves(history: Sequence[dict[str, float]]) -> Figure | None:
-    """ELBO, distortion and rate, for lack of all three the loss, against the epoch; None where nothing was logged."""
+    """ELBO, distortion and rate, for lack of all three the loss, against the epoch; None where nothing was logged.
+
+    Pretraining is left out where a bound was trained after it: its scale is another.
+    """
+    bounded = [row["epoch"] for row in history if "train/elbo" in row]
+    if bounded:
+        history = [row for row in history if "epoch" in row and row["epoch"] >= min(bounded)]
     drawn = {
         name: curves
         for name in QUANTITIES
@@ -37,7 +43,7 @@ def training_curves(history: Sequence[dict[str, float]]) -> Figure | None:
             label, colour = SPLITS[split]
             axes.plot(epochs, values, color=colour, label=label, marker="o" if len(epochs) < 10 else "")
         _phases(axes, history)
-        _focus(axes, [_last_phase(curve, history) for curve in curves.values()])
+        _focus(axes, list(curves.values()))
         if len({epoch for epochs, _ in curves.values() for epoch in epochs}) == 1:
             axes.margins(x=1)
         axes.set(title=QUANTITIES[name], xlabel="epoch")
@@ -63,13 +69,6 @@ def _phases(axes: Axes, history: Sequence[dict[str, float]]) -> None:
     """A thin line where a phase of training gives way to the next."""
     for epoch in _ends(history):
         axes.axvline(epoch + 0.5, color=GREY, linewidth=0.5, linestyle=":")
-
-
-def _last_phase(curve: Curve, history: Sequence[dict[str, float]]) -> Curve:
-    """What a curve does after the last change of phase, if it reaches that far."""
-    after = max(_ends(history), default=0.0)
-    rows = [(epoch, value) for epoch, value in zip(*curve, strict=True) if epoch > after]
-    return ([epoch for epoch, _ in rows], [value for _, value in rows]) if rows else curve
 
 
 def _focus(axes: Axes, curves: list[Curve]) -> None:
