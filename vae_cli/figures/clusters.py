@@ -23,7 +23,7 @@ from vae_cli.metrics import contingency
 from vae_cli.models import VAE
 
 SAMPLES = 10
-"""Of each component, beside its mean."""
+"""Of each component."""
 SHOWN = 30
 """Components at most, those of largest weight."""
 

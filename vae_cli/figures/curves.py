@@ -61,7 +61,7 @@ def _curve(history: Sequence[dict[str, float]], key: str) -> Curve:
 
 
 def _ends(history: Sequence[dict[str, float]]) -> list[float]:
-    """The last epoch of each phase but the last."""
+    """The last epoch of each phase that another one follows."""
     return [a["epoch"] for a, b in pairwise(history) if a.get("phase") != b.get("phase")]
 
 
