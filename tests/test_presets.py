@@ -56,6 +56,12 @@ def configuration(archive: Path, dataset: str, *overrides: str):
     return composed(*DATASETS[dataset], *path, "model.latent_dim=3", "dataset.batch_size=8", *overrides)
 
 
+def test_the_published_protocol_composes():
+    config = composed("experiment=vade_paper")
+    assert config.dataset.pooled and config.dataset.val_size == 0 and config.trainer.max_epochs == 300
+    assert config.objective._target_.endswith("SampledGamma") and config.network.hidden == [500, 500, 2000]
+
+
 def train_a_step(config) -> None:
     data = instantiate(config.dataset).load()
     facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
@@ -152,7 +158,8 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
     [
         (["initialisation=umap"], "prior Normal .* has none; take prior=mixture or initialisation=null"),
         (["objective=optimal_gamma"], "prior Normal .* has none; take prior=mixture or objective=elbo"),
-        (["model=vade", "prior=ex_post"], "prior"),
+        (["model=vade", "prior=ex_post"], "posterior Diagonal .* has a bound, which needs the prior while training"),
+        (["dataset=mnist", "dataset.pooled=true"], "dataset.pooled=true .* take dataset.val_size=0"),
         (["model=vade", "posterior=deterministic", "objective=reconstruction"], "initialisation=null"),
     ],
 )

@@ -176,6 +176,17 @@ def validates(facts: Facts) -> str | None:
     return None
 
 
+def pooled_has_no_validation(facts: Facts) -> str | None:
+    """Pooled data are all used for training."""
+    dataset = facts.config["dataset"]
+    if not dataset.get("pooled") or dataset["val_size"] == 0:
+        return None
+    return (
+        f"dataset.pooled=true ({facts.where('dataset.pooled')}) trains on every image, dataset.val_size="
+        f"{dataset['val_size']} ({facts.where('dataset.val_size')}) holds some back; take dataset.val_size=0"
+    )
+
+
 def one_device(facts: Facts) -> str | None:
     """Training is on one device so far."""
     devices = facts.config["trainer"]["devices"]
@@ -211,6 +222,7 @@ RULES: tuple[Rule, ...] = (
     layers_mirror,
     binarises_probabilities,
     validates,
+    pooled_has_no_validation,
     one_device,
     precision_fits,
 )
