@@ -135,10 +135,11 @@ def test_a_linear_decoder_has_an_exact_likelihood_and_exact_clusters():
 
 
 def test_a_fitted_mixture_of_full_covariances_has_an_exact_likelihood_too():
-    model, x = linear_mixture_vae()
+    model, _ = linear_mixture_vae()
     prior = ExPost(2, components=2, restarts=1, covariance_floor=1e-6)
     prior.fit(torch.randn(200, 2) @ torch.tensor([[1.0, 0.8], [0.0, 0.3]]), seed=0)
     model.prior = prior
+    x = model.decode(prior().sample(torch.Size((1, 5)))).sample()[0]
     exact = linear_mixture(model).log_prob(x.double())
     likelihoods = model.decode(prior().sample(torch.Size((200_000, 1)))).log_prob(x.unsqueeze(0))
     torch.testing.assert_close(likelihoods.double().logsumexp(0) - math.log(200_000), exact, atol=0.3, rtol=0)

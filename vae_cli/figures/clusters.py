@@ -51,7 +51,7 @@ def _heat_map(x: Tensor, names: list[str]) -> Figure:
     figure = Figure(figsize=(TEXT_WIDTH, 0.8 + 0.18 * len(names)))
     axes = figure.subplots()
     limit = float(x.abs().max())
-    shown = axes.imshow(x, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    shown = axes.imshow(x.numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="variable", ylabel="component (weight)")
     figure.colorbar(shown, ax=axes, label="mean of x at the component's mean")
