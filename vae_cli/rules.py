@@ -117,7 +117,7 @@ def prior_in_time(facts: Facts) -> str | None:
 
 def has_components(facts: Facts) -> str | None:
     """Objectives over clusters, and what finds clusters, need a prior that has components and learns them."""
-    for group, instead in (("objective", "objective=elbo"), ("initialisation", "initialisation=null")):
+    for group, instead in (("objective", "objective=elbo"), ("initialisation", "initialisation=none")):
         if facts.constant(group, "needs_mixture") and not facts.constant("prior", "learns_mixture"):
             priors = options("prior", "learns_mixture", lambda other: other is True)
             return (
@@ -134,7 +134,7 @@ def clusters_have_density(facts: Facts) -> str | None:
     posteriors = options("posterior", "has_density", lambda other: other is True)
     return (
         f"{facts.name('initialisation')} trains with the density q(z|x), {facts.name('posterior')} has none; "
-        f"take {posteriors} or initialisation=null"
+        f"take {posteriors} or initialisation=none"
     )
 
 
