@@ -45,17 +45,49 @@ class Facts:
 
 
 def options(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
-    """`group=a|b`: the options whose class has a fitting constant."""
+    """`group=a|b`: the options whose class has a fitting constant; an option without a class has None."""
     sources, found = Sources.find(), []
     for option in sources.options(group):
         file = sources.file(f"{group}/{option}")
         target = re.search(r"^_target_:\s*[\"']?([\w.]+)", file.read_text(encoding="utf-8"), re.M) if file else None
         try:
-            if target and fits(signatures.read(target[1]).constants.get(constant)):
+            if fits(signatures.read(target[1]).constants.get(constant) if target else None):
                 found.append(option)
         except LookupError:
             continue  # an option that its own check refuses
     return f"{group}={'|'.join(found)}"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A rule: where the class of `group` has a true constant `needs`, that of `other` has a true constant `has`.
+
+    `why` and `lacks` complete the two names to a sentence.
+    """
+
+    group: str
+    needs: str
+    why: str
+    other: str
+    has: str
+    lacks: str = "has none"
+
+    def __call__(self, facts: Facts) -> str | None:
+        """The fault, or None."""
+        if not facts.constant(self.group, self.needs) or facts.constant(self.other, self.has):
+            return None
+        having = options(self.other, self.has, bool)
+        modest = options(self.group, self.needs, lambda needed: not needed)
+        return f"{facts.name(self.group)} {self.why}, {facts.name(self.other)} {self.lacks}; take {having} or {modest}"
+
+
+NEEDS = (
+    Need("objective", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
+    Need("initialisation", "needs_density", "trains with the density q(z|x)", "posterior", "has_density"),
+    Need("objective", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
+    Need("initialisation", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
+    Need("pretraining", "needs_stacked", "needs a stack of mirrored layers", "network", "stacked", "is none"),
+)
 
 
 def scores_domain(facts: Facts) -> str | None:
@@ -91,18 +123,6 @@ def reads_layout(facts: Facts) -> str | None:
     )
 
 
-def has_density(facts: Facts) -> str | None:
-    """A bound needs log q(z|x)."""
-    if not facts.constant("objective", "needs_density") or facts.constant("posterior", "has_density", True):
-        return None
-    posteriors = options("posterior", "has_density", lambda other: other is True)
-    objectives = options("objective", "needs_density", lambda other: other is False)
-    return (
-        f"{facts.name('objective')} needs the density q(z|x), "
-        f"{facts.name('posterior')} has none; take {posteriors} or {objectives}"
-    )
-
-
 def prior_in_time(facts: Facts) -> str | None:
     """A posterior with a density has a bound, and validation needs the prior for it."""
     if not facts.constant("posterior", "has_density", True) or not facts.constant("prior", "fitted_after"):
@@ -112,40 +132,6 @@ def prior_in_time(facts: Facts) -> str | None:
     return (
         f"{facts.name('posterior')} has a bound, which needs the prior while training, "
         f"{facts.name('prior')} is fitted afterwards; take {priors} or {posteriors}"
-    )
-
-
-def has_components(facts: Facts) -> str | None:
-    """Objectives over clusters, and what finds clusters, need a prior that has components and learns them."""
-    for group, instead in (("objective", "objective=elbo"), ("initialisation", "initialisation=none")):
-        if facts.constant(group, "needs_mixture") and not facts.constant("prior", "learns_mixture"):
-            priors = options("prior", "learns_mixture", lambda other: other is True)
-            return (
-                f"{facts.name(group)} needs a prior with components to learn, {facts.name('prior')} has none; "
-                f"take {priors} or {instead}"
-            )
-    return None
-
-
-def clusters_have_density(facts: Facts) -> str | None:
-    """Training with the clusters held needs the entropy of q(z|x)."""
-    if facts.config["initialisation"] is None or facts.constant("posterior", "has_density", True):
-        return None
-    posteriors = options("posterior", "has_density", lambda other: other is True)
-    return (
-        f"{facts.name('initialisation')} trains with the density q(z|x), {facts.name('posterior')} has none; "
-        f"take {posteriors} or initialisation=none"
-    )
-
-
-def layers_mirror(facts: Facts) -> str | None:
-    """Layer-wise pretraining takes a network apart."""
-    if not facts.constant("pretraining", "needs_stacked") or facts.constant("network", "stacked"):
-        return None
-    networks = options("network", "stacked", lambda other: other is True)
-    return (
-        f"{facts.name('pretraining')} needs a stack of layers that mirror each other, {facts.name('network')} is none; "
-        f"take {networks} or pretraining=denoising"
     )
 
 
@@ -215,11 +201,8 @@ def precision_fits(facts: Facts) -> str | None:
 RULES: tuple[Rule, ...] = (
     scores_domain,
     reads_layout,
-    has_density,
+    *NEEDS,
     prior_in_time,
-    has_components,
-    clusters_have_density,
-    layers_mirror,
     binarises_probabilities,
     validates,
     pooled_has_no_validation,
