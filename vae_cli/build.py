@@ -13,6 +13,7 @@ from vae_cli.config import EvaluateConfig
 from vae_cli.evaluation import DataFacts, Evaluation
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
+from vae_cli.objectives import Objective
 from vae_cli.phases import Phase
 
 
@@ -26,9 +27,15 @@ def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
     return instantiate(config.model, posterior, prior, likelihood)
 
 
+def build_objective(config: DictConfig) -> Objective:
+    """The objective, given the divergence where one is chosen."""
+    parts = [] if config.divergence is None else [instantiate(config.divergence)]
+    return instantiate(config.objective, *parts)
+
+
 def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
     """Pretraining and initialisation, where chosen, and the objective: trainer.max_epochs are those of the last."""
-    objective, epochs = instantiate(config.objective), config.trainer.max_epochs
+    objective, epochs = build_objective(config), config.trainer.max_epochs
     phases: list[Phase] = []
     if config.pretraining is not None:
         phases += instantiate(config.pretraining).phases(model)

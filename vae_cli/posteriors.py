@@ -37,6 +37,8 @@ class Encoded(nn.Module):
 class Diagonal(Encoded):
     """q(z|x) = N(m(x), diag s(x)^2), s = exp(half the log-variance) (Kingma & Welling 2014, eq. 9)."""
 
+    factorises: ClassVar = True
+
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, 2 * latent_dim)
 

@@ -138,6 +138,60 @@ def clusters_have_density(facts: Facts) -> str | None:
     )
 
 
+def divergence_in_use(facts: Facts) -> str | None:
+    """A divergence is chosen where the objective weighs one, and only there."""
+    needed, given = facts.constant("objective", "needs_divergence"), facts.config["divergence"] is not None
+    if bool(needed) == given:
+        return None
+    if needed:
+        divergences = "|".join(Sources.find().options("divergence"))
+        return f"{facts.name('objective')} needs a divergence; take divergence={divergences}"
+    objectives = options("objective", "needs_divergence", lambda other: other is True)
+    return (
+        f"{facts.name('objective')} has no use for the {facts.name('divergence')}; take {objectives} or divergence=null"
+    )
+
+
+def divergence_is_not_rewarded(facts: Facts) -> str | None:
+    """A negative weight would drive q(z) away from p(z)."""
+    objective = facts.config["objective"]
+    if not facts.constant("objective", "needs_divergence"):
+        return None
+    alpha, lambda_ = objective["alpha"], objective["lambda_"]
+    if alpha + lambda_ >= 1:
+        return None
+    return (
+        f"objective.alpha={alpha} and objective.lambda_={lambda_} ({facts.where('objective.lambda_')}) give the divergence "
+        f"the weight alpha + lambda_ - 1 = {alpha + lambda_ - 1:g}, which rewards a q(z) far from p(z); "
+        f"take objective.lambda_ >= {1 - alpha:g}"
+    )
+
+
+def rate_has_density(facts: Facts) -> str | None:
+    """InfoVAE needs log q(z|x) unless alpha = 1."""
+    objective = facts.config["objective"]
+    if not facts.constant("objective", "needs_divergence") or objective["alpha"] == 1:
+        return None
+    if facts.constant("posterior", "has_density", True):
+        return None
+    posteriors = options("posterior", "has_density", lambda other: other is True)
+    return (
+        f"objective.alpha={objective['alpha']} ({facts.where('objective.alpha')}) weighs the rate, which needs the density "
+        f"q(z|x); {facts.name('posterior')} has none; take objective.alpha=1 or {posteriors}"
+    )
+
+
+def factors(facts: Facts) -> str | None:
+    """Total correlation needs q(z|x) to be a product over dimensions."""
+    if not facts.constant("objective", "needs_factors") or facts.constant("posterior", "factorises"):
+        return None
+    posteriors = options("posterior", "factorises", lambda other: other is True)
+    return (
+        f"{facts.name('objective')} needs a q(z|x) that factorises, {facts.name('posterior')} does not; "
+        f"take {posteriors} or objective=elbo"
+    )
+
+
 def layers_mirror(facts: Facts) -> str | None:
     """Layer-wise pretraining takes a network apart."""
     if not facts.constant("pretraining", "needs_stacked") or facts.constant("network", "stacked"):
@@ -209,6 +263,10 @@ RULES: tuple[Rule, ...] = (
     has_components,
     clusters_have_density,
     layers_mirror,
+    divergence_in_use,
+    divergence_is_not_rewarded,
+    rate_has_density,
+    factors,
     binarises_probabilities,
     validates,
     one_device,

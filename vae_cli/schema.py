@@ -87,6 +87,7 @@ class TrainConfig:
     posterior: Node
     prior: Node
     likelihood: Node
+    divergence: Node | None
     objective: Node
     pretraining: Node | None
     initialisation: Node | None

@@ -154,6 +154,8 @@ def fit(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, che
     common = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
     loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common)
     module.steps_per_epoch = ceil(len(loader) / settings.accumulate)
+    for phase in module.phases:
+        phase.objective.examples = len(data.train)
     validation = None
     if len(data.val):
         validation = data.loader("val", batch_size=config.evaluate.batch_size, shuffle=False, **common)

@@ -22,7 +22,7 @@ class InfoVAE(Objective):
     """
 
     needs_density: ClassVar = False
-    weighs_rate: ClassVar = True
+    needs_divergence: ClassVar = True
 
     def __init__(self, divergence: Divergence, *, alpha: float, lambda_: float, samples: PositiveInt) -> None:
         super().__init__()
