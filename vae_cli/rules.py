@@ -161,9 +161,9 @@ def divergence_is_not_rewarded(facts: Facts) -> str | None:
     if alpha + lambda_ >= 1:
         return None
     return (
-        f"objective.alpha={alpha} and objective.lambda_={lambda_} ({facts.where('objective.lambda_')}) give the divergence "
-        f"the weight alpha + lambda_ - 1 = {alpha + lambda_ - 1:g}, which rewards a q(z) far from p(z); "
-        f"take objective.lambda_ >= {1 - alpha:g}"
+        f"objective.alpha={alpha} and objective.lambda_={lambda_} ({facts.where('objective.lambda_')}) give the "
+        f"divergence the weight alpha + lambda_ - 1 = {alpha + lambda_ - 1:g}, which rewards a q(z) far from p(z); "
+        f"take objective.lambda_={1 - alpha:g} or more"
     )
 
 
@@ -176,8 +176,8 @@ def rate_has_density(facts: Facts) -> str | None:
         return None
     posteriors = options("posterior", "has_density", lambda other: other is True)
     return (
-        f"objective.alpha={objective['alpha']} ({facts.where('objective.alpha')}) weighs the rate, which needs the density "
-        f"q(z|x); {facts.name('posterior')} has none; take objective.alpha=1 or {posteriors}"
+        f"objective.alpha={objective['alpha']} ({facts.where('objective.alpha')}) weighs the rate, which needs the "
+        f"density q(z|x); {facts.name('posterior')} has none; take objective.alpha=1 or {posteriors}"
     )
 
 
