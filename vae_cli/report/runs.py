@@ -21,7 +21,7 @@ APART = ("seed", "resume", "ckpt", "logger", "trainer.accelerator", "trainer.dev
 
 @dataclass(frozen=True)
 class Run:
-    """A run's configuration, flat; its results, flat; its epochs; its state: done, failed, interrupted or unfinished."""
+    """A run: configuration and results by flat names, epochs, and status: done, failed, interrupted or unfinished."""
 
     folder: Path
     config: dict[str, Any]
