@@ -86,8 +86,7 @@ def tuned_steps(path: Path, z: Tensor, schedule: Tensor, leapfrogs: int) -> Tens
 
 def _legs(schedule: Tensor, steps: Tensor) -> Iterator[tuple[float, float, Tensor]]:
     """(temperature before, temperature after, step size after) along a schedule."""
-    for before, after, step in zip(schedule[:-1].tolist(), schedule[1:].tolist(), steps, strict=True):
-        yield before, after, step
+    yield from zip(schedule[:-1].tolist(), schedule[1:].tolist(), steps, strict=True)
 
 
 @torch.no_grad()
