@@ -67,6 +67,30 @@ def sample() -> None:
     _command("vae-sample", "sample", SampleConfig, argv, work)
 
 
+def report() -> None:
+    """vae-report: a page and tables over any set of runs."""
+    argv = _begin("vae-report")
+    from vae_cli.folders import outputs_folder
+    from vae_cli.job import Failure, attempt
+    from vae_cli.job import report as tell
+
+    named = [Path(argument.removeprefix("out=")) for argument in argv if argument.startswith("out=")]
+    folders = [Path(argument) for argument in argv if not argument.startswith("out=")]
+    if strange := [str(folder) for folder in folders if str(folder).startswith("-") or "=" in str(folder)]:
+        _refuse("vae-report", ConfigError(f"{strange[0]}: unknown; takes folders and out=DIR"))
+    folders = folders or [outputs_folder()]
+
+    def work() -> None:
+        from vae_cli.report.write import report as write_report
+
+        write_report(folders, named[-1] if named else folders[0])
+
+    result = attempt(work)
+    if isinstance(result, Failure):
+        tell("vae-report", result)
+        sys.exit(result.exit_code)
+
+
 def _readable(config: Any) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, which takes seconds."""
     from vae_cli import checkpoints

@@ -81,10 +81,27 @@ SAMPLE = """\
 """
 
 
+REPORT = """\
+    vae-report: one page, and tables, over any set of runs.
+
+    usage: vae-report [DIR ...] [out=DIR]
+
+    values:
+      DIR                           runs, sweeps, or folders above them; all of outputs/ if none is named
+      out=DIR                       where report.html, report.csv and report.tex go; the first DIR if not named
+
+    examples:
+      vae-report outputs/multirun/DATE/TIME
+      vae-report outputs/train/DATE outputs/multirun/DATE/TIME out=report
+"""
+
+
 def text(command: str, argv: Sequence[str] = ()) -> str:
     """The help of a command; a user's own options are listed with ours."""
     if command == "vae-sample":
         return dedent(SAMPLE).rstrip()
+    if command == "vae-report":
+        return dedent(REPORT).rstrip()
     sources = Sources.find(_config_dir(argv))
     if command == "vae-eval":
         return "\n".join([dedent(EVAL), *_groups(sources, "eval"), dedent(EVAL_EXAMPLES).rstrip()])

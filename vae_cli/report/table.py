@@ -100,7 +100,7 @@ class Table:
         ]
         for row in self.rows:
             cells = [_escaped(choice) for choice in row.choices]
-            cells += ["--" if e is None else f"${str(e).replace('±', r'\pm')}$" for e in row.estimates]
+            cells += ["--" if e is None else "$" + str(e).replace("±", r"\pm") + "$" for e in row.estimates]
             lines.append(" & ".join(rf"\textbf{{{c}}}" if row.best and c else c for c in cells) + r" \\")
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
