@@ -39,7 +39,7 @@ def line(command: str, *arguments: str) -> list[str]:
 
 def start(command: str, *arguments: str, folder: Path, **changes: str) -> Done:
     """Run a command as a shell does; it takes some seconds to import torch."""
-    settings = {"cwd": folder, "env": environment(**changes), "stdin": subprocess.DEVNULL, "timeout": 120}
+    settings = {"cwd": folder, "env": environment(**changes), "stdin": subprocess.DEVNULL, "timeout": 240}
     done = subprocess.run(line(command, *arguments), capture_output=True, text=True, **settings)
     return Done(done.returncode, done.stdout, done.stderr)
 

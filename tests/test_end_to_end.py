@@ -189,7 +189,7 @@ def test_a_run_goes_on_in_its_folder_on_a_terminal(run: Path) -> None:
     assert len(epochs(run)) == 3
     assert epochs(run)[:2] == rows
     assert OmegaConf.load(run / "config.yaml").trainer.max_epochs == 3
-    assert numbers(run)["train/steps"] == 30 and before["train/steps"] == 20
+    assert numbers(run)["train/steps"] == 117 and before["train/steps"] == 78
     assert files <= set(fingerprint(run))
     legs = sorted(run.glob("wandb/offline-run-*/*.wandb"))
     assert len(legs) == 2 and legs[0].name == legs[1].name

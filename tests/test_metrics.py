@@ -28,6 +28,12 @@ def test_names_do_not_matter_and_a_split_cluster_costs_its_smaller_part():
     assert contingency(split, labels).sum() == 30
 
 
+def test_labels_may_be_any_numbers():
+    labels = np.repeat([10**15, 7, 2**40], 10)
+    assert contingency(np.repeat([2, 0, 1], 10), labels).shape == (3, 3)
+    assert Agreement.of(np.repeat([2, 0, 1], 10), labels).accuracy == 1
+
+
 def test_clusters_are_the_same_in_any_batches():
     gamma = torch.randn(30, 4).log_softmax(-1)
     labels = torch.arange(30) % 3

@@ -22,6 +22,7 @@ from vae_cli.mixtures import (
     log_responsibilities,
     mixture,
 )
+from vae_cli.priors import ExPost
 
 K, D, B = 4, 3, 6
 
@@ -131,6 +132,17 @@ def test_a_linear_decoder_has_an_exact_likelihood_and_exact_clusters():
         exact.mixture_distribution.logits + exact.component_distribution.log_prob(x.double().unsqueeze(1))
     ).softmax(-1)
     torch.testing.assert_close(estimate, truth, atol=0.05, rtol=0)
+
+
+def test_a_fitted_mixture_of_full_covariances_has_an_exact_likelihood_too():
+    model, _ = linear_mixture_vae()
+    prior = ExPost(2, components=2, restarts=1, covariance_floor=1e-6)
+    prior.fit(torch.randn(200, 2) @ torch.tensor([[1.0, 0.8], [0.0, 0.3]]), seed=0)
+    model.prior = prior
+    x = model.decode(prior().sample(torch.Size((1, 5)))).sample()[0]
+    exact = linear_mixture(model).log_prob(x.double())
+    likelihoods = model.decode(prior().sample(torch.Size((200_000, 1)))).log_prob(x.unsqueeze(0))
+    torch.testing.assert_close(likelihoods.double().logsumexp(0) - math.log(200_000), exact, atol=0.3, rtol=0)
 
 
 def test_faults_name_what_is_wrong():

@@ -15,8 +15,8 @@ def elbo_objective(**changes):
 SETTINGS = {"beta": 1.0, "warmup_epochs": 0, "free_bits": 0.0, "samples": 2}
 
 
-def held_assignments(sharpness=3.0, jitter=0.0):
-    objective = HeldAssignments(sharpness, jitter)
+def held_assignments(sharpness=3.0, jitter=0.0, beta=1.0):
+    objective = HeldAssignments(beta=beta, warmup_epochs=0, sharpness=sharpness, jitter=jitter)
     objective.assignments = torch.arange(8) % 3
     return objective
 
@@ -159,6 +159,19 @@ def test_held_assignments_are_kept_with_the_weights_and_sharpness_weighs_the_dou
         terms.append(objective(model, batch))
     torch.testing.assert_close(terms[1].loss - terms[0].loss, 7 * terms[0].metrics["unsure"])
     torch.testing.assert_close(terms[0].loss, -terms[0].metrics["elbo"])
+    torch.manual_seed(2)
+    heavy = held_assignments(0.0, beta=3.0)(model, batch)
+    torch.testing.assert_close(heavy.loss - terms[0].loss, 2 * terms[0].metrics["rate"])
+
+
+def test_jitter_reaches_the_doubt_alone():
+    model, _, batch = mixture_vae(components=3)
+    terms = []
+    for jitter in (0.0, 1.0):
+        torch.manual_seed(2)
+        terms.append(held_assignments(1.0, jitter)(model, batch).metrics)
+    torch.testing.assert_close(terms[0]["elbo"], terms[1]["elbo"])
+    assert terms[0]["unsure"] != terms[1]["unsure"]
 
 
 def test_components_may_be_permuted_in_every_form():

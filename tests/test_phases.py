@@ -97,7 +97,7 @@ def test_without_held_epochs_the_objective_begins_at_once():
 
 
 @pytest.mark.parametrize(
-    ("codes", "message"), [(torch.randn(5, 3), "too many for 5"), (torch.full((50, 3), torch.nan), "NaN")]
+    ("codes", "message"), [(torch.ones(50, 3), "all the same"), (torch.full((50, 3), torch.nan), "NaN")]
 )
 def test_codes_that_cannot_be_clustered_are_refused(codes, message):
     model, _, _ = mixture_vae(components=3)
@@ -106,9 +106,18 @@ def test_codes_that_cannot_be_clustered_are_refused(codes, message):
         held.begin(model, TrainingCodes(narrow(codes), 1000, seed=0))
 
 
-def test_an_empty_cluster_gets_the_moments_of_all():
+def test_few_points_are_embedded_too():
+    z, _ = blobs(12)
+    held, _ = INITIALISATIONS["umap"](1000).phases(Reconstruction(), epochs=1)
+    model, _, _ = mixture_vae(components=3)
+    held.begin(model, TrainingCodes(narrow(z), 1000, seed=0))
+    assert len(held.objective.assignments) == 12
+
+
+def test_an_empty_cluster_starts_at_a_code_of_its_own_as_wide_as_all():
     z, labels = blobs()
     weights, means, variances = initialisation.moments(narrow(z), labels, 5)
-    torch.testing.assert_close(means[4], z.mean(0))
+    torch.testing.assert_close(means[4], z[4])
+    assert not torch.equal(means[3], means[4])
     torch.testing.assert_close(variances[3], z.var(0, unbiased=False) + 0.25)
     assert weights.sum().item() == pytest.approx(1.0) and (weights > 0).all()

@@ -72,7 +72,7 @@ class Assignments:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*columns, *(f"responsibility_{c}" for c in range(self.responsibilities.shape[1]))])
-        shares = self.responsibilities.round(6).tolist()
+        shares = self.responsibilities.astype(np.float64).round(6).tolist()
         writer.writerows(
             [*row, *share] for *row, share in zip(*(arrays[name] for name in columns), shares, strict=True)
         )

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from vae_cli.trace import float32
+
 
 def masked(x: Tensor, fraction: float) -> Tensor:
     """x with each entry set to 0 with probability `fraction` (Vincent et al. 2010, section 3.3)."""
@@ -27,5 +29,6 @@ def jittered(x: Tensor, amount: float) -> Tensor:
     wide, high = 1 + 0.15 * amount * unit[2], 1 + 0.15 * amount * unit[3]
     shift = amount * 2 / 7 * unit[4:]  # a coordinate runs from -1 to 1
     rows = [wide * angle.cos(), shear - angle.sin(), shift[0], angle.sin(), high * angle.cos(), shift[1]]
-    grid = affine_grid(torch.stack(rows, -1).unflatten(-1, (2, 3)), list(x.shape), align_corners=False)
-    return grid_sample(x, grid, mode="nearest", align_corners=False)
+    with float32():  # in bfloat16 coordinates would be off by pixels
+        grid = affine_grid(torch.stack(rows, -1).unflatten(-1, (2, 3)), list(x.shape), align_corners=False)
+        return grid_sample(x, grid, mode="nearest", align_corners=False)

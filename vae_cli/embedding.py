@@ -13,7 +13,8 @@ Points = NDArray[np.floating]
 def umap_embedding(points: Points, dimensions: int, neighbours: int, min_dist: float, seed: int) -> Points:
     """UMAP (McInnes et al. 2018) of points (N, d): (N, dimensions), the same for the same seed.
 
-    One thread, because UMAP repeats itself in no other way.
+    One thread, because UMAP repeats itself in no other way. The spectral start needs more points than dimensions;
+    few points start at random.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on an optional package, on threads, on its choice of a start
@@ -23,6 +24,7 @@ def umap_embedding(points: Points, dimensions: int, neighbours: int, min_dist: f
             n_components=dimensions,
             n_neighbors=min(neighbours, len(points) - 1),
             min_dist=min_dist,
+            init="spectral" if len(points) > 10 * dimensions else "random",
             random_state=seed,
             n_jobs=1,
         )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_cli.mixtures import is_mixture
 from vae_cli.models import VAE
 from vae_cli.trace import Batch
 
@@ -92,7 +93,7 @@ def row_bytes(model: VAE) -> int:
     """Bytes that one row (one sample for one image) of a trace takes at its peak: an upper estimate for chunking.
 
     Counted on a single row: input and output of the decoder's largest layer, and four temporaries of the likelihood
-    as large as the last layer's output.
+    as large as the last layer's output; under a mixture prior four as large as all its means.
     """
     floats = last = 0
 
@@ -109,4 +110,7 @@ def row_bytes(model: VAE) -> int:
     finally:
         for handle in handles:
             handle.remove()
+    prior = model.prior()
+    if is_mixture(prior):
+        floats += 4 * prior.component_distribution.mean.numel()
     return 4 * (floats + 4 * last)

@@ -92,7 +92,7 @@ def evaluate_run(config: DictConfig) -> Results:
     stem = folder / "evaluations" / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}"
     written = [stem.with_name(f"{stem.name}.json")]
     results.write(numbers | results.provenance(), written[0])
-    if run.has_clusters:
+    if run.has_clusters and not config.trainer.limit_batches:
         clusters = stem.with_name(f"{stem.name}_clusters")
         written += Assignments.of(run.model, run.data, run.module.device, config.evaluate.batch_size).write(clusters)
     results.print_table(numbers, f"{folder.name}, {config.ckpt} checkpoint")

@@ -46,17 +46,19 @@ def linear_gaussian(model: VAE) -> LinearGaussian | None:
 
 @torch.no_grad()
 def linear_mixture(model: VAE) -> MixtureSameFamily | None:
-    """p(x) = sum_c pi_c N(W mu_c + b, W diag s_c^2 W^T + diag s^2), with its components, of a linear decoder.
+    """p(x) = sum_c pi_c N(W mu_c + b, W S_c W^T + diag s^2), with its components, of a linear decoder.
 
-    None if the model is another, or its prior no mixture of diagonal Gaussians.
+    S_c is the covariance of component c. None if the model is another, or its prior no mixture.
     """
     prior, decoder = model.prior(), _linear_decoder(model)
     if decoder is None or not is_mixture(prior):
         return None
     components = prior.component_distribution
-    means, variances = (moment.double().cpu() for moment in (components.mean, components.variance))
+    full = isinstance(components, MultivariateNormal)
+    inner = components.covariance_matrix if full else torch.diag_embed(components.variance)
+    means = components.mean.double().cpu()
     noise = torch.diag(decoder.scale.square())
-    covariances = decoder.weight @ torch.diag_embed(variances) @ decoder.weight.T + noise
+    covariances = decoder.weight @ inner.double().cpu() @ decoder.weight.T + noise
     parts = MultivariateNormal(means @ decoder.weight.T + decoder.bias, covariances)
     return MixtureSameFamily(Categorical(logits=prior.mixture_distribution.logits.double().cpu()), parts)
 

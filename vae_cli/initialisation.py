@@ -21,10 +21,10 @@ from torch import Tensor
 from vae_cli.embedding import Points, umap_embedding
 from vae_cli.errors import UserError
 from vae_cli.models import VAE, Codes
-from vae_cli.objectives import HeldAssignments, Objective
+from vae_cli.objectives import ELBO, HeldAssignments, Objective
 from vae_cli.phases import Phase, TrainingCodes
 from vae_cli.priors import Mixture
-from vae_cli.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
+from vae_cli.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, SeveralInt
 
 Labels = NDArray[np.integer]
 
@@ -37,9 +37,10 @@ class Initialisation(ABC):
     restarts: starts of expectation-maximisation; the likeliest is kept
     hold_epochs: epochs with q(c|x) held at the clusters, before the objective sets it free
     sharpness: weight of -log p(c|z) at the held cluster c
-    jitter: how far images are moved before they are encoded, in these epochs
+    jitter: how far images are moved before z in that term is encoded
     """
 
+    needs_density: ClassVar = True
     needs_mixture: ClassVar = True
 
     points: PositiveInt
@@ -54,7 +55,8 @@ class Initialisation(ABC):
 
     def phases(self, objective: Objective, epochs: int) -> Iterator[Phase]:
         """Training with the clusters held, if so wished, and then by the objective."""
-        held = HeldAssignments(self.sharpness, self.jitter)
+        beta, warmup = (objective.beta, objective.warmup_epochs) if isinstance(objective, ELBO) else (1.0, 0)
+        held = HeldAssignments(beta=beta, warmup_epochs=warmup, sharpness=self.sharpness, jitter=self.jitter)
 
         def begin(model: VAE, training: TrainingCodes) -> None:
             assert isinstance(model.prior, Mixture)
@@ -70,16 +72,19 @@ class Initialisation(ABC):
     def _assignments(self, training: TrainingCodes, components: int) -> Tensor:
         """A cluster for each training example, (N,)."""
         z = training.codes.means.double().numpy()
-        if len(z) < 2 * components:
-            raise UserError(f"prior.components={components}: too many for {len(z)} training examples")
         if not np.isfinite(z).all():
             raise UserError("the codes to be clustered hold NaN or infinite values; a lower optimizer.lr often helps")
-        count = max(2 * components, min(self.points, training.limit))
-        chosen = np.sort(np.random.default_rng(training.seed).permutation(len(z))[:count])
-        labels = self.assign(z[chosen], components, training.seed)
-        if len(chosen) < len(z):
-            labels = KNeighborsClassifier(min(15, len(chosen))).fit(z[chosen], labels).predict(z)
-        return torch.as_tensor(labels).long()
+        if not z.std():
+            raise UserError("the codes to be clustered are all the same: the encoder tells no two inputs apart")
+        order = np.random.default_rng(training.seed).permutation(len(z))
+        chosen, others = np.split(order, [max(2 * components, min(self.points, training.limit))])
+        chosen.sort()
+        labels = np.empty(len(z), np.int64)
+        labels[chosen] = self.assign(z[chosen], components, training.seed)
+        if len(others):
+            nearest = KNeighborsClassifier(min(15, len(chosen))).fit(z[chosen], labels[chosen])
+            labels[others] = nearest.predict(z[others])
+        return torch.from_numpy(labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +105,7 @@ class UmapMixture(Initialisation):
     """
 
     dimensions: PositiveInt
-    neighbours: PositiveInt
+    neighbours: SeveralInt
 
     def assign(self, codes: Points, components: int, seed: int) -> Labels:
         """The likeliest component of each embedded code."""
@@ -117,17 +122,18 @@ def _fitted(points: Points, components: int, restarts: int, seed: int) -> Gaussi
 
 
 def moments(codes: Codes, labels: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights (K,), means (K, d) and variances (K, d) of clusters of q(z|x); an empty one gets the moments of all.
+    """Weights (K,), means (K, d) and variances (K, d) of clusters of q(z|x).
 
     The variance of a cluster is that of its means and the mean of its variances: E_q log p(z|c) is then at its maximum.
+    An empty cluster starts at a code of its own, as wide as all codes: two alike would stay alike for ever.
     """
     weights, means, variances = [], [], []
     for k in range(components):
         members = labels == k
-        weights.append(max(int(members.sum()), 1))
-        source = members if weights[-1] > 1 else torch.ones_like(members)
+        source = members if members.any() else torch.ones_like(members)
         centres = codes.means[source]
-        means.append(centres.mean(0))
+        weights.append(max(int(members.sum()), 1))
+        means.append(centres.mean(0) if members.any() else centres[k % len(centres)])
         variances.append(centres.var(0, unbiased=False) + codes.variances[source].mean(0))
     counts = torch.tensor(weights)
     return counts / counts.sum(), torch.stack(means), torch.stack(variances)

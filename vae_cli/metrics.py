@@ -108,9 +108,10 @@ class Agreement(NamedTuple):
 
 
 def contingency(clusters: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Examples by cluster and label, (clusters, labels)."""
-    counts = np.zeros((int(clusters.max()) + 1, int(labels.max()) + 1), np.int64)
-    np.add.at(counts, (clusters, labels), 1)
+    """Examples by cluster and label, a row for each cluster from 0 and a column for each label there is, in order."""
+    names, columns = np.unique(labels, return_inverse=True)
+    counts = np.zeros((int(clusters.max()) + 1, len(names)), np.int64)
+    np.add.at(counts, (clusters, columns), 1)
     return counts
 
 

@@ -81,7 +81,7 @@ def faults(p: MixtureSameFamily, min_scale: float) -> dict[str, str]:
     means, variances = components.mean, components.variance
     count = len(weights)
     found = {
-        f"empty {c}": f"component {c} is empty (weight {weights[c]:.2g})"
+        f"empty {c}": f"component {c} is empty (weight {weights[c]:.2g}); fewer prior.components may do"
         for c in (weights < 0.01 / count).nonzero().flatten().tolist()
     }
     both = variances.unsqueeze(0) + variances.unsqueeze(1)
@@ -91,7 +91,9 @@ def faults(p: MixtureSameFamily, min_scale: float) -> dict[str, str]:
     close = (overlap - torch.eye(count, device=overlap.device) > 0.9).any(1).nonzero().flatten().tolist()
     if close:
         names = ", ".join(map(str, close))
-        found[f"merged {names}"] = f"components {names} have merged (each overlaps another by more than 0.9)"
+        found[f"merged {names}"] = (
+            f"components {names} have merged, each overlaps another; fewer prior.components may do"
+        )
     scales = variances.sqrt()
     for c, j in (scales < 1.1 * min_scale).nonzero().tolist():
         found.setdefault(f"narrow {c}", f"component {c} has shrunk to prior.min_scale in dimension {j}")

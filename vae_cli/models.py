@@ -61,6 +61,9 @@ class Codes:
 @torch.no_grad()
 def codes(model: VAE, batches: Iterable[Batch]) -> Codes:
     """Of all images of the batches, in order."""
-    encoded = [model.encode(batch) for batch in batches]
-    means, variances = ([getattr(q, moment).float().cpu() for q in encoded] for moment in ("mean", "variance"))
+    means, variances = [], []
+    for batch in batches:
+        q = model.encode(batch)
+        means.append(q.mean.float().cpu())
+        variances.append(q.variance.float().cpu())
     return Codes(torch.cat(means), torch.cat(variances))

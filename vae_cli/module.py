@@ -64,7 +64,7 @@ class LitVAE(LightningModule):
         """Loss of a batch."""
         place = self.place
         objective = place.phase.objective
-        objective.epoch = self.current_epoch - place.first + batch_idx / self.trainer.num_training_batches
+        objective.epoch = self.current_epoch - place.start + batch_idx / self.trainer.num_training_batches
         terms: Terms = objective(self.model, batch)
         if not math.isfinite(terms.loss.item()):
             first = next((k for k, v in terms.metrics.items() if k != "loss" and not v.isfinite()), "loss")

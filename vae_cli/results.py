@@ -52,8 +52,14 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def write(results: Mapping[str, object], path: Path) -> None:
     """Write JSON that any reader takes: numbers that are not finite become null."""
-    plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in results.items()}
+    plain = {name: _plain(value) for name, value in results.items()}
     write_text_atomically(path, json.dumps(plain, indent=2) + "\n")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(results: Mapping[str, object], title: str) -> None:

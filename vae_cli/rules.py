@@ -45,17 +45,50 @@ class Facts:
 
 
 def options(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
-    """`group=a|b`: the options whose class has a fitting constant."""
+    """`group=a|b`: the options whose class has a fitting constant; an option without a class has None."""
     sources, found = Sources.find(), []
     for option in sources.options(group):
         file = sources.file(f"{group}/{option}")
         target = re.search(r"^_target_:\s*[\"']?([\w.]+)", file.read_text(encoding="utf-8"), re.M) if file else None
         try:
-            if target and fits(signatures.read(target[1]).constants.get(constant)):
+            if fits(signatures.read(target[1]).constants.get(constant) if target else None):
                 found.append(option)
         except LookupError:
             continue  # an option that its own check refuses
     return f"{group}={'|'.join(found)}"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A rule: where the class of `group` has a true constant `needs`, that of `other` has a true constant `has`.
+
+    `why` and `lacks` complete the two names to a sentence.
+    """
+
+    group: str
+    needs: str
+    why: str
+    other: str
+    has: str
+    lacks: str = "has none"
+
+    def __call__(self, facts: Facts) -> str | None:
+        """The fault, or None."""
+        if not facts.constant(self.group, self.needs) or facts.constant(self.other, self.has):
+            return None
+        having = options(self.other, self.has, bool)
+        modest = options(self.group, self.needs, lambda needed: not needed)
+        return f"{facts.name(self.group)} {self.why}, {facts.name(self.other)} {self.lacks}; take {having} or {modest}"
+
+
+NEEDS = (
+    Need("objective", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
+    Need("initialisation", "needs_density", "trains with the density q(z|x)", "posterior", "has_density"),
+    Need("objective", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
+    Need("initialisation", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
+    Need("objective", "needs_factors", "needs a q(z|x) that factorises", "posterior", "factorises", "does not"),
+    Need("pretraining", "needs_stacked", "needs a stack of mirrored layers", "network", "stacked", "is none"),
+)
 
 
 def scores_domain(facts: Facts) -> str | None:
@@ -91,18 +124,6 @@ def reads_layout(facts: Facts) -> str | None:
     )
 
 
-def has_density(facts: Facts) -> str | None:
-    """A bound needs log q(z|x)."""
-    if not facts.constant("objective", "needs_density") or facts.constant("posterior", "has_density", True):
-        return None
-    posteriors = options("posterior", "has_density", lambda other: other is True)
-    objectives = options("objective", "needs_density", lambda other: other is False)
-    return (
-        f"{facts.name('objective')} needs the density q(z|x), "
-        f"{facts.name('posterior')} has none; take {posteriors} or {objectives}"
-    )
-
-
 def prior_in_time(facts: Facts) -> str | None:
     """A posterior with a density has a bound, and validation needs the prior for it."""
     if not facts.constant("posterior", "has_density", True) or not facts.constant("prior", "fitted_after"):
@@ -115,41 +136,16 @@ def prior_in_time(facts: Facts) -> str | None:
     )
 
 
-def has_components(facts: Facts) -> str | None:
-    """Objectives over clusters, and what finds clusters, need a prior that has components and learns them."""
-    for group, instead in (("objective", "objective=elbo"), ("initialisation", "initialisation=null")):
-        if facts.constant(group, "needs_mixture") and not facts.constant("prior", "learns_mixture"):
-            priors = options("prior", "learns_mixture", lambda other: other is True)
-            return (
-                f"{facts.name(group)} needs a prior with components to learn, {facts.name('prior')} has none; "
-                f"take {priors} or {instead}"
-            )
-    return None
-
-
-def clusters_have_density(facts: Facts) -> str | None:
-    """Training with the clusters held needs the entropy of q(z|x)."""
-    if facts.config["initialisation"] is None or facts.constant("posterior", "has_density", True):
-        return None
-    posteriors = options("posterior", "has_density", lambda other: other is True)
-    return (
-        f"{facts.name('initialisation')} trains with the density q(z|x), {facts.name('posterior')} has none; "
-        f"take {posteriors} or initialisation=null"
-    )
-
-
 def divergence_in_use(facts: Facts) -> str | None:
     """A divergence is chosen where the objective weighs one, and only there."""
-    needed, given = facts.constant("objective", "needs_divergence"), facts.config["divergence"] is not None
-    if bool(needed) == given:
+    needed, given = bool(facts.constant("objective", "needs_divergence")), facts.config["divergence"] is not None
+    if needed == given:
         return None
+    objectives = options("objective", "needs_divergence", lambda other: bool(other) == given)
     if needed:
-        divergences = "|".join(Sources.find().options("divergence"))
-        return f"{facts.name('objective')} needs a divergence; take divergence={divergences}"
-    objectives = options("objective", "needs_divergence", lambda other: other is True)
-    return (
-        f"{facts.name('objective')} has no use for the {facts.name('divergence')}; take {objectives} or divergence=null"
-    )
+        divergences = "|".join(option for option in Sources.find().options("divergence") if option != "none")
+        return f"{facts.name('objective')} weighs a divergence, none is chosen; take divergence={divergences} or {objectives}"
+    return f"{facts.name('divergence')} is not in {facts.name('objective')}; take {objectives} or divergence=none"
 
 
 def divergence_is_not_rewarded(facts: Facts) -> str | None:
@@ -181,28 +177,6 @@ def rate_has_density(facts: Facts) -> str | None:
     )
 
 
-def factors(facts: Facts) -> str | None:
-    """Total correlation needs q(z|x) to be a product over dimensions."""
-    if not facts.constant("objective", "needs_factors") or facts.constant("posterior", "factorises"):
-        return None
-    posteriors = options("posterior", "factorises", lambda other: other is True)
-    return (
-        f"{facts.name('objective')} needs a q(z|x) that factorises, {facts.name('posterior')} does not; "
-        f"take {posteriors} or objective=elbo"
-    )
-
-
-def layers_mirror(facts: Facts) -> str | None:
-    """Layer-wise pretraining takes a network apart."""
-    if not facts.constant("pretraining", "needs_stacked") or facts.constant("network", "stacked"):
-        return None
-    networks = options("network", "stacked", lambda other: other is True)
-    return (
-        f"{facts.name('pretraining')} needs a stack of layers that mirror each other, {facts.name('network')} is none; "
-        f"take {networks} or pretraining=denoising"
-    )
-
-
 def binarises_probabilities(facts: Facts) -> str | None:
     """A Bernoulli draw or a threshold at 1/2 needs x in [0, 1]."""
     if facts.binarize() == "none" or facts.stored() != "real":
@@ -228,6 +202,17 @@ def validates(facts: Facts) -> str | None:
                 f"take dataset.val_size=1000 or {instead}"
             )
     return None
+
+
+def pooled_has_no_validation(facts: Facts) -> str | None:
+    """Pooled data are all used for training."""
+    dataset = facts.config["dataset"]
+    if not dataset.get("pooled") or dataset["val_size"] == 0:
+        return None
+    return (
+        f"dataset.pooled=true ({facts.where('dataset.pooled')}) trains on every image, dataset.val_size="
+        f"{dataset['val_size']} ({facts.where('dataset.val_size')}) holds some back; take dataset.val_size=0"
+    )
 
 
 def one_device(facts: Facts) -> str | None:
@@ -258,17 +243,14 @@ def precision_fits(facts: Facts) -> str | None:
 RULES: tuple[Rule, ...] = (
     scores_domain,
     reads_layout,
-    has_density,
+    *NEEDS,
     prior_in_time,
-    has_components,
-    clusters_have_density,
-    layers_mirror,
     divergence_in_use,
     divergence_is_not_rewarded,
     rate_has_density,
-    factors,
     binarises_probabilities,
     validates,
+    pooled_has_no_validation,
     one_device,
     precision_fits,
 )

@@ -44,8 +44,8 @@ class Tiny(IdxDataset):
             (folder / name).write_bytes(CONTENT[name])
 
 
-def tiny(root: Path, binarize="none", val_size=2) -> Tiny:
-    return Tiny(batch_size=4, val_size=val_size, val_seed=0, binarize=binarize, root=str(root))
+def tiny(root: Path, binarize="none", val_size=2, pooled=False) -> Tiny:
+    return Tiny(batch_size=4, val_size=val_size, val_seed=0, binarize=binarize, root=str(root), pooled=pooled)
 
 
 def test_an_idx_file_is_big_endian():
@@ -95,6 +95,20 @@ def test_two_processes_fetch_once(tmp_path):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         hashes = pool.map(load_at, [str(tmp_path / "new")] * 2)
     assert hashes[0] == hashes[1] and (tmp_path / "new" / "visits").read_text() == "x"
+
+
+def test_pooled_data_are_all_images_twice_and_say_so(tmp_path):
+    data = tiny(tmp_path, val_size=0, pooled=True).load()
+    assert (len(data.train), len(data.val), len(data.test)) == (17, 0, 17)
+    assert torch.equal(data.train.x, data.test.x) and data.name == "tiny, pooled"
+    assert torch.equal(data.train.x[12:], torch.from_numpy(ARRAYS[TEST_IMAGES]).unsqueeze(1))
+
+
+def test_rows_say_where_examples_stood(tmp_path):
+    data = tiny(tmp_path).load()
+    assert sorted([*data.train.rows.tolist(), *data.val.rows.tolist()]) == list(range(12))
+    assert torch.equal(data.val.x[0, 0], torch.from_numpy(ARRAYS[TRAIN_IMAGES][data.val.rows[0]]))
+    assert data.test.rows.tolist() == list(range(5))
 
 
 def test_val_size_must_leave_training_data(tmp_path):
@@ -168,7 +182,7 @@ def test_k_over_256_becomes_k():
 def test_real_mnist():
     from vae_cli.datasets import MNIST
 
-    data = MNIST(batch_size=128, val_size=5000, val_seed=0, binarize="none", root=None).load()
+    data = MNIST(batch_size=128, val_size=5000, val_seed=0, binarize="none", root=None, pooled=False).load()
     assert (len(data.train), len(data.val), len(data.test)) == (55000, 5000, 10000)
     assert isinstance(data.test.x, torch.Tensor) and data.classes == 10
     assert data.test.x.double().mean() / 255 == pytest.approx(0.1325145, abs=1e-6)

@@ -28,7 +28,7 @@ class ComponentWatch(Callback):
         found = faults(prior(), prior.min_scale)
         for name, fault in found.items():
             if name not in self.named:
-                message = f"epoch {trainer.current_epoch + 1}: {fault}; fewer prior.components may do"
+                message = f"epoch {trainer.current_epoch + 1}: {fault}"
                 Console(soft_wrap=True, highlight=False).print(f"[yellow]warning:[/yellow] {message}")
                 logging.getLogger("vae_cli").warning(message)
         self.named = set(found)

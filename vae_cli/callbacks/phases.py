@@ -11,12 +11,16 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
 from vae_cli.datasets import Data
+from vae_cli.errors import UserError
 from vae_cli.models import Codes, codes
 from vae_cli.module import LitVAE
 from vae_cli.phases import TrainingCodes
+from vae_cli.priors import Mixture
 
 DRAWS = 5
 """Of each training image, where there is more than one to see."""
+BATCH = 1000
+"""Images encoded at once; noise depends on it, so that it is no setting."""
 
 
 class PhaseStart(Callback):
@@ -24,6 +28,14 @@ class PhaseStart(Callback):
 
     def __init__(self, data: Data, config: DictConfig) -> None:
         self.data, self.config = data, config
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse what could not begin, before anything is trained."""
+        assert isinstance(pl_module, LitVAE)
+        prior, count = pl_module.model.prior, len(self.data.train)
+        begun = any(phase.begin for phase in pl_module.phases)
+        if begun and isinstance(prior, Mixture) and count < 2 * prior.components:
+            raise UserError(f"prior.components={prior.components}: too many for {count} training examples")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Before the first epoch of a phase: encode the training set and let the phase begin."""
@@ -45,9 +57,10 @@ class PhaseStart(Callback):
     def _codes(self, pl_module: LitVAE) -> TrainingCodes:
         """Of the training set; of data drawn anew at each visit, means over several draws, which are less noisy."""
         size, limit = self.config.dataset.batch_size, self.config.trainer.limit_batches
-        settings = {"batch_size": self.config.evaluate.batch_size, "shuffle": False, "device": pl_module.device}
-        loaders = [self.data.loader("train", seed=draw, **settings) for draw in range(DRAWS)]
-        drawn = [codes(pl_module.model, loader) for loader in (loaders if self.data.train.dynamic else loaders[:1])]
-        means, variances = ([getattr(one, moment) for one in drawn] for moment in ("means", "variances"))
-        average = Codes(torch.stack(means).mean(0), torch.stack(variances).mean(0))
+        settings = {"batch_size": BATCH, "shuffle": False, "device": pl_module.device}
+        draws = DRAWS if self.data.train.dynamic and not limit else 1
+        loaders = [self.data.loader("train", seed=draw, **settings) for draw in range(draws)]
+        drawn = [codes(pl_module.model, loader) for loader in loaders]
+        means, variances = (torch.stack([getattr(one, name) for one in drawn]) for name in ("means", "variances"))
+        average = Codes(means.mean(0), variances.mean(0) + means.var(0, unbiased=False))
         return TrainingCodes(average, limit * size if limit else len(self.data.train), self.config.seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.datasets.data import Split
+from vae_cli.datasets.data import Data, Split
 from vae_cli.datasets.dataset import BinarizedDataset, Source
 from vae_cli.datasets.files import data_root, download, gunzip, locked, read_bytes, remedy, store
 from vae_cli.errors import UserError
@@ -59,6 +59,11 @@ class IdxDataset(BinarizedDataset):
     canonical: ClassVar[dict[str, str]]
     """SHA-256 of each file: of its decompressed bytes, or of the .gz where only that is published."""
     elsewhere: ClassVar[tuple[Path, ...]] = ()
+
+    def load(self) -> Data:
+        """The data, split and binarised; pooled, their name says so wherever it is shown."""
+        data = super().load()
+        return replace(data, name=f"{data.name}, pooled") if self.pooled else data
 
     def read(self) -> Source:
         """The canonical 60,000 and 10,000 images; pooled, all 70,000 twice."""

@@ -24,6 +24,8 @@ from vae_cli.models import VAE
 
 SAMPLES = 10
 """Of each component."""
+FEW = 50
+"""Points that are not worth an embedding."""
 SHOWN = 30
 """Components at most, those of largest weight."""
 
@@ -49,7 +51,7 @@ def _heat_map(x: Tensor, names: list[str]) -> Figure:
     figure = Figure(figsize=(TEXT_WIDTH, 0.8 + 0.18 * len(names)))
     axes = figure.subplots()
     limit = float(x.abs().max())
-    shown = axes.imshow(x, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    shown = axes.imshow(x.numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="variable", ylabel="component (weight)")
     figure.colorbar(shown, ax=axes, label="mean of x at the component's mean")
@@ -62,15 +64,15 @@ def confusion(examples: Examples) -> Figure:
     counts = contingency(examples.clusters.numpy(), examples.y.numpy()).T
     rows, columns = linear_sum_assignment(counts, maximize=True)
     order = [*columns, *sorted(set(range(counts.shape[1])) - set(columns.tolist()))]
-    present = counts.sum(1) > 0
-    shares = counts[:, order] / np.maximum(counts.sum(1, keepdims=True), 1)
-    size = 0.5 * TEXT_WIDTH + 0.12 * max(counts.shape)
+    shares = counts[:, order] / counts.sum(1, keepdims=True)
+    size = min(0.5 * TEXT_WIDTH + 0.12 * max(counts.shape), 1.5 * TEXT_WIDTH)
     figure = Figure(figsize=(size, size * 0.85))
     axes = figure.subplots()
     shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     figure.colorbar(shown, ax=axes, label="share of the label")
-    axes.set_xticks(range(len(order)), [str(c) for c in order])
-    axes.set_yticks(np.flatnonzero(present), [str(y) for y in np.flatnonzero(present)])
+    if max(counts.shape) <= SHOWN:
+        axes.set_xticks(range(len(order)), [str(c) for c in order])
+        axes.set_yticks(range(len(counts)), [str(y) for y in np.unique(examples.y.numpy())])
     axes.set(xlabel="component", ylabel="label")
     axes.spines[:].set_visible(False)
     if max(counts.shape) <= SHOWN // 2:
@@ -99,8 +101,8 @@ def codes(examples: Examples, seed: int) -> Figure:
 
 
 def _flat(points: Tensor, seed: int) -> tuple[NDArray[np.floating], list[str]]:
-    """Coordinates (N, 2) and their names: as they are for d = 2, by UMAP beyond, where two axes show too little."""
-    if points.shape[1] <= 2:
+    """Coordinates (N, 2) and their names: as they are for d = 2, beyond by UMAP, for two axes show too little."""
+    if points.shape[1] <= 2 or len(points) < FEW:
         plane = Plane(points, "z")
         flat = plane(points)
         return (flat, plane.labels) if flat.shape[1] == 2 else (np.c_[flat, np.zeros_like(flat)], [*plane.labels, ""])

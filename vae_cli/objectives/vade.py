@@ -13,8 +13,9 @@ from vae_cli.corruption import jittered
 from vae_cli.mixtures import assigned_rate, expected_log_joint, is_mixture, log_joint, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.objectives.elbo import ELBO
-from vae_cli.objectives.objective import Objective, Terms
-from vae_cli.trace import Batch, Trace, total
+from vae_cli.objectives.objective import Terms
+from vae_cli.trace import Batch, Trace, float32, total
+from vae_cli.types import Fraction, NonNegativeFloat
 
 
 class OptimalGamma(ELBO):
@@ -49,17 +50,21 @@ class SampledGamma(ELBO):
         return (total(rates) / self.samples).unsqueeze(-1)
 
 
-class HeldAssignments(Objective):
+class HeldAssignments(ELBO):
     """The ELBO with q(c|x) one-hot at a cluster c assigned to each training example beforehand, (N,) by its index.
 
     `sharpness` weights -log p(c|z) beside it, as the classification loss of a semi-supervised VAE (Kingma et al. 2014,
     eq. 9): at log K nats a cluster costs the bound too little to matter next to a hundred nats of reconstruction.
-    With `jitter`, z in that term is the code of the image moved at random: what generalises over moved images is
-    learned before the errors of the clusters are.
+    z in that term is the code of the image moved at random as far as `jitter` says: what holds for moved images, too,
+    is learned before the errors of the clusters are.
     """
 
-    def __init__(self, sharpness: float, jitter: float) -> None:
-        super().__init__()
+    needs_mixture: ClassVar = True
+
+    def __init__(
+        self, *, beta: NonNegativeFloat, warmup_epochs: NonNegativeFloat, sharpness: NonNegativeFloat, jitter: Fraction
+    ) -> None:
+        super().__init__(beta=beta, warmup_epochs=warmup_epochs, free_bits=0.0, samples=1)
         self.sharpness, self.jitter = sharpness, jitter
         self.assignments = torch.empty(0, dtype=torch.int64)
 
@@ -71,20 +76,26 @@ class HeldAssignments(Objective):
         """Take them back."""
         self.assignments = state
 
+    def cluster(self, batch: Batch) -> Tensor:
+        """The assigned cluster of each example, (B, 1)."""
+        self.assignments = self.assignments.to(batch.index.device)
+        return self.assignments[batch.index].unsqueeze(-1)
+
+    def rates(self, trace: Trace, batch: Batch) -> Tensor:
+        """KL(q(z|x) || p(z, c)) at the assigned c, (B, 1)."""
+        ((q, p),) = _mixtures(trace)
+        return -expected_log_joint(p, q).gather(-1, self.cluster(batch)) - q.entropy().unsqueeze(-1)
+
     def forward(self, model: VAE, batch: Batch) -> Terms:
-        """The terms of this batch."""
-        trace = model.trace(batch, model.encode(batch), 1)
-        (latent,) = trace.latents
-        assert is_mixture(latent.p)
-        cluster = self.assignments.to(batch.index.device)[batch.index].unsqueeze(-1)
-        rate = -expected_log_joint(latent.p, latent.q).gather(-1, cluster).mean() - latent.q.entropy().mean()
-        moved = jittered(batch.x, self.jitter)
-        z = latent.z[0] if moved is batch.x else model.encode(Batch(moved, batch.index)).rsample()
-        unsure = -log_joint(latent.p, z).log_softmax(-1).gather(-1, cluster).mean()
-        distortion = trace.distortion.mean()
-        loss = distortion + rate + self.sharpness * unsure
-        elbo = -distortion - rate
-        return Terms(loss, {"loss": loss, "distortion": distortion, "rate": rate, "elbo": elbo, "unsure": unsure})
+        """The terms of this batch; `unsure` is -log p(c|z)."""
+        terms = super().forward(model, batch)
+        prior = model.prior()
+        assert is_mixture(prior)
+        moved = model.encode(Batch(jittered(batch.x, self.jitter), batch.index))
+        with float32():
+            unsure = -log_joint(prior, moved.rsample()).log_softmax(-1).gather(-1, self.cluster(batch)).mean()
+        loss = terms.loss + self.sharpness * unsure
+        return Terms(loss, {**terms.metrics, "loss": loss, "unsure": unsure})
 
 
 def _mixtures(trace: Trace) -> Iterator[tuple[Distribution, MixtureSameFamily]]:

@@ -1,0 +1,35 @@
+"""Figures of a mixture prior."""
+
+import pytest
+import torch
+
+from tests.drawing import CPU, VIEWS, Affine, digits, draw, history, wine
+from vae_cli import figures
+from vae_cli.figures.examples import Examples
+from vae_cli.metrics import Agreement
+from vae_cli.mixtures import mixture
+
+CLUSTERED = {"component_means", "clusters"}
+MIXTURES = {
+    "images": (digits(), 4, CLUSTERED | {"component_samples", "confusion"}),
+    "unlabelled": (digits(labels=False), 2, CLUSTERED | {"component_samples"}),
+    "table": (wine(), 3, CLUSTERED | {"confusion"}),
+    "one dimension": (wine(2), 1, CLUSTERED | {"confusion"}),
+}
+
+
+@pytest.mark.parametrize("case", MIXTURES)
+def test_a_mixture_shows_its_components(case, tmp_path):
+    data, latent_dim, names = MIXTURES[case]
+    model = Affine(data, latent_dim)
+    prior = mixture(torch.zeros(3), 2 * torch.randn(3, latent_dim), torch.ones(3, latent_dim))
+    model.prior = lambda: prior
+    drawn = draw(model, data, history(1))
+    assert set(drawn) == VIEWS | {"training_curves"} | names
+    if "confusion" in names:
+        title = drawn["confusion"].axes[0].get_title("left")
+        examples = Examples.gather(model.eval(), data, "test", CPU, 5000)
+        accuracy = Agreement.of(examples.clusters.numpy(), examples.y.numpy()).accuracy
+        assert f"accuracy {accuracy:.1%} of these" in title
+    figures.save(drawn, tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == set(drawn)
