@@ -36,18 +36,15 @@ def log_minibatch_weights(batch: int, examples: int, like: Tensor) -> Tensor:
 
 
 def log_stratified_weights(batch: int, examples: int, like: Tensor) -> Tensor:
-    """Unbiased weights of pairs, (B, B), rows summing to 1 (Chen et al. 2018, appendix C.2).
+    """Weights of pairs that estimate q(z) without bias, (B, B), rows summing to 1 (Chen et al. 2018, appendix C.2).
 
-    A code's own image stands for itself, 1/N; the others of the batch for the N - 1 others.
+    A code's own image stands for itself, 1/N; the others of the batch share (N - 1)/N equally: the paper's weights,
+    of which one depends on the order of the batch, averaged over all orders.
     """
     if batch == 1:
         return like.new_zeros(1, 1)
-    others = batch - 1
-    weights = like.new_full((batch, batch), 1 / others)
-    rows = torch.arange(batch, device=like.device)
-    weights[rows, (rows + 1) % batch] = (examples - others) / (examples * others)
-    weights[rows, rows] = 1 / examples
-    return weights.log()
+    weights = like.new_full((batch, batch), (examples - 1) / (examples * (batch - 1)))
+    return weights.fill_diagonal_(1 / examples).log()
 
 
 def decompose(latent: Latent, log_weights: Tensor) -> Decomposition:

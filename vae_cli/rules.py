@@ -144,7 +144,7 @@ def divergence_in_use(facts: Facts) -> str | None:
     objectives = options("objective", "needs_divergence", lambda other: bool(other) == given)
     if needed:
         divergences = "|".join(option for option in Sources.find().options("divergence") if option != "none")
-        return f"{facts.name('objective')} weighs a divergence, none is chosen; take divergence={divergences} or {objectives}"
+        return f"{facts.name('objective')} weighs a divergence; take divergence={divergences} or {objectives}"
     return f"{facts.name('divergence')} is not in {facts.name('objective')}; take {objectives} or divergence=none"
 
 
