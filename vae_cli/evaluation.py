@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_cli.config import EvaluateConfig
+from vae_cli.distributions import Pushed
 from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal, rows_at_once
 from vae_cli.information import information
 from vae_cli.metrics import ActiveUnits, Clusters, Means
@@ -19,8 +20,8 @@ from vae_cli.trace import Batch, Latent
 
 Number = float | list[float]
 
-CODES = 2000
-"""Draws at which the aggregated posterior is evaluated."""
+CODES, INVERTED = 2000, 100
+"""Draws at which the aggregated posterior is evaluated: fewer where each has to be inverted under every posterior."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,10 @@ class Evaluation(nn.Module):
         if self.prior is None:
             return {}
         draws = [torch.cat([getattr(latent, name)[0] for latent in self.encoded]) for name in ("z", "log_q")]
-        z, log_q = (values[:CODES] for values in draws)
-        return asdict(information([latent.q for latent in self.encoded], self.prior, z, log_q))
+        posteriors = [latent.q for latent in self.encoded]
+        count = INVERTED if isinstance(posteriors[0], Pushed) else CODES
+        z, log_q = (values[:count] for values in draws)
+        return asdict(information(posteriors, self.prior, z, log_q))
 
     def _clustering(self) -> dict[str, Number]:
         if not self.clusters.update_called:

@@ -15,6 +15,9 @@ from torch.distributions import Distribution, Independent
 
 from vae_cli.trace import Latent, float32
 
+CODES_AT_ONCE = 100
+"""Codes scored at a time under the posteriors of a batch."""
+
 
 @dataclass(frozen=True)
 class Decomposition:
@@ -77,7 +80,9 @@ def information(encoded: Sequence[Distribution], prior: Distribution, z: Tensor,
     """
     count = sum(q.batch_shape[0] for q in encoded)
     with float32():
-        log_parts = [q.log_prob(z.unsqueeze(1)).logsumexp(1) for q in encoded]
+        log_parts = [
+            torch.cat([q.log_prob(part.unsqueeze(1)).logsumexp(1) for part in z.split(CODES_AT_ONCE)]) for q in encoded
+        ]
         log_aggregate = torch.stack(log_parts).logsumexp(0) - math.log(count)
         return Information(
             float((log_q - log_aggregate).double().mean()), float((log_aggregate - prior.log_prob(z)).double().mean())

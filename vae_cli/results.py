@@ -20,6 +20,7 @@ Results = dict[str, float | int | str | bool | list[float] | None]
 PACKAGES = ("vae-cli", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
 UNITS = {
     "examples": "",
+    "images": "",
     "iw_samples": "",
     "mc_samples": "",
     "active_units": "dimensions",
@@ -69,7 +70,7 @@ def print_table(results: Mapping[str, object], title: str) -> None:
         table.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
     for name, value in results.items():
         prefix, _, key = name.partition("/")
-        if prefix not in ("train", "val", "test", "exact") or key.endswith("_se"):
+        if prefix not in ("train", "val", "test", "exact", "gaps") or key.endswith("_se"):
             continue
         if isinstance(value, list):
             table.add_row(name, _range(value), "", _unit(key))

@@ -84,6 +84,7 @@ class Need:
 NEEDS = (
     Need("objective", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
     Need("initialisation", "needs_density", "trains with the density q(z|x)", "posterior", "has_density"),
+    Need("prior", "needs_density", "is made of densities q(z|u)", "posterior", "has_density"),
     Need("objective", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
     Need("initialisation", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
     Need("objective", "needs_factors", "needs a q(z|x) that factorises", "posterior", "factorises", "does not"),

@@ -21,11 +21,11 @@ from vae_cli.build import build_module
 from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
-from vae_cli.evaluate import evaluate_split
+from vae_cli.evaluate import evaluate_split, settings_of
 from vae_cli.evaluation import DataFacts
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
-from vae_cli.models import codes
+from vae_cli.models import StartsFromData, codes
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
 from vae_cli.results import Results
@@ -162,6 +162,10 @@ def fit(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, che
     if checkpoint:  # Lightning itself loads the loader's state in the middle of an epoch only
         loops = checkpoints.load(checkpoint)["loops"]
         loader.load_state_dict(loops["fit_loop"]["state_dict"]["combined_loader"][0])
+    else:
+        for part in module.model.modules():
+            if isinstance(part, StartsFromData):
+                part.start_from(data.loader("train", batch_size=config.evaluate.batch_size, shuffle=True, **common))
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
 
@@ -187,7 +191,7 @@ def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer
         examples = sum(row["train/samples_per_second"] * row["train/seconds"] for row in epochs)
         summary["train/samples_per_second"] = examples / seconds
     summary |= evaluate_split(trainer, module, data, config)
-    summary |= {f"evaluate/{name}": value for name, value in config.evaluate.items()}
+    summary |= settings_of(config)
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
     summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}
