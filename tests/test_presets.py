@@ -15,10 +15,15 @@ from vae_cli.folders import conf_folder
 from vae_cli.models import codes
 from vae_cli.phases import TrainingCodes
 
-MODELS, LIKELIHOODS, NETWORKS, POSTERIORS, OBJECTIVES, PRETRAINING, INITIALISATIONS = (
-    sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
-    for group in ("model", "likelihood", "network", "posterior", "objective", "pretraining", "initialisation")
-)
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+
+
+MODELS, LIKELIHOODS, NETWORKS, POSTERIORS = map(options, ("model", "likelihood", "network", "posterior"))
+OBJECTIVES, PRETRAINING, INITIALISATIONS = map(options, ("objective", "pretraining", "initialisation"))
+PRIORS, DIVERGENCES = map(options, ("prior", "divergence"))
+GAUSSIAN = ("diagonal", "full_covariance")
 SMALL_NETWORKS = {
     "mlp": ["network.hidden=[16]"],
     "mlp_vade": ["network.hidden=[16]"],
@@ -108,6 +113,7 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
 
     classes = {
         "bernoulli": likelihoods.Bernoulli,
+        "centred_bernoulli": likelihoods.CentredBernoulli,
         "categorical": likelihoods.Categorical,
         "continuous_bernoulli": likelihoods.ContinuousBernoulli,
         "discretised_logistic": likelihoods.DiscretisedLogistic,
@@ -130,13 +136,46 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
 @pytest.mark.parametrize("posterior", POSTERIORS)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_networks_posteriors_and_objectives_combine_or_are_refused(network, posterior, objective, archive):
-    overrides = (f"network={network}", f"posterior={posterior}", f"objective={objective}", *SMALL_NETWORKS[network])
-    mixture = ("prior=mixture", "prior.components=3") if objective.endswith("gamma") else ()
+    overrides = [f"network={network}", f"posterior={posterior}", f"objective={objective}", *SMALL_NETWORKS[network]]
+    if objective.endswith("gamma"):
+        overrides += ["prior=mixture", "prior.components=3"]
     if objective != "reconstruction" and posterior == "deterministic":
-        with pytest.raises(ConfigError, match="density"):
-            configuration(archive, "digits", *overrides, *mixture)
+        refusal = "density"
+    elif objective.endswith("gamma") and posterior not in GAUSSIAN:
+        refusal = "entropy"
+    elif objective.startswith("tcvae") and posterior != "diagonal":
+        refusal = "factorises"
     else:
-        train_a_step(configuration(archive, "digits", *overrides, *mixture))
+        return train_a_step(configuration(archive, "digits", *overrides))
+    with pytest.raises(ConfigError, match=refusal):
+        configuration(archive, "digits", *overrides)
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_priors_and_posteriors_combine_or_are_refused(prior, posterior, archive):
+    sizes = {"mixture": ["prior.components=3"], "ex_post": ["prior.components=2"], "vamp": ["prior.pseudo_inputs=4"]}
+    overrides = [f"prior={prior}", f"posterior={posterior}", *SMALL_NETWORKS["mlp"], *sizes.get(prior, [])]
+    if posterior == "deterministic":
+        overrides += ["objective=reconstruction"]
+    if (prior == "ex_post") != (posterior == "deterministic") and prior in ("ex_post", "vamp"):
+        with pytest.raises(ConfigError, match="; take "):
+            configuration(archive, "digits", *overrides)
+    else:
+        train_a_step(configuration(archive, "digits", *overrides))
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_divergences_pull_every_posterior(divergence, posterior, archive):
+    overrides = ["objective=infovae", f"divergence={divergence}", f"posterior={posterior}", *SMALL_NETWORKS["mlp"]]
+    if posterior == "deterministic":
+        overrides += ["objective.alpha=1"]
+    if divergence == "none":
+        with pytest.raises(ConfigError, match="weighs a divergence"):
+            configuration(archive, "digits", *overrides)
+    else:
+        train_a_step(configuration(archive, "digits", *overrides))
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -157,6 +196,10 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["objective=infovae", "objective.lambda_=0.5"], "alpha \\+ lambda_ - 1 = -0.5, .*; take objective.lambda_=1"),
+        (["model=wae", "objective.alpha=0"], "weighs the rate, .*; take objective.alpha=1 or posterior="),
+        (["divergence=mmd"], "is not in objective ELBO .*; take objective=infovae or divergence=none"),
+        (["model=wae", "objective=elbo"], "needs the density"),
         (["initialisation=umap"], "prior Normal .* has none; take prior=mixture or initialisation=none"),
         (["objective=optimal_gamma"], "prior Normal .* has none; take prior=mixture or objective=elbo"),
         (["model=vade", "prior=ex_post"], "posterior Diagonal .* has a bound, which needs the prior while training"),
@@ -164,6 +207,6 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
         (["model=vade", "posterior=deterministic", "objective=reconstruction"], "initialisation=none"),
     ],
 )
-def test_clusters_need_a_mixture_to_learn(overrides, message, archive):
+def test_combinations_that_cannot_work_are_refused_with_the_way_out(overrides, message, archive):
     with pytest.raises(ConfigError, match=message):
         configuration(archive, "digits", *overrides)

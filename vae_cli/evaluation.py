@@ -40,7 +40,8 @@ class Evaluation(nn.Module):
     With a posterior density: elbo, distortion, rate, active_units, iw_log_likelihood (k = iw_samples; from prior draws
     mc_log_likelihood, k = mc_samples), effective_sample_size, and bits_per_dim = -iw_log_likelihood / (D log 2) where
     the likelihood is a probability. Without one there is no bound: distortion and reconstruction error only.
-    mutual_information I_q(x; z) and aggregated_kl KL(q(z) || p(z)) are of the aggregated posterior of the whole split.
+    mutual_information I_q(x; z), aggregated_kl KL(q(z) || p(z)) and aggregated_variance, the mean over dimensions of
+    Var z, are of the aggregated posterior q(z) of the whole split.
     Under a mixture prior also cluster_entropy, cluster_occupancy and cluster_weights, and for labelled data
     cluster_accuracy, cluster_nmi and cluster_ari. Nats, means over images.
     """
@@ -101,7 +102,9 @@ class Evaluation(nn.Module):
         posteriors = [latent.q for latent in self.encoded]
         count = INVERTED if isinstance(posteriors[0], Pushed) else CODES
         z, log_q = (values[:count] for values in draws)
-        return asdict(information(posteriors, self.prior, z, log_q))
+        means, variances = (torch.cat([getattr(q, name) for q in posteriors]) for name in ("mean", "variance"))
+        spread = (means.var(0, unbiased=False) + variances.mean(0)).mean()
+        return {**asdict(information(posteriors, self.prior, z, log_q)), "aggregated_variance": float(spread)}
 
     def _clustering(self) -> dict[str, Number]:
         if not self.clusters.update_called:

@@ -25,6 +25,7 @@ class Encoded(nn.Module):
     """An encoder network from x (B, *event) to the (B, features) that a subclass turns into q(z|x)."""
 
     has_density: ClassVar = True
+    has_entropy: ClassVar = True  # and moments, all in closed form
 
     def __init__(self, network: Network, event_shape: Shape, features: int) -> None:
         super().__init__()
@@ -78,6 +79,7 @@ class AutoregressiveFlow(Encoded):
     A draw takes one pass and carries its density; the density of any other point takes d (Kingma et al. 2016).
     """
 
+    has_entropy: ClassVar = False
     steps_of = staticmethod(autoregressive_steps)
 
     def __init__(
@@ -111,6 +113,7 @@ class Deterministic(Encoded):
     """z = f(x): an autoencoder's code. It has no density, so there is no rate and no bound."""
 
     has_density: ClassVar = False
+    has_entropy: ClassVar = False
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, latent_dim)

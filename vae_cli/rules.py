@@ -83,7 +83,8 @@ class Need:
 
 NEEDS = (
     Need("objective", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
-    Need("initialisation", "needs_density", "trains with the density q(z|x)", "posterior", "has_density"),
+    Need("objective", "needs_entropy", "needs the entropy of q(z|x)", "posterior", "has_entropy"),
+    Need("initialisation", "needs_entropy", "trains with the entropy of q(z|x)", "posterior", "has_entropy"),
     Need("prior", "needs_density", "is made of densities q(z|u)", "posterior", "has_density"),
     Need("objective", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
     Need("initialisation", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),

@@ -10,7 +10,7 @@ from vae_cli.datasets.images import ImageFiles
 from vae_cli.datasets.loader import BatchLoader
 from vae_cli.datasets.npz import Npz
 from vae_cli.datasets.omniglot import Omniglot
-from vae_cli.datasets.synthetic import GaussianMixture, LinearGaussian
+from vae_cli.datasets.synthetic import GaussianMixture, LinearGaussian, TwoPoints
 
 __all__ = [
     "CIFAR10",
@@ -29,4 +29,5 @@ __all__ = [
     "Npz",
     "Omniglot",
     "Split",
+    "TwoPoints",
 ]

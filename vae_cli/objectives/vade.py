@@ -25,6 +25,7 @@ class OptimalGamma(ELBO):
     which exceeds that of the marginal mixture by E_q KL(gamma || p(c|z)) (Jiang et al. 2017, eq. 12).
     """
 
+    needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
     def rates(self, trace: Trace, batch: Batch) -> Tensor:
@@ -38,6 +39,7 @@ class SampledGamma(ELBO):
     A gamma taken from z is then used as if it depended on x alone, so the rate is at least that of `OptimalGamma`.
     """
 
+    needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
     def rates(self, trace: Trace, batch: Batch) -> Tensor:
@@ -59,6 +61,7 @@ class HeldAssignments(ELBO):
     is learned before the errors of the clusters are.
     """
 
+    needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
     def __init__(
