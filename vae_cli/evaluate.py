@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -16,18 +17,23 @@ from vae_cli.clusters import Assignments
 from vae_cli.config import EvaluateConfig
 from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.data import SplitName
+from vae_cli.disentanglement import FEWEST, disentanglement
 from vae_cli.errors import UserError
 from vae_cli.evaluation import Evaluation
 from vae_cli.exact import linear_gaussian, linear_mixture, posterior_gap
 from vae_cli.folders import checkpoint_path
 from vae_cli.loggers import quiet_libraries
+from vae_cli.models import codes
 from vae_cli.module import LitVAE
 from vae_cli.results import Results
 from vae_cli.run import load
 
 
 def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig) -> Results:
-    """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known."""
+    """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known.
+
+    Of data with known factors also the scores of disentanglement.
+    """
     split: SplitName = config.evaluate.split
     if not len(getattr(data, split)):
         raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0")
@@ -39,8 +45,24 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
     with torch.random.fork_rng(devices):
         torch.manual_seed(config.evaluate.seed)
         trainer.test(module, loader, verbose=False)
-    numbers: Results = {f"{split}/{name}": value for name, value in module.evaluation.compute().items()}
+    computed = module.evaluation.compute() | _disentanglement(module, data, config)
+    numbers: Results = {f"{split}/{name}": value for name, value in computed.items()}
     return numbers | _exact(module, data, loader)
+
+
+def _disentanglement(module: LitVAE, data: Data, config: DictConfig) -> dict[str, float]:
+    """Scores of the posterior means of the split against its factors, where these are known and examples enough."""
+    settings, split = config.evaluate, config.evaluate.split
+    factors = getattr(data, split).factors
+    if factors is None:
+        return {}
+    order = {"seed": settings.seed, "shuffle": False, "limit": config.trainer.limit_batches}
+    loader = data.loader(split, batch_size=settings.batch_size, device=module.device, **order)
+    means = codes(module.model, loader).means.numpy()
+    if len(means) < FEWEST:
+        return {}
+    values = factors.values[: len(means)].numpy()
+    return asdict(disentanglement(means, values, settings.active_threshold, settings.seed))
 
 
 def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:

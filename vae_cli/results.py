@@ -30,6 +30,12 @@ UNITS = {
     "cluster_ari": "",
     "cluster_occupancy": "",
     "cluster_weights": "",
+    "mig": "",
+    "dci_disentanglement": "",
+    "dci_completeness": "",
+    "dci_informativeness": "",
+    "sap": "",
+    "factor_score": "",
 }
 
 
