@@ -1,14 +1,17 @@
 """Scores of codes whose disentanglement is known: factors themselves, mixtures of them, noise."""
 
 import itertools
-from dataclasses import astuple
+import json
+from dataclasses import astuple, fields
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.linalg import hadamard
 
+from tests.commands import fork
 from vae_cli import disentanglement as module
-from vae_cli.disentanglement import concentration, dci, disentanglement, factor_score, mig, sap
+from vae_cli.disentanglement import Disentanglement, concentration, dci, disentanglement, factor_score, mig, sap
 
 SIZES = (3, 4, 5, 6)
 RNG = np.random.default_rng(0)
@@ -94,3 +97,28 @@ def test_of_many_examples_some_are_taken(monkeypatch):
     monkeypatch.setattr(module, "MOST", 600)
     scores = disentanglement(PERFECT, GRID, 0.01, seed=0)
     assert 0.9 < scores.mig < 1 and scores.factor_score == 1
+
+
+def evaluated(work: Path, *arguments: str) -> dict[str, float]:
+    """The numbers of a vae-eval, which are written to a file of their own."""
+    before = set(work.glob("run/evaluations/*.json"))
+    done = fork("vae-eval", "run=run", "evaluate.samples=2", "trainer.accelerator=cpu", *arguments, folder=work)
+    assert (done.code, done.err) == (0, ""), done.err
+    (file,) = set(work.glob("run/evaluations/*.json")) - before
+    return json.loads(file.read_text())
+
+
+def test_a_run_on_shapes_is_scored_and_vae_eval_scores_it_again(workplace):
+    sizes = [f"dataset.{name}=600" for name in ("train_size", "test_size")] + ["dataset.val_size=50"]
+    small = ["network.hidden=[16]", "model.latent_dim=3", "trainer.max_epochs=1", "evaluate.samples=2"]
+    place = ["logger=none", "trainer.accelerator=cpu", "hydra.run.dir=run"]
+    done = fork("vae-train", "dataset=shapes", *sizes, *small, *place, folder=workplace)
+    assert (done.code, done.err) == (0, ""), done.err
+    results = json.loads(Path("run/results.json").read_text())
+    names = [field.name for field in fields(Disentanglement)]
+    assert all(0 <= results[f"test/{name}"] <= 1 and f" test/{name} " in done.out for name in names)
+    again = evaluated(workplace)
+    assert [again[f"test/{name}"] for name in names] == [results[f"test/{name}"] for name in names]
+    train = evaluated(workplace, "evaluate.split=train")
+    assert train["train/mig"] != results["test/mig"]
+    assert "val/mig" not in evaluated(workplace, "evaluate.split=val")  # fifty examples are too few

@@ -1,6 +1,6 @@
 """How codes stand to the factors that the data were generated from: MIG, DCI, SAP and the FactorVAE score.
 
-Shape legend: N examples, d latent dimensions, F factors. Codes are posterior means (N, d), factors whole numbers (N, F).
+Shape legend: N examples, d latent dimensions, F factors. Codes are posterior means (N, d), factors integers (N, F).
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def dci(codes: Codes, factors: Values, seed: int) -> DCI:
     accuracy = []
     for k, value in enumerate(factors.T):
         # all dimensions at each split: a tree that is not offered the right one splits at noise
-        forest = RandomForestClassifier(TREES, max_features=None, random_state=seed)
+        forest = RandomForestClassifier(TREES, max_features=None, random_state=seed)  # pyright: ignore[reportArgumentType]
         forest.fit(codes[:half], value[:half])
         importance[:, k] = forest.feature_importances_
         accuracy.append(forest.score(codes[half:], value[half:]))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Factors:
-    """Values (N, F) int64 of F named factors, 0 <= values[:, k] < sizes[k]; a value of an ordered factor is its rank."""
+    """Values (N, F) int64 of F named factors, 0 <= values[:, k] < sizes[k], in order where a factor has one."""
 
     names: tuple[str, ...]
     sizes: tuple[int, ...]

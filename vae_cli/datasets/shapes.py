@@ -20,7 +20,7 @@ Coordinates = NDArray[np.floating]
 
 SIDE = 32  # pixels of an image
 REACH = 8  # pixels from the centre of the largest shape to its farthest point: any position keeps it in the image
-SUBPIXELS = 8  # points a pixel and axis at which a shape is looked up: its edges are in 65 levels
+SUBPIXELS = 16  # points a pixel and axis at which a shape is looked up, for smooth edges
 
 # Whether points lie in a shape of circumradius 1 whose centre of mass is the origin. None looks the same after a turn
 # of less than 90 degrees, which is the range of the rotations.
