@@ -119,6 +119,4 @@ def test_a_run_on_shapes_is_scored_and_vae_eval_scores_it_again(workplace):
     assert all(0 <= results[f"test/{name}"] <= 1 and f" test/{name} " in done.out for name in names)
     again = evaluated(workplace)
     assert [again[f"test/{name}"] for name in names] == [results[f"test/{name}"] for name in names]
-    train = evaluated(workplace, "evaluate.split=train")
-    assert train["train/mig"] != results["test/mig"]
     assert "val/mig" not in evaluated(workplace, "evaluate.split=val")  # fifty examples are too few

@@ -39,7 +39,10 @@ class Disentanglement:
 
 
 def disentanglement(codes: Codes, factors: Values, threshold: float, seed: int) -> Disentanglement:
-    """All scores, of at most MOST examples that `seed` chooses; a dimension is active if its variance > threshold."""
+    """All scores, of at most MOST examples that `seed` chooses; every factor varies among them.
+
+    A dimension is active if its variance is above the threshold.
+    """
     chosen = np.random.default_rng(seed).permutation(len(codes))[:MOST]
     codes, factors = codes[chosen].astype(np.float64), factors[chosen]
     if codes.shape[1] == 1:

@@ -50,7 +50,7 @@ def test_all_channels_of_a_colour_are_alike_and_the_others_black():
     values = some(100)
     images = render(values)
     masks = images.amax(1, keepdim=True)
-    assert torch.equal(images, masks * COLOURS[values[:, 1]][:, :, None, None])
+    assert torch.equal(images, masks * torch.from_numpy(COLOURS)[values[:, 1], :, None, None])
     assert images.dtype == torch.uint8 and images.shape == (100, 3, 32, 32) and masks.amax((1, 2, 3)).eq(255).all()
     assert 0.1 < masks.gt(0).logical_and(masks.lt(255)).sum() / masks.gt(0).sum() < 0.8  # smooth edges
 
@@ -105,10 +105,12 @@ def test_binarised_shapes_keep_their_factors():
     assert isinstance(binary.test.x, torch.Tensor) and set(binary.test.x.unique().tolist()) == {0, 255}
 
 
-def test_every_likelihood_but_that_of_binary_data_scores_shapes():
+def test_every_likelihood_scores_shapes_binary_or_not():
+    composed("dataset=shapes", "model=conv_vae")
     others = ("discretised_logistic", "categorical", "continuous_bernoulli")
     for likelihood in (*others, "gaussian", "gaussian_learned", "gaussian_decoder"):
-        composed("dataset=shapes", "model=conv_vae", f"likelihood={likelihood}")
-    composed("dataset=shapes", "likelihood=bernoulli", "dataset.binarize=dynamic")
+        composed("dataset=shapes", "dataset.binarize=none", f"likelihood={likelihood}")
+    with pytest.raises(ConfigError, match=r"scores levels data.*; take likelihood=bernoulli or dataset.binarize=none"):
+        composed("dataset=shapes", "likelihood=categorical")
     with pytest.raises(ConfigError, match=r"scores binary data.*; take .* or dataset.binarize=dynamic"):
-        composed("dataset=shapes", "likelihood=bernoulli")
+        composed("dataset=shapes", "dataset.binarize=none", "likelihood=bernoulli")
