@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -16,6 +17,7 @@ from vae_cli.clusters import Assignments
 from vae_cli.config import EvaluateConfig
 from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.data import SplitName
+from vae_cli.disentanglement import FEWEST, disentanglement
 from vae_cli.errors import UserError
 from vae_cli.estimators import rows_at_once
 from vae_cli.evaluation import Evaluation
@@ -24,6 +26,7 @@ from vae_cli.folders import checkpoint_path
 from vae_cli.gaps import inference_gaps
 from vae_cli.loggers import quiet_libraries
 from vae_cli.metrics import Means
+from vae_cli.models import codes
 from vae_cli.module import LitVAE
 from vae_cli.results import Results
 from vae_cli.run import load
@@ -32,7 +35,10 @@ from vae_cli.trace import Batch
 
 
 def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig) -> Results:
-    """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known."""
+    """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known.
+
+    Of data with known factors also the scores of disentanglement.
+    """
     split: SplitName = config.evaluate.split
     if not len(getattr(data, split)):
         raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0")
@@ -44,7 +50,8 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
     with torch.random.fork_rng(devices):
         torch.manual_seed(config.evaluate.seed)
         trainer.test(module, loader, verbose=False)
-    numbers: Results = {f"{split}/{name}": value for name, value in module.evaluation.compute().items()}
+    computed = module.evaluation.compute() | _disentanglement(module, data, config)
+    numbers: Results = {f"{split}/{name}": value for name, value in computed.items()}
     if config.evaluate.gaps:
         numbers |= _gaps(module, loader, config.evaluate)
     return numbers | _exact(module, data, loader)
@@ -76,6 +83,21 @@ def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
     for name, mean in means.compute().items():
         numbers |= {f"gaps/{name}": mean.mean, f"gaps/{name}_se": mean.standard_error}
     return numbers
+
+
+def _disentanglement(module: LitVAE, data: Data, config: DictConfig) -> dict[str, float]:
+    """Scores of the posterior means of the split against its factors, where these are known and examples enough."""
+    settings, split = config.evaluate, config.evaluate.split
+    factors = getattr(data, split).factors
+    if factors is None:
+        return {}
+    order = {"seed": settings.seed, "shuffle": False, "limit": config.trainer.limit_batches}
+    loader = data.loader(split, batch_size=settings.batch_size, device=module.device, **order)
+    means = codes(module.model, loader).means.numpy()
+    if len(means) < FEWEST:
+        return {}
+    values = factors.values[: len(means)].numpy()
+    return asdict(disentanglement(means, values, settings.active_threshold, settings.seed))
 
 
 def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:

@@ -32,6 +32,12 @@ UNITS = {
     "cluster_ari": "",
     "cluster_occupancy": "",
     "cluster_weights": "",
+    "mig": "",
+    "dci_disentanglement": "",
+    "dci_completeness": "",
+    "dci_informativeness": "",
+    "sap": "",
+    "factor_score": "",
 }
 
 

@@ -164,6 +164,9 @@ def label(metric: str) -> str:
         "rate": "rate (nats)",
         "mutual_information": "mutual information (nats)",
         "aggregated_kl": "KL(q(z) || p(z)) (nats)",
+        "mig": "MIG",
+        "dci_disentanglement": "DCI disentanglement",
+        "sap": "SAP",
     }
     name = metric.rpartition("/")[2]
     return words.get(name, name.replace("_", " "))

@@ -25,6 +25,10 @@ PREFERRED = (
     "test/aggregated_kl",
     "test/active_units",
     "test/cluster_accuracy",
+    "test/mig",
+    "test/dci_disentanglement",
+    "test/sap",
+    "test/factor_score",
     "test/reconstruction_error",
 )
 
