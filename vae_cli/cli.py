@@ -36,6 +36,8 @@ def train() -> None:
     if SweepTable.current is not None:
         failed = SweepTable.current.finish()
         code = code or failed
+        if code:
+            print(f"go on with: {SweepTable.current.command(argv)}")
     sys.exit(code)
 
 

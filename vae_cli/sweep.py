@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,11 @@ class SweepTable(Callback):
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder)
         return int(not rows or any(row["status"] != "done" for row in rows))
+
+    def command(self, argv: Sequence[str]) -> str:
+        """The command line that goes on with this sweep: what was typed, in its folder."""
+        place = [] if any("hydra.sweep.dir=" in word for word in argv) else [f"hydra.sweep.dir={self.folder}"]
+        return shlex.join(["vae-train", *argv, *place])
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
