@@ -35,7 +35,8 @@ def fingerprint(config: DictConfig) -> str:
     kept = OmegaConf.create(OmegaConf.to_yaml(resolved(config)))  # by way of YAML, as the saved one has come
     for key in NEUTRAL:
         OmegaConf.update(kept, key, None, force_add=True)
-    return hashlib.sha256(json.dumps(OmegaConf.to_container(kept), sort_keys=True).encode()).hexdigest()
+    plain = json.loads(json.dumps(OmegaConf.to_container(kept)), parse_int=float)  # beta=1 is beta=1.0
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def remaining(config: DictConfig, folder: Path) -> DictConfig | None:

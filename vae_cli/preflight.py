@@ -21,6 +21,7 @@ from vae_cli.config import check
 from vae_cli.errors import ConfigError
 from vae_cli.folders import CONFIG, Sources, checkpoint_path, display, newest_run
 from vae_cli.nearest import nearest
+from vae_cli.search import searches
 
 PATHS = ("run", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 PLAIN = re.compile(r"[\w./~@%+-]*")
@@ -136,17 +137,16 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
     fixed = [o.input_line or "" for o in parsed if o.is_hydra_override()]
     preset = parse([f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()])
     varied = list({o.get_key_element(): o for o in [*preset, *parsed] if not o.is_hydra_override()}.values())
-    searches = not str(master.hydra.sweeper._target_).endswith(".BasicSweeper")
     for override in varied:
-        if override.is_sweep_override() and not override.is_discrete_sweep() and not searches:
+        if override.is_sweep_override() and not override.is_discrete_sweep() and not searches(master):
             problem = f"{override.input_line}: names no values ({COMMAND_LINE})"
             raise ConfigError(f"{problem}; list them, as in seed=1,2, or search with hparams_search=optuna")
-    jobs = _trials(varied) if searches else BasicSweeper.split_arguments(varied, None)[0]
+    jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
     for job in jobs:
         overrides = [*fixed, *composer.tidy(job)]
         config = composer.compose(overrides)
         check(config, lambda key, overrides=overrides: composer.where(overrides, key))
-        if searches and config.dataset.get("val_size") == 0:
+        if searches(master) and config.dataset.get("val_size") == 0:
             where = composer.where(overrides, "dataset.val_size")
             raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 1000, or a sweep")
 

@@ -24,6 +24,11 @@ def score(results: Mapping[str, Any]) -> float:
     return value if value is not None and math.isfinite(value) else WORST
 
 
+def searches(config: DictConfig) -> bool:
+    """Whether the sweeper chooses values by what earlier jobs have returned, rather than run a grid of them."""
+    return not str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
+
+
 class Study(Callback):
     """Lets Optuna's study in the sweep's folder go on.
 
