@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 from omegaconf import OmegaConf
 
-from tests.commands import Done, fingerprint, fork
+from tests.commands import Done, fingerprint, fork, start
 from tests.configs import composed
 from tests.fragile import PLUGIN
 from vae_cli import continuation
@@ -149,3 +149,15 @@ def test_the_line_that_goes_on_names_the_folder_of_today(tmp_path: Path) -> None
     assert words[-1] == f"hydra.sweep.dir={folder}"
     done = fork(*words, folder=work, **PLUGIN)
     assert (done.code, done.err, done.out.count("done already")) == (0, "", 1)
+
+
+@pytest.mark.slow
+def test_jobs_side_by_side(tmp_path: Path) -> None:
+    line = ["-m", *SMALL, "trainer.max_epochs=1", "seed=0,1", "hydra.sweep.dir=all"]
+    line += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    for skipped in (0, 2):
+        done = start("vae-train", *line, folder=tmp_path)
+        assert (done.code, done.err, done.out.count("done already")) == (0, "", skipped)
+    rows = json.loads((tmp_path / "all" / "sweep.json").read_text())
+    assert [row["status"] for row in rows] == ["done", "done"]
+    assert len({row["test/elbo"] for row in rows}) == 2

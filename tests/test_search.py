@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.commands import Done, fork
+from tests.commands import Done, fingerprint, fork
 from tests.fragile import PLUGIN
 from vae_cli.search import score
 
 SMALL = ("dataset=digits", "network.hidden=[16]", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=csv")
-FRAGILE = ("objective._target_=fragile.Fragile", "model.latent_dim=2,4", "trainer.max_epochs=2")
+FRAGILE = ("objective._target_=fragile.Fragile", "trainer.max_epochs=2")
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,9 @@ def test_what_a_search_maximises(results: dict[str, Any], value: float) -> None:
     assert score(results) == value
 
 
-def search(work: Path, trials: int) -> Done:
-    line = ("hparams_search=optuna", f"hydra.sweeper.n_trials={trials}", "hydra.sweep.dir=study of mine")
-    return fork("vae-train", *SMALL, *FRAGILE, *line, folder=work, **PLUGIN)
+def search(work: Path, trials: int, choices: str = "2,4") -> Done:
+    line = ["hparams_search=optuna", f"hydra.sweeper.n_trials={trials}", f"model.latent_dim={choices}"]
+    return fork("vae-train", *SMALL, *FRAGILE, *line, "hydra.sweep.dir=study of mine", folder=work, **PLUGIN)
 
 
 def trials(folder: Path) -> list[tuple[str, float | None]]:
@@ -70,6 +70,9 @@ def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
     assert [row["status"] for row in rows] == ["failed", "done", "done"]
     assert len({row["folder"] for row in rows}) == 3
 
-    before = trials(folder)
+    before, files = trials(folder), fingerprint(folder)
+    done = search(work, 4, "2,4,8")
+    assert done.code == 2 and "the study in study of mine chooses from 2,4, and cannot take other" in done.err
+    assert len(done.err.splitlines()) == 1 and fingerprint(folder) == files
     done = search(work, 3)
     assert trials(folder) == before and "epoch 1" not in done.out and "go on with" not in done.out
