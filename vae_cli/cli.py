@@ -33,9 +33,11 @@ def train() -> None:
         code = 130
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    if SweepTable.current is not None:
+    if SweepTable.current is not None and code != 2:  # a refusal; the folder is as it was
         failed = SweepTable.current.finish()
         code = code or failed
+        if code:
+            print(f"go on with: {SweepTable.current.command(argv)}")
     sys.exit(code)
 
 

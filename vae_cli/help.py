@@ -21,6 +21,7 @@ VALUES = (
     ("trainer.precision=bf16-mixed", "faster where the hardware has bf16; densities stay float32"),
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
     ("resume=DIR", "go on with the run in that folder; ckpt=last: with the newest"),
+    ("hydra.sweep.dir=DIR", "a sweep's folder; the same sweep in it again runs only what is not done"),
     ("hydra.run.dir=DIR", "the run's folder; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
 )
 
@@ -36,6 +37,8 @@ TRAIN_EXAMPLES = """\
       vae-train model=conv_vae dataset=fashion_mnist trainer.max_epochs=5
       vae-train model=vade dataset=mnist         clusters the digits without their labels
       vae-train -m objective.beta=0.5,1,2,4      a sweep; -m seed=1,2,3 model=vae,conv_vae: a grid
+      vae-train sweep=lambda_alpha               a ready-made sweep
+      vae-train hparams_search=optuna            a search for the best validation ELBO
       vae-train experiment=linear_gaussian       all choices from one file
       vae-train model=full_covariance --cfg job  show the configuration, run nothing
       vae-train resume=outputs/train/DATE/TIME trainer.max_epochs=40

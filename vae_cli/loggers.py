@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
+import secrets
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,6 +53,12 @@ def build_loggers(config: DictConfig, folder: Path, group: str | None) -> list[L
             return []
 
 
+def run_id(folder: Path) -> str:
+    """W&B's id of the run in this folder, so that the legs of a resumed run are one; a new one where there is none."""
+    legs = sorted((folder / "wandb").glob("*run-*-*"))
+    return legs[-1].name.rpartition("-")[2] if legs else secrets.token_hex(6)
+
+
 def _wandb(config: DictConfig, folder: Path, group: str | None) -> WandbLogger:
     import wandb
     from wandb.errors import AuthenticationError, CommError, UsageError
@@ -61,7 +67,7 @@ def _wandb(config: DictConfig, folder: Path, group: str | None) -> WandbLogger:
     try:
         experiment = wandb.init(
             dir=folder,
-            id=hashlib.sha256(str(folder).encode()).hexdigest()[:12],
+            id=run_id(folder),
             resume="allow",
             name=folder.name,
             project=settings.project,
