@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vae_cli.errors import ConfigError
-from vae_cli.folders import outputs_folder
+from vae_cli.folders import display, outputs_folder
 
 OUT = "out="
 
@@ -27,7 +27,7 @@ class Arguments:
         for folder in folders:
             if not folder.is_dir():
                 remedy = "name runs, sweeps or folders above them, and out=DIR for where the report goes"
-                raise ConfigError(f"{folder}: no such folder; {remedy}")
+                raise ConfigError(f"{display(folder)}: no such folder; {remedy}")
         out = named[-1] if named else folders[0]
         if out.exists() and not out.is_dir():
             raise ConfigError(f"{OUT}{out}: a file; name a folder for report.html, report.csv and report.tex")

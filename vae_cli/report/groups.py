@@ -10,14 +10,14 @@ from typing import Any
 
 from vae_cli.folders import RESULTS
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.runs import Run, apart
+from vae_cli.report.runs import Run, apart, written
 
 CLASS = "_target_"
 DATA = (CLASS, "path", "binarize", "val_size", "val_seed")
 FACTS = ("data/name", "data/sha256", "data/domain")
 """Settings and facts that make data sets different: the other settings, such as a batch size, do not."""
 
-LONG = 100
+LONG = 80
 """Characters of a name that a legend has no room for."""
 
 VALIDATION = {"validation/elbo": 1, "validation/distortion": -1}
@@ -75,7 +75,7 @@ class Group:
     def contest(self) -> tuple[object, ...]:
         """What configurations share whose validation can be compared: data, bound or none, probability or density."""
         first = self.finished[0]
-        data = [repr(first.config.get(f"dataset.{key}")) for key in DATA] + [first.results.get(key) for key in FACTS]
+        data = [written(first.config.get(f"dataset.{key}")) for key in DATA] + [first.results.get(key) for key in FACTS]
         kind = next((name for name in VALIDATION if name in first.numbers), None)
         return (*data, kind, any(name.endswith("/bits_per_dim") for name in first.numbers))
 
@@ -137,7 +137,7 @@ def _differing(runs: Sequence[Run]) -> list[str]:
         classes: dict[str, set[str]] = {}
         for run in runs:
             owner = "" if leaf == CLASS else str(run.config.get(f"{node}.{CLASS}"))
-            classes.setdefault(owner, set()).add(repr(run.config.get(name, ...)))
+            classes.setdefault(owner, set()).add(written(run.config.get(name, ...)))
         if any(len(values) > 1 for values in classes.values()):
             found.append(name)
     kept = [name for name in found if f"{name}.{CLASS}" not in found]  # else an empty group, where others have a class

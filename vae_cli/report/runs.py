@@ -64,7 +64,7 @@ class Run:
     @cached_property
     def key(self) -> tuple[tuple[str, str], ...]:
         """What runs of one configuration share: everything but APART, so that it is the configuration itself."""
-        return tuple(sorted((name, repr(value)) for name, value in self.config.items() if not apart(name)))
+        return tuple(sorted((name, written(value)) for name, value in self.config.items() if not apart(name)))
 
     @cached_property
     def numbers(self) -> dict[str, float]:
@@ -85,6 +85,17 @@ class Run:
 def apart(name: str) -> bool:
     """Whether a key may differ among the runs of one configuration."""
     return any(name == key or name.startswith(f"{key}.") for key in APART)
+
+
+def written(value: Any) -> str:
+    """A value such that equal ones are the same.
+
+    >>> written([1, 0.5]) == written([1.0, 0.5]), written(1) == written(True), written("1") == written(1)
+    (True, False, False)
+    """
+    if isinstance(value, list):
+        return str([written(one) for one in value])
+    return repr(float(value)) if type(value) is int else repr(value)
 
 
 def find(folders: Sequence[Path]) -> list[Run]:

@@ -62,11 +62,11 @@ def bars(groups: Sequence[Group], metric: str, section: str) -> Plot | None:
     kept = [(name, estimate, colour) for name, estimate, colour in found if estimate]
     if not kept:
         return None
-    figure = Figure(figsize=(WIDTH, 0.5 + 0.36 * len(kept)))
+    figure = Figure(figsize=(WIDTH, 0.5 + 0.42 * len(kept)))
     axes = figure.subplots()
     for row, (name, estimate, colour) in enumerate(kept):
-        axes.barh(row, estimate.mean, xerr=estimate.half_width, color=colour, height=0.35, ecolor=GREY)
-        axes.annotate(text(name).split("\n")[0], (0, row - 0.25), fontsize=7, va="bottom")
+        axes.barh(row, estimate.mean, xerr=estimate.half_width, color=colour, height=0.3, ecolor=GREY)
+        axes.annotate(text(name), (0, row - 0.2), fontsize=7, va="bottom")
     axes.set(xlabel=words(metric), yticks=[], ylim=(len(kept) - 0.6, -0.9), xlim=(0, None))
     return Plot(metric.rpartition("/")[2], section, f"{words(metric)} of each configuration", figure)
 
