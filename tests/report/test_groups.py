@@ -118,8 +118,8 @@ def test_what_cannot_be_compared_has_no_best() -> None:
     """A distortion is no bound, a density no probability, a configuration alone not the best of several."""
     write_run(Path("all/vae"))
     write_run(Path("all/ae"), {"model.latent_dim": 2}, rows=[{"epoch": 1, "val/distortion": 40.0}])
-    density = {"test/bits_per_dim": None}
-    write_run(Path("all/density"), {"model.latent_dim": 3}, results=density, validation=[2000])
+    density = write_run(Path("all/density"), {"model.latent_dim": 3}, validation=[2000]) / "results.json"
+    density.write_text(density.read_text().replace("bits_per_dim", "unknown"))
     write_run(Path("all/failed"), {"model.latent_dim": 4}, results={"status": "failed"})
     write_run(Path("all/blind"), {"model.latent_dim": 5}, rows=[{"epoch": 1}])
     assert best(group(find([Path("all")]))) == [False] * 5

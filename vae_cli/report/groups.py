@@ -76,8 +76,8 @@ class Group:
         """What configurations share whose validation can be compared: data, bound or none, probability or density."""
         first = self.finished[0]
         data = [written(first.config.get(f"dataset.{key}")) for key in DATA] + [first.results.get(key) for key in FACTS]
-        kind = next((name for name in VALIDATION if name in first.numbers), None)
-        return (*data, kind, any(name.endswith("/bits_per_dim") for name in first.numbers))
+        kind = next((name for name in VALIDATION if self.estimate(name)), None)
+        return (*data, kind, any(name.endswith("/bits_per_dim") for name in first.results))
 
     @property
     def validation(self) -> float | None:

@@ -41,8 +41,7 @@ def curves(groups: Sequence[Group], name: str) -> Plot | None:
 
 def _curve(one: Group, run: Run, key: str) -> np.ndarray:
     """Epochs and values (n, 2); pretraining is left out where a bound is trained after it: its scale is another."""
-    rows = [row for other in one.runs for row in other.history]
-    bounded = [row["epoch"] for row in rows if "train/elbo" in row and "epoch" in row]
-    first = min(bounded, default=-math.inf)
-    rows = [(row["epoch"], row[key]) for row in run.history if key in row and row.get("epoch", -math.inf) >= first]
-    return np.array([row for row in rows if all(map(math.isfinite, row))]).reshape(-1, 2)
+    bounded = [row["epoch"] for other in one.runs for row in other.history if {"train/elbo", "epoch"} <= row.keys()]
+    rows = [(row["epoch"], row[key]) for row in run.history if {key, "epoch"} <= row.keys()]
+    kept = [row for row in rows if row[0] >= min(bounded, default=-math.inf) and all(map(math.isfinite, row))]
+    return np.array(kept).reshape(-1, 2)
