@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -72,25 +73,19 @@ def sample() -> None:
 def report() -> None:
     """vae-report: a page and tables over any set of runs."""
     argv = _begin("vae-report")
-    from vae_cli.folders import outputs_folder
-    from vae_cli.job import Failure, attempt
-    from vae_cli.job import report as tell
+    from vae_cli.report.arguments import Arguments
 
-    named = [Path(argument.removeprefix("out=")) for argument in argv if argument.startswith("out=")]
-    folders = [Path(argument) for argument in argv if not argument.startswith("out=")]
-    if strange := [str(folder) for folder in folders if str(folder).startswith("-") or "=" in str(folder)]:
-        _refuse("vae-report", ConfigError(f"{strange[0]}: unknown; takes folders and out=DIR"))
-    folders = folders or [outputs_folder()]
+    try:
+        arguments = Arguments.parse(argv)
+    except ConfigError as error:
+        _refuse("vae-report", error)
 
     def work() -> None:
-        from vae_cli.report.write import report as write_report
+        from vae_cli.report import write
 
-        write_report(folders, named[-1] if named else folders[0])
+        write.report(arguments.folders, arguments.out)
 
-    result = attempt(work)
-    if isinstance(result, Failure):
-        tell("vae-report", result)
-        sys.exit(result.exit_code)
+    _run("vae-report", work)
 
 
 def _readable(config: Any) -> None:
@@ -114,11 +109,10 @@ def _begin(command: str) -> list[str]:
     return argv
 
 
-def _command(command: str, root: str, schema: type, argv: list[str], work: Any) -> None:
+def _command(command: str, root: str, schema: type, argv: list[str], work: Callable[[Any], None]) -> None:
     """Check, show or run a command that is no hydra application."""
     from omegaconf import OmegaConf
 
-    from vae_cli.job import Failure, attempt, report
     from vae_cli.preflight import prepare_command
 
     try:
@@ -128,7 +122,14 @@ def _command(command: str, root: str, schema: type, argv: list[str], work: Any) 
     if show:
         print(OmegaConf.to_yaml(config), end="")
         return
-    result = attempt(lambda: work(config))
+    _run(command, lambda: work(config))
+
+
+def _run(command: str, work: Callable[[], None]) -> None:
+    """Do the work of a command; a failure is a line on stderr and an exit code."""
+    from vae_cli.job import Failure, attempt, report
+
+    result = attempt(work)
     if isinstance(result, Failure):
         report(command, result)
         sys.exit(result.exit_code)

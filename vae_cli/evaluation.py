@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 
 from vae_cli.config import EvaluateConfig
 from vae_cli.distributions import Pushed
+from vae_cli.divergences import RBFMMD
 from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal, rows_at_once
 from vae_cli.information import information
 from vae_cli.metrics import ActiveUnits, Clusters, Means
@@ -40,8 +41,9 @@ class Evaluation(nn.Module):
     With a posterior density: elbo, distortion, rate, active_units, iw_log_likelihood (k = iw_samples; from prior draws
     mc_log_likelihood, k = mc_samples), effective_sample_size, and bits_per_dim = -iw_log_likelihood / (D log 2) where
     the likelihood is a probability. Without one there is no bound: distortion and reconstruction error only.
-    mutual_information I_q(x; z), aggregated_kl KL(q(z) || p(z)) and aggregated_variance, the mean over dimensions of
-    Var z, are of the aggregated posterior q(z) of the whole split.
+    mutual_information I_q(x; z), aggregated_kl KL(q(z) || p(z)), aggregated_mmd the unbiased squared MMD between
+    the two under an RBF kernel of bandwidth sqrt(d), and aggregated_variance, the mean over dimensions of Var z, are of
+    the aggregated posterior q(z) of the whole split.
     Under a mixture prior also cluster_entropy, cluster_occupancy and cluster_weights, and for labelled data
     cluster_accuracy, cluster_nmi and cluster_ari. Nats, means over images.
     """
@@ -104,7 +106,12 @@ class Evaluation(nn.Module):
         z, log_q = (values[:count] for values in draws)
         means, variances = (torch.cat([getattr(q, name) for q in posteriors]) for name in ("mean", "variance"))
         spread = (means.var(0, unbiased=False) + variances.mean(0)).mean()
-        return {**asdict(information(posteriors, self.prior, z, log_q)), "aggregated_variance": float(spread)}
+        mmd = RBFMMD(bandwidths=[z.shape[-1] ** 0.5], unbiased=True)  # the median heuristic's for N(0, I)
+        return {
+            **asdict(information(posteriors, self.prior, z, log_q)),
+            "aggregated_mmd": float(mmd(z, self.prior.sample(z.shape[:1]))),
+            "aggregated_variance": float(spread),
+        }
 
     def _clustering(self) -> dict[str, Number]:
         if not self.clusters.update_called:

@@ -85,7 +85,7 @@ SAMPLE = """\
 
 
 REPORT = """\
-    vae-report: one page, and tables, over any set of runs.
+    vae-report: one page, and tables, over any set of runs: means over seeds, plots, images.
 
     usage: vae-report [DIR ...] [out=DIR]
 
@@ -94,6 +94,7 @@ REPORT = """\
       out=DIR                       where report.html, report.csv and report.tex go; the first DIR if not named
 
     examples:
+      vae-report
       vae-report outputs/multirun/DATE/TIME
       vae-report outputs/train/DATE outputs/multirun/DATE/TIME out=report
 """

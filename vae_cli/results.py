@@ -24,6 +24,7 @@ UNITS = {
     "iw_samples": "",
     "mc_samples": "",
     "active_units": "dimensions",
+    "aggregated_mmd": "",
     "aggregated_variance": "",
     "effective_sample_size": "samples",
     "bits_per_dim": "bits",

@@ -4,59 +4,74 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from vae_cli.figures.style import styled
-from vae_cli.report.groups import Group
+from vae_cli.report.groups import Group, shared, shown
+from vae_cli.report.metrics import words
+from vae_cli.report.plots import Plot, colours
 from vae_cli.report.runs import Run
 from vae_cli.report.table import Table
 
-GRIDS = ("samples", "component_samples", "reconstructions")
+KINDS = ("samples", "component_samples", "reconstructions", "traversals")
 SHOWN = 12
 """Configurations whose images are put side by side."""
 
 
-def page(title: str, groups: Sequence[Group], table: Table, figures: Mapping[str, Figure]) -> str:
+@dataclass(frozen=True)
+class Picture:
+    """An image of a run's folder as a data URI, and what it is of."""
+
+    name: str
+    uri: str
+
+
+def page(title: str, runs: Sequence[Run], table: Table, plots: Sequence[Plot]) -> str:
     """The HTML text."""
+    groups = [row.group for row in table.rows]
+    sections: dict[str, list[Picture]] = {}
+    for plot in plots:
+        sections.setdefault(plot.section, []).append(Picture(plot.title, svg(plot.figure)))
     template = files("vae_cli.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
         title=title,
+        runs=runs,
+        undone=[run for run in runs if run.status != "done"],
         table=table,
-        plots={name: svg(figure) for name, figure in figures.items()},
-        grids=grids(groups),
-        failed=[run for one in groups for run in one.runs if run.status not in ("done", "unfinished")],
-        runs=[run for one in groups for run in one.runs],
+        titles=list(map(words, table.metrics)),
+        colours=colours(len(groups)),
+        sections=sections,
+        grids={kind.replace("_", " "): found for kind in KINDS if (found := grid(groups, kind))},
+        left_out=max(0, len(groups) - SHOWN),
+        shared={name: shown(value) for name, value in shared(groups).items()},
     )
 
 
-def svg(figure: Figure) -> Markup:
-    """A figure as SVG markup that scales with the page."""
-    text = io.StringIO()
-    with styled():
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    markup = text.getvalue()
-    return Markup(markup[markup.index("<svg") :])
+def svg(figure: Figure) -> str:
+    """A figure as a data URI; its letters are outlines, so that it needs no font."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
+    return uri(drawn.getvalue(), "image/svg+xml")
 
 
-def grids(groups: Sequence[Group]) -> dict[str, list[tuple[str, str]]]:
-    """By kind of picture, (name of the configuration, data URI) of the first finished run of each."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for kind in GRIDS:
-        for one in groups[:SHOWN]:
-            pictures = [run for run in one.finished if _picture(run, kind) is not None]
-            if pictures:
-                found.setdefault(kind.replace("_", " "), []).append((one.name, _picture(pictures[0], kind) or ""))
-    return found
+def grid(groups: Sequence[Group], kind: str) -> list[Picture]:
+    """A kind of picture of the first finished run of each configuration; of every run where there is but one."""
+    found = [[run for run in one.finished if (run.folder / "figures" / f"{kind}.png").is_file()] for one in groups]
+    if len(groups) == 1:
+        named = [(f"seed={run.config.get('seed')}", run) for run in found[0]]
+    else:
+        named = [(one.name, runs[0]) for one, runs in zip(groups, found, strict=True) if runs]
+    return [
+        Picture(name, uri((run.folder / "figures" / f"{kind}.png").read_bytes(), "image/png"))
+        for name, run in named[:SHOWN]
+    ]
 
 
-def _picture(run: Run, kind: str) -> str | None:
-    file = run.folder / "figures" / f"{kind}.png"
-    if not file.is_file():
-        return None
-    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode()
+def uri(content: bytes, kind: str) -> str:
+    """Content as a data URI."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

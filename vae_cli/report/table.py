@@ -4,122 +4,115 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
-from vae_cli.report.groups import Estimate, Group, best, short
-from vae_cli.report.plots import label
+from vae_cli.report.estimate import Estimate
+from vae_cli.report.groups import Group, best, shown
+from vae_cli.report.metrics import is_main, present, words
 
-PREFERRED = (
-    "test/elbo",
-    "test/iw_log_likelihood",
-    "test/mc_log_likelihood",
-    "test/bits_per_dim",
-    "test/distortion",
-    "test/rate",
-    "test/mutual_information",
-    "test/aggregated_kl",
-    "test/active_units",
-    "test/cluster_accuracy",
-    "test/mig",
-    "test/dci_disentanglement",
-    "test/sap",
-    "test/factor_score",
-    "test/reconstruction_error",
-)
+LATEX = {
+    **{character: rf"\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration: what was chosen, how its runs stand, its estimates by metric, and whether it is the best."""
+    """One configuration: its group, whether it is the best of its kind, and its estimates by metric."""
 
-    choices: list[str]
-    runs: str
-    estimates: list[Estimate | None]
+    group: Group
     best: bool
+    estimates: dict[str, Estimate | None]
+
+    def cell(self, metric: str) -> str:
+        """An estimate in words, with its own n where not every finished run has the metric."""
+        estimate = self.estimates[metric]
+        if estimate is None:
+            return ""
+        return f"{estimate}" + f" (n = {estimate.count})" * (estimate.count != len(self.group.finished))
 
 
 @dataclass(frozen=True)
 class Table:
-    """Names of the varied keys and of the metrics, and the rows."""
+    """The metrics and the rows."""
 
-    keys: list[str]
     metrics: list[str]
     rows: list[Row]
 
     @classmethod
     def of(cls, groups: Sequence[Group]) -> Table:
         """Of all groups; metrics that at least one has."""
-        keys = list(dict.fromkeys(key for one in groups for key in one.choices))
-        metrics = [metric for metric in PREFERRED if any(one.estimate(metric) for one in groups)]
-        winner = best(groups) if len(groups) > 1 else None
+        metrics = present(groups)
+        winners = best(groups)
         rows = [
-            Row(
-                [str(one.choices.get(key, "")) for key in keys],
-                standing(one),
-                [one.estimate(metric) for metric in metrics],
-                one is winner,
-            )
-            for one in groups
+            Row(one, winner, {metric: one.estimate(metric) for metric in metrics})
+            for one, winner in zip(groups, winners, strict=True)
         ]
-        return cls(keys, metrics, rows)
-
-    @property
-    def titles(self) -> list[str]:
-        """Of all columns."""
-        return [*map(short, self.keys), "runs", *map(label, self.metrics)]
+        return cls(metrics, rows)
 
     def print(self, console: Console) -> None:
-        """On a terminal; the best configuration is bold."""
+        """The main metrics on a terminal; the best configurations are bold."""
         table = RichTable(header_style="bold")
-        for title in self.titles:
-            table.add_column(title, overflow="fold")
+        longest = max(len(_titled(row)) for row in self.rows)
+        table.add_column("#", justify="right")
+        table.add_column("configuration", overflow="fold", width=max(13, min(longest, console.width // 4)))
+        table.add_column("runs")
+        metrics = [metric for metric in self.metrics if is_main(metric)]
+        for metric in metrics:
+            table.add_column(words(metric).removesuffix(" (nats)"), justify="right")
         for row in self.rows:
-            cells = [*row.choices, row.runs + " *" * row.best, *("" if e is None else str(e) for e in row.estimates)]
-            table.add_row(*cells, style="bold" if row.best else None)
+            style = "bold" if row.best else None
+            first = (str(row.group.number), escape(_titled(row)), row.group.standing)
+            table.add_row(*first, *map(row.cell, metrics), style=style)
         console.print(table)
 
     def csv(self) -> str:
-        """Full precision; each metric with the half width of its interval."""
+        """Full precision: what was chosen, then of each metric mean, half width of the interval, and n."""
+        keys = list(dict.fromkeys(key for row in self.rows for key in row.group.choices))
+        columns = [name for metric in self.metrics for name in (metric, f"{metric} half width", f"{metric} n")]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*self.keys, "runs", "best", *(n for m in self.metrics for n in (m, f"{m} half width"))])
+        writer.writerow(["number", "configuration", *keys, "runs", "best", *columns])
         for row in self.rows:
-            pairs = [(e.mean, e.half_width) if e else (None, None) for e in row.estimates]
-            writer.writerow([*row.choices, row.runs, int(row.best), *(v for pair in pairs for v in pair)])
+            choices = [shown(row.group.choices[key]) if key in row.group.choices else "" for key in keys]
+            found = [row.estimates[metric] for metric in self.metrics]
+            numbers = [(e.mean, e.half_width, e.count) if e else (None, None, 0) for e in found]
+            flat = [number for triple in numbers for number in triple]
+            first = [row.group.number, row.group.name, *choices, row.group.standing, int(row.best)]
+            writer.writerow([*first, *flat])
         return text.getvalue()
 
     def latex(self) -> str:
-        """A tabular of the package booktabs; the best configuration is bold."""
-        titles = [_escaped(title) for title in self.titles if title != "runs"]
+        """A tabular of the package booktabs; the best configurations are bold."""
         lines = [
-            rf"\begin{{tabular}}{{{'l' * len(self.keys)}{'r' * len(self.metrics)}}}",
+            r"% \usepackage{booktabs}; mean \pm half width of a 95 % confidence interval over runs (Student's t)",
+            rf"\begin{{tabular}}{{lr{'r' * len(self.metrics)}}}",
             r"\toprule",
-            " & ".join(titles) + r" \\",
+            " & ".join(["configuration", "$n$", *(_escaped(words(metric)) for metric in self.metrics)]) + r" \\",
             r"\midrule",
         ]
         for row in self.rows:
-            cells = [_escaped(choice) for choice in row.choices]
-            cells += ["--" if e is None else "$" + str(e).replace("±", r"\pm") + "$" for e in row.estimates]
-            lines.append(" & ".join(rf"\textbf{{{c}}}" if row.best and c else c for c in cells) + r" \\")
+            name, bold = _escaped(row.group.name), r"\mathbf" if row.best else ""
+            cells = [row.cell(metric).replace("±", r"\pm") for metric in self.metrics]
+            numbers = [f"${bold}{{{cell}}}$" if cell else "--" for cell in cells]
+            first = rf"\textbf{{{name}}}" if row.best else name
+            lines.append(" & ".join([first, str(len(row.group.finished)), *numbers]) + r" \\")
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def standing(group: Group) -> str:
-    """How many runs are done, and what the others are.
-
-    Runs that have not finished have no part in the estimates.
-    """
-    states = Counter(run.status for run in group.runs)
-    others = [f"{count} {state}" for state, count in states.items() if state != "done"]
-    return ", ".join([str(states["done"]), *others])
+def _titled(row: Row) -> str:
+    return row.group.name + " (best)" * row.best
 
 
 def _escaped(text: str) -> str:
-    return "".join(
-        rf"\{c}" if c in "&%$#_{}" else {"~": r"\textasciitilde{}", "\\": r"\textbackslash{}"}.get(c, c) for c in text
-    )
+    return "".join(LATEX.get(character, character) for character in text)
