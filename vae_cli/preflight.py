@@ -135,7 +135,8 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
     _creatable(Path(master.hydra.sweep.dir))
     parsed = parse(lines)
     fixed = [o.input_line or "" for o in parsed if o.is_hydra_override()]
-    preset = parse([f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()])
+    params = OmegaConf.select(master, "hydra.sweeper.params") or {}  # other sweepers may have none
+    preset = parse([f"{key}={value}" for key, value in params.items()])
     varied = list({o.get_key_element(): o for o in [*preset, *parsed] if not o.is_hydra_override()}.values())
     for override in varied:
         if override.is_sweep_override() and not override.is_discrete_sweep() and not searches(master):
