@@ -47,6 +47,7 @@ DOMAINS = {
     "npz bytes": "levels",
 }
 VECTORS = ("linear_gaussian", "gaussian_mixture")
+USUAL = {"binary": "bernoulli", "unit": "continuous_bernoulli", "real": "gaussian", "levels": "discretised_logistic"}
 
 
 @pytest.fixture(scope="session")
@@ -124,12 +125,14 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
     allowed = DOMAINS[dataset] in classes[likelihood].scores and not (model == "conv_vae" and dataset in VECTORS)
     network = SMALL_NETWORKS["conv" if model == "conv_vae" else "mlp"]
     overrides = (f"model={model}", f"likelihood={likelihood}", *network)
-    if allowed:
-        extra = ("prior.components=2",) if model in ("ae", "vade") else ()
-        train_a_step(configuration(archive, dataset, *overrides, *extra))
-    else:
+    if not allowed:
         with pytest.raises(ConfigError, match="; take "):
             configuration(archive, dataset, *overrides)
+        return
+    extra = ("prior.components=2",) if model in ("ae", "vade") else ()
+    config = configuration(archive, dataset, *overrides, *extra)
+    if model == "vae" or likelihood == USUAL[DOMAINS[dataset]]:  # pairs: each takes half a second
+        train_a_step(config)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -146,7 +149,9 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
     elif objective.startswith("tcvae") and posterior != "diagonal":
         refusal = "factorises"
     else:
-        train_a_step(configuration(archive, "digits", *overrides))
+        config = configuration(archive, "digits", *overrides)
+        if network == "mlp" or (posterior, objective) == ("diagonal", "elbo"):
+            train_a_step(config)
         return
     with pytest.raises(ConfigError, match=refusal):
         configuration(archive, "digits", *overrides)
@@ -190,8 +195,10 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
     if pretraining == "layerwise" and not network.startswith("mlp"):
         with pytest.raises(ConfigError, match=r"; take network=mlp.* or pretraining=denoising"):
             configuration(archive, "digits", *overrides)
-    else:
-        train_a_step(configuration(archive, "digits", *overrides))
+        return
+    config = configuration(archive, "digits", *overrides)
+    if network == "mlp" or initialisation == "codes":
+        train_a_step(config)
 
 
 @pytest.mark.parametrize(
