@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.floating]
 
+EPOCHS = 200
+"""Of UMAP's optimisation: its default for many points, and enough for few, where its default is 500."""
+
 
 def umap_embedding(points: Points, dimensions: int, neighbours: int, min_dist: float, seed: int) -> Points:
     """UMAP (McInnes et al. 2018) of points (N, d): (N, dimensions), the same for the same seed.
@@ -24,6 +27,7 @@ def umap_embedding(points: Points, dimensions: int, neighbours: int, min_dist: f
             n_components=dimensions,
             n_neighbors=min(neighbours, len(points) - 1),
             min_dist=min_dist,
+            n_epochs=EPOCHS,
             init="spectral" if len(points) > 10 * dimensions else "random",
             random_state=seed,
             n_jobs=1,

@@ -90,7 +90,7 @@ REPORT = """\
     usage: vae-report [DIR ...] [out=DIR]
 
     values:
-      DIR                           runs, sweeps, or folders above them; all of outputs/ if none is named
+      DIR                           runs, sweeps, or folders above them; else all of outputs/
       out=DIR                       where report.html, report.csv and report.tex go; the first DIR if not named
 
     examples:
