@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from pathlib import Path
@@ -37,7 +38,7 @@ def reopen(config: DictConfig) -> None:
     import optuna
     from optuna.trial import TrialState
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(logging.WARNING)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where the study's file is
     settings = config.hydra.sweeper
