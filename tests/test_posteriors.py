@@ -72,14 +72,14 @@ def test_a_flow_starts_as_its_base(name):
 @pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.parametrize("latent_dim", [1, 2, 5])
 def test_a_flow_inverts_and_its_determinant_is_that_of_its_jacobian(name, latent_dim):
-    posterior = perturbed(FLOWS[name](small_mlp(), IMAGE, latent_dim)).double()
-    q = posterior(batch_of(binary_images(1).double()))
+    posterior = perturbed(FLOWS[name](small_mlp(), IMAGE, latent_dim))
+    q = posterior(batch_of(binary_images(1)))
     assert isinstance(q, Pushed)
-    start = torch.randn(latent_dim, dtype=torch.float64)
+    start = torch.randn(latent_dim)
     z, log_det = q.step.call_and_ladj(start.reshape(1, -1))
-    torch.testing.assert_close(q.step.inv(z)[0], start, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(q.step.inv(z)[0], start, atol=1e-4, rtol=1e-4)
     jacobian = torch.autograd.functional.jacobian(lambda s: q.step.call_and_ladj(s.reshape(1, -1))[0][0], start)
-    torch.testing.assert_close(log_det[0], torch.linalg.slogdet(jacobian).logabsdet, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(log_det[0], torch.linalg.slogdet(jacobian).logabsdet, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -87,5 +87,7 @@ def test_the_density_of_a_draw_is_that_of_the_same_point(name):
     q = perturbed(FLOWS[name](small_mlp(), IMAGE, 3))(batch_of(binary_images(6)))
     z = q.rsample(torch.Size((4,)))
     torch.testing.assert_close(q.log_prob(z), q.log_prob(z.clone()), atol=1e-3, rtol=1e-4)
+    point = torch.randn(7, 1, 3)
+    torch.testing.assert_close(q.log_prob(point), q.log_prob(point.expand(7, 6, 3)))
     many = q.sample(torch.Size((20_000,)))
     torch.testing.assert_close(q.mean, many.mean(0), atol=0.4, rtol=0.1)

@@ -81,11 +81,12 @@ def train_a_step(config) -> None:
     for phase in module.phases:
         if phase.begin:
             phase.begin(module.model, TrainingCodes(codes(module.model, loader), 10, seed=0))
-        optimizer.zero_grad()
-        terms = phase.objective(module.model, batch)
-        terms.loss.backward()
-        optimizer.step()
-        assert terms.loss.isfinite()
+        for _ in range(2):  # what starts at zero hides what is behind it for one
+            optimizer.zero_grad()
+            terms = phase.objective(module.model, batch)
+            terms.loss.backward()
+            optimizer.step()
+            assert terms.loss.isfinite()
     moved = [not torch.equal(old, new) for old, new in zip(before, module.parameters(), strict=True)]
     assert np.mean(moved) > 0.7
 
@@ -142,7 +143,7 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
     overrides = [f"network={network}", f"posterior={posterior}", f"objective={objective}", *SMALL_NETWORKS[network]]
     if objective.endswith("gamma"):
         overrides += ["prior=mixture", "prior.components=3"]
-    if objective != "reconstruction" and posterior == "deterministic":
+    if objective not in ("reconstruction", "wae", "mmd_vae") and posterior == "deterministic":
         refusal = "density"
     elif objective.endswith("gamma") and posterior not in GAUSSIAN:
         refusal = "entropy"
@@ -167,8 +168,10 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior, archive)
     if (prior == "ex_post") != (posterior == "deterministic") and prior in ("ex_post", "vamp"):
         with pytest.raises(ConfigError, match="; take "):
             configuration(archive, "digits", *overrides)
-    else:
-        train_a_step(configuration(archive, "digits", *overrides))
+        return
+    config = configuration(archive, "digits", *overrides)
+    if posterior != "deterministic" or not prior.startswith("flow"):  # an autoencoder leaves a prior as it is
+        train_a_step(config)
 
 
 @pytest.mark.parametrize("divergence", DIVERGENCES)
@@ -206,10 +209,10 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
     [
         (["objective=infovae", "objective.lambda_=0.5"], "alpha \\+ lambda_ - 1 = -0.5, .*; take objective.lambda_=1"),
         (["model=wae", "objective.alpha=0"], "weighs the rate, .*; take objective.alpha=1 or posterior="),
-        (["divergence=mmd"], "is not in objective ELBO .*; take objective=infovae or divergence=none"),
+        (["divergence=mmd"], "is not in objective ELBO .*; take objective=infovae.* or divergence=none"),
         (["model=wae", "objective=elbo"], "needs the density"),
         (["initialisation=umap"], "prior Normal .* has none; take prior=mixture or initialisation=none"),
-        (["objective=optimal_gamma"], "prior Normal .* has none; take prior=mixture or objective=elbo"),
+        (["objective=optimal_gamma"], "prior Normal .* has none; take prior=mixture or objective=.*elbo"),
         (["model=vade", "prior=ex_post"], "posterior Diagonal .* has a bound, which needs the prior while training"),
         (["dataset=mnist", "dataset.pooled=true"], "dataset.pooled=true .* take dataset.val_size=0"),
         (["model=vade", "posterior=deterministic", "objective=reconstruction"], "initialisation=none"),

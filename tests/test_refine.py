@@ -61,7 +61,7 @@ def test_gaps_are_those_of_the_closed_form():
     assert found["approximation"] == pytest.approx(posterior_gap(model, exact), abs=0.15)
     assert found["amortisation"] > 0
     assert found["approximation"] + found["amortisation"] == pytest.approx(log_p - found["elbo"], abs=0.15)
-    assert found["simulated_lower"] <= found["simulated_upper"] + 0.05
+    assert found["simulated_lower"] <= found["simulated_upper"] + 0.2
 
 
 @pytest.mark.parametrize("posterior", [posteriors.Deterministic])

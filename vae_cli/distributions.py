@@ -76,6 +76,7 @@ class Pushed(_Unchecked):
         """log q(z); of any but the last draw by inversion."""
         if self.drawn is not None and self.drawn[0] is value:
             return self.drawn[1]
+        value = value.expand(*torch.broadcast_shapes(value.shape[:-1], self.batch_shape), *self.event_shape)
         start = self.step.inv(value)
         return self.base.log_prob(start) - self.step.log_abs_det_jacobian(start, value)
 

@@ -49,7 +49,7 @@ def options(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
     sources, found = Sources.find(), []
     for option in sources.options(group):
         file = sources.file(f"{group}/{option}")
-        target = re.search(r"^_target_:\s*[\"']?([\w.]+)", file.read_text(encoding="utf-8"), re.M) if file else None
+        target = re.search(r"^\s*_target_:\s*[\"']?([\w.]+)", file.read_text(encoding="utf-8"), re.M) if file else None
         try:
             if fits(signatures.read(target[1]).constants.get(constant) if target else None):
                 found.append(option)
@@ -245,8 +245,8 @@ def precision_fits(facts: Facts) -> str | None:
 RULES: tuple[Rule, ...] = (
     scores_domain,
     reads_layout,
-    *NEEDS,
     prior_in_time,
+    *NEEDS,
     divergence_in_use,
     divergence_is_not_rewarded,
     rate_has_density,
