@@ -63,7 +63,7 @@ class Evaluation(nn.Module):
         self.discrete = model.likelihood.discrete
         rows = rows_at_once(model, batch.x.device, self.settings.memory_mb)
         for part in batch.split(rows):
-            encoded = model.encode(part)
+            encoded, prior = model.encode(part), model.prior()
             reconstruction = model.decode(encoded.mean.unsqueeze(0))
             error = (reconstruction.mean[0] - part.x).square().flatten(1).sum(1)
             values = {"reconstruction_error": error}
@@ -74,9 +74,9 @@ class Evaluation(nn.Module):
                 values[f"{self.estimator}_log_likelihood"] = importance.log_likelihood
                 values["effective_sample_size"] = importance.effective_sample_size
                 self.active.update(encoded.mean)
-                self.prior = model.prior()
-                self.encoded.append(Latent.draw(encoded, self.prior, 1))
-            if is_mixture(prior := model.prior()):
+                self.prior = prior
+                self.encoded.append(Latent.draw(encoded, prior, 1))
+            if is_mixture(prior):
                 self.clusters.update(log_responsibilities(prior, encoded), part.y)
                 self.weights = prior.mixture_distribution.probs.tolist()
             self.means.update(values)

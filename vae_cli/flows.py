@@ -27,7 +27,7 @@ def density_flow(dims: int, steps: int, hidden: Sequence[int]) -> zuko.lazy.Flow
 
 def autoregressive_steps(dims: int, context: int, steps: int, hidden: Sequence[int]) -> zuko.lazy.LazyComposedTransform:
     """Steps z -> s(z_<j, h) z_j + m(z_<j, h): one pass forward, d backward (inverse autoregressive flow)."""
-    orders = [torch.arange(dims), torch.arange(dims).flip(0)]
+    orders: Any = [torch.arange(dims), torch.arange(dims).flip(0)]
     return _composed(
         zuko.flows.MaskedAutoregressiveTransform(dims, context, order=orders[k % 2], hidden_features=list(hidden))
         for k in range(steps)
@@ -36,7 +36,7 @@ def autoregressive_steps(dims: int, context: int, steps: int, hidden: Sequence[i
 
 def coupling_steps(dims: int, context: int, steps: int, hidden: Sequence[int]) -> zuko.lazy.LazyComposedTransform:
     """Steps that move every other dimension by what the rest say: one pass in either direction."""
-    parity = torch.arange(dims) % 2
+    parity: Any = torch.arange(dims) % 2
     return _composed(
         zuko.flows.GeneralCouplingTransform(dims, context, mask=parity == k % 2, hidden_features=list(hidden))
         for k in range(steps)
