@@ -40,7 +40,8 @@ def present(groups: Sequence[Group]) -> list[str]:
     """The metrics that at least one finished run has: what runs are chosen by, then test, other splits, exact ones."""
     known = [*VALIDATION, *(f"{split}/{name}" for split in ("test", "val", "train", "exact") for name in WORDS)]
     found = {name for one in groups for run in one.finished for name in run.numbers}
-    return [name for name in known if name in found]
+    twice = {name for name in found if name.startswith("val/") and f"validation/{name[4:]}" in found}
+    return [name for name in known if name in found - twice]
 
 
 def words(metric: str) -> str:
