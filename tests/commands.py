@@ -10,7 +10,7 @@ from multiprocessing import get_context, set_start_method
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NAMES = {"vae-train": "train", "vae-eval": "evaluate", "vae-sample": "sample"}
+NAMES = {"vae-train": "train", "vae-eval": "evaluate", "vae-sample": "sample", "vae-report": "report"}
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
     ["vae_cli.cli", "vae_cli.train", "vae_cli.sample", "matplotlib.pyplot", "sklearn.datasets"]
@@ -61,6 +61,7 @@ def _call(
 
     os.environ.clear()
     os.environ.update(variables)
+    sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
     os.chdir(folder)
     for number, file in enumerate(files, 1):
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

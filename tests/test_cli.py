@@ -207,7 +207,7 @@ def test_right_arguments_pass_and_write_nothing(arguments: list[str], workplace:
     assert list(workplace.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "sample"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "sample", "report"])
 def test_help_is_narrow_and_complete(command: str) -> None:
     done = call(command, "--help")
     assert done.returncode == 0
@@ -221,7 +221,7 @@ def test_help_is_narrow_and_complete(command: str) -> None:
 
 
 def test_every_option_has_a_description() -> None:
-    for file in folders.conf_folder().glob("[!h]*/*.yaml"):
+    for file in folders.conf_folder().glob("*/*.yaml"):
         assert help.description(file), file
 
 
@@ -250,11 +250,10 @@ def test_a_folder_with_a_run_is_refused(monkeypatch, capsys) -> None:
     assert "resume=old run" in line
 
 
-def test_a_sweeps_folder_is_refused(monkeypatch, capsys) -> None:
+def test_a_sweep_goes_on_in_its_folder() -> None:
     Path("old").mkdir()
     Path("old/multirun.yaml").touch()
-    assert "ckpt=last" in refuse(monkeypatch, capsys, "-m", "hydra.sweep.dir=old", "seed=1,2")
-    prepare_training(["-m", "hydra.sweep.dir=old", "seed=1,2", "ckpt=last"])
+    prepare_training(["-m", "hydra.sweep.dir=old", "seed=1,2"])
 
 
 def test_resuming_keeps_the_runs_own_configuration(workplace: Path) -> None:

@@ -141,6 +141,15 @@ def test_vae_eval_repeats_and_varies_the_evaluation(run: Path) -> None:
     assert prior["test/mc_log_likelihood"] < 0
 
 
+def test_vae_eval_measures_the_inference_gaps(run: Path) -> None:
+    few = {"images": 10, "temperatures": 30, "refine_steps": 30, "elbo_samples": 200, "iw_samples": 50}
+    found = evaluation(run, "evaluate=gaps", "evaluate.samples=5", *(f"evaluate.gaps.{k}={v}" for k, v in few.items()))
+    assert found["gaps/images"] == 10 and found["evaluate/gaps/temperatures"] == 30
+    assert found["gaps/amortisation"] == pytest.approx(found["gaps/refined_elbo"] - found["gaps/elbo"])
+    assert found["gaps/approximation"] + found["gaps/refined_elbo"] == pytest.approx(found["gaps/ais_log_likelihood"])
+    assert found["gaps/elbo"] <= found["gaps/iw_log_likelihood"] + 3 * found["gaps/elbo_se"]
+
+
 def test_vae_sample_draws_pictures_and_numbers(run: Path) -> None:
     done = start("vae-sample", "run=run", "n=16", folder=run.parent)
     assert (done.code, done.err) == (0, "")

@@ -58,7 +58,9 @@ def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
         if results:
             (folder / "results.json").write_text(json.dumps(results))
     table = sweep.SweepTable()
-    table.on_multirun_start(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    table.on_multirun_start(
+        OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, "sweeper": {"_target_": "a.BasicSweeper"}}})
+    )
     assert table.finish() == 1
     rows = json.loads((tmp_path / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["done", "failed", "unfinished"]

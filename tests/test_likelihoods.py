@@ -1,11 +1,12 @@
 import pytest
 import torch
 
-from tests.builders import IMAGE, small_mlp
+from tests.builders import IMAGE, batch_of, binary_images, small_mlp
 from vae_cli import likelihoods
 
 FAMILIES = {
     "bernoulli": (likelihoods.Bernoulli, {}),
+    "centred_bernoulli": (likelihoods.CentredBernoulli, {}),
     "continuous_bernoulli": (likelihoods.ContinuousBernoulli, {}),
     "gaussian": (likelihoods.Gaussian, {"scale": 0.5}),
     "gaussian_learned": (likelihoods.GaussianLearned, {"scale": 0.5, "min_scale": 0.01, "per_dimension": False}),
@@ -63,3 +64,14 @@ def test_gaussian_decoder_keeps_its_floor():
     with torch.no_grad():
         likelihood.decoder[-2].bias[4:] = -100
     assert float(likelihood(torch.randn(1, 5, 3)).stddev.detach().min()) == pytest.approx(0.1, rel=1e-4)
+
+
+def test_a_centred_bernoulli_starts_at_the_pixel_means():
+    likelihood, x = likelihoods.CentredBernoulli(small_mlp(), 3, IMAGE), binary_images(50)
+    x[:, :, 0, 0] = 0.0
+    likelihood.start_from([batch_of(x[:20]), batch_of(x[20:])])
+    with torch.no_grad():
+        likelihood.decoder[-2].weight.zero_()
+        likelihood.decoder[-2].bias.zero_()
+    mean = likelihood(torch.randn(1, 1, 3)).mean[0, 0]
+    torch.testing.assert_close(mean, (x.sum(0) + 0.5) / 51)

@@ -2,21 +2,36 @@ import pytest
 import torch
 
 from tests.builders import IMAGE, batch_of, binary_images, small_mlp
-from vae_cli.posteriors import Deterministic, Diagonal, FullCovariance
+from vae_cli.distributions import Pushed
+from vae_cli.posteriors import AutoregressiveFlow, CouplingFlow, Deterministic, Diagonal, FullCovariance
 
-FAMILIES = [Diagonal, FullCovariance, Deterministic]
+FLOW = {"steps": 2, "hidden": [8], "context": 3}
+FLOWS = {
+    "autoregressive": lambda network, shape, d: AutoregressiveFlow(network, shape, d, **FLOW),
+    "coupling": lambda network, shape, d: CouplingFlow(network, shape, d, **FLOW),
+}
+FAMILIES = {"diagonal": Diagonal, "full": FullCovariance, "deterministic": Deterministic, **FLOWS}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+def perturbed(module: torch.nn.Module) -> torch.nn.Module:
+    """Away from where it starts."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return module
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("latent_dim", [1, 4])
-def test_contract(family, latent_dim, tmp_path):
-    posterior, batch = family(small_mlp(), IMAGE, latent_dim), batch_of(binary_images(7))
+def test_contract(name, latent_dim):
+    family = FAMILIES[name]
+    posterior, batch = perturbed(family(small_mlp(), IMAGE, latent_dim)), batch_of(binary_images(7))
     q = posterior(batch)
     z = q.rsample(torch.Size((5,)))
     assert q.batch_shape == (7,) and q.event_shape == (latent_dim,)
     assert z.shape == (5, 7, latent_dim) and q.mean.shape == (7, latent_dim)
 
-    value = (q.log_prob(z) if family.has_density else z.sum(-1)).sum() + z.square().sum()
+    value = (q.log_prob(z) if posterior.has_density else z.sum(-1)).sum() + z.square().sum()
     value.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in posterior.parameters())
 
@@ -33,15 +48,46 @@ def test_full_covariance_is_positive_definite_and_reaches_every_entry():
 
 
 def test_samples_have_the_moments_they_claim():
-    for family in (Diagonal, FullCovariance):
-        q = family(small_mlp(), IMAGE, 3)(batch_of(binary_images(1)))
+    for name in ("diagonal", "full"):
+        q = FAMILIES[name](small_mlp(), IMAGE, 3)(batch_of(binary_images(1)))
         z = q.sample(torch.Size((60_000,)))[:, 0]
         torch.testing.assert_close(z.mean(0), q.mean[0], atol=0.03, rtol=0)
         torch.testing.assert_close(z.var(0), q.variance[0], atol=0.06, rtol=0)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_bf16_networks_give_float32_densities(family):
-    posterior, batch = family(small_mlp(), IMAGE, 3), batch_of(binary_images(4))
+@pytest.mark.parametrize("name", FAMILIES)
+def test_bf16_networks_give_float32_densities(name):
+    posterior, batch = FAMILIES[name](small_mlp(), IMAGE, 3), batch_of(binary_images(4))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert posterior(batch).mean.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_flow_starts_as_its_base(name):
+    q = FLOWS[name](small_mlp(), IMAGE, 4)(batch_of(binary_images(5)))
+    z = torch.randn(3, 5, 4)
+    torch.testing.assert_close(q.log_prob(z), q.base.log_prob(z))
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("latent_dim", [1, 2, 5])
+def test_a_flow_inverts_and_its_determinant_is_that_of_its_jacobian(name, latent_dim):
+    posterior = perturbed(FLOWS[name](small_mlp(), IMAGE, latent_dim))
+    q = posterior(batch_of(binary_images(1)))
+    assert isinstance(q, Pushed)
+    start = torch.randn(latent_dim)
+    z, log_det = q.step.call_and_ladj(start.reshape(1, -1))
+    torch.testing.assert_close(q.step.inv(z)[0], start, atol=1e-4, rtol=1e-4)
+    jacobian = torch.autograd.functional.jacobian(lambda s: q.step.call_and_ladj(s.reshape(1, -1))[0][0], start)
+    torch.testing.assert_close(log_det[0], torch.linalg.slogdet(jacobian).logabsdet, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_the_density_of_a_draw_is_that_of_the_same_point(name):
+    q = perturbed(FLOWS[name](small_mlp(), IMAGE, 3))(batch_of(binary_images(6)))
+    z = q.rsample(torch.Size((4,)))
+    torch.testing.assert_close(q.log_prob(z), q.log_prob(z.clone()), atol=1e-3, rtol=1e-4)
+    point = torch.randn(7, 1, 3)
+    torch.testing.assert_close(q.log_prob(point), q.log_prob(point.expand(7, 6, 3)))
+    many = q.sample(torch.Size((20_000,)))
+    torch.testing.assert_close(q.mean, many.mean(0), atol=0.4, rtol=0.1)

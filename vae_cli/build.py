@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 from torch import nn
 from torch.optim import Optimizer
 
 from vae_cli.config import EvaluateConfig
+from vae_cli.errors import ConfigError
 from vae_cli.evaluation import DataFacts, Evaluation
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.phases import Phase
 
 
+def assemble(node: DictConfig, **parts: Any) -> Any:
+    """The object that a node describes, given by name those of our parts that its class takes before the star."""
+    arguments = inspect.signature(get_class(node._target_)).parameters.values()
+    wanted = [argument.name for argument in arguments if argument.kind is argument.POSITIONAL_OR_KEYWORD]
+    if unknown := [name for name in wanted if name not in parts]:
+        raise ConfigError(f"{node._target_} asks for {unknown[0]}; what it can be given is {', '.join(parts)}")
+    return instantiate(node, *[parts[name] for name in wanted])
+
+
 def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
     """The model of a configuration for events of this shape."""
-    latent_dim = config.model.latent_dim
-    network = instantiate(config.network)
-    posterior = instantiate(config.posterior, network, event_shape, latent_dim)
-    prior = instantiate(config.prior, latent_dim)
-    likelihood = instantiate(config.likelihood, network, latent_dim, event_shape)
-    return instantiate(config.model, posterior, prior, likelihood)
+    parts = {"event_shape": event_shape, "latent_dim": config.model.latent_dim, "network": instantiate(config.network)}
+    parts["posterior"] = assemble(config.posterior, **parts)
+    parts["prior"] = assemble(config.prior, **parts)
+    parts["likelihood"] = assemble(config.likelihood, **parts)
+    return assemble(config.model, **parts)
 
 
 def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
     """Pretraining and initialisation, where chosen, and the objective: trainer.max_epochs are those of the last."""
-    objective, epochs = instantiate(config.objective), config.trainer.max_epochs
+    divergence = None if config.divergence is None else instantiate(config.divergence)
+    objective, epochs = assemble(config.objective, divergence=divergence), config.trainer.max_epochs
     phases: list[Phase] = []
     if config.pretraining is not None:
         phases += instantiate(config.pretraining).phases(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,9 +34,11 @@ def train() -> None:
         code = 130
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    if SweepTable.current is not None:
+    if SweepTable.current is not None and code != 2:  # a refusal; the folder is as it was
         failed = SweepTable.current.finish()
         code = code or failed
+        if code:
+            print(f"go on with: {SweepTable.current.command(argv)}")
     sys.exit(code)
 
 
@@ -67,6 +70,24 @@ def sample() -> None:
     _command("vae-sample", "sample", SampleConfig, argv, work)
 
 
+def report() -> None:
+    """vae-report: a page and tables over any set of runs."""
+    argv = _begin("vae-report")
+    from vae_cli.report.arguments import Arguments
+
+    try:
+        arguments = Arguments.parse(argv)
+    except ConfigError as error:
+        _refuse("vae-report", error)
+
+    def work() -> None:
+        from vae_cli.report import write
+
+        write.report(arguments.folders, arguments.out)
+
+    _run("vae-report", work)
+
+
 def _readable(config: Any) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, which takes seconds."""
     from vae_cli import checkpoints
@@ -88,11 +109,10 @@ def _begin(command: str) -> list[str]:
     return argv
 
 
-def _command(command: str, root: str, schema: type, argv: list[str], work: Any) -> None:
+def _command(command: str, root: str, schema: type, argv: list[str], work: Callable[[Any], None]) -> None:
     """Check, show or run a command that is no hydra application."""
     from omegaconf import OmegaConf
 
-    from vae_cli.job import Failure, attempt, report
     from vae_cli.preflight import prepare_command
 
     try:
@@ -102,7 +122,14 @@ def _command(command: str, root: str, schema: type, argv: list[str], work: Any) 
     if show:
         print(OmegaConf.to_yaml(config), end="")
         return
-    result = attempt(lambda: work(config))
+    _run(command, lambda: work(config))
+
+
+def _run(command: str, work: Callable[[], None]) -> None:
+    """Do the work of a command; a failure is a line on stderr and an exit code."""
+    from vae_cli.job import Failure, attempt, report
+
+    result = attempt(work)
     if isinstance(result, Failure):
         report(command, result)
         sys.exit(result.exit_code)

@@ -24,6 +24,13 @@ from vae_cli.help import defaults
 from vae_cli.nearest import nearest
 
 COMMAND_LINE = "command line"
+PLUGINS = {
+    ("hydra/sweeper", "optuna"): "sweep",
+    ("hydra/launcher", "joblib"): "sweep",
+    ("hydra/launcher", "submitit_slurm"): "slurm",
+    ("hydra/launcher", "submitit_local"): "slurm",
+}
+"""Options of hydra's own groups that a plugin brings, and the extra of this package that installs it."""
 
 
 @contextmanager
@@ -127,6 +134,8 @@ class Composer:
         file = self.sources.file(parent[1]) if parent else None
         place = COMMAND_LINE if chosen else self._mention(group, option, [file] if file else [])
         has = f"{group} has {', '.join(options) or 'no options'}"
+        if extra := PLUGINS.get((group, option)):
+            return f"{group}={option}: its plugin is not installed ({place}); pip install 'vae-cli[{extra}]'; {has}"
         return f"{group}={option}: no such option ({place}); {_near(option, options)}; {has}"
 
     def _mention(self, group: str, option: str, first: Sequence[Path]) -> str:

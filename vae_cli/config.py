@@ -132,7 +132,7 @@ class _Check:
         schemas = [member for member in members if dataclasses.is_dataclass(member) and isinstance(member, type)]
         if (Node in members and value is not None) or (isinstance(value, dict) and "_target_" in value):
             self.node(key, value, annotation)
-        elif schemas:
+        elif schemas and not (value is None and type(None) in members):
             self.fields(key, value, self.variant(key, value, schemas))
         elif not _fits(value, annotation):
             choices = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,6 +46,56 @@ class Delta(_Unchecked):
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """loc itself, (*sample_shape, B, d)."""
         return self.loc.expand(*sample_shape, *self.loc.shape)
+
+
+class Pushed(_Unchecked):
+    """f(z_0), z_0 ~ base: a flow in the direction of its draws, which are never inverted to be scored.
+
+    `step` is a bijection of vectors (zuko's, with `call_and_ladj`), base a diagonal Gaussian of batch shape (B,). Its
+    moments, which have no closed form, are those of f at 64 fixed points of the base.
+    """
+
+    has_rsample = True
+
+    def __init__(self, base: Independent, step: Any) -> None:
+        self.base, self.step = base, step
+        self.drawn: tuple[Tensor, Tensor] | None = None
+        super().__init__(base.batch_shape, base.event_shape, validate_args=False)
+
+    def _push(self, start: Tensor) -> tuple[Tensor, Tensor]:
+        """f(start) and its log-density."""
+        z, log_det = self.step.call_and_ladj(start)
+        return z, self.base.log_prob(start) - log_det
+
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
+        """z (*sample_shape, B, d), whose log-density is kept."""
+        self.drawn = self._push(self.base.rsample(sample_shape))
+        return self.drawn[0]
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log q(z); of any but the last draw by inversion."""
+        if self.drawn is not None and self.drawn[0] is value:
+            return self.drawn[1]
+        value = value.expand(*torch.broadcast_shapes(value.shape[:-1], self.batch_shape), *self.event_shape)
+        start = self.step.inv(value)
+        return self.base.log_prob(start) - self.step.log_abs_det_jacobian(start, value)
+
+    @cached_property
+    def _points(self) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        half = torch.randn(32, *[1] * len(self.batch_shape), *self.event_shape, generator=generator)
+        unit = torch.cat([half, -half]).to(self.base.mean.device)
+        return self._push(self.base.mean + self.base.stddev * unit)[0]
+
+    @property
+    def mean(self) -> Tensor:
+        """E z, (B, d), by fixed points."""
+        return self._points.mean(0)
+
+    @property
+    def variance(self) -> Tensor:
+        """Var z, (B, d), by fixed points."""
+        return self._points.var(0)
 
 
 class _Elementwise(_Unchecked):

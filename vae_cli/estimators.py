@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, MixtureSameFamily
 
-from vae_cli.mixtures import is_mixture
 from vae_cli.models import VAE
 from vae_cli.trace import Batch
 
@@ -111,6 +110,6 @@ def row_bytes(model: VAE) -> int:
         for handle in handles:
             handle.remove()
     prior = model.prior()
-    if is_mixture(prior):
+    if isinstance(prior, MixtureSameFamily):
         floats += 4 * prior.component_distribution.mean.numel()
     return 4 * (floats + 4 * last)

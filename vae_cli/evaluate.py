@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -16,18 +17,28 @@ from vae_cli.clusters import Assignments
 from vae_cli.config import EvaluateConfig
 from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.data import SplitName
+from vae_cli.disentanglement import FEWEST, disentanglement
 from vae_cli.errors import UserError
+from vae_cli.estimators import rows_at_once
 from vae_cli.evaluation import Evaluation
 from vae_cli.exact import linear_gaussian, linear_mixture, posterior_gap
 from vae_cli.folders import checkpoint_path
+from vae_cli.gaps import inference_gaps
 from vae_cli.loggers import quiet_libraries
+from vae_cli.metrics import Means
+from vae_cli.models import codes
 from vae_cli.module import LitVAE
 from vae_cli.results import Results
 from vae_cli.run import load
+from vae_cli.schema import GapsConfig
+from vae_cli.trace import Batch
 
 
 def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig) -> Results:
-    """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known."""
+    """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known.
+
+    Of data with known factors also the scores of disentanglement.
+    """
     split: SplitName = config.evaluate.split
     if not len(getattr(data, split)):
         raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0")
@@ -39,8 +50,54 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
     with torch.random.fork_rng(devices):
         torch.manual_seed(config.evaluate.seed)
         trainer.test(module, loader, verbose=False)
-    numbers: Results = {f"{split}/{name}": value for name, value in module.evaluation.compute().items()}
+    computed = module.evaluation.compute() | _disentanglement(module, data, config)
+    numbers: Results = {f"{split}/{name}": value for name, value in computed.items()}
+    if config.evaluate.gaps:
+        numbers |= _gaps(module, loader, config.evaluate)
     return numbers | _exact(module, data, loader)
+
+
+def settings_of(config: DictConfig) -> Results:
+    """What was asked of an evaluation, flat."""
+    plain = OmegaConf.to_container(config.evaluate)
+    assert isinstance(plain, dict)
+    nested = plain.pop("gaps") or {}
+    return {
+        f"evaluate/{name}": value for name, value in {**plain, **{f"gaps/{k}": v for k, v in nested.items()}}.items()
+    }
+
+
+def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
+    """Inference gaps of the first images, each with its standard error."""
+    means, left = Means(), settings.gaps.images
+    rows = rows_at_once(module.model, module.device, settings.memory_mb)
+    with torch.random.fork_rng([module.device] if module.device.type == "cuda" else []):
+        torch.manual_seed(settings.seed)
+        for batch in loader:
+            for part in Batch(batch.x[:left], batch.index[:left]).split(100):
+                means.update(inference_gaps(module.model, part, GapsConfig(**settings.gaps), rows))
+            left -= min(left, len(batch))
+            if not left:
+                break
+    numbers: Results = {"gaps/images": int(means.count)}
+    for name, mean in means.compute().items():
+        numbers |= {f"gaps/{name}": mean.mean, f"gaps/{name}_se": mean.standard_error}
+    return numbers
+
+
+def _disentanglement(module: LitVAE, data: Data, config: DictConfig) -> dict[str, float]:
+    """Scores of the posterior means of the split against its factors, where these are known and examples enough."""
+    settings, split = config.evaluate, config.evaluate.split
+    factors = getattr(data, split).factors
+    if factors is None:
+        return {}
+    order = {"seed": settings.seed, "shuffle": False, "limit": config.trainer.limit_batches}
+    loader = data.loader(split, batch_size=settings.batch_size, device=module.device, **order)
+    means = codes(module.model, loader).means.numpy()
+    if len(means) < FEWEST:
+        return {}
+    values = factors.values[: len(means)].numpy()
+    return asdict(disentanglement(means, values, settings.active_threshold, settings.seed))
 
 
 def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:
@@ -86,7 +143,7 @@ def evaluate_run(config: DictConfig) -> Results:
     )
     numbers: Results = {"status": "done", "checkpoint": str(checkpoint_path(folder, config.ckpt))}
     numbers |= evaluate_split(trainer, run.module, run.data, settings)
-    numbers |= {f"evaluate/{name}": value for name, value in config.evaluate.items()}
+    numbers |= settings_of(config)
     numbers |= {"data/sha256": run.facts.sha256, "wall_seconds": round(time.perf_counter() - began, 3)}
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     stem = folder / "evaluations" / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}"

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_cli.config import EvaluateConfig
+from vae_cli.distributions import Pushed
+from vae_cli.divergences import RBFMMD
 from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal, rows_at_once
+from vae_cli.information import information
 from vae_cli.metrics import ActiveUnits, Clusters, Means
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
-from vae_cli.trace import Batch
+from vae_cli.trace import Batch, Latent
 
 Number = float | list[float]
+
+CODES, INVERTED = 2000, 100
+"""Draws at which the aggregated posterior is evaluated: fewer where each has to be inverted under every posterior."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,9 @@ class Evaluation(nn.Module):
     With a posterior density: elbo, distortion, rate, active_units, iw_log_likelihood (k = iw_samples; from prior draws
     mc_log_likelihood, k = mc_samples), effective_sample_size, and bits_per_dim = -iw_log_likelihood / (D log 2) where
     the likelihood is a probability. Without one there is no bound: distortion and reconstruction error only.
+    mutual_information I_q(x; z), aggregated_kl KL(q(z) || p(z)), aggregated_mmd the unbiased squared MMD between
+    the two under an RBF kernel of bandwidth sqrt(d), and aggregated_variance, the mean over dimensions of Var z, are of
+    the aggregated posterior q(z) of the whole split.
     Under a mixture prior also cluster_entropy, cluster_occupancy and cluster_weights, and for labelled data
     cluster_accuracy, cluster_nmi and cluster_ari. Nats, means over images.
     """
@@ -45,6 +54,8 @@ class Evaluation(nn.Module):
         self.estimator = "mc" if settings.estimator == "prior" else "iw"
         self.means, self.active, self.clusters = Means(), ActiveUnits(settings.active_threshold), Clusters()
         self.weights: list[float] = []
+        self.encoded: list[Latent] = []
+        self.prior: Distribution | None = None
         self.discrete = False
 
     def update(self, model: VAE, batch: Batch) -> None:
@@ -52,7 +63,7 @@ class Evaluation(nn.Module):
         self.discrete = model.likelihood.discrete
         rows = rows_at_once(model, batch.x.device, self.settings.memory_mb)
         for part in batch.split(rows):
-            encoded = model.encode(part)
+            encoded, prior = model.encode(part), model.prior()
             reconstruction = model.decode(encoded.mean.unsqueeze(0))
             error = (reconstruction.mean[0] - part.x).square().flatten(1).sum(1)
             values = {"reconstruction_error": error}
@@ -63,7 +74,9 @@ class Evaluation(nn.Module):
                 values[f"{self.estimator}_log_likelihood"] = importance.log_likelihood
                 values["effective_sample_size"] = importance.effective_sample_size
                 self.active.update(encoded.mean)
-            if is_mixture(prior := model.prior()):
+                self.prior = prior
+                self.encoded.append(Latent.draw(encoded, prior, 1))
+            if is_mixture(prior):
                 self.clusters.update(log_responsibilities(prior, encoded), part.y)
                 self.weights = prior.mixture_distribution.probs.tolist()
             self.means.update(values)
@@ -81,7 +94,24 @@ class Evaluation(nn.Module):
             scale = math.prod(self.facts.event_shape) * math.log(2)
             bits = means["iw_log_likelihood"]
             results |= {"bits_per_dim": -bits.mean / scale, "bits_per_dim_se": bits.standard_error / scale}
-        return results | self._clustering()
+        return results | self._information() | self._clustering()
+
+    def _information(self) -> dict[str, Number]:
+        """Of the aggregated posterior of the whole split, at one draw from each of the first images."""
+        if self.prior is None:
+            return {}
+        draws = [torch.cat([getattr(latent, name)[0] for latent in self.encoded]) for name in ("z", "log_q")]
+        posteriors = [latent.q for latent in self.encoded]
+        count = INVERTED if isinstance(posteriors[0], Pushed) else CODES
+        z, log_q = (values[:count] for values in draws)
+        means, variances = (torch.cat([getattr(q, name) for q in posteriors]) for name in ("mean", "variance"))
+        spread = (means.var(0, unbiased=False) + variances.mean(0)).mean()
+        mmd = RBFMMD(bandwidths=[z.shape[-1] ** 0.5], unbiased=True)  # the median heuristic's for N(0, I)
+        return {
+            **asdict(information(posteriors, self.prior, z, log_q)),
+            "aggregated_mmd": float(mmd(z, self.prior.sample(z.shape[:1]))),
+            "aggregated_variance": float(spread),
+        }
 
     def _clustering(self) -> dict[str, Number]:
         if not self.clusters.update_called:
@@ -102,6 +132,7 @@ class Evaluation(nn.Module):
         self.means.reset()
         self.active.reset()
         self.clusters.reset()
+        self.encoded, self.prior = [], None
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from vae_cli.errors import ConfigError
 
 CONFIG = "config.yaml"
 RESULTS = "results.json"
+LOCK = ".lock"
 LAST = Path("checkpoints") / "last.ckpt"
 
 

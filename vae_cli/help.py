@@ -21,6 +21,7 @@ VALUES = (
     ("trainer.precision=bf16-mixed", "faster where the hardware has bf16; densities stay float32"),
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
     ("resume=DIR", "go on with the run in that folder; ckpt=last: with the newest"),
+    ("hydra.sweep.dir=DIR", "a sweep's folder; in it again, a sweep runs only what is not done"),
     ("hydra.run.dir=DIR", "the run's folder; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
 )
 
@@ -36,6 +37,8 @@ TRAIN_EXAMPLES = """\
       vae-train model=conv_vae dataset=fashion_mnist trainer.max_epochs=5
       vae-train model=vade dataset=mnist         clusters the digits without their labels
       vae-train -m objective.beta=0.5,1,2,4      a sweep; -m seed=1,2,3 model=vae,conv_vae: a grid
+      vae-train sweep=lambda_alpha               a ready-made sweep
+      vae-train hparams_search=optuna            a search for the best validation ELBO
       vae-train experiment=linear_gaussian       all choices from one file
       vae-train model=full_covariance --cfg job  show the configuration, run nothing
       vae-train resume=outputs/train/DATE/TIME trainer.max_epochs=40
@@ -81,10 +84,28 @@ SAMPLE = """\
 """
 
 
+REPORT = """\
+    vae-report: one page, and tables, over any set of runs: means over seeds, plots, images.
+
+    usage: vae-report [DIR ...] [out=DIR]
+
+    values:
+      DIR                           runs, sweeps, or folders above them; else all of outputs/
+      out=DIR                       where report.html, report.csv and report.tex go; the first DIR if not named
+
+    examples:
+      vae-report
+      vae-report outputs/multirun/DATE/TIME
+      vae-report outputs/train/DATE outputs/multirun/DATE/TIME out=report
+"""
+
+
 def text(command: str, argv: Sequence[str] = ()) -> str:
     """The help of a command; a user's own options are listed with ours."""
     if command == "vae-sample":
         return dedent(SAMPLE).rstrip()
+    if command == "vae-report":
+        return dedent(REPORT).rstrip()
     sources = Sources.find(_config_dir(argv))
     if command == "vae-eval":
         return "\n".join([dedent(EVAL), *_groups(sources, "eval"), dedent(EVAL_EXAMPLES).rstrip()])

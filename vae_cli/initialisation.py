@@ -40,7 +40,7 @@ class Initialisation(ABC):
     jitter: how far images are moved before z in that term is encoded
     """
 
-    needs_density: ClassVar = True
+    needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
     points: PositiveInt

@@ -20,9 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli import resume
 from vae_cli.compose import Composer
+from vae_cli.continuation import read_results, remaining
 from vae_cli.errors import UserError
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, LAST, RESULTS, Sources, display
+from vae_cli.search import WORST, score
 
 LOG = "vae-train.log"
 
@@ -58,17 +60,24 @@ def report(command: str, failure: Failure) -> None:
     print(f"{command}: error: {failure.message}", file=sys.stderr, flush=True)
 
 
-def task(config: DictConfig) -> Any:
-    """Train in the run's folder. Alone it exits with its code; in a sweep it returns, so that the next job starts."""
+def task(config: DictConfig) -> float:
+    """Train in the run's folder; returns what a search maximises, -inf for a run that failed.
+
+    Alone it exits with its code; in a sweep it returns, so that the next job starts, and skips what is done already.
+    """
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir).absolute()
     overrides = list(settings.overrides.task)
+    sweeping = settings.mode == RunMode.MULTIRUN
     logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
 
     def work() -> Any:
+        effective = remaining(config, folder) if sweeping else _effective(config, folder, overrides)
+        if effective is None:
+            print(f"{folder.name}: done already", flush=True)
+            return read_results(folder)
         if not (folder / "overrides.yaml").exists():
             (folder / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)), encoding="utf-8")
-        effective = _effective(config, folder, overrides)
         data = instantiate(effective.dataset).load()
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
 
@@ -77,15 +86,15 @@ def task(config: DictConfig) -> Any:
     earlier = _stamp(folder)
     result = attempt(work, folder / LOG)
     if not isinstance(result, Failure):
-        return result
+        return score(result)
     if earlier is None or _stamp(folder) != earlier:  # else it never began: an earlier run's results stay
         _write_status(folder, result)
     report("vae-train", result)
-    if settings.mode != RunMode.MULTIRUN:
+    if not sweeping:
         sys.exit(result.exit_code)
     if result.status == "interrupted":  # ends the sweep, too
         raise KeyboardInterrupt if result.exit_code == 130 else SystemExit(result.exit_code)
-    return None
+    return WORST
 
 
 def _stamp(folder: Path) -> int | None:
@@ -108,8 +117,7 @@ def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictCo
 def _write_status(folder: Path, failure: Failure) -> None:
     """How the run ended, beside whatever numbers it had already written; whole or not at all."""
     try:
-        written = json.loads((folder / RESULTS).read_text()) if (folder / RESULTS).exists() else {}
-        results = written | {"status": failure.status, "error": failure.message}
+        results = read_results(folder) | {"status": failure.status, "error": failure.message}
         write_text_atomically(folder / RESULTS, json.dumps(results, indent=2) + "\n")
     except OSError:
         return  # a full disk, say: the line on stderr has told

@@ -7,6 +7,7 @@ d latent dimensions, M decoder outputs for each entry of x, *event the shape of 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -15,6 +16,7 @@ from torch.distributions import Distribution, Independent
 
 from vae_cli import distributions
 from vae_cli.networks import Network, apply_rows
+from vae_cli.trace import Batch
 from vae_cli.types import PositiveFloat, Shape
 
 
@@ -56,6 +58,26 @@ class Bernoulli(Decoded):
         """p(x|z) from outputs (S, B, M, *event)."""
         logits = self.single(outputs)
         return self.independent(distributions.Bernoulli(logits))
+
+
+class CentredBernoulli(Bernoulli):
+    """Ber(x; sigmoid(f(z) + b)), b the logits of the means of the training set (Burda et al. 2015, section 5.1)."""
+
+    def __init__(self, network: Network, latent_dim: int, event_shape: Shape) -> None:
+        super().__init__(network, latent_dim, event_shape)
+        self.register_buffer("offset", torch.zeros(event_shape))
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        return super().distribution(outputs + self.get_buffer("offset"))
+
+    @torch.no_grad()
+    def start_from(self, batches: Iterable[Batch]) -> None:
+        """b from the means of the batches; a pixel that is always black keeps half a count of white."""
+        sums, count = torch.zeros_like(self.get_buffer("offset")), 0
+        for batch in batches:
+            sums, count = sums + batch.x.sum(0), count + len(batch)
+        self.get_buffer("offset").copy_(torch.logit((sums + 0.5) / (count + 1)))
 
 
 class ContinuousBernoulli(Decoded):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import secrets
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,29 +54,68 @@ def build_loggers(config: DictConfig, folder: Path, group: str | None) -> list[L
             return []
 
 
+def run_id(folder: Path) -> str:
+    """W&B's id of the run in this folder, so that the legs of a resumed run are one; a new one where there is none."""
+    legs = sorted((folder / "wandb").glob("*run-*-*"))
+    return legs[-1].name.rpartition("-")[2] if legs else secrets.token_hex(6)
+
+
 def _wandb(config: DictConfig, folder: Path, group: str | None) -> WandbLogger:
+    settings = config.logger
+    try:
+        experiment = _started(
+            settings,
+            dir=folder,
+            id=run_id(folder),
+            name=folder.name,
+            group=settings.group or group,
+            tags=list(settings.tags),
+            config=OmegaConf.to_container(config, resolve=True),
+        )
+    except UserError as error:
+        raise UserError(f"{error}; use logger.mode=offline or logger=csv") from error
+    return WandbLogger(experiment=experiment)
+
+
+def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: Mapping[str, Figure]) -> str:
+    """Send figures to a W&B run of a sweep's own, in the group of its runs; `settings` are those of their logger.
+
+    Its mode is returned.
+    """
+    import wandb
+
+    mode = wandb_mode(settings["mode"])
+    if mode == "disabled":
+        return mode
+    group = settings.get("group") or "/".join(sweep.parts[-2:])
+    identity = hashlib.sha256(str(sweep).encode()).hexdigest()[:12]  # a report made again replaces the last
+    names = {"id": identity, "name": sweep.name, "group": group, "job_type": "report"}
+    try:
+        run = _started(settings, dir=folder, **names)
+    except UserError as error:
+        raise UserError(f"{error}; the report itself is written; for its plots: wandb login, and again") from error
+    run.log({name: wandb.Image(figure) for name, figure in figures.items()})
+    run.finish()
+    return mode
+
+
+def _started(settings: Mapping[str, Any] | DictConfig, **arguments: Any) -> Any:
+    """A W&B run, gone on with where there is one of this id."""
     import wandb
     from wandb.errors import AuthenticationError, CommError, UsageError
 
-    settings = config.logger
     try:
-        experiment = wandb.init(
-            dir=folder,
-            id=hashlib.sha256(str(folder).encode()).hexdigest()[:12],
+        return wandb.init(
+            project=settings["project"],
+            entity=settings["entity"],
+            mode=wandb_mode(settings["mode"]),  # pyright: ignore[reportArgumentType]
             resume="allow",
-            name=folder.name,
-            project=settings.project,
-            entity=settings.entity,
-            group=settings.group or group,
-            tags=list(settings.tags),
-            mode=wandb_mode(settings.mode),  # pyright: ignore[reportArgumentType]
-            config=OmegaConf.to_container(config, resolve=True),  # pyright: ignore[reportArgumentType]
             settings=wandb.Settings(console="off", silent=True, init_timeout=60),
+            **arguments,
         )
     except (AuthenticationError, CommError, UsageError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise UserError(f"Weights & Biases: {reason}; use logger.mode=offline or logger=csv") from error
-    return WandbLogger(experiment=experiment)
+        raise UserError(f"Weights & Biases: {reason}") from error
 
 
 def log_figures(loggers: Sequence[Logger], figures: Mapping[str, Figure], step: int) -> None:

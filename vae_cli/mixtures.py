@@ -22,9 +22,17 @@ def mixture(logits: Tensor, means: Tensor, scales: Tensor) -> MixtureSameFamily:
     return MixtureSameFamily(weights, gaussian(means, scales, 1), validate_args=False)
 
 
+class Aggregate(MixtureSameFamily):
+    """1/K sum_k q_k for q of batch shape (K,): an aggregated posterior, whose parts are no clusters."""
+
+    def __init__(self, parts: Distribution) -> None:
+        weights = Categorical(logits=torch.zeros(parts.batch_shape, device=parts.mean.device), validate_args=False)
+        super().__init__(weights, parts, validate_args=False)
+
+
 def is_mixture(p: Distribution) -> TypeGuard[MixtureSameFamily]:
-    """Whether p has components."""
-    return isinstance(p, MixtureSameFamily)
+    """Whether p has components that are clusters."""
+    return isinstance(p, MixtureSameFamily) and not isinstance(p, Aggregate)
 
 
 def log_joint(p: MixtureSameFamily, z: Tensor) -> Tensor:

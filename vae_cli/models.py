@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,14 @@ from vae_cli.likelihoods import Decoded
 from vae_cli.posteriors import Encoded
 from vae_cli.trace import Batch, Latent, Trace
 from vae_cli.types import PositiveInt
+
+
+@runtime_checkable
+class StartsFromData(Protocol):
+    """A part of a model whose first values are taken from the training set."""
+
+    def start_from(self, batches: Iterable[Batch]) -> None:
+        """Take them."""
 
 
 class VAE(nn.Module):

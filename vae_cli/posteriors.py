@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 from torch.nn.functional import softplus
 
-from vae_cli.distributions import Delta, gaussian
+from vae_cli.distributions import Delta, Pushed, gaussian
+from vae_cli.flows import autoregressive_steps, coupling_steps
 from vae_cli.networks import Network
-from vae_cli.trace import Batch
-from vae_cli.types import Shape
+from vae_cli.trace import Batch, float32
+from vae_cli.types import PositiveInt, Shape
 
 SOFTPLUS_OF_ONE = 0.5413248546129181  # log(e - 1): where softplus is 1
 
@@ -24,6 +25,7 @@ class Encoded(nn.Module):
     """An encoder network from x (B, *event) to the (B, features) that a subclass turns into q(z|x)."""
 
     has_density: ClassVar = True
+    has_entropy: ClassVar = True  # and moments, all in closed form
 
     def __init__(self, network: Network, event_shape: Shape, features: int) -> None:
         super().__init__()
@@ -36,6 +38,8 @@ class Encoded(nn.Module):
 
 class Diagonal(Encoded):
     """q(z|x) = N(m(x), diag s(x)^2), s = exp(half the log-variance) (Kingma & Welling 2014, eq. 9)."""
+
+    factorises: ClassVar = True
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, 2 * latent_dim)
@@ -69,10 +73,47 @@ class FullCovariance(Encoded):
         return MultivariateNormal(loc, scale_tril=tril, validate_args=False)
 
 
+class AutoregressiveFlow(Encoded):
+    """z = f(z_0; h), z_0 ~ N(m, diag s^2): m, s and the context h from the encoder, f an inverse autoregressive flow.
+
+    A draw takes one pass and carries its density; the density of any other point takes d (Kingma et al. 2016).
+    """
+
+    has_entropy: ClassVar = False
+    steps_of = staticmethod(autoregressive_steps)
+
+    def __init__(
+        self,
+        network: Network,
+        event_shape: Shape,
+        latent_dim: int,
+        *,
+        steps: PositiveInt,
+        hidden: list[PositiveInt],
+        context: PositiveInt,
+    ) -> None:
+        super().__init__(network, event_shape, 2 * latent_dim + context)
+        self.sizes = [latent_dim, latent_dim, context]
+        self.flow = self.steps_of(latent_dim, context, steps, hidden)
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x): batch shape (B,), event shape (d,)."""
+        loc, log_variance, context = self.features(batch).split(self.sizes, -1)
+        with float32():
+            return Pushed(gaussian(loc, (0.5 * log_variance).exp(), 1), self.flow(context))
+
+
+class CouplingFlow(AutoregressiveFlow):
+    """The same with coupling steps, whose density takes one pass everywhere (Dinh et al. 2017)."""
+
+    steps_of = staticmethod(coupling_steps)
+
+
 class Deterministic(Encoded):
     """z = f(x): an autoencoder's code. It has no density, so there is no rate and no bound."""
 
     has_density: ClassVar = False
+    has_entropy: ClassVar = False
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, latent_dim)

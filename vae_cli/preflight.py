@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,6 +21,7 @@ from vae_cli.config import check
 from vae_cli.errors import ConfigError
 from vae_cli.folders import CONFIG, Sources, checkpoint_path, display, newest_run
 from vae_cli.nearest import nearest
+from vae_cli.search import searches
 
 PATHS = ("run", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 PLAIN = re.compile(r"[\w./~@%+-]*")
@@ -127,31 +129,43 @@ def _with_search_path(lines: list[str], sources: Sources) -> list[str]:
 
 
 def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> None:
-    """Every job of the basic sweeper; of another sweeper, which chooses its own values, what is fixed."""
+    """Every job of the basic sweeper; of a search, which chooses its own values, each value that is listed."""
     if master.resume is not None:
         raise ConfigError(f"resume={master.resume}: goes on with one run ({COMMAND_LINE}); leave --multirun out")
-    given = any(override.key_or_group == "hydra.sweep.dir" for override in parse(lines))
-    folder = Path(master.hydra.sweep.dir)
-    if given and (folder / "multirun.yaml").exists() and master.ckpt != "last":
-        raise ConfigError(
-            f"hydra.sweep.dir={display(folder)}: holds a sweep already ({COMMAND_LINE}); "
-            "ckpt=last goes on with its jobs, or name another folder"
-        )
-    _creatable(folder)
+    _creatable(Path(master.hydra.sweep.dir))
     parsed = parse(lines)
     fixed = [o.input_line or "" for o in parsed if o.is_hydra_override()]
-    varied = [o for o in parsed if not o.is_hydra_override()]
-    if str(master.hydra.sweeper._target_).endswith(".BasicSweeper"):
-        params = parse([f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()])
-        for override in [*params, *varied]:
-            if override.is_sweep_override() and not override.is_discrete_sweep():
-                raise ConfigError(f"{override.input_line}: names no values ({COMMAND_LINE}); list them, as in seed=1,2")
-        jobs = BasicSweeper.split_arguments([*params, *varied], None)[0]
-    else:
-        jobs = [[o.input_line or "" for o in varied if not o.is_sweep_override()]]
+    params = OmegaConf.select(master, "hydra.sweeper.params") or {}  # other sweepers may have none
+    preset = parse([f"{key}={value}" for key, value in params.items()])
+    varied = list({o.get_key_element(): o for o in [*preset, *parsed] if not o.is_hydra_override()}.values())
+    for override in varied:
+        if override.is_sweep_override() and not override.is_discrete_sweep() and not searches(master):
+            problem = f"{override.input_line}: names no values ({COMMAND_LINE})"
+            raise ConfigError(f"{problem}; list them, as in seed=1,2, or search with hparams_search=optuna")
+    jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
     for job in jobs:
         overrides = [*fixed, *composer.tidy(job)]
-        check(composer.compose(overrides), lambda key, overrides=overrides: composer.where(overrides, key))
+        config = composer.compose(overrides)
+        check(config, lambda key, overrides=overrides: composer.where(overrides, key))
+        if searches(master) and config.dataset.get("val_size") == 0:
+            where = composer.where(overrides, "dataset.val_size")
+            raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 1000, or a sweep")
+
+
+def _trials(varied: Sequence[Override]) -> list[list[str]]:
+    """Jobs in which each value that a search may choose occurs once, of an interval its ends, beside first choices."""
+    choices: list[list[str]] = []
+    for override in varied:
+        key, value = override.get_key_element(), override.value()
+        if isinstance(value, IntervalSweep):
+            choices.append([f"{key}={value.start}", f"{key}={value.end}"])
+        elif override.is_sweep_override():
+            choices.append([f"{key}={item}" for item in override.sweep_string_iterator()])
+        else:
+            choices.append([f"{key}={override.get_value_element_as_str()}"])
+    first = [values[0] for values in choices]
+    others = [[*first[:n], value, *first[n + 1 :]] for n, values in enumerate(choices) for value in values[1:]]
+    return [first, *others]
 
 
 def _resuming(folder: Path, composer: Composer, master: DictConfig, lines: list[str]) -> list[str]:

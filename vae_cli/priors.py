@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -10,8 +11,11 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
 from vae_cli.distributions import floored, gaussian
-from vae_cli.mixtures import mixture
-from vae_cli.types import PositiveFloat, PositiveInt
+from vae_cli.flows import density_flow
+from vae_cli.mixtures import Aggregate, mixture
+from vae_cli.posteriors import Encoded
+from vae_cli.trace import Batch
+from vae_cli.types import PositiveFloat, PositiveInt, Shape
 
 
 class Normal(nn.Module):
@@ -27,6 +31,69 @@ class Normal(nn.Module):
     def forward(self) -> Distribution:
         """N(0, I): batch shape (), event shape (d,)."""
         return gaussian(self.get_buffer("loc"), self.get_buffer("scale"), 1)
+
+
+class Gaussian(nn.Module):
+    """p(z) = N(m, diag s^2), both learned."""
+
+    fitted_after: ClassVar = False
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.loc = nn.Parameter(torch.zeros(latent_dim))
+        self.log_scale = nn.Parameter(torch.zeros(latent_dim))
+
+    def forward(self) -> Distribution:
+        """N(m, diag s^2): batch shape (), event shape (d,)."""
+        return gaussian(self.loc, self.log_scale.exp(), 1)
+
+
+class Flow(nn.Module):
+    """Masked autoregressive flow: its density takes one pass, a draw takes d (Papamakarios et al. 2017).
+
+    It starts as N(0, I).
+    """
+
+    fitted_after: ClassVar = False
+
+    def __init__(self, latent_dim: int, *, steps: PositiveInt, hidden: list[PositiveInt]) -> None:
+        super().__init__()
+        self.flow = density_flow(latent_dim, steps, hidden)
+
+    def forward(self) -> Distribution:
+        """The flow: batch shape (), event shape (d,)."""
+        return self.flow()
+
+
+class Vamp(nn.Module):
+    """p(z) = 1/K sum_k q(z|u_k), the pseudo-inputs u learned: an aggregated posterior (Tomczak & Welling 2018, eq. 9).
+
+    They start at examples of the training set, and are free to leave the range of the data.
+    """
+
+    fitted_after: ClassVar = False
+    needs_density: ClassVar = True
+
+    def __init__(self, latent_dim: int, posterior: Encoded, event_shape: Shape, *, pseudo_inputs: PositiveInt) -> None:
+        super().__init__()
+        self.inputs = nn.Parameter(torch.rand(pseudo_inputs, *event_shape))
+        self.shared = (posterior,)  # the model's: registered here, too, its weights would be saved twice
+
+    def forward(self) -> Distribution:
+        """The mixture: batch shape (), event shape (d,)."""
+        index = torch.arange(len(self.inputs), device=self.inputs.device)
+        return Aggregate(self.shared[0](Batch(self.inputs, index)))
+
+    @torch.no_grad()
+    def start_from(self, batches: Iterable[Batch]) -> None:
+        """Pseudo-inputs at the first examples of the batches, again and again where there are too few."""
+        x, count = [], len(self.inputs)
+        for batch in batches:
+            x.append(batch.x)
+            if sum(map(len, x)) >= count:
+                break
+        examples = torch.cat(x)
+        self.inputs.copy_(examples[torch.arange(count, device=examples.device) % len(examples)])
 
 
 class Mixture(nn.Module):

@@ -20,9 +20,12 @@ Results = dict[str, float | int | str | bool | list[float] | None]
 PACKAGES = ("vae-cli", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
 UNITS = {
     "examples": "",
+    "images": "",
     "iw_samples": "",
     "mc_samples": "",
     "active_units": "dimensions",
+    "aggregated_mmd": "",
+    "aggregated_variance": "",
     "effective_sample_size": "samples",
     "bits_per_dim": "bits",
     "cluster_accuracy": "",
@@ -30,6 +33,12 @@ UNITS = {
     "cluster_ari": "",
     "cluster_occupancy": "",
     "cluster_weights": "",
+    "mig": "",
+    "dci_disentanglement": "",
+    "dci_completeness": "",
+    "dci_informativeness": "",
+    "sap": "",
+    "factor_score": "",
 }
 
 
@@ -69,7 +78,7 @@ def print_table(results: Mapping[str, object], title: str) -> None:
         table.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
     for name, value in results.items():
         prefix, _, key = name.partition("/")
-        if prefix not in ("train", "val", "test", "exact") or key.endswith("_se"):
+        if prefix not in ("train", "val", "test", "exact", "gaps") or key.endswith("_se"):
             continue
         if isinstance(value, list):
             table.add_row(name, _range(value), "", _unit(key))

@@ -49,7 +49,7 @@ def options(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
     sources, found = Sources.find(), []
     for option in sources.options(group):
         file = sources.file(f"{group}/{option}")
-        target = re.search(r"^_target_:\s*[\"']?([\w.]+)", file.read_text(encoding="utf-8"), re.M) if file else None
+        target = re.search(r"^\s*_target_:\s*[\"']?([\w.]+)", file.read_text(encoding="utf-8"), re.M) if file else None
         try:
             if fits(signatures.read(target[1]).constants.get(constant) if target else None):
                 found.append(option)
@@ -83,9 +83,12 @@ class Need:
 
 NEEDS = (
     Need("objective", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
-    Need("initialisation", "needs_density", "trains with the density q(z|x)", "posterior", "has_density"),
+    Need("objective", "needs_entropy", "needs the entropy of q(z|x)", "posterior", "has_entropy"),
+    Need("initialisation", "needs_entropy", "trains with the entropy of q(z|x)", "posterior", "has_entropy"),
+    Need("prior", "needs_density", "is made of densities q(z|u)", "posterior", "has_density"),
     Need("objective", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
     Need("initialisation", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
+    Need("objective", "needs_factors", "needs a q(z|x) that factorises", "posterior", "factorises", "does not"),
     Need("pretraining", "needs_stacked", "needs a stack of mirrored layers", "network", "stacked", "is none"),
 )
 
@@ -132,6 +135,47 @@ def prior_in_time(facts: Facts) -> str | None:
     return (
         f"{facts.name('posterior')} has a bound, which needs the prior while training, "
         f"{facts.name('prior')} is fitted afterwards; take {priors} or {posteriors}"
+    )
+
+
+def divergence_in_use(facts: Facts) -> str | None:
+    """A divergence is chosen where the objective weighs one, and only there."""
+    needed, given = bool(facts.constant("objective", "needs_divergence")), facts.config["divergence"] is not None
+    if needed == given:
+        return None
+    objectives = options("objective", "needs_divergence", lambda other: bool(other) == given)
+    if needed:
+        divergences = "|".join(option for option in Sources.find().options("divergence") if option != "none")
+        return f"{facts.name('objective')} weighs a divergence; take divergence={divergences} or {objectives}"
+    return f"{facts.name('divergence')} is not in {facts.name('objective')}; take {objectives} or divergence=none"
+
+
+def divergence_is_not_rewarded(facts: Facts) -> str | None:
+    """A negative weight would drive q(z) away from p(z)."""
+    objective = facts.config["objective"]
+    if not facts.constant("objective", "needs_divergence"):
+        return None
+    alpha, lambda_ = objective["alpha"], objective["lambda_"]
+    if alpha + lambda_ >= 1:
+        return None
+    return (
+        f"objective.alpha={alpha} and objective.lambda_={lambda_} ({facts.where('objective.lambda_')}) give the "
+        f"divergence the weight alpha + lambda_ - 1 = {alpha + lambda_ - 1:g}, which rewards a q(z) far from p(z); "
+        f"take objective.lambda_={1 - alpha:g} or more"
+    )
+
+
+def rate_has_density(facts: Facts) -> str | None:
+    """InfoVAE needs log q(z|x) unless alpha = 1."""
+    objective = facts.config["objective"]
+    if not facts.constant("objective", "needs_divergence") or objective["alpha"] == 1:
+        return None
+    if facts.constant("posterior", "has_density", True):
+        return None
+    posteriors = options("posterior", "has_density", lambda other: other is True)
+    return (
+        f"objective.alpha={objective['alpha']} ({facts.where('objective.alpha')}) weighs the rate, which needs the "
+        f"density q(z|x); {facts.name('posterior')} has none; take objective.alpha=1 or {posteriors}"
     )
 
 
@@ -201,8 +245,11 @@ def precision_fits(facts: Facts) -> str | None:
 RULES: tuple[Rule, ...] = (
     scores_domain,
     reads_layout,
-    *NEEDS,
     prior_in_time,
+    *NEEDS,
+    divergence_in_use,
+    divergence_is_not_rewarded,
+    rate_has_density,
     binarises_probabilities,
     validates,
     pooled_has_no_validation,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vae_cli.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed
+from vae_cli.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, SeveralInt
 
 
 class Node:
@@ -42,6 +42,21 @@ class EvalTrainerConfig:
 
 
 @dataclass(frozen=True)
+class GapsConfig:
+    """How to measure inference gaps."""
+
+    images: PositiveInt
+    chains: PositiveInt
+    temperatures: SeveralInt
+    leapfrogs: PositiveInt
+    refine_steps: PositiveInt
+    refine_samples: PositiveInt
+    refine_lr: PositiveFloat
+    elbo_samples: PositiveInt
+    iw_samples: PositiveInt
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     """What to measure after training: k of the importance-weighted log-likelihood is `samples`."""
 
@@ -53,6 +68,7 @@ class EvaluateConfig:
     split: Literal["train", "val", "test"]
     active_threshold: PositiveFloat
     seed: Seed
+    gaps: GapsConfig | None
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,7 @@ class TrainConfig:
     posterior: Node
     prior: Node
     likelihood: Node
+    divergence: Node | None
     objective: Node
     pretraining: Node | None
     initialisation: Node | None

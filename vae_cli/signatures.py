@@ -151,11 +151,13 @@ def _find(module: _Module, name: str, depth: int = 6) -> tuple[_Module, ast.Clas
 
 
 def class_names(path: str) -> list[str]:
-    """Public classes defined in the module at a dotted path; empty if there is no such module."""
+    """Public classes that the module at a dotted path defines or takes from its package; empty if there is none."""
     try:
-        return [node.name for node in _module_file(path).classes() if not node.name.startswith("_")]
+        module = _module_file(path)
     except LookupError:
         return []
+    imported = [alias.name for _, alias in module.imports() if _find(module, alias.name)]
+    return [name for name in [*(node.name for node in module.classes()), *imported] if not name.startswith("_")]
 
 
 def _base_names(node: ast.ClassDef) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import RESULTS, display
+from vae_cli.search import searches
 
 NUMBERS = (
     "test/elbo",
@@ -30,20 +33,27 @@ class SweepTable(Callback):
 
     def __init__(self) -> None:
         self.folder: Path | None = None
+        self.ended_well = all
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note where the jobs will be."""
+        """Note where the jobs will be; a search is there to find one run, and ends well without the others."""
         self.folder = Path(config.hydra.sweep.dir).absolute()
+        self.ended_well = any if searches(config) else all
         SweepTable.current = self
 
     def finish(self) -> int:
-        """Print and write the table; the exit code is 1 if any job did not end well."""
+        """Print and write the table; the exit code is 1 if a job did not end well, or no trial of a search did."""
         if self.folder is None or not self.folder.is_dir():
             return 1
         rows = read_rows(self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder)
-        return int(not rows or any(row["status"] != "done" for row in rows))
+        return int(not rows or not self.ended_well(row["status"] == "done" for row in rows))
+
+    def command(self, argv: Sequence[str]) -> str:
+        """The command line that goes on with this sweep: what was typed, in its folder."""
+        place = [] if any("hydra.sweep.dir=" in word for word in argv) else [f"hydra.sweep.dir={self.folder}"]
+        return shlex.join(["vae-train", *argv, *place])
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:

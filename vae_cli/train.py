@@ -19,13 +19,14 @@ from pytorch_lightning.loggers import Logger
 from vae_cli import checkpoints, figures, loggers, results
 from vae_cli.build import build_module
 from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState
+from vae_cli.continuation import resolved
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
-from vae_cli.evaluate import evaluate_split
+from vae_cli.evaluate import evaluate_split, settings_of
 from vae_cli.evaluation import DataFacts
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
-from vae_cli.models import codes
+from vae_cli.folders import CONFIG, LOCK, RESULTS, checkpoint_path
+from vae_cli.models import StartsFromData, codes
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
 from vae_cli.results import Results
@@ -40,7 +41,7 @@ def train(config: DictConfig, data: Data, folder: Path) -> Results:
     folder.mkdir(parents=True, exist_ok=True)
     loggers.quiet_libraries()
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with FileLock(folder / LOCK, timeout=0):
             return _train(config, data, folder)
     except Timeout as error:
         raise UserError(f"{folder}: another process is training in this folder") from error
@@ -81,11 +82,7 @@ def _train(config: DictConfig, data: Data, folder: Path) -> Results:
 
 def write_config(config: DictConfig, folder: Path) -> None:
     """The resolved configuration; paths absolute, so that the run can be evaluated from any directory."""
-    resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
-    for key in ("path", "root"):
-        if resolved.dataset.get(key):
-            resolved.dataset[key] = str(Path(resolved.dataset[key]).expanduser().absolute())
-    write_text_atomically(folder / CONFIG, OmegaConf.to_yaml(resolved))
+    write_text_atomically(folder / CONFIG, OmegaConf.to_yaml(resolved(config)))
 
 
 def resumable(config: DictConfig, module: LitVAE, facts: DataFacts) -> Path:
@@ -154,12 +151,18 @@ def fit(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, che
     common = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
     loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common)
     module.steps_per_epoch = ceil(len(loader) / settings.accumulate)
+    for phase in module.phases:
+        phase.objective.examples = len(data.train)
     validation = None
     if len(data.val):
         validation = data.loader("val", batch_size=config.evaluate.batch_size, shuffle=False, **common)
     if checkpoint:  # Lightning itself loads the loader's state in the middle of an epoch only
         loops = checkpoints.load(checkpoint)["loops"]
         loader.load_state_dict(loops["fit_loop"]["state_dict"]["combined_loader"][0])
+    else:
+        for part in module.model.modules():
+            if isinstance(part, StartsFromData):
+                part.start_from(data.loader("train", batch_size=config.evaluate.batch_size, shuffle=True, **common))
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
 
@@ -184,8 +187,11 @@ def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer
     if seconds := sum(row["train/seconds"] for row in epochs):
         examples = sum(row["train/samples_per_second"] * row["train/seconds"] for row in epochs)
         summary["train/samples_per_second"] = examples / seconds
+    for keeper in trainer.checkpoint_callbacks:
+        if isinstance(keeper, Keeper) and keeper.monitor and keeper.best_model_score is not None:
+            summary[keeper.monitor] = float(keeper.best_model_score)
     summary |= evaluate_split(trainer, module, data, config)
-    summary |= {f"evaluate/{name}": value for name, value in config.evaluate.items()}
+    summary |= settings_of(config)
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
     summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}

@@ -4,7 +4,7 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from vae_cli.datasets import Digits, GaussianMixture, LinearGaussian
+from vae_cli.datasets import Digits, GaussianMixture, LinearGaussian, TwoPoints
 from vae_cli.datasets.synthetic import GaussianMixtureParameters, LinearGaussianParameters
 
 SIZES = {"batch_size": 100, "val_size": 500, "val_seed": 0, "train_size": 20_000, "test_size": 1000, "data_seed": 3}
@@ -60,3 +60,11 @@ def test_digits_hold_sixteenths():
     assert isinstance(x, torch.Tensor) and torch.equal(x * 16, (x * 16).round()) and x.max() == 1
     assert data.domain == "unit" and data.event_shape == (1, 8, 8) and data.classes == 10
     assert Digits(binarize="dynamic", **keys).load().domain == "binary"
+
+
+def test_two_points_are_all_there_is():
+    data = TwoPoints(dim=2, **SIZES).load()
+    assert data.exact is None and data.domain == "real"
+    for split in (data.train, data.val, data.test):
+        assert split.x.unique(dim=0).tolist() == [[-1.0, -1.0], [1.0, 1.0]]
+        assert torch.equal(split.x[:, 0] > 0, split.y == 1)

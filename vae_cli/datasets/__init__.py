@@ -4,13 +4,15 @@ from vae_cli.datasets.colour import CIFAR10, SVHN
 from vae_cli.datasets.data import Data, Split
 from vae_cli.datasets.dataset import Dataset
 from vae_cli.datasets.digits import Digits
+from vae_cli.datasets.factors import Factors
 from vae_cli.datasets.idx import KMNIST, MNIST, FashionMNIST
 from vae_cli.datasets.image_folder import ImageFolder
 from vae_cli.datasets.images import ImageFiles
 from vae_cli.datasets.loader import BatchLoader
 from vae_cli.datasets.npz import Npz
 from vae_cli.datasets.omniglot import Omniglot
-from vae_cli.datasets.synthetic import GaussianMixture, LinearGaussian
+from vae_cli.datasets.shapes import Shapes
+from vae_cli.datasets.synthetic import GaussianMixture, LinearGaussian, TwoPoints
 
 __all__ = [
     "CIFAR10",
@@ -21,6 +23,7 @@ __all__ = [
     "Data",
     "Dataset",
     "Digits",
+    "Factors",
     "FashionMNIST",
     "GaussianMixture",
     "ImageFiles",
@@ -28,5 +31,7 @@ __all__ = [
     "LinearGaussian",
     "Npz",
     "Omniglot",
+    "Shapes",
     "Split",
+    "TwoPoints",
 ]

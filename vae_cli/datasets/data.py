@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vae_cli.datasets.factors import Factors
 from vae_cli.datasets.images import ImageFiles
 from vae_cli.datasets.loader import BatchLoader
 from vae_cli.datasets.noise import fixed_bernoulli, seed_of, threshold
@@ -28,12 +29,14 @@ class Split:
     """x (N, *event), uint8 (k of k/255), float32, or image files; y (N,) int64 or None; dynamic: x is a probability.
 
     source (N,): where each example stood in what was read, if not in this order.
+    factors: what each example was generated from, where that is known.
     """
 
     x: Tensor | ImageFiles
     y: Tensor | None = None
     dynamic: bool = False
     source: Tensor | None = None
+    factors: Factors | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -50,7 +53,9 @@ class Split:
 
     def select(self, index: Tensor) -> Split:
         """The examples at these positions."""
-        return replace(self, x=self.x[index], y=None if self.y is None else self.y[index], source=self.rows[index])
+        y = None if self.y is None else self.y[index]
+        factors = None if self.factors is None else self.factors.select(index)
+        return replace(self, x=self.x[index], y=y, source=self.rows[index], factors=factors)
 
     def to(self, device: torch.device) -> Split:
         """What is held in memory, on the device; image files stay where they are."""

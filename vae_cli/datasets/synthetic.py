@@ -114,3 +114,17 @@ class GaussianMixture(Synthetic):
         y = torch.multinomial(weights, size, replacement=True, generator=g)
         x = means[y] + scales[y] * torch.randn(size, self.dim, generator=g, dtype=double)
         return self._source(x, y, GaussianMixtureParameters(weights, means, scales))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoPoints(Synthetic):
+    """x = (1, ..., 1) or -x, half of the data each; the ELBO learns them by heart (Zhao et al. 2019, section 2)."""
+
+    name: ClassVar[str] = "two_points"
+
+    def read(self) -> Source:
+        """The points in turn; they have no density."""
+        y = torch.arange(self.train_size + self.test_size) % 2
+        x = (2.0 * y - 1).unsqueeze(1).expand(-1, self.dim)
+        train, test = (Split(x[part], y[part]) for part in (slice(None, self.train_size), slice(self.train_size, None)))
+        return Source(self.domain, train, test)

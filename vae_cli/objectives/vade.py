@@ -1,77 +1,21 @@
-"""Objectives: what training minimises, as weighted named terms of a trace. Sums over dimensions, means over data."""
+"""Bounds under a mixture prior whose q(c|x) is written out (Jiang et al. 2017)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, MixtureSameFamily
 
 from vae_cli.corruption import jittered
 from vae_cli.mixtures import assigned_rate, expected_log_joint, is_mixture, log_joint, log_responsibilities
 from vae_cli.models import VAE
+from vae_cli.objectives.elbo import ELBO
+from vae_cli.objectives.objective import Terms
 from vae_cli.trace import Batch, Trace, float32, total
-from vae_cli.types import Fraction, NonNegativeFloat, PositiveInt
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The scalar to minimise, and the named parts of it, each a mean over the batch in nats."""
-
-    loss: Tensor
-    metrics: dict[str, Tensor]
-
-
-class Objective(nn.Module):
-    """Called with (model, batch); `epoch` is the training's clock, in epochs, that schedules read."""
-
-    needs_density: ClassVar = True
-    epoch: float = 0.0
-
-    def forward(self, model: VAE, batch: Batch) -> Terms:
-        """The terms of this batch."""
-        raise NotImplementedError
-
-
-class ELBO(Objective):
-    """distortion + beta sum_j max(KL_j, free_bits): the negative ELBO at beta = 1, beta-VAE otherwise.
-
-    beta rises linearly from 0 over `warmup_epochs` (Sonderby et al. 2016). `free_bits`, in nats, is a floor under the
-    KL of each latent dimension (Kingma et al. 2016, eq. 15), taken for each image, so that it does not depend on the
-    batch size; a posterior that does not factorise is one group. beta: Higgins et al. 2017, eq. 4.
-    """
-
-    def __init__(
-        self,
-        *,
-        beta: NonNegativeFloat,
-        warmup_epochs: NonNegativeFloat,
-        free_bits: NonNegativeFloat,
-        samples: PositiveInt,
-    ) -> None:
-        super().__init__()
-        self.beta, self.warmup_epochs, self.free_bits, self.samples = beta, warmup_epochs, free_bits, samples
-
-    @property
-    def current_beta(self) -> float:
-        """beta now."""
-        return self.beta * min(1.0, self.epoch / self.warmup_epochs) if self.warmup_epochs else self.beta
-
-    def rates(self, trace: Trace, batch: Batch) -> Tensor:
-        """The rate by independent groups of dimensions, (B, G)."""
-        return torch.cat([latent.kl_groups for latent in trace.latents], -1)
-
-    def forward(self, model: VAE, batch: Batch) -> Terms:
-        """The terms of this batch."""
-        trace = model.trace(batch, model.encode(batch), self.samples)
-        rates = self.rates(trace, batch)
-        distortion, rate = trace.distortion.mean(), rates.sum(-1).mean()
-        penalty = rates.clamp(min=self.free_bits).sum(-1).mean() if self.free_bits else rate
-        loss = distortion + self.current_beta * penalty
-        return Terms(loss, {"loss": loss, "distortion": distortion, "rate": rate, "elbo": -distortion - rate})
+from vae_cli.types import Fraction, NonNegativeFloat
 
 
 class OptimalGamma(ELBO):
@@ -81,6 +25,7 @@ class OptimalGamma(ELBO):
     which exceeds that of the marginal mixture by E_q KL(gamma || p(c|z)) (Jiang et al. 2017, eq. 12).
     """
 
+    needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
     def rates(self, trace: Trace, batch: Batch) -> Tensor:
@@ -94,6 +39,7 @@ class SampledGamma(ELBO):
     A gamma taken from z is then used as if it depended on x alone, so the rate is at least that of `OptimalGamma`.
     """
 
+    needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
     def rates(self, trace: Trace, batch: Batch) -> Tensor:
@@ -115,6 +61,7 @@ class HeldAssignments(ELBO):
     is learned before the errors of the clusters are.
     """
 
+    needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
     def __init__(
@@ -159,14 +106,3 @@ def _mixtures(trace: Trace) -> Iterator[tuple[Distribution, MixtureSameFamily]]:
     for latent in trace.latents:
         assert is_mixture(latent.p)
         yield latent.q, latent.p
-
-
-class Reconstruction(Objective):
-    """-E_q log p(x|z): the autoencoder's loss (with a fixed Gaussian likelihood, the squared error up to constants)."""
-
-    needs_density: ClassVar = False
-
-    def forward(self, model: VAE, batch: Batch) -> Terms:
-        """The terms of this batch."""
-        distortion = model.trace(batch, model.encode(batch), 1).distortion.mean()
-        return Terms(distortion, {"loss": distortion, "distortion": distortion})

@@ -1,0 +1,126 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from tests.report.folders import write_run, write_sweep
+from vae_cli.figures.style import styled
+from vae_cli.report.groups import group
+from vae_cli.report.metrics import present
+from vae_cli.report.page import svg
+from vae_cli.report.plots import Plot, colours, plots
+from vae_cli.report.runs import find
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def drawn(folder: str = "all") -> dict[str, Plot]:
+    """The plots by name, each rendered: what cannot be laid out warns, and a warning is an error here."""
+    groups = group(find([Path(folder)]))
+    with styled():
+        found = plots(groups, present(groups))
+        assert all(svg(plot.figure).startswith("data:image/svg+xml;base64,") for plot in found)
+    assert plt.get_fignums() == []
+    assert len({plot.name for plot in found}) == len(found)
+    return {plot.name: plot for plot in found}
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for box in figure.legends for text in box.get_texts()]
+
+
+def bars(plot: Plot) -> list[tuple[float, float]]:
+    """Each mean and half width of the first line of a plot against a swept value."""
+    container: Any = plot.figure.axes[0].containers[0]
+    line, _, (segments,) = container
+    ends: Sequence[Any] = segments.get_segments()
+    return [(float(mean), float(end[1, 1] - end[0, 1]) / 2) for mean, end in zip(line.get_ydata(), ends, strict=True)]
+
+
+def test_a_sweep_with_seeds_has_every_plot() -> None:
+    write_sweep(Path("all"), [0.5, 1, 4], [0, 1])
+    found = drawn()
+    groups = group(find([Path("all")]))
+    metrics = present(groups)
+    assert {"rate_distortion", "active_units", "curves/elbo", "curves/distortion", "curves/rate"} <= found.keys()
+    assert {f"against_beta/{metric}" for metric in metrics} <= found.keys()
+    estimates = [one.estimate("test/elbo") for one in groups]
+    assert bars(found["against_beta/test/elbo"]) == [
+        pytest.approx((e.mean, e.half_width)) for e in estimates if e and e.half_width
+    ]
+    points = np.concatenate([np.asarray(c.get_offsets()) for c in found["rate_distortion"].figure.axes[0].collections])
+    assert sorted(map(tuple, points)) == sorted(
+        (run.numbers["test/rate"], run.numbers["test/distortion"]) for one in groups for run in one.finished
+    )
+    assert legend(found["rate_distortion"].figure) == ["beta=0.5", "beta=1", "beta=4"]
+
+
+def test_one_run_has_no_sweep() -> None:
+    write_run(Path("all/run"))
+    found = drawn()
+    assert found.keys() == {"rate_distortion", "active_units", "curves/elbo", "curves/distortion", "curves/rate"}
+    assert legend(found["rate_distortion"].figure) == []
+
+
+def test_a_line_for_each_of_the_other_choices() -> None:
+    write_sweep(Path("all/a"), [0.5, 1], [0], **{"model.latent_dim": 2})
+    write_sweep(Path("all/b"), [0.5, 1], [0], **{"model.latent_dim": 8})
+    found = drawn()
+    assert legend(found["against_beta/test/elbo"].figure) == ["latent_dim=2", "latent_dim=8"]
+    assert legend(found["against_latent_dim/test/elbo"].figure) == ["beta=0.5", "beta=1"]
+
+
+def test_words_stand_side_by_side() -> None:
+    for size in ("Normal", "Mixture", "ExPost"):
+        write_run(Path(f"all/{size}"), {"prior._target_": f"vae_cli.priors.{size}"})
+    axes = drawn()["against_prior/test/elbo"].figure.axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["ExPost", "Mixture", "Normal"]
+
+
+def test_numbers_of_different_data_are_not_plotted_against_the_data() -> None:
+    write_run(Path("all/a"))
+    write_run(Path("all/b"), {"dataset._target_": "vae_cli.datasets.FashionMNIST"})
+    assert not any(name.startswith("against") for name in drawn())
+
+
+def test_nothing_finished_leaves_the_curves() -> None:
+    write_run(Path("all/a"), done=False)
+    assert drawn().keys() == {"curves/elbo", "curves/distortion", "curves/rate"}
+
+
+def test_nothing_logged_leaves_the_results() -> None:
+    write_run(Path("all/a"), rows=[{"epoch": 1}], results={"test/active_units": 0})
+    assert drawn().keys() == {"rate_distortion", "active_units"}
+
+
+def test_pretraining_is_left_out_of_the_curves() -> None:
+    first = [{"epoch": n, "val/elbo": -900.0} for n in (1, 2)]
+    last = [{"epoch": n, "val/elbo": -90.0 - n, "train/elbo": -90.0} for n in (3, 4)]
+    write_run(Path("all/a"), rows=[*first, *last])
+    write_run(Path("all/b"), {"seed": 1}, rows=first, done=False)
+    (axes,) = drawn()["curves/elbo"].figure.axes
+    assert [list(np.asarray(line.get_xdata())) for line in axes.get_lines()] == [[3, 4], [3, 4]]
+
+
+def test_many_configurations_of_long_names() -> None:
+    for number in range(30):
+        path = f"/a/very long/path with $money$ and_more/{'x' * 70}_{number}.npz"
+        write_run(Path(f"all/{number}"), {"objective.beta": number / 7, "dataset.path": path})
+    found = drawn()
+    assert legend(found["rate_distortion"].figure) == []
+    texts = [note.get_text() for note in found["active_units"].figure.axes[0].texts]
+    assert texts == [f"configuration {number}" for number in range(1, 31)]
+
+
+def test_names_that_matplotlib_would_read_as_mathematics() -> None:
+    for name in ("a$b$_c^{", "d"):
+        write_run(Path(f"all/{name}"), {"dataset.path": name})
+    assert legend(drawn()["rate_distortion"].figure)[0] == r"path=a\$b\$_c^{"
+
+
+def test_colours_are_distinct() -> None:
+    assert all(len(set(colours(count))) == count for count in (1, 7, 8, 40))

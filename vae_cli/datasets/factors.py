@@ -1,0 +1,20 @@
+"""Factors of variation: what each example of a generated data set was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Values (N, F) int64 of F named factors, 0 <= values[:, k] < sizes[k], in order where a factor has one."""
+
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    values: Tensor
+
+    def select(self, index: Tensor | slice) -> Factors:
+        """Those of the examples at these positions."""
+        return replace(self, values=self.values[index])

@@ -1,0 +1,118 @@
+"""Divergences D(q, p) between two samples: modules called with z (M, d) ~ q and z (N, d) ~ p.
+
+A discriminator is one too: it would hold its parameters here, and see its samples detached.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vae_cli.trace import float32
+from vae_cli.types import PositiveFloat, PositiveInt
+
+
+class Divergence(nn.Module):
+    """Zero in expectation, or nearly so, where both samples come from one distribution."""
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """A scalar with a gradient into q (M, d)."""
+        raise NotImplementedError
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """|a_i - b_j|^2, (M, N), never negative."""
+    return (a.square().sum(-1, keepdim=True) + b.square().sum(-1) - 2 * a @ b.T).clamp(min=0)
+
+
+class _MMD(Divergence):
+    """Squared maximum mean discrepancy E k(q, q') + E k(p, p') - 2 E k(q, p) (Gretton et al. 2012, eq. 3 and 5).
+
+    `unbiased` leaves the pairs of a point with itself out: zero in expectation at q = p, and then as often negative.
+    """
+
+    def __init__(self, unbiased: bool) -> None:
+        super().__init__()
+        self.unbiased = unbiased
+
+    def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
+        """k at squared distances (M, N)."""
+        raise NotImplementedError
+
+    def scale(self, squared: Tensor) -> Tensor:
+        """What the kernel needs to know of all squared distances between q and p, (M, N)."""
+        return squared
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """The estimate, a scalar."""
+        with float32():
+            between = squared_distances(q, p)
+            scale = self.scale(between.detach())
+            within = sum(self._within(self.kernel(squared_distances(z, z), scale)) for z in (q, p))
+            return within - 2 * self.kernel(between, scale).mean()
+
+    def _within(self, k: Tensor) -> Tensor:
+        n = len(k)
+        return (k.sum() - k.diagonal().sum()) / (n * (n - 1)) if self.unbiased else k.mean()
+
+
+class RBFMMD(_MMD):
+    """k(x, y) = mean_h exp(-|x - y|^2 / 2 h^2) over the `bandwidths` h; where there are none, by the median heuristic.
+
+    h^2 is then half the median of |x - y|^2 between the samples (Gretton et al. 2012, section 8).
+    """
+
+    def __init__(self, *, bandwidths: list[PositiveFloat] | None, unbiased: bool) -> None:
+        super().__init__(unbiased)
+        self.bandwidths = None if bandwidths is None else [float(h) for h in bandwidths]
+
+    def scale(self, squared: Tensor) -> Tensor:
+        """h^2, one for each bandwidth."""
+        if self.bandwidths is None:
+            return squared.median().clamp(min=1e-12).reshape(1) / 2
+        return squared.new_tensor(self.bandwidths).square()
+
+    def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
+        """Mean over the bandwidths, (M, N)."""
+        return torch.stack([(-squared / (2 * h)).exp() for h in scale]).mean(0)
+
+
+class InverseMultiquadraticMMD(_MMD):
+    """k(x, y) = mean_s C_s / (C_s + |x - y|^2), C_s = 2 d s^2 (Tolstikhin et al. 2018, section 4), s the `scales`."""
+
+    def __init__(self, *, scales: list[PositiveFloat], unbiased: bool) -> None:
+        super().__init__(unbiased)
+        self.scales = [float(s) for s in scales]
+        self.dims = 1
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """The estimate, a scalar."""
+        self.dims = q.shape[-1]
+        return super().forward(q, p)
+
+    def scale(self, squared: Tensor) -> Tensor:
+        """C_s, one for each scale."""
+        return 2 * self.dims * squared.new_tensor(self.scales).square()
+
+    def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
+        """Mean over the scales, (M, N)."""
+        return torch.stack([c / (c + squared) for c in scale]).mean(0)
+
+
+class SlicedWasserstein(Divergence):
+    """Mean squared 2-Wasserstein distance of projections onto random directions (Kolouri et al. 2018, eq. 7).
+
+    Both samples are of one size.
+    """
+
+    def __init__(self, *, projections: PositiveInt) -> None:
+        super().__init__()
+        self.projections = projections
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """The estimate, a scalar."""
+        directions = torch.randn(q.shape[-1], self.projections, device=q.device)
+        directions = directions / directions.norm(dim=0)
+        with float32():
+            sides = [(z @ directions).sort(0).values for z in (q, p)]
+            return (sides[0] - sides[1]).square().mean()

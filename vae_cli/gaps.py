@@ -1,0 +1,44 @@
+"""What an encoder gives away: log p(x) >= the best ELBO of its family >= its own (Cremer et al. 2018, eq. 7 and 8)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vae_cli.ais import ais_log_likelihood, bidirectional
+from vae_cli.errors import UserError
+from vae_cli.estimators import elbo, iw_log_likelihood
+from vae_cli.models import VAE
+from vae_cli.refine import refine
+from vae_cli.schema import GapsConfig
+from vae_cli.trace import Batch
+
+
+@torch.no_grad()
+def inference_gaps(model: VAE, batch: Batch, settings: GapsConfig, rows: int) -> dict[str, Tensor]:
+    """Nats, (B,) each.
+
+    approximation = ais_log_likelihood - refined_elbo, what the family cannot express; amortisation = refined_elbo -
+    elbo, what the encoder does not reach of it. simulated_lower and simulated_upper hold log p of as many x drawn from
+    the model between them: how far they are apart is what annealed importance sampling can be wrong by.
+    """
+    if not model.has_density:
+        raise UserError("evaluate=gaps: q(z|x) is deterministic, so it has no bound and no gap")
+    q = model.encode(batch)
+    annealing = (settings.chains, settings.temperatures, settings.leapfrogs)
+    log_p = ais_log_likelihood(model, batch, q, *annealing)
+    best = refine(model, batch, q, steps=settings.refine_steps, samples=settings.refine_samples, lr=settings.refine_lr)
+    own, refined = (elbo(model, batch, one, settings.elbo_samples, rows).elbo for one in (q, best))
+    z = model.prior().sample(torch.Size((len(batch),)))
+    simulated = Batch(model.decode(z.unsqueeze(0)).sample()[0], batch.index)
+    sandwich = bidirectional(model, simulated, z, *annealing)
+    return {
+        "elbo": own,
+        "refined_elbo": refined,
+        "iw_log_likelihood": iw_log_likelihood(model, batch, q, settings.iw_samples, rows).log_likelihood,
+        "ais_log_likelihood": log_p,
+        "amortisation": refined - own,
+        "approximation": log_p - refined,
+        "simulated_lower": sandwich.lower,
+        "simulated_upper": sandwich.upper,
+    }

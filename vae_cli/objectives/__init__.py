@@ -1,0 +1,24 @@
+"""Objectives: what training minimises, as weighted named terms of a trace. Sums over dimensions, means over data."""
+
+from vae_cli.objectives.elbo import ELBO, Reconstruction
+from vae_cli.objectives.importance import IWAE, DoublyReparameterised, StickingTheLanding
+from vae_cli.objectives.info import InfoVAE
+from vae_cli.objectives.objective import Objective, Terms
+from vae_cli.objectives.total_correlation import TCVAE, StratifiedTCVAE
+from vae_cli.objectives.vade import HeldAssignments, OptimalGamma, SampledGamma
+
+__all__ = [
+    "ELBO",
+    "IWAE",
+    "TCVAE",
+    "DoublyReparameterised",
+    "HeldAssignments",
+    "InfoVAE",
+    "Objective",
+    "OptimalGamma",
+    "Reconstruction",
+    "SampledGamma",
+    "StickingTheLanding",
+    "StratifiedTCVAE",
+    "Terms",
+]

@@ -1,0 +1,35 @@
+"""What an objective is: weighted named terms of a trace. Sums over dimensions, means over data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from vae_cli.models import VAE
+from vae_cli.trace import Batch
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The scalar to minimise, and the named parts of it, each a mean over the batch in nats."""
+
+    loss: Tensor
+    metrics: dict[str, Tensor]
+
+
+class Objective(nn.Module):
+    """Called with (model, batch).
+
+    epoch: the training's clock, in epochs, that schedules read
+    examples: of the training set
+    """
+
+    needs_density: ClassVar = True
+    epoch: float = 0.0
+    examples: int = 1
+
+    def forward(self, model: VAE, batch: Batch) -> Terms:
+        """The terms of this batch."""
+        raise NotImplementedError

@@ -1,0 +1,55 @@
+"""Inference without an encoder: the best q(z|x) of a family for each image by itself.
+
+Shape legend: B batch, d latent dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+
+from vae_cli.distributions import gaussian
+from vae_cli.errors import UserError
+from vae_cli.models import VAE
+from vae_cli.trace import Batch
+
+Family = Callable[[Sequence[Tensor]], Distribution]
+
+
+def refine(model: VAE, batch: Batch, encoded: Distribution, *, steps: int, samples: int, lr: float) -> Distribution:
+    """The Gaussian of the same family as `encoded` that maximises the ELBO of each image, by Adam from there on.
+
+    The model stays as it is. The learning rate falls linearly to 0, so that the noise of the draws averages out.
+    """
+    start, family = _parameters(encoded)
+    parameters = [value.detach().clone().requires_grad_() for value in start]
+    optimizer = torch.optim.Adam(parameters, lr)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
+    with torch.enable_grad():
+        for _ in range(steps):
+            loss = -model.trace(batch, family(parameters), samples).elbo.sum()
+            for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+                parameter.grad = gradient
+            optimizer.step()
+            schedule.step()
+    return family([parameter.detach() for parameter in parameters])
+
+
+def _parameters(q: Distribution) -> tuple[Sequence[Tensor], Family]:
+    """Unconstrained parameters of a Gaussian, and the Gaussian of such parameters."""
+    if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
+        return (q.base_dist.loc, q.base_dist.scale.log()), lambda p: gaussian(p[0], p[1].exp(), 1)
+    if isinstance(q, MultivariateNormal):
+        tril = q.scale_tril
+        log_diagonal = torch.diagonal(tril, dim1=-2, dim2=-1).log()
+        return (q.loc, tril.tril(-1), log_diagonal), _full
+    raise UserError("only a Gaussian q(z|x) can be refined; take posterior=diagonal or full_covariance")
+
+
+def _full(parameters: Sequence[Tensor]) -> Distribution:
+    loc, below, log_diagonal = parameters
+    tril = below.tril(-1) + torch.diag_embed(log_diagonal.exp())
+    return MultivariateNormal(loc, scale_tril=tril, validate_args=False)

@@ -1,0 +1,34 @@
+"""The command line of `vae-report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vae_cli.errors import ConfigError
+from vae_cli.folders import display, outputs_folder
+
+OUT = "out="
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The folders to look for runs in, and the one to write to."""
+
+    folders: tuple[Path, ...]
+    out: Path
+
+    @classmethod
+    def parse(cls, argv: Sequence[str]) -> Arguments:
+        """Every argument but out=DIR is a folder, whatever its name: those of a sweep's jobs hold `=` and `,`."""
+        named = [Path(argument.removeprefix(OUT)).expanduser() for argument in argv if argument.startswith(OUT)]
+        folders = tuple(Path(argument) for argument in argv if not argument.startswith(OUT)) or (outputs_folder(),)
+        for folder in folders:
+            if not folder.is_dir():
+                remedy = "name runs, sweeps or folders above them, and out=DIR for where the report goes"
+                raise ConfigError(f"{display(folder)}: no such folder; {remedy}")
+        out = named[-1] if named else folders[0]
+        if out.exists() and not out.is_dir():
+            raise ConfigError(f"{OUT}{out}: a file; name a folder for report.html, report.csv and report.tex")
+        return cls(folders, out)

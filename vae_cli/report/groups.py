@@ -1,0 +1,165 @@
+"""Runs of one configuration together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from vae_cli.folders import RESULTS
+from vae_cli.report.estimate import Estimate
+from vae_cli.report.runs import Run, apart, written
+
+CLASS = "_target_"
+DATA = (CLASS, "path", "binarize", "val_size", "val_seed")
+FACTS = ("data/name", "data/sha256", "data/domain")
+"""Settings and facts that make data sets different: the other settings, such as a batch size, do not."""
+
+LONG = 80
+"""Characters of a name that a legend has no room for."""
+
+VALIDATION = {"validation/elbo": 1, "validation/distortion": -1}
+"""What a configuration may be chosen by, with the sign that makes more better."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one configuration; `choices` are the keys in which it differs from others, `words` their short names.
+
+    `number` counts the configurations of a report from one.
+    """
+
+    number: int
+    runs: tuple[Run, ...]
+    choices: dict[str, Any]
+    words: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """The choices in words."""
+        return self.without(None) or "all runs"
+
+    @property
+    def label(self) -> str:
+        """The name where a legend has room for it, else the number, under which the table has the name."""
+        return self.name if len(self.name) <= LONG else f"configuration {self.number}"
+
+    def without(self, key: str | None) -> str:
+        """The choices in words, without one of them."""
+        return ", ".join(f"{self.words[name]}={shown(value)}" for name, value in self.choices.items() if name != key)
+
+    @cached_property
+    def finished(self) -> tuple[Run, ...]:
+        """Those that are done, by seed; of runs with the same seed the newest, for a repetition is no further draw."""
+        done = [run for run in self.runs if run.status == "done"]
+        done.sort(key=lambda run: (run.folder / RESULTS).stat().st_mtime_ns)
+        newest = {run.config.get("seed"): run for run in done}
+        return tuple(newest[seed] for seed in sorted(newest, key=_rank))
+
+    @property
+    def standing(self) -> str:
+        """How many runs count, and what became of the others."""
+        states = Counter(run.status for run in self.runs)
+        repeated = states.pop("done", 0) - len(self.finished)
+        others = [f"{count} {state}" for state, count in states.items()] + [f"{repeated} repeated"] * (repeated > 0)
+        return ", ".join([f"n = {len(self.finished)}", *others])
+
+    def estimate(self, metric: str) -> Estimate | None:
+        """Of a metric over the finished runs that have it."""
+        values = [run.numbers[metric] for run in self.finished if metric in run.numbers]
+        return Estimate.of(values) if values else None
+
+    @property
+    def contest(self) -> tuple[object, ...]:
+        """What configurations share whose validation can be compared: data, bound or none, probability or density."""
+        first = self.finished[0]
+        data = [written(first.config.get(f"dataset.{key}")) for key in DATA] + [first.results.get(key) for key in FACTS]
+        kind = next((name for name in VALIDATION if self.estimate(name)), None)
+        return (*data, kind, any(name.endswith("/bits_per_dim") for name in first.results))
+
+    @property
+    def validation(self) -> float | None:
+        """Mean of what checkpoints are chosen by, more being better."""
+        found = ((sign, self.estimate(name)) for name, sign in VALIDATION.items())
+        return next((sign * estimate.mean for sign, estimate in found if estimate), None)
+
+
+def group(runs: Sequence[Run]) -> list[Group]:
+    """Runs by configuration, those with smaller values first; runs without a configuration are left out."""
+    together: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    for run in runs:
+        if run.config:
+            together.setdefault(run.key, []).append(run)
+    keys = _differing([same[0] for same in together.values()])
+    words = _words(keys)
+    chosen = [(_choices(same[0], keys), tuple(same)) for same in together.values()]
+    chosen.sort(key=lambda pair: [_rank(pair[0].get(key)) for key in keys])
+    return [Group(number, same, choices, words) for number, (choices, same) in enumerate(chosen, 1)]
+
+
+def best(groups: Sequence[Group]) -> list[bool]:
+    """Whether each has the best mean validation of all it can be compared with; test data have no say in it."""
+    contests: dict[tuple[object, ...], list[int]] = {}
+    for number, one in enumerate(groups):
+        if one.validation is not None:
+            contests.setdefault(one.contest, []).append(number)
+    rivals = [numbers for numbers in contests.values() if len(numbers) > 1]
+    winners = {max(numbers, key=lambda number: groups[number].validation or 0.0) for numbers in rivals}
+    return [number in winners for number in range(len(groups))]
+
+
+def shared(groups: Sequence[Group]) -> dict[str, Any]:
+    """The settings in which all configurations agree."""
+    first, *others = (one.runs[0].config for one in groups)
+    return {
+        name: value
+        for name, value in first.items()
+        if not apart(name) and all(name in other and other[name] == value for other in others)
+    }
+
+
+def shown(value: Any) -> str:
+    """A value as a user would write it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "none"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(shown, value))}]"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _differing(runs: Sequence[Run]) -> list[str]:
+    """Keys that tell configurations apart, those of the data first; those of a class, where they differ within it."""
+    found = []
+    for name in dict.fromkeys(name for run in runs for name in run.config if not apart(name)):
+        node, _, leaf = name.rpartition(".")
+        classes: dict[str, set[str]] = {}
+        for run in runs:
+            owner = "" if leaf == CLASS else str(run.config.get(f"{node}.{CLASS}"))
+            classes.setdefault(owner, set()).add(written(run.config.get(name, ...)))
+        if any(len(values) > 1 for values in classes.values()):
+            found.append(name)
+    kept = [name for name in found if f"{name}.{CLASS}" not in found]  # else an empty group, where others have a class
+    return sorted(kept, key=lambda name: not name.startswith("dataset."))
+
+
+def _words(keys: Sequence[str]) -> dict[str, str]:
+    """Short names of keys: the last part, or all where two would be the same."""
+    names = {key: key.removesuffix(f".{CLASS}") for key in keys}
+    last = {key: name.rpartition(".")[2] for key, name in names.items()}
+    counts = Counter(last.values())
+    return {key: last[key] if counts[last[key]] == 1 else names[key] for key in keys}
+
+
+def _choices(run: Run, keys: Sequence[str]) -> dict[str, Any]:
+    """What this configuration has under these keys, classes by their last names."""
+    found = {key: run.config[key] for key in keys if key in run.config}
+    return {key: str(v).rpartition(".")[2] if key.endswith(CLASS) else v for key, v in found.items()}
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    """Numbers before words before nothing."""
+    if isinstance(value, int | float):
+        return 0, float(value), ""
+    return (2, 0.0, "") if value is None else (1, 0.0, str(value))

@@ -1,0 +1,21 @@
+"""The plots of a report, each a small figure of its own, so that a page can arrange them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vae_cli.report.groups import Group
+from vae_cli.report.plots.curves import curves
+from vae_cli.report.plots.plane import SECTION, rate_distortion
+from vae_cli.report.plots.plot import Plot, colours
+from vae_cli.report.plots.sweep import against, bars, swept
+
+__all__ = ["Plot", "colours", "plots"]
+
+
+def plots(groups: Sequence[Group], metrics: Sequence[str]) -> list[Plot]:
+    """All that the runs allow, section by section."""
+    drawn = [rate_distortion(groups), bars(groups, "test/active_units", SECTION)]
+    drawn += [against(groups, key, metric) for key in swept(groups) for metric in metrics]
+    drawn += [curves(groups, name) for name in ("elbo", "distortion", "rate")]
+    return [plot for plot in drawn if plot is not None]

@@ -1,0 +1,60 @@
+"""One plot, and what all of them share: size, colours, legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from vae_cli.figures.style import LINES, TEXT_WIDTH
+
+NAMED = 10
+"""Entries that a legend has room for; with more the table of the page tells the colours."""
+
+WIDTH, HEIGHT = 0.65 * TEXT_WIDTH, 0.47 * TEXT_WIDTH
+"""Inches: about the width of a phone, on which the text then has its natural size."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure, its name for a logger, the section of the page that it belongs to, and its title."""
+
+    name: str
+    section: str
+    title: str
+    figure: Figure
+
+
+def colours(count: int) -> list[str]:
+    """One for each group: a few that can be told apart, or shades where there are many."""
+    if count <= len(LINES):
+        return list(LINES[:count])
+    return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 0.95, count))]
+
+
+def single(names: Sequence[str]) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes and room for a legend of these names below it."""
+    lines = sum(len(_lines(name)) for name in names) if 1 < len(names) <= NAMED else 0
+    figure = Figure(figsize=(WIDTH, HEIGHT + 0.15 * lines))
+    return figure, figure.subplots()
+
+
+def legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
+    """Below the axes, where there is more than one name and no more than have room."""
+    if 1 < len(names) <= NAMED:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left")
+
+
+def text(name: str) -> str:
+    """A name as matplotlib may show it: in lines of the figure's width, its dollars no mathematics."""
+    return "\n".join(_lines(name)).replace("$", r"\$")
+
+
+def _lines(name: str) -> list[str]:
+    return wrap(name, 52)[:3]

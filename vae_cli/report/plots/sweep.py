@@ -1,0 +1,113 @@
+"""Metrics over configurations and against the values that were swept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vae_cli.figures.style import GREY
+from vae_cli.report.estimate import Estimate
+from vae_cli.report.groups import DATA, LONG, Group, shown
+from vae_cli.report.metrics import words
+from vae_cli.report.plots.plot import WIDTH, Plot, colours, legend, single, text
+
+TICKS = 8
+"""Swept values that an axis can name."""
+
+Point = tuple[float, Estimate, str]
+
+
+def swept(groups: Sequence[Group]) -> list[str]:
+    """Keys of which there are two values, all else being equal; but numbers of different data are not compared."""
+    data = {f"dataset.{key}" for key in DATA}
+    keys = dict.fromkeys(key for one in groups for key in one.choices if key not in data)
+    return [key for key in keys if any(len(family) > 1 for family in _families(groups, key).values())]
+
+
+def against(groups: Sequence[Group], key: str, metric: str) -> Plot | None:
+    """A metric against one swept value: a line for each combination of the other choices, bars over seeds."""
+    families = {
+        others: measured
+        for others, family in _families(groups, key).items()
+        if len(measured := [(one, estimate) for one in family if (estimate := one.estimate(metric))]) > 1
+    }
+    if not families:
+        return None
+    places, names = _places([one.choices[key] for family in families.values() for one, _ in family])
+    own = colours(len(groups))
+    lines = {
+        others: [(places[shown(one.choices[key])], estimate, own[one.number - 1]) for one, estimate in family]
+        for others, family in families.items()
+    }
+    figure, axes = single(list(lines))
+    palette = [GREY] if len(lines) == 1 else colours(len(lines))
+    for colour, (others, line) in zip(palette, lines.items(), strict=True):
+        _line(axes, line, colour, others, ordered=not names)
+        if len(lines) == 1:
+            axes.scatter([p[0] for p in line], [p[1].mean for p in line], s=16, color=[p[2] for p in line], zorder=3)
+    _axis(axes, list(places.values()), names)
+    axes.set(xlabel=groups[0].words[key], ylabel=words(metric))
+    legend(figure, axes, list(lines))
+    word = groups[0].words[key]
+    return Plot(f"against_{word}/{metric}", f"Against {word}", f"{words(metric)} against {word}", figure)
+
+
+def bars(groups: Sequence[Group], metric: str, section: str) -> Plot | None:
+    """A bar for each configuration under its name, with its interval over seeds."""
+    palette = colours(len(groups))
+    found = [(one.label, one.estimate(metric), palette[one.number - 1]) for one in groups]
+    kept = [(name, estimate, colour) for name, estimate, colour in found if estimate]
+    if not kept:
+        return None
+    figure = Figure(figsize=(WIDTH, 0.5 + 0.42 * len(kept)))
+    axes = figure.subplots()
+    for row, (name, estimate, colour) in enumerate(kept):
+        axes.barh(row, estimate.mean, xerr=estimate.half_width, color=colour, height=0.3, ecolor=GREY)
+        axes.annotate(text(name), (0, row - 0.2), fontsize=7, va="bottom")
+    axes.set(xlabel=words(metric), yticks=[], ylim=(len(kept) - 0.6, -0.9), xlim=(0, None))
+    return Plot(metric.rpartition("/")[2], section, f"{words(metric)} of each configuration", figure)
+
+
+def _families(groups: Sequence[Group], key: str) -> dict[str, list[Group]]:
+    """The groups that have this key, by their other choices in words, or by their numbers where those are too many."""
+    families: dict[str, list[Group]] = {}
+    for one in groups:
+        if key in one.choices:
+            families.setdefault(one.without(key), []).append(one)
+    return {
+        others if len(others) <= LONG else f"configurations {', '.join(str(one.number) for one in family)}": family
+        for others, family in families.items()
+    }
+
+
+def _places(values: Sequence[Any]) -> tuple[dict[str, float], list[str]]:
+    """Where each value stands on the axis: numbers at themselves, others side by side under their names."""
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return {shown(value): float(value) for value in values}, []
+    names = list(dict.fromkeys(map(shown, values)))
+    return {name: float(place) for place, name in enumerate(names)}, names
+
+
+def _line(axes: Axes, line: Sequence[Point], colour: str, others: str, *, ordered: bool) -> None:
+    """Means with their intervals, joined where the axis has an order."""
+    widths = [estimate.half_width or 0.0 for _, estimate, _ in line]
+    means = [estimate.mean for _, estimate, _ in line]
+    style = {"color": colour, "marker": "o", "linestyle": "-" if ordered else "", "capsize": 2, "linewidth": 1}
+    axes.errorbar([place for place, _, _ in line], means, widths, label=text(others), **style)
+
+
+def _axis(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
+    """Ticks at the values themselves, on a logarithmic axis where they spread far."""
+    values = sorted(set(places))
+    if names:
+        axes.set_xticks(values, [text(name)[:16] for name in names], rotation=20 if len(names) > 3 else 0)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        return
+    if values[0] > 0 and values[-1] / values[0] > 7:
+        axes.set_xscale("log")
+    if len(values) <= TICKS:
+        axes.set_xticks(values, [f"{value:g}" for value in values])
+        axes.set_xticks([], minor=True)

@@ -1,0 +1,162 @@
+"""What runs left in their folders."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vae_cli.errors import UserError
+from vae_cli.folders import CONFIG, RESULTS, display
+
+APART = (
+    "seed",
+    "resume",
+    "ckpt",
+    "logger",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.threads",
+    "trainer.figures_every",
+    "evaluate.memory_mb",
+    "dataset.root",
+)
+"""Keys in which runs of one configuration may differ: seeds, machines, and what is only watched."""
+
+OTHERS = {"wandb", ".hydra"}
+"""Folders of other programs, in which a config.yaml is no run's."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: configuration and results by flat names, and a row for each epoch."""
+
+    folder: Path
+    config: dict[str, Any]
+    results: dict[str, Any]
+    history: list[dict[str, float]]
+
+    @property
+    def name(self) -> str:
+        """Its folder, as a user would type it."""
+        return display(self.folder)
+
+    @property
+    def status(self) -> str:
+        """done, failed, interrupted; unfinished where no results are; damaged where its files cannot be read."""
+        return str(self.results.get("status", "unfinished"))
+
+    @property
+    def reason(self) -> str:
+        """Why it is not done, in a line."""
+        if self.status == "unfinished":
+            return f"still running or killed, {len(self.history)} epochs so far; resume=DIR goes on with it"
+        lines = str(self.results.get("error") or "no reason was written").split("\n")
+        return " ".join(lines[-1].split())
+
+    @cached_property
+    def key(self) -> tuple[tuple[str, str], ...]:
+        """What runs of one configuration share: everything but APART, so that it is the configuration itself."""
+        return tuple(sorted((name, written(value)) for name, value in self.config.items() if not apart(name)))
+
+    @cached_property
+    def numbers(self) -> dict[str, float]:
+        """The finite numbers of results.json, and by what its checkpoint was chosen, as validation/..."""
+        found = {n: float(v) for n, v in self.results.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        return self._validation() | {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def _validation(self) -> dict[str, float]:
+        """The best validation ELBO of the last phase, or distortion where there is no bound: what `best.ckpt` has."""
+        last = self.history[-1].get("phase") if self.history else None
+        for name, choose in (("elbo", max), ("distortion", min)):
+            values = [row.get(f"val/{name}", math.nan) for row in self.history if row.get("phase") == last]
+            if finite := [value for value in values if math.isfinite(value)]:
+                return {f"validation/{name}": choose(finite)}
+        return {}
+
+
+def apart(name: str) -> bool:
+    """Whether a key may differ among the runs of one configuration."""
+    return any(name == key or name.startswith(f"{key}.") for key in APART)
+
+
+def written(value: Any) -> str:
+    """A value such that equal ones are the same.
+
+    >>> written([1, 0.5]) == written([1.0, 0.5]), written(1) == written(True), written("1") == written(1)
+    (True, False, False)
+    """
+    if isinstance(value, list):
+        return str([written(one) for one in value])
+    return repr(float(value)) if type(value) is int else repr(value)
+
+
+def find(folders: Sequence[Path]) -> list[Run]:
+    """All runs in these folders and below them, in the order of their paths; UserError where none can be read."""
+    found = {
+        file.parent.resolve()
+        for folder in folders
+        for name in (CONFIG, RESULTS)
+        for file in folder.rglob(name)
+        if not OTHERS & set(file.relative_to(folder).parts)
+    }
+    runs = [run for folder in sorted(found) if (run := read(folder))]
+    if not runs:
+        places = ", ".join(map(display, folders))
+        raise UserError(f"{places}: no runs here (a run's folder holds {CONFIG}); vae-train writes them to outputs/")
+    if not any(run.config for run in runs):
+        raise UserError(f"{runs[0].name}: {runs[0].reason}; name a folder with a run that can be read")
+    return runs
+
+
+def read(folder: Path) -> Run | None:
+    """The run in a folder; one of status damaged where it cannot be read; None where another program's files are."""
+    try:
+        config = _parsed(folder / CONFIG, yaml.safe_load)
+        results = _parsed(folder / RESULTS, json.loads)
+        history = _parsed(folder / "metrics.csv", _rows)
+    except UserError as error:
+        return Run(folder, {}, {"status": "damaged", "error": str(error)}, [])
+    ours = {"model", "dataset"} <= config.keys() if config is not None else "status" in results
+    return Run(folder, dict(flat(config or {})), results or {}, history or []) if ours else None
+
+
+def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:
+    """The content of a file, None where there is none; UserError where it is damaged."""
+    if not file.is_file():
+        return None
+    try:
+        content = parse(file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict | list):
+            raise ValueError("it holds nothing")
+        if isinstance(content, list) != (file.suffix == ".csv"):
+            raise ValueError("it holds a list")
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{file.name} cannot be read ({reason}); run it again, or delete the folder") from error
+    return content
+
+
+def _rows(text: str) -> list[dict[str, float]]:
+    """The rows of metrics.csv without their empty cells."""
+    return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(text.splitlines())]
+
+
+def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested mappings by dotted names.
+
+    >>> dict(flat({"a": {"b": 1, "c": [2, 3]}, "d": None}))
+    {'a.b': 1, 'a.c': [2, 3], 'd': None}
+    """
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from flat(value, f"{prefix}.{name}" if prefix else str(name))
+    else:
+        yield prefix, node

@@ -1,0 +1,67 @@
+"""`vae-report`: the page, the table in two formats and on the terminal, and the plots in W&B."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vae_cli.figures.style import styled
+from vae_cli.files import write_text_atomically
+from vae_cli.folders import display
+from vae_cli.report.groups import group
+from vae_cli.report.page import page
+from vae_cli.report.plots import Plot, plots
+from vae_cli.report.runs import Run, find
+from vae_cli.report.table import Table
+
+WIDTH = 160
+
+
+def report(folders: Sequence[Path], out: Path) -> None:
+    """Read the runs in and below `folders`; write report.html, report.csv and report.tex into `out`."""
+    runs = find(folders)
+    groups = group(runs)
+    table = Table.of(groups)
+    with styled():
+        drawn = plots(groups, table.metrics)
+        text = page("vae-report: " + ", ".join(map(display, folders)), runs, table, drawn)
+        written = [out / f"report.{kind}" for kind in ("html", "csv", "tex")]
+        for path, content in zip(written, (text, table.csv(), table.latex()), strict=True):
+            write_text_atomically(path, content)
+        console = Console()
+        table.print(console if console.is_terminal else Console(width=WIDTH))
+        for run in runs:
+            if run.status != "done":
+                print(f"{run.name}: {run.status}: {run.reason}")
+        print("written to " + ", ".join(os.path.relpath(path) for path in written))
+        if settings := wandb_settings(runs):
+            _log(settings, runs, drawn, out)
+
+
+def wandb_settings(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """The W&B settings of the first run that was logged there; None where none was."""
+    for run in runs:
+        settings = {key.removeprefix("logger."): v for key, v in run.config.items() if key.startswith("logger.")}
+        if settings.get("name") == "wandb" and settings.get("mode") != "disabled":
+            return settings
+    return None
+
+
+def sweep(runs: Sequence[Run]) -> Path:
+    """The folder that holds all of these runs; of a single one its own."""
+    return Path(os.path.commonpath([run.folder for run in runs]))
+
+
+def _log(settings: Mapping[str, Any], runs: Sequence[Run], drawn: Sequence[Plot], out: Path) -> None:
+    """The plots, in a W&B run that is named after the sweep and stands in its group."""
+    from vae_cli import loggers  # it imports torch, which takes seconds
+
+    folder = sweep(runs)
+    figures = {f"report/{plot.name}": plot.figure for plot in drawn}
+    mode = loggers.log_report(settings, folder, out.resolve(), figures)
+    if mode != "disabled":
+        print(f"plots logged to Weights & Biases ({mode}) as {folder.name}")
