@@ -91,7 +91,7 @@ REPORT = """\
 
     values:
       DIR                           runs, sweeps, or folders above them; else all of outputs/
-      out=DIR                       where report.html, report.csv and report.tex go; the first DIR if not named
+      out=DIR                       where report.html, .csv and .tex go; else the first DIR
 
     examples:
       vae-report
