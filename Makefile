@@ -3,6 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 ARGS ?=
 BIN := $(VENV)/bin
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -27,10 +28,10 @@ train: install  ## train and evaluate, by default a VAE on MNIST; ARGS are overr
 	$(BIN)/vae-train $(ARGS)
 
 test: install  ## run the tests (under ten minutes on two cores)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-all: install  ## run all tests, the slow ones too
-	$(BIN)/python -m pytest -m '' $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m '' $(ARGS)
 
 lint: install  ## lint, formatting and types
 	$(BIN)/ruff check

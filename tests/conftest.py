@@ -1,11 +1,13 @@
 import os
 from pathlib import Path
 
-import pytest
-import torch
-
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# read when torch is imported, so before it is: tests run side by side, and their tensors are small
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
 
 
 @pytest.fixture(autouse=True)
