@@ -87,8 +87,8 @@ REPORT = """\
     usage: vae-report [DIR ...] [out=DIR]
 
     values:
-      DIR                           runs, sweeps, or folders above them; all of outputs/ if none is named
-      out=DIR                       where report.html, report.csv and report.tex go; the first DIR if not named
+      DIR                           runs, sweeps, or folders above them; all of outputs/ if not named
+      out=DIR                       where report.html, .csv and .tex go; else the first DIR
 
     examples:
       vae-report

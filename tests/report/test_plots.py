@@ -38,9 +38,7 @@ def bars(plot: Plot) -> list[tuple[float, float]]:
     container: Any = plot.figure.axes[0].containers[0]
     line, _, (segments,) = container
     ends: Sequence[Any] = segments.get_segments()
-    return [
-        (float(mean), float(end[1, 1] - end[0, 1]) / 2) for mean, end in zip(line.get_ydata(), ends, strict=True)
-    ]
+    return [(float(mean), float(end[1, 1] - end[0, 1]) / 2) for mean, end in zip(line.get_ydata(), ends, strict=True)]
 
 
 def test_a_sweep_with_seeds_has_every_plot() -> None:
