@@ -10,8 +10,7 @@ import pytest
 from scipy.linalg import hadamard
 
 from tests.commands import fork
-from vae_cli import disentanglement as module
-from vae_cli.disentanglement import Disentanglement, concentration, dci, disentanglement, factor_score, mig, sap
+from vae_cli.disentanglement import MOST, Disentanglement, concentration, dci, disentanglement, factor_score, mig, sap
 
 SIZES = (3, 4, 5, 6)
 RNG = np.random.default_rng(0)
@@ -93,9 +92,9 @@ def test_one_dimension_is_enough():
     assert scores.dci_disentanglement == pytest.approx(0)  # the forests of all factors have nothing else to split at
 
 
-def test_of_many_examples_some_are_taken(monkeypatch):
-    monkeypatch.setattr(module, "MOST", 600)
-    scores = disentanglement(PERFECT, GRID, 0.01, seed=0)
+def test_of_many_examples_some_are_taken():
+    copies = MOST // len(GRID) + 2
+    scores = disentanglement(np.tile(PERFECT, (copies, 1)), np.tile(GRID, (copies, 1)), 0.01, seed=0)
     assert 0.9 < scores.mig < 1 and scores.factor_score == 1
 
 

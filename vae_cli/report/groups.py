@@ -132,7 +132,8 @@ def shown(value: Any) -> str:
 def _differing(runs: Sequence[Run]) -> list[str]:
     """Keys that tell configurations apart, those of the data first; those of a class, where they differ within it."""
     found = []
-    for name in dict.fromkeys(name for run in runs for name in run.config if not apart(name)):
+    names = list(dict.fromkeys(name for run in runs for name in run.config if not apart(name)))
+    for name in names:
         node, _, leaf = name.rpartition(".")
         classes: dict[str, set[str]] = {}
         for run in runs:
@@ -141,7 +142,8 @@ def _differing(runs: Sequence[Run]) -> list[str]:
         if any(len(values) > 1 for values in classes.values()):
             found.append(name)
     kept = [name for name in found if f"{name}.{CLASS}" not in found]  # else an empty group, where others have a class
-    return sorted(kept, key=lambda name: not name.startswith("dataset."))
+    nodes = list(dict.fromkeys(name.partition(".")[0] for name in names))
+    return sorted(kept, key=lambda name: (not name.startswith("dataset."), nodes.index(name.partition(".")[0])))
 
 
 def _words(keys: Sequence[str]) -> dict[str, str]:
