@@ -1,6 +1,7 @@
 """Whole runs in this process, on scikit-learn's digits."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import vae_cli
 from tests.configs import composed
 from vae_cli import checkpoints
 from vae_cli.build import build_module
-from vae_cli.clusters import Assignments
+from vae_cli.clusters import SPLITS, Assignments
 from vae_cli.errors import UserError
 from vae_cli.evaluation import DataFacts
 from vae_cli.metrics import Agreement
@@ -224,6 +225,19 @@ def test_an_evaluation_writes_the_cluster_of_every_example(clustered, tmp_path):
     first = lines[1].split(",")
     assert first[:4] == [str(arrays[name][0]) for name in ("split", "row", "cluster", "label")]
     assert [float(v) for v in first[4:]] == pytest.approx(arrays["responsibilities"][0].tolist(), abs=1e-6)
+
+
+def test_an_evaluation_names_the_file_of_every_image(clustered, tmp_path):
+    run = vae_cli.load(clustered[0])
+    names = {part: tuple(f"{part}/{i}.png" for i in range(len(getattr(run.data, part)))) for part in SPLITS}
+    splits = {part: replace(getattr(run.data, part), files=files) for part, files in names.items()}
+    data = replace(run.data, **splits, _resident={})
+    files = Assignments.of(run.model, data, torch.device("cpu"), 100).write(tmp_path / "all")
+    arrays = np.load(files[0])
+    assert arrays["path"].tolist() == [file for part in SPLITS for file in names[part]]
+    header, first = files[1].read_text().splitlines()[:2]
+    assert header.startswith("split,row,path,cluster,label,") and first.startswith("train,")
+    assert first.split(",")[2] == "train/0.png"
 
 
 def test_a_diverging_run_names_the_term_and_the_step(tmp_path):

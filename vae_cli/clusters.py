@@ -26,11 +26,12 @@ class Assignments:
     """Of N examples: where they stand, their labels, and q(c|x) for each of K components.
 
     split (N,) names, row (N,) the position in the array, file or canonical split that was read (validation examples
-    come from the training one), label (N,) or None, responsibilities (N, K).
+    come from the training one), path (N,) of its file or None, label (N,) or None, responsibilities (N, K).
     """
 
     split: NDArray[np.str_]
     row: NDArray[np.int64]
+    path: NDArray[np.str_] | None
     label: NDArray[np.int64] | None
     responsibilities: NDArray[np.float32]
 
@@ -51,6 +52,7 @@ class Assignments:
         return cls(
             np.array(names),
             torch.cat([split.rows for split in splits]).numpy(),
+            np.array([file for split in splits for file in split.files]) if splits[0].files is not None else None,
             torch.cat(labels).numpy() if known else None,
             torch.cat(parts).numpy(),
         )
@@ -62,9 +64,8 @@ class Assignments:
 
     def write(self, stem: Path) -> list[Path]:
         """STEM.npz with the arrays, STEM.csv with a line for each example."""
-        arrays: dict[str, Any] = {"split": self.split, "row": self.row, "cluster": self.cluster}
-        if self.label is not None:
-            arrays["label"] = self.label
+        named = {"split": self.split, "row": self.row, "path": self.path, "cluster": self.cluster, "label": self.label}
+        arrays: dict[str, Any] = {name: values for name, values in named.items() if values is not None}
         columns = list(arrays)
         arrays["responsibilities"] = self.responsibilities
         files = [stem.with_name(f"{stem.name}.{kind}") for kind in ("npz", "csv")]

@@ -53,6 +53,16 @@ def test_subfolders_are_labels_and_pixels_are_kept(images):
         assert [stored[x.numpy().tobytes()] for x in split.x] == split.y.tolist()
 
 
+@pytest.mark.parametrize("memory_gb", [1.0, 1e-9])
+def test_every_example_knows_its_file(images, memory_gb):
+    data = folder(images, memory_gb=memory_gb).load()
+    for split in (data.train, data.val, data.test):
+        assert split.files is not None
+        (x,) = split.batches([torch.arange(len(split))])
+        for pixels, file in zip(x, split.files, strict=True):
+            assert np.array_equal(pixels[0], np.array(Image.open(images / file)))
+
+
 def test_train_and_test_folders_are_the_splits(tmp_path):
     for i in range(4):
         draw(tmp_path / "train" / f"{i}.png", (9, 12, 3))

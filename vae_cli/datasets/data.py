@@ -30,6 +30,7 @@ class Split:
 
     source (N,): where each example stood in what was read, if not in this order.
     factors: what each example was generated from, where that is known.
+    files: the file of each example, where it came from one of its own, relative to what was read.
     """
 
     x: Tensor | ImageFiles
@@ -37,6 +38,7 @@ class Split:
     dynamic: bool = False
     source: Tensor | None = None
     factors: Factors | None = None
+    files: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -55,7 +57,8 @@ class Split:
         """The examples at these positions."""
         y = None if self.y is None else self.y[index]
         factors = None if self.factors is None else self.factors.select(index)
-        return replace(self, x=self.x[index], y=y, source=self.rows[index], factors=factors)
+        files = None if self.files is None else tuple(self.files[i] for i in index.tolist())
+        return replace(self, x=self.x[index], y=y, source=self.rows[index], factors=factors, files=files)
 
     def to(self, device: torch.device) -> Split:
         """What is held in memory, on the device; image files stay where they are."""

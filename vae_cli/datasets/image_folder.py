@@ -49,7 +49,14 @@ class ImageFolder(HeldOutDataset):
         classes = sorted({PurePath(name).parts[0] for name in files[0].names if len(PurePath(name).parts) > 1})
         labels = [label(part, classes) for part in files]
         in_memory = sum(part.shape.numel() for part in files) <= self.memory_gb * 2**30
-        splits = [Split(part.load() if in_memory else part, y) for part, y in zip(files, labels, strict=True)]
+        splits = [
+            Split(
+                part.load() if in_memory else part,
+                y,
+                files=tuple(str((part.root / name).relative_to(root)) for name in part.names),
+            )
+            for part, y in zip(files, labels, strict=True)
+        ]
         return Source(self.domain, splits[0], splits[1] if given else None)
 
     def _files(self, folder: Path) -> ImageFiles:
