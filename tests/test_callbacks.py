@@ -34,7 +34,7 @@ def watched(objective, components: int = 3):
 
 
 def test_a_component_that_goes_wrong_is_named_once(capsys, caplog):
-    model, module = watched(ELBO(beta=1.0, warmup_epochs=0, free_bits=0.0, samples=1))
+    model, module = watched(ELBO(beta=1.0, free_bits=0.0, samples=1))
     watch, trainer = ComponentWatch(), SimpleNamespace(current_epoch=4)
     with torch.no_grad():
         model.prior.means.copy_(torch.tensor([[0.0, 0, 0], [9, 9, 9], [-9, 9, 9]]))

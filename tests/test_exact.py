@@ -54,7 +54,7 @@ def test_best_diagonal_posterior_has_the_gap_in_closed_form(x):
 
 def test_best_diagonal_posterior_is_a_stationary_point_of_the_elbo(x):
     model, batch = linear_vae(posteriors.Diagonal), batch_of(x.repeat(50, 1))
-    objective = ELBO(beta=1.0, warmup_epochs=0, free_bits=0.0, samples=50)
+    objective = ELBO(beta=1.0, free_bits=0.0, samples=50)
     objective(model, batch).loss.backward()
     assert float(model.posterior.encoder[1].bias.grad.abs().max()) < 0.02
 

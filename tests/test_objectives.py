@@ -3,20 +3,21 @@ import torch
 
 from tests.builders import batch_of, binary_images, binary_vae, mixture_vae
 from vae_cli import posteriors
+from vae_cli.annealing import Linear
 from vae_cli.estimators import elbo
 from vae_cli.objectives import ELBO, HeldAssignments, OptimalGamma, Reconstruction, SampledGamma
 from vae_cli.trace import Batch
 
 
 def elbo_objective(**changes):
-    return ELBO(**{"beta": 1.0, "warmup_epochs": 0, "free_bits": 0.0, "samples": 1} | changes)
+    return ELBO(**{"beta": 1.0, "free_bits": 0.0, "samples": 1} | changes)
 
 
-SETTINGS = {"beta": 1.0, "warmup_epochs": 0, "free_bits": 0.0, "samples": 2}
+SETTINGS = {"beta": 1.0, "free_bits": 0.0, "samples": 2}
 
 
 def held_assignments(sharpness=3.0, jitter=0.0, beta=1.0):
-    objective = HeldAssignments(beta=beta, warmup_epochs=0, sharpness=sharpness, jitter=jitter)
+    objective = HeldAssignments(beta=beta, sharpness=sharpness, jitter=jitter)
     objective.assignments = torch.arange(8) % 3
     return objective
 
@@ -69,12 +70,15 @@ def test_beta_zero_is_the_reconstruction_objective():
     torch.testing.assert_close(terms(elbo_objective(beta=0.0)).loss, terms(Reconstruction()).loss)
 
 
-def test_warm_up_rises_linearly_to_beta():
-    objective = elbo_objective(beta=3.0, warmup_epochs=4)
-    betas = []
-    for objective.epoch in (0, 1, 2, 4, 100):
-        betas.append(objective.current_beta)
-    assert betas == [0.0, 0.75, 1.5, 3.0, 3.0]
+def test_a_weight_rises_while_it_trains():
+    objective = elbo_objective(beta=3.0)
+    objective.annealing = Linear(weights=None, start=0.0, epochs=4)
+    start = terms(objective)
+    torch.testing.assert_close(start.loss, start.metrics["distortion"])
+    objective.epoch = 2
+    torch.testing.assert_close(terms(objective).loss, terms(elbo_objective(beta=1.5)).loss)
+    objective.epoch = 100
+    torch.testing.assert_close(terms(objective).loss, terms(elbo_objective(beta=3.0)).loss)
 
 
 def test_free_bits_are_a_floor_for_each_dimension():

@@ -3,14 +3,20 @@ import torch
 
 from tests.builders import IMAGE, batch_of, binary_images, small_mlp
 from vae_cli.distributions import Pushed
-from vae_cli.posteriors import AutoregressiveFlow, CouplingFlow, Deterministic, Diagonal, FullCovariance
+from vae_cli.posteriors import AutoregressiveFlow, CouplingFlow, Deterministic, Diagonal, FixedScale, FullCovariance
 
 FLOW = {"steps": 2, "hidden": [8], "context": 3}
 FLOWS = {
     "autoregressive": lambda network, shape, d: AutoregressiveFlow(network, shape, d, **FLOW),
     "coupling": lambda network, shape, d: CouplingFlow(network, shape, d, **FLOW),
 }
-FAMILIES = {"diagonal": Diagonal, "full": FullCovariance, "deterministic": Deterministic, **FLOWS}
+FAMILIES = {
+    "diagonal": Diagonal,
+    "fixed_scale": lambda network, shape, d: FixedScale(network, shape, d, scale=0.5),
+    "full": FullCovariance,
+    "deterministic": Deterministic,
+    **FLOWS,
+}
 
 
 def perturbed(module: torch.nn.Module) -> torch.nn.Module:
@@ -48,7 +54,7 @@ def test_full_covariance_is_positive_definite_and_reaches_every_entry():
 
 
 def test_samples_have_the_moments_they_claim():
-    for name in ("diagonal", "full"):
+    for name in ("diagonal", "fixed_scale", "full"):
         q = FAMILIES[name](small_mlp(), IMAGE, 3)(batch_of(binary_images(1)))
         z = q.sample(torch.Size((60_000,)))[:, 0]
         torch.testing.assert_close(z.mean(0), q.mean[0], atol=0.03, rtol=0)

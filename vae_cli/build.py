@@ -45,8 +45,14 @@ def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
     if config.pretraining is not None:
         phases += instantiate(config.pretraining).phases(model)
     if config.initialisation is None:
-        return [*phases, Phase("training", epochs, objective)]
-    return [*phases, *instantiate(config.initialisation).phases(objective, epochs)]
+        phases.append(Phase("training", epochs, objective))
+    else:
+        phases += instantiate(config.initialisation).phases(objective, epochs)
+    if config.annealing is not None:
+        annealing = instantiate(config.annealing)
+        for phase in phases:
+            phase.objective.annealing = annealing
+    return phases
 
 
 def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:

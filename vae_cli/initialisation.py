@@ -55,8 +55,8 @@ class Initialisation(ABC):
 
     def phases(self, objective: Objective, epochs: int) -> Iterator[Phase]:
         """Training with the clusters held, if so wished, and then by the objective."""
-        beta, warmup = (objective.beta, objective.warmup_epochs) if isinstance(objective, ELBO) else (1.0, 0)
-        held = HeldAssignments(beta=beta, warmup_epochs=warmup, sharpness=self.sharpness, jitter=self.jitter)
+        beta = objective.beta if isinstance(objective, ELBO) else 1.0
+        held = HeldAssignments(beta=beta, sharpness=self.sharpness, jitter=self.jitter)
 
         def begin(model: VAE, training: TrainingCodes) -> None:
             assert isinstance(model.prior, Mixture)

@@ -16,7 +16,7 @@ from vae_cli.distributions import Delta, Pushed, gaussian
 from vae_cli.flows import autoregressive_steps, coupling_steps
 from vae_cli.networks import Network
 from vae_cli.trace import Batch, float32
-from vae_cli.types import PositiveInt, Shape
+from vae_cli.types import PositiveFloat, PositiveInt, Shape
 
 SOFTPLUS_OF_ONE = 0.5413248546129181  # log(e - 1): where softplus is 1
 
@@ -48,6 +48,21 @@ class Diagonal(Encoded):
         """q(z|x): batch shape (B,), event shape (d,)."""
         loc, log_variance = self.features(batch).chunk(2, -1)
         return gaussian(loc, (0.5 * log_variance).exp(), 1)
+
+
+class FixedScale(Encoded):
+    """q(z|x) = N(m(x), scale^2 I), the scale not learned: near 0 the VAE is a regularised autoencoder."""
+
+    factorises: ClassVar = True
+
+    def __init__(self, network: Network, event_shape: Shape, latent_dim: int, *, scale: PositiveFloat) -> None:
+        super().__init__(network, event_shape, latent_dim)
+        self.scale = scale
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x): batch shape (B,), event shape (d,)."""
+        loc = self.features(batch)
+        return gaussian(loc, torch.full_like(loc, self.scale), 1)
 
 
 class FullCovariance(Encoded):

@@ -37,6 +37,7 @@ class Gaussian(nn.Module):
     """p(z) = N(m, diag s^2), both learned."""
 
     fitted_after: ClassVar = False
+    learned: ClassVar = True
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -55,6 +56,7 @@ class Flow(nn.Module):
     """
 
     fitted_after: ClassVar = False
+    learned: ClassVar = True
 
     def __init__(self, latent_dim: int, *, steps: PositiveInt, hidden: list[PositiveInt]) -> None:
         super().__init__()
@@ -72,6 +74,7 @@ class Vamp(nn.Module):
     """
 
     fitted_after: ClassVar = False
+    learned: ClassVar = True
     needs_density: ClassVar = True
 
     def __init__(self, latent_dim: int, posterior: Encoded, event_shape: Shape, *, pseudo_inputs: PositiveInt) -> None:
@@ -104,6 +107,7 @@ class Mixture(nn.Module):
     """
 
     fitted_after: ClassVar = False
+    learned: ClassVar = True
     learns_mixture: ClassVar = True
 
     def __init__(

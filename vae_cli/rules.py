@@ -179,6 +179,36 @@ def rate_has_density(facts: Facts) -> str | None:
     )
 
 
+def prior_is_trained(facts: Facts) -> str | None:
+    """A prior learns through the rate alone."""
+    objective = facts.config["objective"]
+    weighed = facts.constant("objective", "needs_density", True)
+    if facts.constant("objective", "needs_divergence"):
+        weighed = objective["alpha"] != 1
+    if weighed or not facts.constant("prior", "learned"):
+        return None
+    objectives = options("objective", "needs_density", bool)
+    return (
+        f"{facts.name('prior')} learns through the rate, which {facts.name('objective')} does not weigh; "
+        f"take {options('prior', 'learned', lambda other: not other)} or {objectives}"
+    )
+
+
+def anneals_weights(facts: Facts) -> str | None:
+    """What is annealed are weights that the objective has."""
+    if facts.config["annealing"] is None:
+        return None
+    has = facts.constant("objective", "anneals", ())
+    if not has:
+        objectives = options("objective", "anneals", bool)
+        return f"{facts.name('objective')} has no weight to anneal; take {objectives} or annealing=none"
+    unknown = [name for name in facts.config["annealing"].get("weights") or [] if name not in has]
+    if not unknown:
+        return None
+    place = facts.where("annealing.weights")
+    return f"annealing.weights: {unknown[0]} is none of {facts.name('objective')} ({place}); it has {', '.join(has)}"
+
+
 def binarises_probabilities(facts: Facts) -> str | None:
     """A Bernoulli draw or a threshold at 1/2 needs x in [0, 1]."""
     if facts.binarize() == "none" or facts.stored() != "real":
@@ -250,6 +280,8 @@ RULES: tuple[Rule, ...] = (
     divergence_in_use,
     divergence_is_not_rewarded,
     rate_has_density,
+    prior_is_trained,
+    anneals_weights,
     binarises_probabilities,
     validates,
     pooled_has_no_validation,

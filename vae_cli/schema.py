@@ -105,6 +105,7 @@ class TrainConfig:
     likelihood: Node
     divergence: Node | None
     objective: Node
+    annealing: Node | None
     pretraining: Node | None
     initialisation: Node | None
     optimizer: Node

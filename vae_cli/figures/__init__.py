@@ -40,7 +40,7 @@ def draw(
     with styled(), observed(model, device, seed):
         examples = Examples.gather(model, data, "test", device, ALL)
         figures = _views(model, examples)
-        figures["latent_space"] = latent_space(examples)
+        figures["latent_space"] = latent_space(model, examples)
         if data.exact is not None and not examples.is_image and examples.x.shape[1] > 1:
             figures["density"] = vectors.density(model, examples)
         if examples.clusters is not None:

@@ -47,11 +47,12 @@ IMAGES = 30
 class Examples:
     """Test points: x (N, *event) as the model sees it, posterior means (M, d) with M >= N, labels (M,) or None.
 
-    clusters (M,): the most responsible component of each, under a mixture prior.
+    draws (M, d): one z ~ q(z|x) of each; clusters (M,): the most responsible component of each, under a mixture prior.
     """
 
     x: Tensor
     codes: Tensor
+    draws: Tensor
     y: Tensor | None
     domain: Domain
     clusters: Tensor | None = None
@@ -61,12 +62,13 @@ class Examples:
         """Encode `points` points of a split, the same ones for every model and seed; of images keep a few."""
         shown = IMAGES if len(data.event_shape) == 3 else points
         prior = model.prior()
-        x, codes, y, clusters = [], [], [], []
+        x, codes, draws, y, clusters = [], [], [], [], []
         # shuffled, for a folder of images comes class by class
         for batch in data.loader(split, batch_size=min(points, 250), seed=0, shuffle=True, device=device):
             x.append(batch.x[: shown - sum(map(len, x))].cpu())
             encoded = model.encode(batch)
             codes.append(encoded.mean.float())
+            draws.append(encoded.sample().float())
             if is_mixture(prior):
                 clusters.append(log_responsibilities(prior, encoded).argmax(-1).cpu())
             y.append(batch.y)
@@ -74,7 +76,8 @@ class Examples:
                 break
         labels = torch.cat(y)[:points].cpu() if y[0] is not None else None
         assigned = torch.cat(clusters)[:points] if clusters else None
-        return cls(torch.cat(x).float(), torch.cat(codes)[:points], labels, data.domain, assigned)
+        means, drawn = (torch.cat(parts)[:points] for parts in (codes, draws))
+        return cls(torch.cat(x).float(), means, drawn, labels, data.domain, assigned)
 
     @property
     def is_image(self) -> bool:

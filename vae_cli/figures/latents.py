@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -12,10 +13,13 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.distributions import Distribution
 
 from vae_cli.figures.examples import Examples
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import BLUE, CLASSES, TEXT_WIDTH
+from vae_cli.models import VAE
 
 LEGIBLE = 20
 """Classes that a legend can name; where there are more, a colour bar."""
@@ -24,16 +28,16 @@ LEGIBLE = 20
 DOTS: dict[str, Any] = {"s": 4, "alpha": 0.7, "linewidths": 0, "rasterized": True}
 
 
-def latent_space(examples: Examples) -> Figure:
-    """Posterior means of test points, coloured by label: a histogram for d = 1, else a scatter plot."""
+def latent_space(model: VAE, examples: Examples) -> Figure:
+    """Posterior means of test points, coloured by label; for d = 1 instead the densities of q(z) and of p(z)."""
     codes = examples.codes.cpu()
     labels = None if examples.y is None else examples.y.numpy()
     plane = Plane(codes, "z")
     figure = Figure(figsize=(0.8 * TEXT_WIDTH, 0.64 * TEXT_WIDTH))
     axes = figure.subplots()
     if codes.shape[1] == 1:
-        _histogram(axes, plane(codes)[:, 0], labels)
-        axes.set(xlabel=f"posterior mean of {plane.labels[0]}", ylabel="test points")
+        _densities(axes, model.prior(), examples.draws[:, 0], labels)
+        axes.set(xlabel="$z$", ylabel="density")
     else:
         _scatter(axes, plane(codes), labels)
         axes.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
@@ -60,15 +64,23 @@ def coloured(axes: Axes, points: NDArray[np.floating], groups: NDArray[np.int64]
     _legend(axes, colours, classes, title)
 
 
-def _histogram(axes: Axes, values: NDArray[np.floating], labels: NDArray[np.int64] | None) -> None:
+def _densities(axes: Axes, prior: Distribution, draws: Tensor, labels: NDArray[np.int64] | None) -> None:
+    """Histogram of z ~ q(z|x) of all points, stacked by label, and the curve of p(z)."""
+    values = draws.cpu().numpy()
     edges = np.histogram_bin_edges(values, 50).tolist()
     classes = np.unique([] if labels is None else labels)
     if labels is None or len(classes) > LEGIBLE:
-        axes.hist(values, edges, color=BLUE)
-        return
-    colours = _colours(len(classes))
-    axes.hist([values[labels == one] for one in classes], edges, stacked=True, color=colours)
-    _legend(axes, colours, classes, "label")
+        axes.hist(values, edges, density=True, color=BLUE)
+    else:
+        colours = _colours(len(classes))
+        axes.hist([values[labels == one] for one in classes], edges, density=True, stacked=True, color=colours)
+        _legend(axes, colours, classes, "label")
+    grid = torch.linspace(min(-4.0, edges[0]), max(4.0, edges[-1]), 401, device=draws.device)
+    density = prior.log_prob(grid.unsqueeze(-1)).exp().cpu()
+    axes.plot(grid.cpu(), density, color="black", linestyle="--")
+    axes.set_ylim(top=1.15 * max(axes.get_ylim()[1], float(density.max())))
+    peak = int(density.argmax())
+    axes.annotate("$p(z)$", (float(grid[peak]), float(density[peak])), (0, 3), textcoords="offset points", ha="center")
 
 
 def _colours(count: int) -> list[str]:

@@ -16,26 +16,22 @@ from vae_cli.types import NonNegativeFloat, PositiveInt
 class ELBO(Objective):
     """distortion + beta sum_j max(KL_j, free_bits): the negative ELBO at beta = 1, beta-VAE otherwise.
 
-    beta rises linearly from 0 over `warmup_epochs` (Sonderby et al. 2016). `free_bits`, in nats, is a floor under the
-    KL of each latent dimension (Kingma et al. 2016, eq. 15), taken for each image, so that it does not depend on the
-    batch size; a posterior that does not factorise is one group. beta: Higgins et al. 2017, eq. 4.
+    `free_bits`, in nats, is a floor under the KL of each latent dimension (Kingma et al. 2016, eq. 15), taken for each
+    image, so that it does not depend on the batch size; a posterior that does not factorise is one group. beta:
+    Higgins et al. 2017, eq. 4.
     """
+
+    anneals: ClassVar = ("beta",)
 
     def __init__(
         self,
         *,
         beta: NonNegativeFloat,
-        warmup_epochs: NonNegativeFloat,
         free_bits: NonNegativeFloat,
         samples: PositiveInt,
     ) -> None:
         super().__init__()
-        self.beta, self.warmup_epochs, self.free_bits, self.samples = beta, warmup_epochs, free_bits, samples
-
-    @property
-    def current_beta(self) -> float:
-        """beta now."""
-        return self.beta * min(1.0, self.epoch / self.warmup_epochs) if self.warmup_epochs else self.beta
+        self.beta, self.free_bits, self.samples = beta, free_bits, samples
 
     def rates(self, trace: Trace, batch: Batch) -> Tensor:
         """The rate by independent groups of dimensions, (B, G)."""
@@ -47,7 +43,7 @@ class ELBO(Objective):
         rates = self.rates(trace, batch)
         distortion, rate = trace.distortion.mean(), rates.sum(-1).mean()
         penalty = rates.clamp(min=self.free_bits).sum(-1).mean() if self.free_bits else rate
-        loss = distortion + self.current_beta * penalty
+        loss = distortion + self.annealed("beta", self.beta) * penalty
         return Terms(loss, {"loss": loss, "distortion": distortion, "rate": rate, "elbo": -distortion - rate})
 
 

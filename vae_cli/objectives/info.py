@@ -23,6 +23,7 @@ class InfoVAE(Objective):
 
     needs_density: ClassVar = False
     needs_divergence: ClassVar = True
+    anneals: ClassVar = ("rate", "divergence")
 
     def __init__(self, divergence: Divergence, *, alpha: float, lambda_: float, samples: PositiveInt) -> None:
         super().__init__()
@@ -34,10 +35,10 @@ class InfoVAE(Objective):
         z = torch.cat([latent.z[0].flatten(1) for latent in trace.latents], -1)
         prior = torch.cat([latent.p.sample(z.shape[:1]).flatten(1) for latent in trace.latents], -1)
         distortion, divergence = trace.distortion.mean(), self.divergence(z, prior)
-        loss = distortion + (self.alpha + self.lambda_ - 1) * divergence
+        loss = distortion + self.annealed("divergence", self.alpha + self.lambda_ - 1) * divergence
         metrics = {"distortion": distortion, "divergence": divergence}
         if model.has_density:
             rate = trace.rate.mean()
-            loss = loss + (1 - self.alpha) * rate
+            loss = loss + self.annealed("rate", 1 - self.alpha) * rate
             metrics |= {"rate": rate, "elbo": -distortion - rate}
         return Terms(loss, {"loss": loss, **metrics})

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from vae_cli.annealing import Annealing
 from vae_cli.models import VAE
 from vae_cli.trace import Batch
 
@@ -22,13 +23,21 @@ class Terms:
 class Objective(nn.Module):
     """Called with (model, batch).
 
-    epoch: the training's clock, in epochs, that schedules read
+    anneals: the weights that can change while it trains
+    annealing: how they do
+    epoch: the training's clock, in epochs
     examples: of the training set
     """
 
     needs_density: ClassVar = True
+    anneals: ClassVar = ()
+    annealing: Annealing | None = None
     epoch: float = 0.0
     examples: int = 1
+
+    def annealed(self, name: str, weight: float) -> float:
+        """The value now of a weight in `anneals`."""
+        return weight * self.annealing.factor(name, self.epoch) if self.annealing else weight
 
     def forward(self, model: VAE, batch: Batch) -> Terms:
         """The terms of this batch."""

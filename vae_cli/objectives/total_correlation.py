@@ -9,7 +9,7 @@ from torch import Tensor
 from vae_cli.information import decompose, log_minibatch_weights, log_stratified_weights
 from vae_cli.models import VAE
 from vae_cli.objectives.objective import Objective, Terms
-from vae_cli.trace import Batch
+from vae_cli.trace import Batch, total
 from vae_cli.types import NonNegativeFloat
 
 
@@ -21,6 +21,7 @@ class TCVAE(Objective):
     """
 
     needs_factors: ClassVar = True
+    anneals: ClassVar = ("alpha", "beta", "gamma")
 
     def __init__(self, *, alpha: NonNegativeFloat, beta: NonNegativeFloat, gamma: NonNegativeFloat) -> None:
         super().__init__()
@@ -37,7 +38,8 @@ class TCVAE(Objective):
         parts = decompose(latent, self.log_weights(batch))
         distortion, rate = trace.distortion.mean(), trace.rate.mean()
         information, correlation, single = parts.mutual_information, parts.total_correlation, parts.dimension_kl
-        loss = distortion + self.alpha * information + self.beta * correlation + self.gamma * single
+        weights = [self.annealed(name, getattr(self, name)) for name in self.anneals]
+        loss = distortion + total(w * part for w, part in zip(weights, (information, correlation, single), strict=True))
         return Terms(
             loss,
             {

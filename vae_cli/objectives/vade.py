@@ -64,10 +64,8 @@ class HeldAssignments(ELBO):
     needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
-    def __init__(
-        self, *, beta: NonNegativeFloat, warmup_epochs: NonNegativeFloat, sharpness: NonNegativeFloat, jitter: Fraction
-    ) -> None:
-        super().__init__(beta=beta, warmup_epochs=warmup_epochs, free_bits=0.0, samples=1)
+    def __init__(self, *, beta: NonNegativeFloat, sharpness: NonNegativeFloat, jitter: Fraction) -> None:
+        super().__init__(beta=beta, free_bits=0.0, samples=1)
         self.sharpness, self.jitter = sharpness, jitter
         self.assignments = torch.empty(0, dtype=torch.int64)
 
