@@ -39,8 +39,9 @@ def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
 
 def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
     """Pretraining and initialisation, where chosen, and the objective: trainer.max_epochs are those of the last."""
-    divergence = None if config.divergence is None else instantiate(config.divergence)
-    objective, epochs = assemble(config.objective, divergence=divergence), config.trainer.max_epochs
+    size = config.model.latent_dim
+    divergence = None if config.divergence is None else assemble(config.divergence, latent_dim=size)
+    objective, epochs = assemble(config.objective, divergence=divergence, latent_dim=size), config.trainer.max_epochs
     phases: list[Phase] = []
     if config.pretraining is not None:
         phases += instantiate(config.pretraining).phases(model)

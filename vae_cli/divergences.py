@@ -1,15 +1,16 @@
-"""Divergences D(q, p) between two samples: modules called with z (M, d) ~ q and z (N, d) ~ p.
-
-A discriminator is one too: it would hold its parameters here, and see its samples detached.
-"""
+"""Divergences D(q, p) between two samples: modules called with z (M, d) ~ q and z (N, d) ~ p."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
+from vae_cli.critics import Critic, Learning, gradient_penalty, hinge, logistic
 from vae_cli.trace import float32
-from vae_cli.types import PositiveFloat, PositiveInt
+from vae_cli.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 
 class Divergence(nn.Module):
@@ -18,6 +19,10 @@ class Divergence(nn.Module):
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """A scalar with a gradient into q (M, d)."""
         raise NotImplementedError
+
+    def learning(self, q: Tensor, p: Tensor) -> Learning | None:
+        """What the divergence itself has to learn from the samples, if anything."""
+        return None
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -116,3 +121,43 @@ class SlicedWasserstein(Divergence):
         with float32():
             sides = [(z @ directions).sort(0).values for z in (q, p)]
             return (sides[0] - sides[1]).square().mean()
+
+
+class Adversarial(Divergence):
+    """Of a critic T that learns to tell p from q: E_q log(1 + e^-T) - log 2 (Makhzani et al. 2016).
+
+    Zero where the critic is undecided. Its own loss is logistic; `penalty` weighs its squared slope at p beside it.
+    """
+
+    def __init__(
+        self, latent_dim: int, *, hidden: list[PositiveInt], spectral_norm: bool, penalty: NonNegativeFloat
+    ) -> None:
+        super().__init__()
+        self.critic, self.penalty = Critic(latent_dim, hidden, spectral_norm), penalty
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """The model's term, a scalar."""
+        return softplus(-self.critic.judged(q)).mean() - math.log(2)
+
+    def contest(self, q: Tensor, p: Tensor) -> Learning:
+        """The critic's loss without its penalty."""
+        return logistic(self.critic, p, q)
+
+    def learning(self, q: Tensor, p: Tensor) -> Learning:
+        """The critic's loss."""
+        contest = self.contest(q, p)
+        if not self.penalty:
+            return contest
+        return Learning(contest.loss + self.penalty * gradient_penalty(self.critic, p), contest.accuracy)
+
+
+class AdversarialHinge(Adversarial):
+    """The same with -E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """The model's term, a scalar."""
+        return -self.critic.judged(q).mean()
+
+    def contest(self, q: Tensor, p: Tensor) -> Learning:
+        """The critic's loss without its penalty."""
+        return hinge(self.critic, p, q)

@@ -4,7 +4,7 @@ from vae_cli.objectives.elbo import ELBO, Reconstruction
 from vae_cli.objectives.importance import IWAE, DoublyReparameterised, StickingTheLanding
 from vae_cli.objectives.info import InfoVAE
 from vae_cli.objectives.objective import Objective, Terms
-from vae_cli.objectives.total_correlation import TCVAE, StratifiedTCVAE
+from vae_cli.objectives.total_correlation import TCVAE, FactorVAE, StratifiedTCVAE
 from vae_cli.objectives.vade import HeldAssignments, OptimalGamma, SampledGamma
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "IWAE",
     "TCVAE",
     "DoublyReparameterised",
+    "FactorVAE",
     "HeldAssignments",
     "InfoVAE",
     "Objective",

@@ -17,7 +17,8 @@ class InfoVAE(Objective):
     """distortion + (1 - alpha) rate + (alpha + lambda - 1) D(q(z), p(z)) (Zhao et al. 2019, eq. 6).
 
     (alpha, lambda) = (0, 1) is the negative ELBO, (1 - b, b) that of beta-VAE with beta = b; alpha = 1 leaves D alone:
-    with MMD the Wasserstein autoencoder (Tolstikhin et al. 2018), whose posterior may be deterministic.
+    with MMD the Wasserstein autoencoder (Tolstikhin et al. 2018), with a critic the adversarial one (Makhzani et al.
+    2016), whose posteriors may be deterministic.
     D compares one z ~ q(z|x) of each image of the batch with as many z ~ p(z).
     """
 
@@ -37,6 +38,9 @@ class InfoVAE(Objective):
         distortion, divergence = trace.distortion.mean(), self.divergence(z, prior)
         loss = distortion + self.annealed("divergence", self.alpha + self.lambda_ - 1) * divergence
         metrics = {"distortion": distortion, "divergence": divergence}
+        if learning := self.divergence.learning(z, prior):
+            loss = loss + learning.loss
+            metrics |= {"critic_loss": learning.loss, "critic_accuracy": learning.accuracy}
         if model.has_density:
             rate = trace.rate.mean()
             loss = loss + self.annealed("rate", 1 - self.alpha) * rate

@@ -1,16 +1,18 @@
-"""beta-TCVAE: the parts of the rate weighted one by one."""
+"""Objectives that weigh the total correlation of q(z): beta-TCVAE and FactorVAE."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
+from vae_cli.critics import Critic, logistic
 from vae_cli.information import decompose, log_minibatch_weights, log_stratified_weights
 from vae_cli.models import VAE
 from vae_cli.objectives.objective import Objective, Terms
 from vae_cli.trace import Batch, total
-from vae_cli.types import NonNegativeFloat
+from vae_cli.types import NonNegativeFloat, PositiveInt
 
 
 class TCVAE(Objective):
@@ -60,3 +62,39 @@ class StratifiedTCVAE(TCVAE):
     def log_weights(self, batch: Batch) -> Tensor:
         """Of each pair of a code and an image, (B, B)."""
         return log_stratified_weights(len(batch), self.examples, batch.x)
+
+
+class FactorVAE(Objective):
+    """distortion + rate + gamma TC(q(z)), TC = E_q(z) T(z) by a critic T (Kim & Mnih 2018, eq. 2 and 3).
+
+    The critic learns to tell codes of the batch from codes whose dimensions are each permuted over the batch: its best
+    T is log q(z) - sum_j log q(z_j).
+    """
+
+    anneals: ClassVar = ("gamma",)
+
+    def __init__(self, latent_dim: int, *, gamma: NonNegativeFloat, hidden: list[PositiveInt]) -> None:
+        super().__init__()
+        self.gamma, self.critic = gamma, Critic(latent_dim, hidden, spectral=False)
+
+    def forward(self, model: VAE, batch: Batch) -> Terms:
+        """The terms of this batch."""
+        trace = model.trace(batch, model.encode(batch), 1)
+        (latent,) = trace.latents
+        z = latent.z[0]
+        permuted = torch.stack([column[torch.randperm(len(z), device=z.device)] for column in z.unbind(-1)], -1)
+        distortion, rate, correlation = trace.distortion.mean(), trace.rate.mean(), self.critic.judged(z).mean()
+        learning = logistic(self.critic, z, permuted)
+        loss = distortion + rate + self.annealed("gamma", self.gamma) * correlation + learning.loss
+        return Terms(
+            loss,
+            {
+                "loss": loss,
+                "distortion": distortion,
+                "rate": rate,
+                "elbo": -distortion - rate,
+                "total_correlation": correlation,
+                "critic_loss": learning.loss,
+                "critic_accuracy": learning.accuracy,
+            },
+        )
