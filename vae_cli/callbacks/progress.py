@@ -31,8 +31,12 @@ def _where(pl_module: LightningModule) -> str:
     return f"epoch {within}" if len(pl_module.phases) == 1 else f"{place.phase.name}, epoch {within}"
 
 
+QUIET = 60.0
+"""Seconds between two lines on an evaluation."""
+
+
 class EpochProgress(Checkpoint):
-    """A live bar with rates and time left on a terminal; one line an epoch into a file.
+    """A live bar with rates and time left on a terminal; into a file a line an epoch, or a minute of an evaluation.
 
     A `Checkpoint` for the same reason as History, and after it.
     """
@@ -103,6 +107,7 @@ class EpochProgress(Checkpoint):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar of the evaluation."""
+        self.began = self.last = time.perf_counter()
         if self.console.is_terminal:
             self._show("evaluating", sum(trainer.num_test_batches))
 
@@ -115,9 +120,14 @@ class EpochProgress(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Move the bar."""
+        """Move the bar, or say how far it is."""
+        done, now = batch_idx + 1, time.perf_counter()
         if self.bar is not None:
-            self.bar.update(self.task, completed=batch_idx + 1)
+            self.bar.update(self.task, completed=done)
+        elif now - self.last > QUIET:
+            self.last, total = now, sum(trainer.num_test_batches)
+            left = (now - self.began) * (total - done) / done
+            self.console.print(f"evaluating, {done / total:.0%}  {left / 60:.1f} min left")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the bar away."""
