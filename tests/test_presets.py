@@ -1,5 +1,7 @@
 """Every preset, data set and likelihood: what is allowed trains, evaluates, samples, saves; the rest is refused."""
 
+from collections.abc import Callable, Iterable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -109,9 +111,15 @@ def train_a_step(config) -> None:
     assert torch.equal(other.model.sample(2), expected)
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
-@pytest.mark.parametrize("dataset", DATASETS)
-@pytest.mark.parametrize("model", MODELS)
+def pairs(*groups: Iterable[str], among: Callable[..., bool]) -> list:
+    """All combinations; those that are not among the pairs of interest are slow, since each is composed and checked."""
+    return [pytest.param(*one, marks=() if among(*one) else pytest.mark.slow) for one in product(*groups)]
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "likelihood"),
+    pairs(MODELS, DATASETS, LIKELIHOODS, among=lambda m, d, like: m == "vae" or like == USUAL[DOMAINS[d]]),
+)
 def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, likelihood, archive):
     from vae_cli import likelihoods
 
@@ -133,14 +141,13 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
             configuration(archive, dataset, *overrides)
         return
     extra = ("prior.components=2",) if model in ("ae", "vade") else ()
-    config = configuration(archive, dataset, *overrides, *extra)
-    if model == "vae" or likelihood == USUAL[DOMAINS[dataset]]:  # pairs: each takes half a second
-        train_a_step(config)
+    train_a_step(configuration(archive, dataset, *overrides, *extra))
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("posterior", POSTERIORS)
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    ("network", "posterior", "objective"),
+    pairs(NETWORKS, POSTERIORS, OBJECTIVES, among=lambda n, p, o: n == "mlp" or (p, o) == ("diagonal", "elbo")),
+)
 def test_networks_posteriors_and_objectives_combine_or_are_refused(network, posterior, objective, archive):
     overrides = [f"network={network}", f"posterior={posterior}", f"objective={objective}", *SMALL_NETWORKS[network]]
     if objective.endswith("gamma"):
@@ -152,9 +159,7 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
     elif objective.startswith("tcvae") and posterior not in FACTORISED:
         refusal = "factorises"
     else:
-        config = configuration(archive, "digits", *overrides)
-        if network == "mlp" or (posterior, objective) == ("diagonal", "elbo"):
-            train_a_step(config)
+        train_a_step(configuration(archive, "digits", *overrides))
         return
     with pytest.raises(ConfigError, match=refusal):
         configuration(archive, "digits", *overrides)
@@ -195,9 +200,10 @@ def test_every_annealing_trains_every_objective_with_weights(annealing, objectiv
     train_a_step(configuration(archive, "digits", *overrides))
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("pretraining", PRETRAINING)
-@pytest.mark.parametrize("initialisation", INITIALISATIONS)
+@pytest.mark.parametrize(
+    ("network", "pretraining", "initialisation"),
+    pairs(NETWORKS, PRETRAINING, INITIALISATIONS, among=lambda n, p, i: n == "mlp" or i == "codes"),
+)
 def test_pretraining_and_initialisation_combine_with_every_network_or_are_refused(
     network, pretraining, initialisation, archive
 ):
@@ -207,9 +213,7 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
         with pytest.raises(ConfigError, match=r"; take network=mlp.* or pretraining=denoising"):
             configuration(archive, "digits", *overrides)
         return
-    config = configuration(archive, "digits", *overrides)
-    if network == "mlp" or initialisation == "codes":
-        train_a_step(config)
+    train_a_step(configuration(archive, "digits", *overrides))
 
 
 @pytest.mark.parametrize(
