@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from filelock import FileLock
 from hydra.utils import instantiate
 from sklearn.datasets import load_digits
 
@@ -231,11 +230,6 @@ def test_a_diverging_run_names_the_term_and_the_step(tmp_path):
         UserError, match=r"became (nan|inf|-inf) at epoch 0, batch \d+, step \d+; the first term to go was"
     ):
         train(composed(*TINY, "optimizer=sgd", "optimizer.lr=1e12"), tmp_path)
-
-
-def test_a_folder_in_use_is_refused(tmp_path):
-    with FileLock(tmp_path / ".lock"), pytest.raises(UserError, match="another process is training"):
-        train(composed(*TINY), tmp_path)
 
 
 def test_an_autoencoder_reports_no_bound_and_samples_from_its_codes(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from vae_cli import help
 from vae_cli.errors import ConfigError
 from vae_cli.folders import checkpoint_path, conf_folder
+from vae_cli.signals import listen
 
 
 def train() -> None:
@@ -97,6 +98,7 @@ def _readable(config: Any) -> None:
 
 def _begin(command: str) -> list[str]:
     """The arguments, unless they ask for help or the version."""
+    listen()
     argv = sys.argv[1:]
     if {"--help", "-h"} & set(argv):
         print(help.text(command, argv))
