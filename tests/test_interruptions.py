@@ -1,0 +1,138 @@
+"""Runs and sweeps that are stopped at any moment: the same command again ends as if nothing had happened."""
+
+import json
+import os
+import random
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.commands import Done, fingerprint, fork, forked
+from vae_cli import checkpoints
+from vae_cli.lock import held
+
+SMALL = (
+    "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=csv",
+    "trainer.accelerator=cpu", "trainer.threads=1",
+)  # fmt: skip
+VADE = (
+    *SMALL, "model=vade", "prior.components=3", "pretraining.epochs=2", "initialisation=codes",
+    "initialisation.hold_epochs=2", "trainer.max_epochs=2", "dataset.batch_size=40",
+)  # fmt: skip
+HERE = ("ckpt=last", "hydra.run.dir=run")
+OFTEN = "trainer.checkpoint_every=0.0005"
+"""Minutes: every few batches."""
+ELSEWHERE = "/dev/shm"  # noqa: S108
+"""Another file system than that of the tests' folders."""
+TIMES = ("train/seconds", "train/samples_per_second", "wall_seconds")
+
+
+def rows(run: Path) -> list[list[str]]:
+    """The cells of metrics.csv but for times."""
+    lines = [line.split(",") for line in (run / "metrics.csv").read_text().splitlines()]
+    kept = [name not in TIMES for name in lines[0]]
+    return [[cell for cell, keep in zip(line, kept, strict=True) if keep] for line in lines]
+
+
+def results(run: Path) -> dict[str, Any]:
+    return json.loads((run / "results.json").read_text())
+
+
+def numbers(run: Path) -> dict[str, Any]:
+    """What results.json says, but for times and the state of these sources."""
+    return {name: value for name, value in results(run).items() if name not in TIMES and not name.startswith("git/")}
+
+
+def state(run: Path, name: str) -> list[tuple[str, Any]]:
+    """Everything in a checkpoint but times and paths, flat; tensors as their bytes."""
+
+    def flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, torch.Tensor):
+            yield path, (value.dtype, tuple(value.shape), value.numpy().tobytes())
+        elif isinstance(value, dict | list | tuple):
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from flat(item, f"{path}.{key}")
+        else:
+            yield path, value
+
+    checkpoint = checkpoints.load(run / "checkpoints" / f"{name}.ckpt")
+    skipped = ("seconds", "samples_per_second", "path", ".dirpath", ".best_k_models")
+    parts = {key: value for key, value in checkpoint.items() if key != "callbacks"}
+    parts |= {f"callback {key}": value for key, value in checkpoint["callbacks"].items()}
+    return [(path, value) for path, value in flat(parts, "") if not any(word in path for word in skipped)]
+
+
+def assert_same(run: Path, whole: Path) -> None:
+    """Bit for bit, but for times; and nothing half written is left."""
+    for name in ("best", "last"):
+        assert state(run, name) == state(whole, name)
+    assert rows(run) == rows(whole)
+    assert numbers(run) == numbers(whole)
+    assert fingerprint(run / "figures") == fingerprint(whole / "figures")
+    assert not list(run.rglob("*.partial"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A run that nothing interrupts, and the seconds it took."""
+    work = tmp_path_factory.mktemp("interruptions") / "work"
+    work.mkdir()
+    fork("vae-train", "--version", folder=work)  # starts the server that the others are forked from
+    began = time.monotonic()
+    done = fork("vae-train", *VADE, "trainer.checkpoint_every=null", *HERE, folder=work)
+    assert (done.code, done.err) == (0, "")
+    assert results(work / "run")["train/epochs"] == 6
+    return work / "run", time.monotonic() - began
+
+
+def place(tmp_path: Path) -> Path:
+    work = tmp_path / "work"
+    work.mkdir()
+    return work
+
+
+def kill(after: float, work: Path, *line: str, **changes: str) -> Done:
+    """Run a command and kill it after so many seconds, if it is not done by then."""
+    done = forked("vae-train", *line, folder=work, **changes).end(signal.SIGKILL, after)
+    assert done.code in (0, -signal.SIGKILL) and done.err == ""
+    return done
+
+
+def test_a_run_that_is_killed_again_and_again(whole: tuple[Path, float], tmp_path: Path) -> None:
+    work, (end, life), draw = place(tmp_path), whole, random.Random(0)
+    moments = [draw.uniform(0.1, 0.6) * life for _ in range(4)]
+    for number, moment in enumerate(moments):
+        changes = {"TMPDIR": ELSEWHERE} if number % 2 and Path(ELSEWHERE).is_dir() else {}
+        kill(moment, work, *VADE, OFTEN, *HERE, **changes)
+    done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work)
+    assert (done.code, done.err) == (0, "")
+    assert_same(work / "run", end)
+    before = fingerprint(work / "run")
+    done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work)
+    assert (done.code, done.err, done.out) == (0, "", "run: done already\n")
+    assert fingerprint(work / "run") == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["same file system", "TMPDIR elsewhere"])
+def test_ten_kills_each_from_a_fresh_start(elsewhere: bool, whole: tuple[Path, float], tmp_path: Path) -> None:
+    (end, life), draw = whole, random.Random(int(elsewhere))
+    changes = {"TMPDIR": ELSEWHERE} if elsewhere else {}
+    for number in range(10):
+        work = tmp_path / str(number)
+        work.mkdir()
+        moment = (number + draw.random()) / 10 * life
+        killed = kill(moment, work, *VADE, OFTEN, *HERE, **changes).code != 0
+        epochs = len(rows(work / "run")) - 1 if (work / "run" / "metrics.csv").exists() else 0
+        there = sorted(path.name for path in (work / "run").rglob("*") if path.is_file())
+        print(f"{moment:5.2f} s of {life:.2f}: {'killed' if killed else 'done'}, {epochs} epochs, {len(there)} files")
+        done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work, **changes)
+        assert (done.code, done.err) == (0, "")
+        assert_same(work / "run", end)
