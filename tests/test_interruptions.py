@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import torch
 from tests.commands import Done, fingerprint, fork, forked
 from vae_cli import checkpoints
 from vae_cli.lock import held
+from vae_cli.signals import Deferral, listen
 
 SMALL = (
     "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=csv",
@@ -117,6 +117,114 @@ def test_a_run_that_is_killed_again_and_again(whole: tuple[Path, float], tmp_pat
     done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work)
     assert (done.code, done.err, done.out) == (0, "", "run: done already\n")
     assert fingerprint(work / "run") == before
+
+
+def appears(file: Path) -> None:
+    until = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < until, file
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("number", "when", "code", "word"),
+    [
+        (signal.SIGTERM, "metrics.csv", 143, "terminated"),  # training, or clustering
+        (signal.SIGINT, "results.json", 130, "interrupted"),  # drawing
+    ],
+)
+def test_a_signal(number: int, when: str, code: int, word: str, whole: tuple[Path, float], tmp_path: Path) -> None:
+    work = place(tmp_path)
+    running = forked("vae-train", *VADE, *HERE, folder=work)
+    appears(work / "run" / when)
+    done = running.end(number, after=0)
+    command = "vae-train resume=run"
+    message = f"{word}; saved in run/checkpoints/last.ckpt; go on with: {command}"
+    assert (done.code, done.err) == (code, f"vae-train: error: {message}\n")
+    assert (results(work / "run")["status"], results(work / "run")["error"]) == ("interrupted", word)
+    for _ in range(2):
+        done = fork(*command.split(), folder=work)
+        assert (done.code, done.err) == (0, "")
+        assert_same(work / "run", whole[0])
+    assert done.out == "run: done already\n"
+
+
+def test_a_signal_within_an_epoch_is_obeyed_after_the_batch(tmp_path: Path) -> None:
+    work = place(tmp_path)
+    line = (*SMALL, "dataset.batch_size=2", "trainer.max_epochs=1", OFTEN, *HERE)
+    running = forked("vae-train", *line, folder=work)
+    appears(work / "run" / "checkpoints" / "last.ckpt")
+    done = running.end(signal.SIGINT, after=0)
+    assert done.code == 130 and "stopping once this batch is done and saved" in done.out
+    steps = checkpoints.load(work / "run" / "checkpoints" / "last.ckpt")["global_step"]
+    assert 0 < steps < 619
+    assert fork("vae-train", *line, folder=work).code == 0
+    assert results(work / "run")["train/steps"] == 619
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    earlier = signal.getsignal(signal.SIGINT)
+    deferral = Deferral()
+    deferral.begin()
+    try:
+        signal.raise_signal(signal.SIGINT)
+        assert deferral.asked == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+def test_signals_of_others_are_left_to_them() -> None:
+    earlier = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        listen()
+        Deferral().begin()
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.mark.parametrize("arguments", [[*HERE], ["hydra.run.dir=run"], ["-m", "seed=0,1", "hydra.sweep.dir=run"]])
+def test_a_second_process_in_a_folder_is_refused(arguments: list[str], tmp_path: Path) -> None:
+    work = place(tmp_path)
+    with held(work / "run"):
+        done = fork("vae-train", *SMALL, *arguments, folder=work)
+    what = "running a sweep" if "-m" in arguments else "training"
+    assert (done.code, done.err) == (2, f"vae-train: error: run: another process is {what} in this folder\n")
+    assert [path.name for path in work.rglob("*")] == ["run", ".lock"]
+
+
+def test_a_run_without_a_checkpoint_starts_again(tmp_path: Path) -> None:
+    work = place(tmp_path)
+    line = (*SMALL, "dataset.batch_size=2", "trainer.max_epochs=1")
+    running = forked("vae-train", *line, "hydra.run.dir=run", folder=work)
+    appears(work / "run" / "config.yaml")
+    running.end(signal.SIGKILL, after=0)
+    if (work / "run" / "checkpoints").is_dir():
+        pytest.skip("it was quicker than the signal")
+    refused = fork("vae-train", *line, "hydra.run.dir=run", folder=work)
+    assert refused.code == 2 and "it has no checkpoint yet: ckpt=last starts it again" in refused.err
+    refused = fork("vae-train", "resume=run", folder=work)
+    assert refused.code == 2 and "has no checkpoints/last.ckpt" in refused.err
+    assert fork("vae-train", *line, *HERE, folder=work).code == 0
+
+
+def test_a_sweep_that_is_killed_again_and_again(tmp_path: Path) -> None:
+    line = ("-m", *SMALL, "trainer.max_epochs=2", "seed=0,1", OFTEN)
+    work, draw = place(tmp_path), random.Random(0)
+    began = time.monotonic()
+    assert fork("vae-train", *line, "hydra.sweep.dir=whole", folder=work).code == 0
+    life = time.monotonic() - began
+    for moment in (draw.uniform(0.1, 0.7) * life for _ in range(3)):
+        kill(moment, work, *line, "hydra.sweep.dir=killed")
+    done = fork("vae-train", *line, "hydra.sweep.dir=killed", folder=work)
+    assert (done.code, done.err) == (0, "")
+    tables = [json.loads((work / name / "sweep.json").read_text()) for name in ("killed", "whole")]
+    for ours, theirs in zip(*tables, strict=True):
+        assert {**ours, "wall_seconds": 0} == {**theirs, "wall_seconds": 0}
+        assert_same(work / "killed" / ours["folder"], work / "whole" / theirs["folder"])
 
 
 @pytest.mark.slow
