@@ -1,11 +1,11 @@
 """Runs and sweeps that are stopped at any moment: the same command again ends as if nothing had happened."""
 
 import json
-import os
 import random
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ VADE = (
 HERE = ("ckpt=last", "hydra.run.dir=run")
 OFTEN = "trainer.checkpoint_every=0.0005"
 """Minutes: every few batches."""
-ELSEWHERE = "/dev/shm"  # noqa: S108
+ELSEWHERE = "/dev/shm"
 """Another file system than that of the tests' folders."""
 TIMES = ("train/seconds", "train/samples_per_second", "wall_seconds")
 
@@ -78,17 +78,42 @@ def assert_same(run: Path, whole: Path) -> None:
     assert not list(run.rglob("*.partial"))
 
 
+@dataclass(frozen=True)
+class Span:
+    """A part of a run's life: the seconds from the appearance of a file on, or from the start of the command."""
+
+    begins: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A run that nothing has interrupted."""
+
+    folder: Path
+    starting: Span
+    training: Span
+    ending: Span
+
+    def moment(self, draw: random.Random) -> Span:
+        """A random one, twice as often in training as before or after it."""
+        span = draw.choice([self.starting, self.training, self.training, self.ending])
+        return replace(span, seconds=span.seconds * draw.random())
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
-    """A run that nothing interrupts, and the seconds it took."""
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     work = tmp_path_factory.mktemp("interruptions") / "work"
     work.mkdir()
     fork("vae-train", "--version", folder=work)  # starts the server that the others are forked from
-    began = time.monotonic()
+    began, run = time.time(), work / "run"
     done = fork("vae-train", *VADE, "trainer.checkpoint_every=null", *HERE, folder=work)
     assert (done.code, done.err) == (0, "")
-    assert results(work / "run")["train/epochs"] == 6
-    return work / "run", time.monotonic() - began
+    assert results(run)["train/epochs"] == 6
+    files = ("config.yaml", "checkpoints/last.ckpt", "results.json")
+    first, trained, last = ((run / name).stat().st_mtime for name in files)
+    spans = [Span(None, first - began), Span("config.yaml", trained - first), Span("config.yaml", last - first)]
+    return Whole(run, *spans)
 
 
 def place(tmp_path: Path) -> Path:
@@ -97,33 +122,45 @@ def place(tmp_path: Path) -> Path:
     return work
 
 
-def kill(after: float, work: Path, *line: str, **changes: str) -> Done:
-    """Run a command and kill it after so many seconds, if it is not done by then."""
-    done = forked("vae-train", *line, folder=work, **changes).end(signal.SIGKILL, after)
+def written(file: Path) -> int:
+    """When a file was written; 0 if it is not there."""
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
+def appears(file: Path, earlier: int = 0) -> None:
+    """Wait until a file is there, or has been written anew."""
+    until = time.monotonic() + 60
+    while written(file) == earlier:
+        assert time.monotonic() < until, file
+        time.sleep(0.005)
+
+
+def kill(moment: Span, work: Path, *line: str, **changes: str) -> Done:
+    """Run a command and kill it at this moment, if it is not done by then."""
+    awaited = work / "run" / (moment.begins or "")
+    earlier = written(awaited)
+    running = forked("vae-train", *line, folder=work, **changes)
+    if moment.begins:
+        appears(awaited, earlier)
+    done = running.end(signal.SIGKILL, moment.seconds)
     assert done.code in (0, -signal.SIGKILL) and done.err == ""
     return done
 
 
-def test_a_run_that_is_killed_again_and_again(whole: tuple[Path, float], tmp_path: Path) -> None:
-    work, (end, life), draw = place(tmp_path), whole, random.Random(0)
-    moments = [draw.uniform(0.1, 0.6) * life for _ in range(4)]
-    for number, moment in enumerate(moments):
+def test_a_run_that_is_killed_again_and_again(whole: Whole, tmp_path: Path) -> None:
+    work, draw = place(tmp_path), random.Random(0)
+    for number, part in enumerate((0.1, 0.4, 0.7, 1.2)):
         changes = {"TMPDIR": ELSEWHERE} if number % 2 and Path(ELSEWHERE).is_dir() else {}
+        moment = Span(whole.training.begins, draw.uniform(0.8, 1.2) * part * whole.training.seconds)
         kill(moment, work, *VADE, OFTEN, *HERE, **changes)
+        print(f"killed {moment.seconds:.2f} s after {moment.begins}: {standing(work / 'run')}")
     done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work)
     assert (done.code, done.err) == (0, "")
-    assert_same(work / "run", end)
+    assert_same(work / "run", whole.folder)
     before = fingerprint(work / "run")
     done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work)
     assert (done.code, done.err, done.out) == (0, "", "run: done already\n")
     assert fingerprint(work / "run") == before
-
-
-def appears(file: Path) -> None:
-    until = time.monotonic() + 60
-    while not file.exists():
-        assert time.monotonic() < until, file
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +170,7 @@ def appears(file: Path) -> None:
         (signal.SIGINT, "results.json", 130, "interrupted"),  # drawing
     ],
 )
-def test_a_signal(number: int, when: str, code: int, word: str, whole: tuple[Path, float], tmp_path: Path) -> None:
+def test_a_signal(number: int, when: str, code: int, word: str, whole: Whole, tmp_path: Path) -> None:
     work = place(tmp_path)
     running = forked("vae-train", *VADE, *HERE, folder=work)
     appears(work / "run" / when)
@@ -145,7 +182,7 @@ def test_a_signal(number: int, when: str, code: int, word: str, whole: tuple[Pat
     for _ in range(2):
         done = fork(*command.split(), folder=work)
         assert (done.code, done.err) == (0, "")
-        assert_same(work / "run", whole[0])
+        assert_same(work / "run", whole.folder)
     assert done.out == "run: done already\n"
 
 
@@ -158,8 +195,6 @@ def test_a_signal_within_an_epoch_is_obeyed_after_the_batch(tmp_path: Path) -> N
     assert done.code == 130 and "stopping once this batch is done and saved" in done.out
     steps = checkpoints.load(work / "run" / "checkpoints" / "last.ckpt")["global_step"]
     assert 0 < steps < 619
-    assert fork("vae-train", *line, folder=work).code == 0
-    assert results(work / "run")["train/steps"] == 619
 
 
 def test_a_second_signal_does_not_wait() -> None:
@@ -208,7 +243,9 @@ def test_a_run_without_a_checkpoint_starts_again(tmp_path: Path) -> None:
     assert refused.code == 2 and "it has no checkpoint yet: ckpt=last starts it again" in refused.err
     refused = fork("vae-train", "resume=run", folder=work)
     assert refused.code == 2 and "has no checkpoints/last.ckpt" in refused.err
-    assert fork("vae-train", *line, *HERE, folder=work).code == 0
+    running = forked("vae-train", *line, *HERE, folder=work)
+    appears(work / "run" / "checkpoints" / "last.ckpt")
+    running.end(signal.SIGKILL, after=0)
 
 
 def test_a_sweep_that_is_killed_again_and_again(tmp_path: Path) -> None:
@@ -218,7 +255,7 @@ def test_a_sweep_that_is_killed_again_and_again(tmp_path: Path) -> None:
     assert fork("vae-train", *line, "hydra.sweep.dir=whole", folder=work).code == 0
     life = time.monotonic() - began
     for moment in (draw.uniform(0.1, 0.7) * life for _ in range(3)):
-        kill(moment, work, *line, "hydra.sweep.dir=killed")
+        kill(Span(None, moment), work, *line, "hydra.sweep.dir=killed")
     done = fork("vae-train", *line, "hydra.sweep.dir=killed", folder=work)
     assert (done.code, done.err) == (0, "")
     tables = [json.loads((work / name / "sweep.json").read_text()) for name in ("killed", "whole")]
@@ -228,19 +265,26 @@ def test_a_sweep_that_is_killed_again_and_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["same file system", "TMPDIR elsewhere"])
-def test_ten_kills_each_from_a_fresh_start(elsewhere: bool, whole: tuple[Path, float], tmp_path: Path) -> None:
-    (end, life), draw = whole, random.Random(int(elsewhere))
-    changes = {"TMPDIR": ELSEWHERE} if elsewhere else {}
+def test_ten_kills_each_from_a_fresh_start(elsewhere: bool, whole: Whole, tmp_path: Path) -> None:
+    draw, changes = random.Random(int(elsewhere)), {"TMPDIR": ELSEWHERE} if elsewhere else {}
     for number in range(10):
-        work = tmp_path / str(number)
+        work, moment = tmp_path / str(number), whole.moment(draw)
         work.mkdir()
-        moment = (number + draw.random()) / 10 * life
         killed = kill(moment, work, *VADE, OFTEN, *HERE, **changes).code != 0
-        epochs = len(rows(work / "run")) - 1 if (work / "run" / "metrics.csv").exists() else 0
-        there = sorted(path.name for path in (work / "run").rglob("*") if path.is_file())
-        print(f"{moment:5.2f} s of {life:.2f}: {'killed' if killed else 'done'}, {epochs} epochs, {len(there)} files")
+        how = "killed" if killed else "done"
+        print(f"{how} {moment.seconds:.2f} s after {moment.begins}: {standing(work / 'run')}")
         done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work, **changes)
         assert (done.code, done.err) == (0, "")
-        assert_same(work / "run", end)
+        assert_same(work / "run", whole.folder)
+
+
+def standing(run: Path) -> str:
+    """How far a run has come, in words."""
+    last = run / "checkpoints" / "last.ckpt"
+    steps = checkpoints.load(last)["global_step"] if last.exists() else 0
+    files = [path for path in run.rglob("*") if path.is_file()]
+    half = [path.name for path in files if path.name.endswith(".partial")]
+    epochs = len(rows(run)) - 1 if (run / "metrics.csv").exists() else 0
+    return f"{epochs} epochs, {steps} steps saved, {len(files)} files, half written {half}"

@@ -66,7 +66,9 @@ def refuse_used(folder: Path) -> None:
     if not holds_run(folder):
         return
     saved = (folder / LAST).is_file()
-    way = f"resume={display(folder)} goes on with it" if saved else "it has no checkpoint yet: ckpt=last starts it again"
+    way = (
+        f"resume={display(folder)} goes on with it" if saved else "it has no checkpoint yet: ckpt=last starts it again"
+    )
     raise ConfigError(
         f"{RUN_DIR}={display(folder)}: holds a run already ({COMMAND_LINE}); {way}, or name another folder"
     )
