@@ -5,7 +5,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from omegaconf import OmegaConf
 
 from tests.commands import Done, fingerprint, fork, start
@@ -69,15 +68,23 @@ def test_another_configuration_is_set_aside(workplace: Path, capsys: pytest.Capt
     job = leave(workplace / "job", "seed=1", status="done")
     before = fingerprint(job)
     config = composed()
-    with FileLock(job / ".lock"), pytest.raises(UserError, match="another process is training"):
-        continuation.remaining(config, job)
     assert continuation.remaining(config, job) is config
-    assert [path.name for path in job.iterdir()] in ([".lock"], [])
+    assert not list(job.iterdir())
     (aside,) = (workplace / "superseded").iterdir()
     assert fingerprint(aside) == before
     assert f"job: its configuration has changed; runs anew, the earlier run is now in superseded/{aside.name}" in (
         capsys.readouterr().out
     )
+
+
+def test_who_is_killed_while_setting_aside_goes_on_with_it(workplace: Path) -> None:
+    job = leave(workplace / "job", "seed=1", status="done")
+    aside = continuation.set_aside(job)
+    (aside / "config.yaml").rename(job / "config.yaml")
+    config = composed()
+    assert continuation.remaining(config, job) is config
+    assert not list(job.iterdir())
+    assert {path.name for path in aside.iterdir()} == {"config.yaml", "results.json"}
 
 
 def test_a_damaged_checkpoint_is_refused(workplace: Path) -> None:

@@ -18,6 +18,7 @@ from tests.commands import Done, fingerprint, fork
 SMALL = ("trainer.max_epochs=1", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=none", "model.latent_dim=2")
 NPZ, IMAGES = "dataset=npz", "dataset=image_folder"
 EVAL, SAMPLE = "vae-eval", "vae-sample"
+MORE = ["resume=run", "trainer.max_epochs=2"]
 
 
 def png(width: int, height: int) -> bytes:
@@ -185,8 +186,8 @@ def test_a_run_that_was_tampered_with(
     [
         ("checkpoints/best.ckpt", 500, EVAL, ["run=run"], "best.ckpt: not a readable checkpoint"),
         ("checkpoints/best.ckpt", 0, SAMPLE, ["run=run"], "best.ckpt: not a readable checkpoint"),
-        ("checkpoints/last.ckpt", 500, "vae-train", ["resume=run"], "last.ckpt: not a readable checkpoint"),
-        ("../data.npz", 500, "vae-train", ["resume=run"], "data.npz: not a readable .npz file"),
+        ("checkpoints/last.ckpt", 500, "vae-train", MORE, "last.ckpt: not a readable checkpoint"),
+        ("../data.npz", 500, "vae-train", MORE, "data.npz: not a readable .npz file"),
         ("../data.npz", 500, EVAL, ["run=run"], "data.npz: not a readable .npz file"),
         ("../data.npz", None, EVAL, ["run=run"], "is not the one this run was trained on"),
         ("results.json", None, EVAL, ["run=run", "ckpt=run/config.yaml"], "config.yaml: not a readable checkpoint"),
@@ -207,8 +208,8 @@ def test_files_cut_short_or_exchanged(
 def test_a_run_that_another_process_trains(run: Path) -> None:
     before = fingerprint(run)
     with FileLock(run / ".lock"):
-        done = fork("vae-train", "resume=run", "trainer.max_epochs=2", folder=run.parent)
-    one_line(done, 1, "run: another process is training in this folder")
+        done = fork("vae-train", *MORE, folder=run.parent)
+    one_line(done, 2, "run: another process is training in this folder")
     assert fingerprint(run) == before
 
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from vae_cli import help
 from vae_cli.errors import ConfigError
 from vae_cli.folders import checkpoint_path, conf_folder
+from vae_cli.signals import listen
 
 
 def train() -> None:
@@ -17,15 +18,14 @@ def train() -> None:
     argv = _begin("vae-train")
     import hydra
 
+    from vae_cli.job import Failure, attempt, report, task
     from vae_cli.preflight import prepare_training
-
-    try:
-        arguments = prepare_training(argv)
-    except ConfigError as error:
-        _refuse("vae-train", error)
-    from vae_cli.job import task
     from vae_cli.sweep import SweepTable
 
+    arguments = attempt(lambda: prepare_training(argv))
+    if isinstance(arguments, Failure):
+        report("vae-train", arguments)
+        sys.exit(arguments.exit_code)
     sys.argv[1:] = arguments  # the program stays: Lightning starts it again for further devices
     code = 0
     try:
@@ -97,6 +97,7 @@ def _readable(config: Any) -> None:
 
 def _begin(command: str) -> list[str]:
     """The arguments, unless they ask for help or the version."""
+    listen()
     argv = sys.argv[1:]
     if {"--help", "-h"} & set(argv):
         print(help.text(command, argv))

@@ -104,7 +104,8 @@ class _Check:
         annotations = _hints(schema)
         if not isinstance(value, dict):
             self.fail(key, f"expected a mapping of {', '.join(annotations)}", value=value)
-        self.keys(key, value, annotations, dict.fromkeys(annotations, True))
+        required = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(schema)}
+        self.keys(key, value, annotations, required)
 
     def keys(self, key: str, value: dict[str, Any], annotations: dict[str, Any], required: dict[str, bool]) -> None:
         """Unknown keys, missing keys, then each value."""

@@ -8,15 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.errors import UserError
 from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, display
 from vae_cli.resume import read_config
 
-NEUTRAL = ("resume", "ckpt", "logger", "dataset.root", "trainer.figures_every")
-"""Keys that cannot change a result: where files are, and what is drawn or reported while training."""
+NEUTRAL = ("resume", "ckpt", "logger", "dataset.root", "trainer.figures_every", "trainer.checkpoint_every")
+"""Keys that cannot change a result: where files are, and what is drawn, reported or saved while training."""
 SUPERSEDED = "superseded"
 
 
@@ -51,7 +49,7 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
         aside = set_aside(folder)
         print(f"{folder.name}: its configuration has changed; runs anew, the earlier run is now in {display(aside)}")
         return config
-    if read_results(folder).get("status") == "done":
+    if is_done(folder):
         return None
     if not (folder / LAST).is_file():
         return config
@@ -64,6 +62,11 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
     return config
 
 
+def is_done(folder: Path) -> bool:
+    """Whether the run here has ended well."""
+    return read_results(folder).get("status") == "done"
+
+
 def read_results(folder: Path) -> dict[str, Any]:
     """The numbers and the status of a run; none if it has written none, or they are damaged."""
     try:
@@ -73,15 +76,14 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 
 def set_aside(folder: Path) -> Path:
-    """Move everything out of a job's folder into one of its own, beside the jobs; returns that."""
+    """Move everything out of a job's folder into one of its own, beside the jobs; returns that.
+
+    The configuration goes last, so that whoever is killed here begins with this again.
+    """
     began = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime((folder / CONFIG).stat().st_mtime))
     aside = folder.parent / SUPERSEDED / f"{folder.name}_{began}"
-    try:
-        with FileLock(folder / LOCK, timeout=0):
-            aside.mkdir(parents=True)
-            for path in folder.iterdir():
-                if path.name != LOCK:
-                    path.rename(aside / path.name)
-    except Timeout as error:
-        raise UserError(f"{folder}: another process is training in this folder") from error
+    aside.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == CONFIG):
+        if path.name != LOCK:
+            path.rename(aside / path.name)
     return aside

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+PARTIAL = ".partial"
+
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Call `write(file)` on a new file beside `path` and move it there once it is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with partial.open("wb") as file:
             write(file)
@@ -25,3 +27,9 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 def write_text_atomically(path: Path, text: str) -> None:
     """The same for text."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def remove_partial(folder: Path) -> None:
+    """Delete what processes that were killed while they wrote have left in a folder."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        path.unlink(missing_ok=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli import resume
 from vae_cli.compose import Composer
-from vae_cli.continuation import read_results, remaining
+from vae_cli.continuation import fingerprint, is_done, read_results, remaining
 from vae_cli.errors import UserError
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, LAST, RESULTS, Sources, display
+from vae_cli.lock import held
 from vae_cli.search import WORST, score
+from vae_cli.signals import Terminated, listen
 
 LOG = "vae-train.log"
+OVERRIDES = "overrides.yaml"
 
 
 @dataclass(frozen=True)
@@ -76,19 +80,28 @@ def task(config: DictConfig) -> float:
         if effective is None:
             print(f"{folder.name}: done already", flush=True)
             return read_results(folder)
-        if not (folder / "overrides.yaml").exists():
-            (folder / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)), encoding="utf-8")
+        if not (folder / OVERRIDES).exists():
+            write_text_atomically(folder / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(overrides)))
         data = instantiate(effective.dataset).load()
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
 
         return train(effective, data, folder)
 
-    earlier = _stamp(folder)
-    result = attempt(work, folder / LOG)
+    def alone() -> Any:
+        with held(folder):
+            earlier = _stamp(folder)
+            result = attempt(work, folder / LOG)
+            began = earlier is None or _stamp(folder) != earlier  # else an earlier run's results stay
+            if isinstance(result, Failure) and began:
+                _write_status(folder, result)
+            return result
+
+    listen()
+    result = attempt(alone, folder / LOG)
     if not isinstance(result, Failure):
         return score(result)
-    if earlier is None or _stamp(folder) != earlier:  # else it never began: an earlier run's results stay
-        _write_status(folder, result)
+    if result.status == "interrupted" and not sweeping:
+        result = replace(result, message=f"{result.message}; {_way_on(folder)}")
     report("vae-train", result)
     if not sweeping:
         sys.exit(result.exit_code)
@@ -102,16 +115,29 @@ def _stamp(folder: Path) -> int | None:
     return (folder / CONFIG).stat().st_mtime_ns if (folder / CONFIG).exists() else None
 
 
-def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictConfig:
-    """The configuration of this job: as composed, or, going on with a run, that run's own."""
+def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictConfig | None:
+    """The configuration of this job: as composed, or, going on with a run, that run's own; None if that is done."""
     started = all((folder / name).is_file() for name in (CONFIG, LAST))
     if config.resume is None and not (config.ckpt == "last" and started):
+        if config.ckpt is None:
+            resume.refuse_used(folder)  # another process may have finished here since that was looked at first
         return config
+    places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
+    chosen = resume.resumed(folder, Composer("train", Sources(tuple(map(Path, places)))), overrides)
+    if is_done(folder) and fingerprint(chosen) == fingerprint(resume.read_config(folder)):
+        return None
     from vae_cli import checkpoints
 
     checkpoints.load(folder / LAST)  # a damaged one is refused before anything is written
-    places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
-    return resume.resumed(folder, Composer("train", Sources(tuple(map(Path, places)))), overrides)
+    return chosen
+
+
+def _way_on(folder: Path) -> str:
+    """How to go on with a run that was interrupted."""
+    if not (folder / LAST).is_file():
+        return "nothing was saved yet"
+    command = shlex.join(["vae-train", f"resume={display(folder)}"])
+    return f"saved in {display(folder / LAST)}; go on with: {command}"
 
 
 def _write_status(folder: Path, failure: Failure) -> None:
@@ -124,9 +150,9 @@ def _write_status(folder: Path, failure: Failure) -> None:
 
 
 def _stopped(error: BaseException) -> Failure:
-    """Lightning turns SIGTERM into a SystemExit of its own and Ctrl-C into exit(1); either may be another's cause."""
+    """Lightning turns Ctrl-C into exit(1), with what it was as its context."""
     chain = [error, error.__cause__, error.__context__]
-    if any(type(link).__name__ == "SIGTERMException" for link in chain):
+    if any(isinstance(link, Terminated) or type(link).__name__ == "SIGTERMException" for link in chain):
         return Failure("terminated", 143, "interrupted")
     if any(isinstance(link, KeyboardInterrupt) for link in chain):
         return Failure("interrupted", 130, "interrupted")

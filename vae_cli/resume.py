@@ -24,6 +24,7 @@ CHANGEABLE = (
     "trainer.devices",
     "trainer.threads",
     "trainer.figures_every",
+    "trainer.checkpoint_every",
     "evaluate",
     "logger",
 )
@@ -49,11 +50,8 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
             raise ConfigError(f"ckpt=last: no run in {root} has {LAST} ({COMMAND_LINE}); start one, or resume=DIR")
         folder = newest
     else:
-        if given and holds_run(given):
-            raise ConfigError(
-                f"{RUN_DIR}={display(given)}: holds a run already ({COMMAND_LINE}); "
-                f"resume={display(given)} goes on with it, or name another folder"
-            )
+        if given:
+            refuse_used(given)
         return None
     if groups:
         raise ConfigError(
@@ -61,6 +59,19 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
             f"change values only, as in trainer.max_epochs=40, or start a new run"
         )
     return folder
+
+
+def refuse_used(folder: Path) -> None:
+    """Refuse to start a new run where there is one, and say how that goes on."""
+    if not holds_run(folder):
+        return
+    saved = (folder / LAST).is_file()
+    way = (
+        f"resume={display(folder)} goes on with it" if saved else "it has no checkpoint yet: ckpt=last starts it again"
+    )
+    raise ConfigError(
+        f"{RUN_DIR}={display(folder)}: holds a run already ({COMMAND_LINE}); {way}, or name another folder"
+    )
 
 
 def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictConfig:

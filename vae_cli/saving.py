@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from vae_cli.checkpoints import load, save
+from vae_cli.signals import Deferral
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
@@ -41,12 +43,68 @@ class Keeper(ModelCheckpoint):
         super().load_state_dict({**state_dict, **paths, "best_k_models": best_k, "dirpath": self.dirpath})
 
 
+class Latest(Keeper):
+    """The checkpoint to go on from: of each epoch's end, of every `minutes` within one, and of where a signal stops.
+
+    Not of the last batch of an epoch, whose end is near, nor of one between two steps, whose gradients no checkpoint
+    has: such a batch leaves it to the next.
+    """
+
+    def __init__(self, minutes: float | None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.minutes = minutes
+        self.signals = Deferral()
+        self.saved = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock, and take the signals from Lightning, which gives them back as they were before it."""
+        super().on_train_start(trainer, pl_module)
+        self.saved = time.monotonic()
+        self.signals.begin()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save where it is time to, or where the run is to stop."""
+        done = batch_idx + 1
+        if done == trainer.num_training_batches or done % trainer.accumulate_grad_batches:
+            return
+        stopping = self._agreed(trainer, self.signals.asked is not None)
+        late = self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes
+        if stopping or self._agreed(trainer, late):
+            trainer.save_checkpoint(Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}")
+            self.saved = time.monotonic()
+        if stopping:
+            self.signals.stop()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, and train no further if the run is to stop; the loggers have yet to get this epoch's row."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self.saved = time.monotonic()
+        trainer.should_stop |= self._agreed(trainer, self.signals.asked is not None)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Stop, if that was asked for."""
+        super().teardown(trainer, pl_module, stage)
+        if stage == "fit" and self.signals.asked:
+            self.signals.stop()
+
+    @staticmethod
+    def _agreed(trainer: Trainer, wish: bool) -> bool:
+        """Whether any of the processes that train together wishes so."""
+        return trainer.strategy.reduce_boolean_decision(wish, all=False)
+
+
 class Patience(EarlyStopping):
     """Stops after `patience` epochs without improvement; the first `after` epochs do not count."""
 
     def __init__(self, monitor: str, *, after: int, mode: str, patience: int) -> None:
         super().__init__(monitor, mode=mode, patience=patience, check_on_train_epoch_end=True)
         self.after = after
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A run that had stopped and goes on, because it was killed later, has stopped still."""
+        trainer.should_stop = self.wait_count >= self.patience
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop, if it is time to."""

@@ -29,6 +29,7 @@ class TrainerConfig:
     shuffle: bool
     figures_every: PositiveInt | None
     threads: PositiveInt | None
+    checkpoint_every: PositiveFloat | None = None  # runs of earlier versions have none
 
 
 @dataclass(frozen=True)

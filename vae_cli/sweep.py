@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import RESULTS, display
+from vae_cli.job import Failure, attempt, report
+from vae_cli.lock import held
 from vae_cli.search import searches
 
 NUMBERS = (
@@ -30,14 +34,23 @@ class SweepTable(Callback):
     """Learns the sweep's folder from hydra; `finish` prints the table and writes sweep.json."""
 
     current: SweepTable | None = None
+    lock: ExitStack = ExitStack()
+    """Of the sweep's folder; the class's own, because launchers send instances to other processes."""
 
     def __init__(self) -> None:
         self.folder: Path | None = None
         self.ended_well = all
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note where the jobs will be; a search is there to find one run, and ends well without the others."""
+        """Note where the jobs will be; a search is there to find one run, and ends well without the others.
+
+        A second process in the same folder is refused; hydra would turn an error into a warning.
+        """
         self.folder = Path(config.hydra.sweep.dir).absolute()
+        result = attempt(lambda: SweepTable.lock.enter_context(held(Path(config.hydra.sweep.dir), "running a sweep")))
+        if isinstance(result, Failure):
+            report("vae-train", result)
+            sys.exit(result.exit_code)
         self.ended_well = any if searches(config) else all
         SweepTable.current = self
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -19,42 +18,34 @@ from pytorch_lightning.loggers import Logger
 from vae_cli import checkpoints, figures, loggers, results
 from vae_cli.build import build_module
 from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState
-from vae_cli.continuation import resolved
+from vae_cli.continuation import read_results, resolved
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
 from vae_cli.evaluate import evaluate_split, settings_of
 from vae_cli.evaluation import DataFacts
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import CONFIG, LOCK, RESULTS, checkpoint_path
+from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
 from vae_cli.models import StartsFromData, codes
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
 from vae_cli.results import Results
 from vae_cli.run import load_weights
-from vae_cli.saving import AtomicCheckpointIO, Keeper, Patience
+from vae_cli.saving import AtomicCheckpointIO, Keeper, Latest, Patience
 
 THREADS = torch.get_num_threads()
+UNFINISHED = "unfinished"
 
 
 def train(config: DictConfig, data: Data, folder: Path) -> Results:
     """Train and evaluate what `config` describes in `folder`; its `resume` is that folder to go on from last.ckpt."""
-    folder.mkdir(parents=True, exist_ok=True)
-    loggers.quiet_libraries()
-    try:
-        with FileLock(folder / LOCK, timeout=0):
-            return _train(config, data, folder)
-    except Timeout as error:
-        raise UserError(f"{folder}: another process is training in this folder") from error
-
-
-def _train(config: DictConfig, data: Data, folder: Path) -> Results:
     began = time.perf_counter()
+    loggers.quiet_libraries()
     torch.set_num_threads(config.trainer.threads or THREADS)
     facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
     checkpoint = resumable(config, module, facts) if config.resume else None
-    write_config(config, folder)
+    begin(config, folder)
     if config.trainer.compile:
         for phase in module.phases:
             phase.objective.compile()
@@ -67,21 +58,28 @@ def _train(config: DictConfig, data: Data, folder: Path) -> Results:
         restore_best(config, folder, data, module)
         summary = _numbers(config, data, module, trainer, history)
         summary["wall_seconds"] = round(time.perf_counter() - began, 3)
-        results.write(summary, folder / RESULTS)
+        results.write(summary | {"status": UNFINISHED}, folder / RESULTS)
         drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
         loggers.log_figures(run_loggers, drawn, trainer.global_step)
         figures.save(drawn, folder / "figures")
         succeeded = True
     finally:
         loggers.finish(run_loggers, summary, succeeded)
+    results.write(summary, folder / RESULTS)  # last of all: a run that is killed before this is not done
     results.print_table(summary, f"{data.name}, seed={config.seed}")
     written = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
     print(f"written to {os.path.relpath(folder)}: {', '.join(written)}")
     return summary
 
 
-def write_config(config: DictConfig, folder: Path) -> None:
-    """The resolved configuration; paths absolute, so that the run can be evaluated from any directory."""
+def begin(config: DictConfig, folder: Path) -> None:
+    """Write the resolved configuration; paths absolute, so that the run can be evaluated from any directory.
+
+    First, an earlier end of this run is one no more.
+    """
+    if earlier := read_results(folder):
+        numbers = {name: value for name, value in earlier.items() if name != "error"}
+        results.write(numbers | {"status": UNFINISHED}, folder / RESULTS)
     write_text_atomically(folder / CONFIG, OmegaConf.to_yaml(resolved(config)))
 
 
@@ -119,7 +117,7 @@ def build_trainer(
         history,
         EpochProgress(history),
         Keeper(filename="best", monitor=monitor if validated else None, mode=mode, after=prepared, **files),
-        Keeper(filename="last", **files),
+        Latest(settings.get("checkpoint_every"), filename="last", **files),
     ]
     if settings.patience and validated:
         callbacks.append(Patience(monitor, mode=mode, patience=settings.patience, after=prepared))

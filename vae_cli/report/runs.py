@@ -25,6 +25,7 @@ APART = (
     "trainer.devices",
     "trainer.threads",
     "trainer.figures_every",
+    "trainer.checkpoint_every",
     "evaluate.memory_mb",
     "dataset.root",
 )
