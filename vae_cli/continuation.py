@@ -13,8 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, display
 from vae_cli.resume import read_config
 
-NEUTRAL = ("resume", "ckpt", "logger", "dataset.root", "trainer.figures_every", "trainer.checkpoint_every")
-"""Keys that cannot change a result: where files are, and what is drawn, reported or saved while training."""
+NEUTRAL = (
+    "resume",
+    "ckpt",
+    "logger",
+    "cluster",
+    "dataset.root",
+    "trainer.figures_every",
+    "trainer.checkpoint_every",
+)
+"""Keys that cannot change a result: where files are, what is drawn, reported or saved while training, and where."""
 SUPERSEDED = "superseded"
 
 

@@ -95,6 +95,11 @@ def job_name(overrides: str) -> str:
     return f"{slug}-{hashlib.sha256(overrides.encode()).hexdigest()[:8]}"
 
 
+def sweep_name(folder: Path) -> str:
+    """A sweep by its folder's last two parts, which are a date and a time unless the user names others."""
+    return "/".join(folder.parts[-2:])
+
+
 def holds_run(folder: Path) -> bool:
     """True if a run has written here."""
     return (folder / CONFIG).exists() or (folder / RESULTS).exists()

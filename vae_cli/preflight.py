@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +23,7 @@ from vae_cli.errors import ConfigError
 from vae_cli.folders import CONFIG, Sources, checkpoint_path, display, newest_run
 from vae_cli.nearest import nearest
 from vae_cli.search import searches
+from vae_cli.slurm import LAUNCHER
 
 PATHS = ("run", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 PLAIN = re.compile(r"[\w./~@%+-]*")
@@ -133,6 +135,7 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
     if master.resume is not None:
         raise ConfigError(f"resume={master.resume}: goes on with one run ({COMMAND_LINE}); leave --multirun out")
     _creatable(Path(master.hydra.sweep.dir))
+    _check_cluster(master)
     parsed = parse(lines)
     fixed = [o.input_line or "" for o in parsed if o.is_hydra_override()]
     params = OmegaConf.select(master, "hydra.sweeper.params") or {}  # other sweepers may have none
@@ -150,6 +153,16 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
         if searches(master) and config.dataset.get("val_size") == 0:
             where = composer.where(overrides, "dataset.val_size")
             raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 1000, or a sweep")
+
+
+def _check_cluster(master: DictConfig) -> None:
+    """Jobs are submitted from where SLURM is, and a search needs their results."""
+    if master.hydra.launcher._target_ != LAUNCHER:
+        return
+    if not shutil.which("sbatch"):
+        raise ConfigError(f"cluster=slurm: this machine has no sbatch ({COMMAND_LINE}); submit from a login node")
+    if searches(master) and not master.cluster.wait:
+        raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); leave it out")
 
 
 def _trials(varied: Sequence[Override]) -> list[list[str]]:

@@ -22,11 +22,13 @@ CHANGEABLE = (
     "trainer.max_epochs",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.num_nodes",
     "trainer.threads",
     "trainer.figures_every",
     "trainer.checkpoint_every",
     "evaluate",
     "logger",
+    "cluster",
 )
 """What may change when a run goes on: the rest is in its checkpoint, or would make it another run."""
 
@@ -66,7 +68,9 @@ def refuse_used(folder: Path) -> None:
     if not holds_run(folder):
         return
     saved = (folder / LAST).is_file()
-    way = f"resume={display(folder)} goes on with it" if saved else "it has no checkpoint yet: ckpt=last starts it again"
+    way = (
+        f"resume={display(folder)} goes on with it" if saved else "it has no checkpoint yet: ckpt=last starts it again"
+    )
     raise ConfigError(
         f"{RUN_DIR}={display(folder)}: holds a run already ({COMMAND_LINE}); {way}, or name another folder"
     )

@@ -15,9 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
-from vae_cli import checkpoints, figures, loggers, results
+from vae_cli import checkpoints, figures, folders, loggers, results
 from vae_cli.build import build_module
-from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState
+from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState, Standing
 from vae_cli.continuation import read_results, resolved
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
@@ -49,7 +49,7 @@ def train(config: DictConfig, data: Data, folder: Path) -> Results:
     if config.trainer.compile:
         for phase in module.phases:
             phase.objective.compile()
-    run_loggers = loggers.build_loggers(config, folder, sweep_name())
+    run_loggers = loggers.build_loggers(config, folder, sweep())
     summary: Results = {}
     succeeded = False
     try:
@@ -93,11 +93,11 @@ def resumable(config: DictConfig, module: LitVAE, facts: DataFacts) -> Path:
     return path
 
 
-def sweep_name() -> str | None:
-    """The sweep this run belongs to, if any: its folder's last two parts."""
+def sweep() -> str | None:
+    """The sweep this run belongs to, if any."""
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return None
-    return "/".join(Path(HydraConfig.get().sweep.dir).parts[-2:])
+    return folders.sweep_name(Path(HydraConfig.get().sweep.dir))
 
 
 def build_trainer(
@@ -116,6 +116,7 @@ def build_trainer(
         ComponentWatch(),
         history,
         EpochProgress(history),
+        Standing(folder, history),
         Keeper(filename="best", monitor=monitor if validated else None, mode=mode, after=prepared, **files),
         Latest(settings.get("checkpoint_every"), filename="last", **files),
     ]
