@@ -26,6 +26,7 @@ from vae_cli.errors import UserError
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, LAST, RESULTS, Sources, display
 from vae_cli.lock import held
+from vae_cli.ranks import leads
 from vae_cli.search import WORST, score
 from vae_cli.signals import Terminated, TimeLimit, listen
 from vae_cli.status import Status
@@ -80,9 +81,11 @@ def task(config: DictConfig) -> float:
     def work() -> Any:
         effective = remaining(config, folder) if sweeping else _effective(config, folder, overrides)
         if effective is None:
+            if not leads():
+                return read_results(folder)
             print(f"{folder.name}: done already", flush=True)
             return read_results(folder)
-        if not (folder / OVERRIDES).exists():
+        if leads() and not (folder / OVERRIDES).exists():
             write_text_atomically(folder / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(overrides)))
         data = instantiate(effective.dataset).load()
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
@@ -101,6 +104,9 @@ def task(config: DictConfig) -> float:
             return result
 
     listen()
+    if not leads():
+        follow(work, folder)
+        return WORST
     result = attempt(alone, folder / LOG)
     if not isinstance(result, Failure):
         return score(result)
@@ -114,6 +120,13 @@ def task(config: DictConfig) -> float:
     return WORST
 
 
+def follow(work: Callable[[], Any], folder: Path) -> None:
+    """Take part in a run of several processes, as one that neither writes nor speaks: the first one does."""
+    result = attempt(work, folder / LOG)
+    if isinstance(result, Failure):
+        sys.exit(result.exit_code)
+
+
 def _stamp(folder: Path) -> int | None:
     """When a run in this folder last began."""
     return (folder / CONFIG).stat().st_mtime_ns if (folder / CONFIG).exists() else None
@@ -123,7 +136,7 @@ def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictCo
     """The configuration of this job: as composed, or, going on with a run, that run's own; None if that is done."""
     started = all((folder / name).is_file() for name in (CONFIG, LAST))
     if config.resume is None and not (config.ckpt == "last" and started):
-        if config.ckpt is None:
+        if config.ckpt is None and leads():
             resume.refuse_used(folder)  # another process may have finished here since that was looked at first
         return config
     places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]

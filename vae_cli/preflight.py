@@ -16,11 +16,11 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli import resume
+from vae_cli import resume, slurm
 from vae_cli.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config import check
 from vae_cli.errors import ConfigError
-from vae_cli.folders import CONFIG, Sources, checkpoint_path, display, newest_run
+from vae_cli.folders import CONFIG, Sources, checkpoint_path, display, newest_run, outputs_folder
 from vae_cli.nearest import nearest
 from vae_cli.search import searches
 from vae_cli.slurm import LAUNCHER
@@ -44,6 +44,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
     composer = Composer(args.config_name or "train", sources)
     with session():
         lines = composer.tidy(_with_search_path([_quoted(line) for line in args.overrides], sources))
+        lines += _in_slurm(lines)
         sweeps = {o.input_line for o in parse(lines) if o.is_sweep_override()}
         master = composer.compose([line for line in lines if line not in sweeps])
         if args.multirun or master.hydra.mode == RunMode.MULTIRUN:
@@ -61,6 +62,16 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             else:
                 lines = _resuming(folder, composer, master, lines)
     return [*flags, *lines]
+
+
+def _in_slurm(lines: Sequence[str]) -> list[str]:
+    """Under srun all tasks share a folder, which is the step's, and a job that SLURM has restarted goes on there."""
+    given = {override.key_or_group for override in parse(lines)}
+    if (step := slurm.step()) is None or "resume" in given:
+        return []
+    place = _quote(str(outputs_folder() / "train" / "slurm" / step))
+    own = [] if resume.RUN_DIR in given else [f"{resume.RUN_DIR}={place}"]
+    return own + ["ckpt=last"] * (slurm.restarted() and "ckpt" not in given)
 
 
 def prepare_command(name: str, schema: type, argv: Sequence[str]) -> tuple[DictConfig, bool]:

@@ -27,6 +27,16 @@ def step() -> str | None:
     return f"{job()}.{number}" if number is not None else None
 
 
+def tasks() -> int:
+    """How many processes srun has started together; 1 outside."""
+    return int(os.environ.get("SLURM_NTASKS", 1)) if step() else 1
+
+
+def restarted() -> bool:
+    """Whether this job was put back into the queue before."""
+    return int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
+
+
 def requeue() -> bool:
     """Put this job back into the queue, which ends it; False if SLURM refuses."""
     return _output("scontrol", "requeue", str(job())) is not None

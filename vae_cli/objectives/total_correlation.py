@@ -21,6 +21,7 @@ class TCVAE(Objective):
     """
 
     needs_factors: ClassVar = True
+    needs_whole_batch: ClassVar = True
 
     def __init__(self, *, alpha: NonNegativeFloat, beta: NonNegativeFloat, gamma: NonNegativeFloat) -> None:
         super().__init__()
