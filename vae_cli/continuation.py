@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, display
+from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, SUPERSEDED, display
 from vae_cli.ranks import leads
 from vae_cli.resume import read_config
 
@@ -24,7 +24,6 @@ NEUTRAL = (
     "trainer.checkpoint_every",
 )
 """Keys that cannot change a result: where files are, what is drawn, reported or saved while training, and where."""
-SUPERSEDED = "superseded"
 
 
 def resolved(config: DictConfig) -> DictConfig:

@@ -14,6 +14,7 @@ from vae_cli.errors import ConfigError
 CONFIG = "config.yaml"
 RESULTS = "results.json"
 LOCK = ".lock"
+SUPERSEDED = "superseded"
 LAST = Path("checkpoints") / "last.ckpt"
 
 
@@ -97,7 +98,7 @@ def job_name(overrides: str) -> str:
 
 def sweep_name(folder: Path) -> str:
     """A sweep by its folder's last two parts, which are a date and a time unless the user names others."""
-    return "/".join(folder.parts[-2:])
+    return "/".join(folder.absolute().parts[-2:])
 
 
 def holds_run(folder: Path) -> bool:

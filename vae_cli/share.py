@@ -1,7 +1,7 @@
 """A process's share of a batch, and noise of which every process takes its share.
 
-All processes draw the noise of the whole batch from the same random state and keep their rows of it, so that it does not
-depend on their number.
+All processes draw the noise of the whole batch from the same random state and keep their rows of it, so that it does
+not depend on their number.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Status:
     @property
     def words(self) -> str:
         """Where it stands, in a line."""
-        place = f"SLURM job {self.job}" if self.job else ""
+        place = f"SLURM job {self.job}" if self.job else "waits in the queue" if self.state == "queued" else ""
         if self.state == "running":
             left = self.seconds * (self.epochs - self.epoch)
             eta = f", {left / 60:.1f} min left" if self.epoch else ""
