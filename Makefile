@@ -7,11 +7,11 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-all lint check format bench build clean
+.PHONY: help install train test test-all test-slurm lint check format bench build clean
 
 help:  ## list the targets
 	@echo 'usage: make TARGET [ARGS="..."] [PYTHON=python3.12] [VENV=.venv]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 	@echo 'example: make train ARGS="model=full_covariance objective.beta=2"'
 
 install: $(INSTALLED)  ## make the virtual environment with pinned versions
@@ -30,8 +30,11 @@ train: install  ## train and evaluate, by default a VAE on MNIST; ARGS are overr
 test: install  ## run the tests (under ten minutes on two cores)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-test-all: install  ## run all tests, the slow ones too
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m '' $(ARGS)
+test-all: install  ## run the slow tests, too
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not slurm' $(ARGS)
+
+test-slurm: install  ## run the tests on SLURM: two nodes on this machine, installed and started if there are none (root)
+	tests/slurm/cluster.sh run $(BIN)/python -m pytest tests/slurm -m slurm $(ARGS)
 
 lint: install  ## lint, formatting and types
 	$(BIN)/ruff check

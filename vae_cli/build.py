@@ -49,8 +49,8 @@ def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
         phases.append(Phase("training", epochs, objective))
     else:
         phases += instantiate(config.initialisation).phases(objective, epochs)
-    if config.annealing is not None:
-        annealing = instantiate(config.annealing)
+    if (node := config.get("annealing")) is not None:
+        annealing = instantiate(node)
         for phase in phases:
             phase.objective.annealing = annealing
     return phases

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import hydra
@@ -24,18 +26,20 @@ from vae_cli.help import defaults
 from vae_cli.nearest import nearest
 
 COMMAND_LINE = "command line"
-PLUGINS = {
+PLUGINS_FOLDER = str(Path(__file__).with_name("plugins"))
+EXTRAS = {
     ("hydra/sweeper", "optuna"): "sweep",
     ("hydra/launcher", "joblib"): "sweep",
     ("hydra/launcher", "submitit_slurm"): "slurm",
-    ("hydra/launcher", "submitit_local"): "slurm",
 }
-"""Options of hydra's own groups that a plugin brings, and the extra of this package that installs it."""
+"""Options of hydra's own groups that another package brings, and the extra of this package that installs it."""
 
 
 @contextmanager
 def session() -> Iterator[None]:
     """Hydra set up on our configuration folder, and put away again so that hydra.main finds a clean slate."""
+    if find_spec("submitit") and PLUGINS_FOLDER not in sys.path:
+        sys.path.append(PLUGINS_FOLDER)  # where hydra finds our launcher when it looks for plugins, which it does once
     with hydra.initialize_config_dir(str(conf_folder()), job_name="vae-train", version_base="1.3"):
         yield
 
@@ -134,7 +138,7 @@ class Composer:
         file = self.sources.file(parent[1]) if parent else None
         place = COMMAND_LINE if chosen else self._mention(group, option, [file] if file else [])
         has = f"{group} has {', '.join(options) or 'no options'}"
-        if extra := PLUGINS.get((group, option)):
+        if extra := EXTRAS.get((group, option)):
             return f"{group}={option}: its plugin is not installed ({place}); pip install 'vae-cli[{extra}]'; {has}"
         return f"{group}={option}: no such option ({place}); {_near(option, options)}; {has}"
 

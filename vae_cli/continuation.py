@@ -10,12 +10,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, display
+from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, SUPERSEDED, display
+from vae_cli.ranks import leads
 from vae_cli.resume import read_config
 
-NEUTRAL = ("resume", "ckpt", "logger", "dataset.root", "trainer.figures_every", "trainer.checkpoint_every")
-"""Keys that cannot change a result: where files are, and what is drawn, reported or saved while training."""
-SUPERSEDED = "superseded"
+NEUTRAL = (
+    "resume",
+    "ckpt",
+    "logger",
+    "cluster",
+    "dataset.root",
+    "trainer.figures_every",
+    "trainer.checkpoint_every",
+)
+"""Keys that cannot change a result: where files are, what is drawn, reported or saved while training, and where."""
 
 
 def resolved(config: DictConfig) -> DictConfig:
@@ -40,12 +48,16 @@ def fingerprint(config: DictConfig) -> str:
 def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
     """What a job of a sweep has to run in its folder: None if it is done there, else its configuration.
 
+    The first process alone moves files; the others come to the same answer before and after.
+
     A run of the same configuration that has not ended well goes on from its last checkpoint, if it has one. One of
     another configuration is set aside.
     """
     if not (folder / CONFIG).is_file():
         return config
     if fingerprint(read_config(folder)) != fingerprint(config):
+        if not leads():
+            return config
         aside = set_aside(folder)
         print(f"{folder.name}: its configuration has changed; runs anew, the earlier run is now in {display(aside)}")
         return config
@@ -56,7 +68,8 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
     from vae_cli import checkpoints
 
     checkpoints.load(folder / LAST)  # a damaged one is refused before anything is written
-    print(f"{folder.name}: goes on from its last checkpoint")
+    if leads():
+        print(f"{folder.name}: goes on from its last checkpoint")
     config = config.copy()
     OmegaConf.update(config, "resume", str(folder))
     return config

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, constraints, register_kl
+from torch.distributions.utils import _standard_normal
 from torch.nn.functional import logsigmoid, softplus
 from torch.types import _size
+
+from vae_cli.share import drawn
 
 LEVELS = 256
 
@@ -243,9 +247,30 @@ def _kl_full_diagonal(q: MultivariateNormal, p: Independent) -> Tensor:
     return 0.5 * (trace + mahalanobis - q.loc.shape[-1] - log_det)
 
 
+class SharedNormal(Normal):
+    """torch's, whose noise is that of the whole batch where several processes have a share of it; loc (B, d)."""
+
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
+        """z (*sample_shape, B, d)."""
+        return self.loc + drawn(_noise(self.loc), self._extended_shape(sample_shape), len(sample_shape)) * self.scale
+
+
+class SharedMultivariateNormal(MultivariateNormal):
+    """The same of torch's multivariate normal; loc (B, d)."""
+
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
+        """z (*sample_shape, B, d)."""
+        noise = drawn(_noise(self.loc), self._extended_shape(sample_shape), len(sample_shape))
+        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+
+
+def _noise(like: Tensor) -> Callable[[torch.Size], Tensor]:
+    return lambda shape: _standard_normal(shape, dtype=like.dtype, device=like.device)
+
+
 def gaussian(loc: Tensor, scale: Tensor, event_dims: int) -> Independent:
     """N(loc, diag scale^2) with the last `event_dims` axes as its event."""
-    return Independent(Normal(loc, scale, validate_args=False), event_dims, validate_args=False)
+    return Independent(SharedNormal(loc, scale, validate_args=False), event_dims, validate_args=False)
 
 
 def floored(log_variance: Tensor, min_scale: float) -> Tensor:

@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -28,6 +29,8 @@ from vae_cli.loggers import quiet_libraries
 from vae_cli.metrics import Means
 from vae_cli.models import codes
 from vae_cli.module import LitVAE
+from vae_cli.processes import together
+from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
 from vae_cli.run import load
 from vae_cli.schema import GapsConfig
@@ -43,14 +46,21 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
     if not len(getattr(data, split)):
         raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0")
     device = trainer.strategy.root_device
-    settings = {"seed": config.evaluate.seed, "shuffle": False, "limit": config.trainer.limit_batches}
-    loader = data.loader(split, batch_size=config.evaluate.batch_size, device=device, **settings)
+    settings: dict[str, Any] = {"seed": config.evaluate.seed, "shuffle": False, "limit": config.trainer.limit_batches}
+    settings |= {"batch_size": config.evaluate.batch_size, "device": device}
+    part = {"rank": rank() if together() > 1 else 0, "processes": together(), "whole": True}
+    loader = data.loader(split, **settings, **part)
     module.evaluation.reset()
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(config.evaluate.seed)
         trainer.test(module, loader, verbose=False)
-        computed = module.evaluation.compute() | _disentanglement(module, data, config)
+        computed = module.evaluation.compute()
+        if leads():
+            computed |= _disentanglement(module, data, config)
+    if not leads():
+        return {}
+    loader = data.loader(split, **settings)
     numbers: Results = {f"{split}/{name}": value for name, value in computed.items()}
     if config.evaluate.gaps:
         numbers |= _gaps(module, loader, config.evaluate)

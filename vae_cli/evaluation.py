@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_cli import processes
 from vae_cli.config import EvaluateConfig
 from vae_cli.distributions import Pushed
 from vae_cli.divergences import RBFMMD
@@ -82,7 +83,12 @@ class Evaluation(nn.Module):
             self.means.update(values)
 
     def compute(self) -> dict[str, Number]:
-        """The numbers of all batches so far."""
+        """The numbers of all batches so far, those of all processes."""
+        for metric in (self.means, self.active, self.clusters):
+            metric.gather()
+        parts = processes.gather((self.encoded, self.prior, self.weights, self.discrete))
+        self.encoded = [latent for part in parts for latent in part[0]]
+        self.prior, self.weights, self.discrete = next((part[1:] for part in parts if part[0]), parts[0][1:])
         results: dict[str, Number] = {"examples": int(self.means.count)}
         means = self.means.compute()
         for name, mean in means.items():
@@ -114,7 +120,7 @@ class Evaluation(nn.Module):
         }
 
     def _clustering(self) -> dict[str, Number]:
-        if not self.clusters.update_called:
+        if not self.clusters.assigned:
             return {}
         clustering = self.clusters.compute()
         numbers: dict[str, Number] = {

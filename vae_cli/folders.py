@@ -14,6 +14,7 @@ from vae_cli.errors import ConfigError
 CONFIG = "config.yaml"
 RESULTS = "results.json"
 LOCK = ".lock"
+SUPERSEDED = "superseded"
 LAST = Path("checkpoints") / "last.ckpt"
 
 
@@ -93,6 +94,11 @@ def job_name(overrides: str) -> str:
     """A folder name for a job of a sweep: valid and its own for any overrides, and readable for most."""
     slug = re.sub(r"[^A-Za-z0-9._=-]+", "_", overrides)[:80].lstrip(".-") or "job"
     return f"{slug}-{hashlib.sha256(overrides.encode()).hexdigest()[:8]}"
+
+
+def sweep_name(folder: Path) -> str:
+    """A sweep by its folder's last two parts, which are a date and a time unless the user names others."""
+    return "/".join(folder.absolute().parts[-2:])
 
 
 def holds_run(folder: Path) -> bool:

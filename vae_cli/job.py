@@ -19,18 +19,21 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli import resume
+from vae_cli import resume, slurm
 from vae_cli.compose import Composer
 from vae_cli.continuation import fingerprint, is_done, read_results, remaining
 from vae_cli.errors import UserError
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, LAST, RESULTS, Sources, display
 from vae_cli.lock import held
+from vae_cli.ranks import leads
 from vae_cli.search import WORST, score
-from vae_cli.signals import Terminated, listen
+from vae_cli.signals import Terminated, TimeLimit, listen
+from vae_cli.status import Status
 
 LOG = "vae-train.log"
 OVERRIDES = "overrides.yaml"
+STOPPED = ("interrupted", "requeued")
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,11 @@ def task(config: DictConfig) -> float:
     def work() -> Any:
         effective = remaining(config, folder) if sweeping else _effective(config, folder, overrides)
         if effective is None:
+            if not leads():
+                return read_results(folder)
             print(f"{folder.name}: done already", flush=True)
             return read_results(folder)
-        if not (folder / OVERRIDES).exists():
+        if leads() and not (folder / OVERRIDES).exists():
             write_text_atomically(folder / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(overrides)))
         data = instantiate(effective.dataset).load()
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
@@ -92,22 +97,34 @@ def task(config: DictConfig) -> float:
             earlier = _stamp(folder)
             result = attempt(work, folder / LOG)
             began = earlier is None or _stamp(folder) != earlier  # else an earlier run's results stay
-            if isinstance(result, Failure) and began:
-                _write_status(folder, result)
+            if isinstance(result, Failure) and result.status == "requeued":
+                result = _requeued(folder, config)
+            if isinstance(result, Failure) and result.status != "requeued" and began:
+                write_status(folder, result)
             return result
 
     listen()
+    if not leads():
+        follow(work, folder)
+        return WORST
     result = attempt(alone, folder / LOG)
     if not isinstance(result, Failure):
         return score(result)
-    if result.status == "interrupted" and not sweeping:
+    if result.status in STOPPED and not sweeping:
         result = replace(result, message=f"{result.message}; {_way_on(folder)}")
     report("vae-train", result)
     if not sweeping:
         sys.exit(result.exit_code)
-    if result.status == "interrupted":  # ends the sweep, too
+    if result.status in STOPPED:  # ends the sweep, too
         raise KeyboardInterrupt if result.exit_code == 130 else SystemExit(result.exit_code)
     return WORST
+
+
+def follow(work: Callable[[], Any], folder: Path) -> None:
+    """Take part in a run of several processes, as one that neither writes nor speaks: the first one does."""
+    result = attempt(work, folder / LOG)
+    if isinstance(result, Failure):
+        sys.exit(result.exit_code)
 
 
 def _stamp(folder: Path) -> int | None:
@@ -119,7 +136,7 @@ def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictCo
     """The configuration of this job: as composed, or, going on with a run, that run's own; None if that is done."""
     started = all((folder / name).is_file() for name in (CONFIG, LAST))
     if config.resume is None and not (config.ckpt == "last" and started):
-        if config.ckpt is None:
+        if config.ckpt is None and leads():
             resume.refuse_used(folder)  # another process may have finished here since that was looked at first
         return config
     places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
@@ -140,7 +157,22 @@ def _way_on(folder: Path) -> str:
     return f"saved in {display(folder / LAST)}; go on with: {command}"
 
 
-def _write_status(folder: Path, failure: Failure) -> None:
+def _requeued(folder: Path, config: DictConfig) -> Failure:
+    """A run whose time limit is near goes on from the queue, unless that has been so too often, or SLURM refuses."""
+    limit = config.cluster.requeue if config.get("cluster") else 0
+    count = (Status.read(folder) or Status("running")).requeued + 1
+    if count > limit:
+        return Failure(f"time limit, after it was requeued {limit} times (cluster.requeue)", 143, "interrupted")
+    earlier = Status.read(folder)
+    Status("requeued", slurm.job(), count).write(folder)
+    if not slurm.requeue():
+        if earlier:
+            earlier.write(folder)
+        return Failure("time limit; SLURM does not take the job back into its queue", 143, "interrupted")
+    return Failure(f"time limit; back in the queue for the {count}. time of {limit}", 143, "requeued")
+
+
+def write_status(folder: Path, failure: Failure) -> None:
     """How the run ended, beside whatever numbers it had already written; whole or not at all."""
     try:
         results = read_results(folder) | {"status": failure.status, "error": failure.message}
@@ -154,6 +186,8 @@ def _stopped(error: BaseException) -> Failure:
     chain = [error, error.__cause__, error.__context__]
     if any(isinstance(link, Terminated) or type(link).__name__ == "SIGTERMException" for link in chain):
         return Failure("terminated", 143, "interrupted")
+    if any(isinstance(link, TimeLimit) for link in chain):
+        return Failure("the time limit is near", 143, "requeued")
     if any(isinstance(link, KeyboardInterrupt) for link in chain):
         return Failure("interrupted", 130, "interrupted")
     code = getattr(error, "code", 1)

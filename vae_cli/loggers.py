@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from vae_cli.errors import UserError
+from vae_cli.folders import sweep_name
 
 
 def quiet_libraries() -> None:
@@ -87,7 +88,7 @@ def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: 
     mode = wandb_mode(settings["mode"])
     if mode == "disabled":
         return mode
-    group = settings.get("group") or "/".join(sweep.parts[-2:])
+    group = settings.get("group") or sweep_name(sweep)
     identity = hashlib.sha256(str(sweep).encode()).hexdigest()[:12]  # a report made again replaces the last
     names = {"id": identity, "name": sweep.name, "group": group, "job_type": "report"}
     try:

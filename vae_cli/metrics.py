@@ -1,4 +1,4 @@
-"""Averages over a data set, weighted by examples on any number of devices: torchmetrics hold and reduce the sums."""
+"""Averages over a data set, weighted by examples; `gather` adds what other processes have, where there are any."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
+
+from vae_cli import processes
+from vae_cli.trace import total
 
 
 class Mean(NamedTuple):
@@ -21,27 +22,46 @@ class Mean(NamedTuple):
     standard_error: float
 
 
-class Means(Metric):
-    """Means of named per-image values, in float64, each with its standard error s / sqrt(N) over the examples."""
-
-    full_state_update = False
-    count: Tensor
-    sums: Tensor
-    squares: Tensor
+class Sums:
+    """Count, sum and sum of squares of vectors, in float64."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all."""
+        self.count, self.sums, self.squares = (torch.zeros((), dtype=torch.float64) for _ in range(3))
+
+    def add(self, values: Tensor) -> None:
+        """Add values (K, B)."""
+        values = values.double()
+        self.count = self.count + values.shape[1]
+        self.sums = self.sums + values.sum(1)
+        self.squares = self.squares + values.square().sum(1)
+
+    def gather(self) -> None:
+        """Add those of all processes."""
+        parts = processes.gather([value.cpu() for value in (self.count, self.sums, self.squares)])
+        self.count, self.sums, self.squares = (total(states) for states in zip(*parts, strict=True))
+
+
+class Means(Sums):
+    """Means of named per-image values, in float64, each with its standard error s / sqrt(N) over the examples."""
+
+    def reset(self) -> None:
+        """Forget all."""
+        super().reset()
         self.names: tuple[str, ...] = ()
-        for state in ("count", "sums", "squares"):
-            self.add_state(state, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def gather(self) -> None:
+        """Add those of all processes, of which some may have none."""
+        super().gather()
+        self.names = next(filter(None, processes.gather(self.names)), ())
 
     def update(self, values: dict[str, Tensor]) -> None:
         """Add values (B,) by name; the names are the same at every call."""
         self.names = tuple(values)
-        stacked = torch.stack(list(values.values())).double()
-        self.count = self.count + stacked.shape[1]
-        self.sums = self.sums + stacked.sum(1)
-        self.squares = self.squares + stacked.square().sum(1)
+        self.add(torch.stack(list(values.values())))
 
     def compute(self) -> dict[str, Mean]:
         """The means so far."""
@@ -54,26 +74,16 @@ class Means(Metric):
         }
 
 
-class ActiveUnits(Metric):
+class ActiveUnits(Sums):
     """Latent dimensions whose posterior mean varies over the data: Var_x(E_q[z_j]) > threshold (Burda et al. 2015)."""
-
-    full_state_update = False
-    count: Tensor
-    sums: Tensor
-    squares: Tensor
 
     def __init__(self, threshold: float) -> None:
         super().__init__()
         self.threshold = threshold
-        for state in ("count", "sums", "squares"):
-            self.add_state(state, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, means: Tensor) -> None:
         """Add posterior means (B, d)."""
-        means = means.flatten(1).double()
-        self.count = self.count + len(means)
-        self.sums = self.sums + means.sum(0)
-        self.squares = self.squares + means.square().sum(0)
+        self.add(means.flatten(1).T)
 
     def compute(self) -> int:
         """How many are active."""
@@ -129,19 +139,26 @@ class Clustering(NamedTuple):
     agreement: Agreement | None
 
 
-class Clusters(Metric):
+class Clusters:
     """Assignments to the K components of a mixture prior, the entropy of q(c|x), and labels where there are any."""
 
-    full_state_update = False
-    assigned: list[Tensor]
-    entropies: list[Tensor]
-    labels: list[Tensor]
-
     def __init__(self) -> None:
-        super().__init__()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all."""
         self.components = 0
-        for state in ("assigned", "entropies", "labels"):
-            self.add_state(state, [], dist_reduce_fx="cat")
+        self.assigned: list[Tensor] = []
+        self.entropies: list[Tensor] = []
+        self.labels: list[Tensor] = []
+
+    def gather(self) -> None:
+        """Add those of all processes, in their order."""
+        parts = processes.gather((self.components, self.assigned, self.entropies, self.labels))
+        self.components = max(part[0] for part in parts)
+        self.assigned, self.entropies, self.labels = (
+            [one.cpu() for part in parts for one in part[n]] for n in (1, 2, 3)
+        )
 
     def update(self, log_gamma: Tensor, labels: Tensor | None) -> None:
         """Add log responsibilities (B, K) and labels (B,)."""
@@ -153,8 +170,8 @@ class Clusters(Metric):
 
     def compute(self) -> Clustering:
         """The numbers of all batches so far."""
-        assigned, entropies = dim_zero_cat(self.assigned).cpu(), dim_zero_cat(self.entropies).cpu()
-        labels = dim_zero_cat(self.labels).cpu().numpy() if self.labels else None
+        assigned, entropies = torch.cat(self.assigned).cpu(), torch.cat(self.entropies).cpu()
+        labels = torch.cat(self.labels).cpu().numpy() if self.labels else None
         return Clustering(
             float(entropies.mean()),
             float(entropies.std() / len(entropies) ** 0.5),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from vae_cli.datasets.noise import seed_of
 from vae_cli.errors import UserError
 from vae_cli.estimators import rows_at_once
 from vae_cli.evaluation import Evaluation, bound_terms
@@ -20,6 +21,8 @@ from vae_cli.metrics import Means
 from vae_cli.models import VAE
 from vae_cli.objectives import Terms
 from vae_cli.phases import Phase, Place, locate
+from vae_cli.processes import summed
+from vae_cli.share import sharing
 from vae_cli.trace import Batch
 
 
@@ -43,6 +46,7 @@ class LitVAE(LightningModule):
         self.validation = Means()
         self.steps_per_epoch = 1
         self.row: dict[str, float] = {}
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation batches than processes
 
     @property
     def place(self) -> Place:
@@ -65,19 +69,23 @@ class LitVAE(LightningModule):
         place = self.place
         objective = place.phase.objective
         objective.epoch = self.current_epoch - place.start + batch_idx / self.trainer.num_training_batches
-        terms: Terms = objective(self.model, batch)
-        if not math.isfinite(terms.loss.item()):
-            first = next((k for k, v in terms.metrics.items() if k != "loss" and not v.isfinite()), "loss")
+        with sharing(batch.share):
+            terms: Terms = objective(self.model, batch)
+        weight, count = (batch.share.weight, batch.share.count) if batch.share else (1.0, len(batch))
+        self.names = tuple(terms.metrics)
+        sums = summed(torch.stack([terms.loss, *terms.metrics.values()]).detach() * count)
+        loss = sums[0].item() / batch.total
+        if not math.isfinite(loss):
+            broken = [k for k, v in zip(self.names, sums[1:], strict=True) if k != "loss" and not v.isfinite()]
+            first = broken[0] if broken else "loss"
             raise UserError(
-                f"the loss became {terms.loss.item()} at epoch {self.current_epoch}, batch {batch_idx}, step "
+                f"the loss became {loss} at epoch {self.current_epoch}, batch {batch_idx}, step "
                 f"{self.global_step}; the first term to go was {first}. A lower optimizer.lr or "
                 "trainer.gradient_clip=1 often helps"
             )
-        self.names = tuple(terms.metrics)
-        sums = torch.stack([value.detach() for value in terms.metrics.values()]) * len(batch)
-        self.totals = self.totals.to(sums.device) + sums
-        self.examples += len(batch)
-        return terms.loss
+        self.totals = self.totals.to(sums.device) + sums[1:]
+        self.examples += batch.total
+        return terms.loss * weight if batch.share else terms.loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Validation terms of a batch, whatever the objective."""
@@ -89,7 +97,8 @@ class LitVAE(LightningModule):
         """Log the epoch, once: training terms, validation terms, learning rate."""
         means = self.totals / self.examples
         row = {f"train/{name}": mean for name, mean in zip(self.names, means, strict=True)}
-        if self.validation.update_called:
+        self.validation.gather()
+        if self.validation.names:
             row |= {f"val/{name}": torch.tensor(m.mean) for name, m in self.validation.compute().items()}
         row["lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.log_dict(row)
@@ -98,7 +107,8 @@ class LitVAE(LightningModule):
         self.validation.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the evaluation."""
+        """Add a batch to the evaluation, with draws of its own, whichever process has it."""
+        torch.manual_seed(seed_of(self.evaluation.settings.seed, "evaluation", int(batch.index[0])))
         self.evaluation.update(self.model, batch)
 
     def configure_optimizers(self) -> Any:

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, MultivariateNormal
+from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
-from vae_cli.distributions import Delta, Pushed, gaussian
+from vae_cli.distributions import Delta, Pushed, SharedMultivariateNormal, gaussian
 from vae_cli.flows import autoregressive_steps, coupling_steps
 from vae_cli.networks import Network
 from vae_cli.trace import Batch, float32
@@ -85,7 +85,7 @@ class FullCovariance(Encoded):
         tril = torch.diag_embed(softplus(diagonal + SOFTPLUS_OF_ONE))
         rows, columns = self.get_buffer("rows_columns")
         tril = tril.index_put((torch.arange(len(tril), device=tril.device)[:, None], rows, columns), below)
-        return MultivariateNormal(loc, scale_tril=tril, validate_args=False)
+        return SharedMultivariateNormal(loc, scale_tril=tril, validate_args=False)
 
 
 class AutoregressiveFlow(Encoded):

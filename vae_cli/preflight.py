@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,13 +16,14 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli import resume
+from vae_cli import resume, slurm
 from vae_cli.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config import check
 from vae_cli.errors import ConfigError
-from vae_cli.folders import CONFIG, Sources, checkpoint_path, display, newest_run
+from vae_cli.folders import CONFIG, Sources, checkpoint_path, display, newest_run, outputs_folder
 from vae_cli.nearest import nearest
 from vae_cli.search import searches
+from vae_cli.slurm import LAUNCHER
 
 PATHS = ("run", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 PLAIN = re.compile(r"[\w./~@%+-]*")
@@ -42,6 +44,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
     composer = Composer(args.config_name or "train", sources)
     with session():
         lines = composer.tidy(_with_search_path([_quoted(line) for line in args.overrides], sources))
+        lines += _in_slurm(lines)
         sweeps = {o.input_line for o in parse(lines) if o.is_sweep_override()}
         master = composer.compose([line for line in lines if line not in sweeps])
         if args.multirun or master.hydra.mode == RunMode.MULTIRUN:
@@ -59,6 +62,16 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             else:
                 lines = _resuming(folder, composer, master, lines)
     return [*flags, *lines]
+
+
+def _in_slurm(lines: Sequence[str]) -> list[str]:
+    """Under srun all tasks share a folder, which is the step's, and a job that SLURM has restarted goes on there."""
+    given = {override.key_or_group for override in parse(lines)}
+    if (step := slurm.step()) is None or "resume" in given:
+        return []
+    place = _quote(str(outputs_folder() / "train" / "slurm" / step))
+    own = [] if resume.RUN_DIR in given else [f"{resume.RUN_DIR}={place}"]
+    return own + ["ckpt=last"] * (slurm.restarted() and "ckpt" not in given)
 
 
 def prepare_command(name: str, schema: type, argv: Sequence[str]) -> tuple[DictConfig, bool]:
@@ -133,6 +146,7 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
     if master.resume is not None:
         raise ConfigError(f"resume={master.resume}: goes on with one run ({COMMAND_LINE}); leave --multirun out")
     _creatable(Path(master.hydra.sweep.dir))
+    _check_cluster(master)
     parsed = parse(lines)
     fixed = [o.input_line or "" for o in parsed if o.is_hydra_override()]
     params = OmegaConf.select(master, "hydra.sweeper.params") or {}  # other sweepers may have none
@@ -150,6 +164,16 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
         if searches(master) and config.dataset.get("val_size") == 0:
             where = composer.where(overrides, "dataset.val_size")
             raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 1000, or a sweep")
+
+
+def _check_cluster(master: DictConfig) -> None:
+    """Jobs are submitted from where SLURM is, and a search needs their results."""
+    if master.hydra.launcher._target_ != LAUNCHER:
+        return
+    if not shutil.which("sbatch"):
+        raise ConfigError(f"cluster=slurm: this machine has no sbatch ({COMMAND_LINE}); submit from a login node")
+    if searches(master) and not master.cluster.wait:
+        raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); leave it out")
 
 
 def _trials(varied: Sequence[Override]) -> list[list[str]]:

@@ -14,6 +14,7 @@ from vae_cli.compose import COMMAND_LINE, Composer, line_of, parse
 from vae_cli.config import check
 from vae_cli.errors import ConfigError
 from vae_cli.folders import CONFIG, LAST, display, holds_run, newest_run, outputs_folder
+from vae_cli.ranks import leads
 
 RUN_DIR = "hydra.run.dir"
 ASKING = ("resume", "ckpt", RUN_DIR)
@@ -22,11 +23,13 @@ CHANGEABLE = (
     "trainer.max_epochs",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.num_nodes",
     "trainer.threads",
     "trainer.figures_every",
     "trainer.checkpoint_every",
     "evaluate",
     "logger",
+    "cluster",
 )
 """What may change when a run goes on: the rest is in its checkpoint, or would make it another run."""
 
@@ -50,7 +53,7 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
             raise ConfigError(f"ckpt=last: no run in {root} has {LAST} ({COMMAND_LINE}); start one, or resume=DIR")
         folder = newest
     else:
-        if given:
+        if given and leads():
             refuse_used(given)
         return None
     if groups:

@@ -196,13 +196,14 @@ def prior_is_trained(facts: Facts) -> str | None:
 
 def anneals_weights(facts: Facts) -> str | None:
     """What is annealed are weights that the objective has."""
-    if facts.config["annealing"] is None:
+    annealing = facts.config.get("annealing")
+    if annealing is None:
         return None
     has = facts.constant("objective", "anneals", ())
     if not has:
         objectives = options("objective", "anneals", bool)
         return f"{facts.name('objective')} has no weight to anneal; take {objectives} or annealing=none"
-    unknown = [name for name in facts.config["annealing"].get("weights") or [] if name not in has]
+    unknown = [name for name in annealing.get("weights") or [] if name not in has]
     if not unknown:
         return None
     place = facts.where("annealing.weights")
@@ -247,15 +248,23 @@ def pooled_has_no_validation(facts: Facts) -> str | None:
     )
 
 
-def one_device(facts: Facts) -> str | None:
-    """Training is on one device so far."""
-    devices = facts.config["trainer"]["devices"]
-    if devices == 1 or (isinstance(devices, list) and len(devices) == 1):
+def shares_batches(facts: Facts) -> str | None:
+    """Several processes divide each batch, and some objectives need it whole."""
+    trainer = facts.config["trainer"]
+    devices, nodes = trainer["devices"], trainer.get("num_nodes", 1)
+    processes = nodes * (len(devices) if isinstance(devices, list) else devices)
+    if processes == 1:
         return None
-    return (
-        f"trainer.devices={devices} ({facts.where('trainer.devices')}): a run trains on one device so far; "
-        "take trainer.devices=1, or trainer.devices=[N] for the GPU of that number"
-    )
+    asked = f"trainer.devices={devices} with trainer.num_nodes={nodes} ({facts.where('trainer.devices')})"
+    if facts.constant("objective", "needs_whole_batch"):
+        others = options("objective", "needs_whole_batch", lambda needed: not needed)
+        return (
+            f"{asked} divides each batch, {facts.name('objective')} compares its examples; take one device or {others}"
+        )
+    size = facts.config["dataset"]["batch_size"]
+    if size < processes:
+        return f"{asked} divides batches of dataset.batch_size={size}; take dataset.batch_size={processes} or more"
+    return None
 
 
 def precision_fits(facts: Facts) -> str | None:
@@ -285,6 +294,6 @@ RULES: tuple[Rule, ...] = (
     binarises_probabilities,
     validates,
     pooled_has_no_validation,
-    one_device,
+    shares_batches,
     precision_fits,
 )

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from vae_cli.checkpoints import load, save
+from vae_cli.processes import largest
 from vae_cli.signals import Deferral
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
@@ -69,19 +70,20 @@ class Latest(Keeper):
         done = batch_idx + 1
         if done == trainer.num_training_batches or done % trainer.accumulate_grad_batches:
             return
-        stopping = self._agreed(trainer, self.signals.asked is not None)
         late = self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes
-        if stopping or self._agreed(trainer, late):
+        late = self._agree(trainer, late)
+        if self.signals.asked or late:
             trainer.save_checkpoint(Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}")
             self.saved = time.monotonic()
-        if stopping:
+        if self.signals.asked:
             self.signals.stop()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, and train no further if the run is to stop; the loggers have yet to get this epoch's row."""
         super().on_train_epoch_end(trainer, pl_module)
         self.saved = time.monotonic()
-        trainer.should_stop |= self._agreed(trainer, self.signals.asked is not None)
+        self._agree(trainer)
+        trainer.should_stop |= self.signals.asked is not None
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Stop, if that was asked for."""
@@ -89,10 +91,11 @@ class Latest(Keeper):
         if stage == "fit" and self.signals.asked:
             self.signals.stop()
 
-    @staticmethod
-    def _agreed(trainer: Trainer, wish: bool) -> bool:
-        """Whether any of the processes that train together wishes so."""
-        return trainer.strategy.reduce_boolean_decision(wish, all=False)
+    def _agree(self, trainer: Trainer, late: bool = False) -> bool:
+        """Whether it is late for any of the processes that train together; a signal to one is a signal to all."""
+        asked, late_ = largest(self.signals.asked or 0, late, device=trainer.strategy.root_device)
+        self.signals.asked = int(asked) or None
+        return bool(late_)
 
 
 class Patience(EarlyStopping):

@@ -29,7 +29,8 @@ class TrainerConfig:
     shuffle: bool
     figures_every: PositiveInt | None
     threads: PositiveInt | None
-    checkpoint_every: PositiveFloat | None = None  # runs of earlier versions have none
+    checkpoint_every: PositiveFloat | None = None  # runs of earlier versions have none, nor what follows
+    num_nodes: PositiveInt = 1
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,23 @@ class WandbConfig:
 
 
 @dataclass(frozen=True)
+class ClusterConfig:
+    """What a job of a sweep asks of SLURM, and whether the command waits for the jobs."""
+
+    time: PositiveInt
+    requeue: NonNegativeInt
+    memory: PositiveFloat
+    cpus: PositiveInt
+    gpus: NonNegativeInt | None
+    partition: str | None
+    account: str | None
+    parallel: PositiveInt
+    wait: bool
+    setup: list[str]
+    options: list[str]
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """The root of vae-train."""
 
@@ -106,7 +124,6 @@ class TrainConfig:
     likelihood: Node
     divergence: Node | None
     objective: Node
-    annealing: Node | None
     pretraining: Node | None
     initialisation: Node | None
     optimizer: Node
@@ -114,6 +131,8 @@ class TrainConfig:
     trainer: TrainerConfig
     logger: LoggerConfig | WandbConfig
     evaluate: EvaluateConfig
+    annealing: Node | None = None  # runs of earlier versions have neither this
+    cluster: ClusterConfig | None = None  # nor this
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import threading
 from contextlib import suppress
 from types import FrameType
 
+from vae_cli import slurm
+
 
 class Terminated(SystemExit):
     """What SIGTERM raises, as Ctrl-C raises KeyboardInterrupt."""
@@ -16,7 +18,18 @@ class Terminated(SystemExit):
         super().__init__(143)
 
 
-STOPS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+class TimeLimit(SystemExit):
+    """What SIGUSR2 raises in a SLURM job, where it says that the time is nearly over."""
+
+    def __init__(self) -> None:
+        super().__init__(143)
+
+
+STOPS: dict[int, type[BaseException]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGUSR2: TimeLimit,
+    signal.SIGTERM: Terminated,
+}
 NOTICE = b"\nstopping once this batch is done and saved; a second signal stops at once\n"
 
 
@@ -26,9 +39,11 @@ def stop(number: int, frame: FrameType | None) -> None:
 
 
 def listen() -> None:
-    """Let SIGTERM raise Terminated, unless somebody else handles it, as submitit does."""
-    if _ours_to_set() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, stop)
+    """Let SIGTERM raise Terminated and, in a SLURM job, SIGUSR2 TimeLimit, unless somebody else handles them."""
+    numbers = [signal.SIGTERM, signal.SIGUSR2] if slurm.job() else [signal.SIGTERM]
+    for number in numbers:
+        if _ours_to_set() and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, stop)
 
 
 class Deferral:
@@ -48,7 +63,7 @@ class Deferral:
                 signal.signal(number, self._keep)
 
     def stop(self) -> None:
-        """Raise what the kept signal stands for; of another process of this run, SIGTERM."""
+        """Raise what the kept signal stands for."""
         raise STOPS[self.asked or signal.SIGTERM]
 
     def _keep(self, number: int, frame: FrameType | None) -> None:

@@ -13,11 +13,14 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from vae_cli.continuation import read_results
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import RESULTS, display
+from vae_cli.folders import display
 from vae_cli.job import Failure, attempt, report
 from vae_cli.lock import held
 from vae_cli.search import searches
+from vae_cli.slurm import LAUNCHER
+from vae_cli.status import standing
 
 NUMBERS = (
     "test/elbo",
@@ -28,6 +31,8 @@ NUMBERS = (
     "wall_seconds",
 )
 WIDTH = 160
+DONE = ("done",)
+GOING = ("queued", "running", "requeued")
 
 
 class SweepTable(Callback):
@@ -40,6 +45,7 @@ class SweepTable(Callback):
     def __init__(self) -> None:
         self.folder: Path | None = None
         self.ended_well = all
+        self.well = DONE
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note where the jobs will be; a search is there to find one run, and ends well without the others.
@@ -52,16 +58,20 @@ class SweepTable(Callback):
             report("vae-train", result)
             sys.exit(result.exit_code)
         self.ended_well = any if searches(config) else all
+        self.well = DONE if waits(config) else (*DONE, *GOING)
         SweepTable.current = self
 
     def finish(self) -> int:
-        """Print and write the table; the exit code is 1 if a job did not end well, or no trial of a search did."""
+        """Print and write the table; the exit code is 1 if a job did not end well, or no trial of a search did.
+
+        A job that nobody waits for is well as long as it has not ended otherwise.
+        """
         if self.folder is None or not self.folder.is_dir():
             return 1
         rows = read_rows(self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder)
-        return int(not rows or not self.ended_well(row["status"] == "done" for row in rows))
+        return int(not rows or not self.ended_well(row["status"] in self.well for row in rows))
 
     def command(self, argv: Sequence[str]) -> str:
         """The command line that goes on with this sweep: what was typed, in its folder."""
@@ -69,19 +79,23 @@ class SweepTable(Callback):
         return shlex.join(["vae-train", *argv, *place])
 
 
+def waits(config: DictConfig) -> bool:
+    """Whether the command ends after its jobs."""
+    return str(config.hydra.launcher._target_) != LAUNCHER or config.cluster.wait
+
+
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """One row for each job that began, in order: overrides, status, numbers, folder; null where there is none."""
     rows = []
     for file in sorted(folder.glob("*/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns):
-        results: dict[str, Any] = {"status": "unfinished"}
-        if (file.parent / RESULTS).exists():
-            results = json.loads((file.parent / RESULTS).read_text(encoding="utf-8"))
+        results = read_results(file.parent)
+        status, reason = standing(file.parent)
         rows.append(
             {
                 "overrides": list(OmegaConf.load(file)),
-                "status": results["status"],
+                "status": status,
                 **{name: results.get(name) for name in NUMBERS},
-                "error": results.get("error"),
+                "error": None if status == "done" else reason or None,
                 "folder": file.parent.name,
             }
         )

@@ -15,17 +15,28 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 
+from vae_cli.share import Share
+
 
 @dataclass(frozen=True)
 class Batch:
-    """x (B, *event) float; index (B,) int64, the position in the split; y (B,) int64 labels or None."""
+    """x (B, *event) float; index (B,) int64, the position in the split; y (B,) int64 labels or None.
+
+    share: which rows of a batch these are, where several processes train on it
+    """
 
     x: Tensor
     index: Tensor
     y: Tensor | None = None
+    share: Share | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def total(self) -> int:
+        """Examples in the batches of all processes."""
+        return len(self) if self.share is None else self.share.total
 
     def split(self, size: int) -> Iterator[Batch]:
         """Parts of at most `size` examples, in order."""
@@ -35,7 +46,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return Batch(self.x.to(device), self.index.to(device), None if self.y is None else self.y.to(device))
+        y = None if self.y is None else self.y.to(device)
+        return Batch(self.x.to(device), self.index.to(device), y, self.share)
 
 
 def float32() -> AbstractContextManager[object]:

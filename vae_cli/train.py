@@ -15,9 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
-from vae_cli import checkpoints, figures, loggers, results
+from vae_cli import checkpoints, figures, folders, loggers, results
 from vae_cli.build import build_module
-from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState
+from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState, Standing
 from vae_cli.continuation import read_results, resolved
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
@@ -28,6 +28,8 @@ from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
 from vae_cli.models import StartsFromData, codes
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
+from vae_cli.processes import Layout, alike
+from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
 from vae_cli.run import load_weights
 from vae_cli.saving import AtomicCheckpointIO, Keeper, Latest, Patience
@@ -37,39 +39,62 @@ UNFINISHED = "unfinished"
 
 
 def train(config: DictConfig, data: Data, folder: Path) -> Results:
-    """Train and evaluate what `config` describes in `folder`; its `resume` is that folder to go on from last.ckpt."""
+    """Train and evaluate what `config` describes in `folder`; its `resume` is that folder to go on from last.ckpt.
+
+    Of several processes all come here; the first one writes the results.
+    """
     began = time.perf_counter()
     loggers.quiet_libraries()
-    torch.set_num_threads(config.trainer.threads or THREADS)
+    layout = Layout.of(config)
+    torch.set_num_threads(config.trainer.threads or layout.threads(THREADS))
     facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
     checkpoint = resumable(config, module, facts) if config.resume else None
-    begin(config, folder)
+    if leads():
+        begin(config, folder)
     if config.trainer.compile:
         for phase in module.phases:
             phase.objective.compile()
-    run_loggers = loggers.build_loggers(config, folder, sweep_name())
+    run_loggers = loggers.build_loggers(config, folder, sweep()) if leads() else []
     summary: Results = {}
     succeeded = False
     try:
-        history, trainer = build_trainer(config, folder, data, module, run_loggers)
-        fit(config, data, module, trainer, checkpoint)
-        restore_best(config, folder, data, module)
-        summary = _numbers(config, data, module, trainer, history)
-        summary["wall_seconds"] = round(time.perf_counter() - began, 3)
-        results.write(summary | {"status": UNFINISHED}, folder / RESULTS)
-        drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
-        loggers.log_figures(run_loggers, drawn, trainer.global_step)
-        figures.save(drawn, folder / "figures")
+        with layout.complete(folder, resumes=checkpoint is not None):
+            history, trainer = build_trainer(config, layout, folder, data, module, run_loggers)
+            fit(config, layout, data, module, trainer, checkpoint)
+            restore_best(config, folder, data, module)
+            summary = _numbers(config, data, module, trainer, history)
+            summary["wall_seconds"] = round(time.perf_counter() - began, 3)
+            if leads():
+                _draw(config, folder, data, module, trainer, history, run_loggers, summary)
+            trainer.strategy.barrier()
         succeeded = True
     finally:
         loggers.finish(run_loggers, summary, succeeded)
-    results.write(summary, folder / RESULTS)  # last of all: a run that is killed before this is not done
-    results.print_table(summary, f"{data.name}, seed={config.seed}")
-    written = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
-    print(f"written to {os.path.relpath(folder)}: {', '.join(written)}")
+    if leads():
+        results.write(summary, folder / RESULTS)  # last of all: a run that is killed before this is not done
+        results.print_table(summary, f"{data.name}, seed={config.seed}")
+        written = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
+        print(f"written to {os.path.relpath(folder)}: {', '.join(written)}")
     return summary
+
+
+def _draw(
+    config: DictConfig,
+    folder: Path,
+    data: Data,
+    module: LitVAE,
+    trainer: pl.Trainer,
+    history: History,
+    run_loggers: list[Logger],
+    summary: Results,
+) -> None:
+    """The numbers, so that they are not lost, and the figures."""
+    results.write(summary | {"status": UNFINISHED}, folder / RESULTS)
+    drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
+    loggers.log_figures(run_loggers, drawn, trainer.global_step)
+    figures.save(drawn, folder / "figures")
 
 
 def begin(config: DictConfig, folder: Path) -> None:
@@ -93,15 +118,15 @@ def resumable(config: DictConfig, module: LitVAE, facts: DataFacts) -> Path:
     return path
 
 
-def sweep_name() -> str | None:
-    """The sweep this run belongs to, if any: its folder's last two parts."""
+def sweep() -> str | None:
+    """The sweep this run belongs to, if any."""
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return None
-    return "/".join(Path(HydraConfig.get().sweep.dir).parts[-2:])
+    return folders.sweep_name(Path(HydraConfig.get().sweep.dir))
 
 
 def build_trainer(
-    config: DictConfig, folder: Path, data: Data, module: LitVAE, run_loggers: list[Logger]
+    config: DictConfig, layout: Layout, folder: Path, data: Data, module: LitVAE, run_loggers: list[Logger]
 ) -> tuple[History, pl.Trainer]:
     """Lightning's Trainer with our callbacks, and the history among them."""
     settings = config.trainer
@@ -109,13 +134,14 @@ def build_trainer(
     prepared = module.epochs - module.phases[-1].epochs
     monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
     history = History(None if config.logger.name == "none" else folder / "metrics.csv")
+    shown: list[Callback] = [EpochProgress(history), Standing(folder, history)] if leads() else []
     files = {"dirpath": folder / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         RandomState(config.seed),
         PhaseStart(data, config),
         ComponentWatch(),
         history,
-        EpochProgress(history),
+        *shown,
         Keeper(filename="best", monitor=monitor if validated else None, mode=mode, after=prepared, **files),
         Latest(settings.get("checkpoint_every"), filename="last", **files),
     ]
@@ -123,9 +149,12 @@ def build_trainer(
         callbacks.append(Patience(monitor, mode=mode, patience=settings.patience, after=prepared))
     if settings.figures_every:
         callbacks.append(Panels(data, settings.figures_every, config.evaluate.seed))
+    strategy, environment = layout.strategy(gpu=settings.accelerator == "gpu" or torch.cuda.is_available())
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
-        devices=settings.devices,
+        devices=OmegaConf.to_object(settings.devices) if OmegaConf.is_list(settings.devices) else settings.devices,
+        num_nodes=layout.nodes,
+        strategy=strategy,
         precision=settings.precision,
         max_epochs=module.epochs,
         gradient_clip_val=settings.gradient_clip,
@@ -134,7 +163,7 @@ def build_trainer(
         default_root_dir=folder,
         logger=run_loggers,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), environment],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -143,24 +172,33 @@ def build_trainer(
     return history, trainer
 
 
-def fit(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, checkpoint: Path | None = None) -> None:
+def fit(
+    config: DictConfig,
+    layout: Layout,
+    data: Data,
+    module: LitVAE,
+    trainer: pl.Trainer,
+    checkpoint: Path | None = None,
+) -> None:
     """Train, from a checkpoint of the same run if one is given."""
     settings, device = config.trainer, trainer.strategy.root_device
     common = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
-    loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common)
+    part = {"rank": rank(), "processes": layout.count}
+    loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common, **part)
     module.steps_per_epoch = ceil(len(loader) / settings.accumulate)
     for phase in module.phases:
         phase.objective.examples = len(data.train)
     validation = None
     if len(data.val):
-        validation = data.loader("val", batch_size=config.evaluate.batch_size, shuffle=False, **common)
+        size = config.evaluate.batch_size
+        validation = data.loader("val", batch_size=size, shuffle=False, whole=True, **common, **part)
     if checkpoint:  # Lightning itself loads the loader's state in the middle of an epoch only
         loops = checkpoints.load(checkpoint)["loops"]
         loader.load_state_dict(loops["fit_loop"]["state_dict"]["combined_loader"][0])
     else:
-        for part in module.model.modules():
-            if isinstance(part, StartsFromData):
-                part.start_from(data.loader("train", batch_size=config.evaluate.batch_size, shuffle=True, **common))
+        for piece in module.model.modules():
+            if isinstance(piece, StartsFromData):
+                piece.start_from(data.loader("train", batch_size=config.evaluate.batch_size, shuffle=True, **common))
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
 
@@ -172,9 +210,11 @@ def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -
     module.eval()
     if isinstance(module.model.prior, ExPost):
         device, size = module.device, config.evaluate.batch_size
-        train = data.loader("train", batch_size=size, seed=0, shuffle=False, device=device)
-        module.model.prior.fit(codes(module.model, train).means, config.seed)
-        checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
+        if leads():
+            train = data.loader("train", batch_size=size, seed=0, shuffle=False, device=device)
+            module.model.prior.fit(codes(module.model, train).means, config.seed)
+            checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
+        alike(module)
 
 
 def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, history: History) -> Results:

@@ -23,7 +23,7 @@ class ComponentWatch(Callback):
         """Look at the prior once it is being trained."""
         assert isinstance(pl_module, LitVAE)
         prior, objective = pl_module.model.prior, pl_module.place.phase.objective
-        if not isinstance(prior, Mixture) or not objective.needs_density:
+        if not (trainer.is_global_zero and isinstance(prior, Mixture) and objective.needs_density):
             return
         found = faults(prior(), prior.min_scale)
         for name, fault in found.items():

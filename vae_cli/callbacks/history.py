@@ -48,7 +48,7 @@ class History(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count examples; the clock stops before validation."""
-        self.examples += len(batch)
+        self.examples += batch.total
         self.seconds = time.perf_counter() - self.start
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 from omegaconf import DictConfig
@@ -12,10 +13,11 @@ from rich.console import Console
 
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
-from vae_cli.models import Codes, codes
+from vae_cli.models import VAE, Codes, codes
 from vae_cli.module import LitVAE
 from vae_cli.phases import TrainingCodes
 from vae_cli.priors import Mixture
+from vae_cli.processes import alike
 
 DRAWS = 5
 """Of each training image, where there is more than one to see."""
@@ -43,12 +45,18 @@ class PhaseStart(Callback):
         place = pl_module.place
         if place.phase.begin is None or trainer.current_epoch != place.first:
             return
+        if trainer.is_global_zero:
+            self._begin(pl_module, place.phase.begin)
+        alike(pl_module)
+
+    def _begin(self, pl_module: LitVAE, begin: Callable[[VAE, TrainingCodes], None]) -> None:
+        """What the first process does for all."""
         began = time.perf_counter()
         pl_module.eval()
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(self.config.seed)
-            place.phase.begin(pl_module.model, self._codes(pl_module))
+            begin(pl_module.model, self._codes(pl_module))
         pl_module.train()
         Console(soft_wrap=True, highlight=False).print(
             f"{len(self.data.train):,} codes clustered in {time.perf_counter() - began:.1f} s"

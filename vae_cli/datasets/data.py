@@ -127,12 +127,19 @@ class Data:
         shuffle: bool,
         device: torch.device,
         limit: int | None = None,
+        rank: int = 0,
+        processes: int = 1,
+        whole: bool = False,
     ) -> BatchLoader:
-        """Batches of a split, at most `limit` an epoch; what fits in memory moves to the device only once."""
+        """Batches of a split, at most `limit` an epoch; what fits in memory moves to the device only once.
+
+        Of several processes each gets its share of every batch, or, `whole`, of the batches.
+        """
         resident = self._resident.get((split, device))
         if resident is None:
             resident = self._resident[split, device] = getattr(self, split).to(device)
-        return BatchLoader(resident, batch_size=batch_size, seed=seed, shuffle=shuffle, device=device, limit=limit)
+        order = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "limit": limit}
+        return BatchLoader(resident, device=device, rank=rank, processes=processes, whole=whole, **order)
 
     def binarised(self, mode: Binarize, seed: int) -> Data:
         """Binary data, drawn once by `seed`; a dynamic binarisation redraws x of the training split alone.

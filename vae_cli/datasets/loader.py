@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.datasets.noise import bernoulli, seed_of
+from vae_cli.share import Share, sharing
 from vae_cli.trace import Batch
 
 if TYPE_CHECKING:
@@ -19,10 +20,21 @@ class BatchLoader:
     """A sized iterable of Batch: x float32, index int64 and y int64 on the device; the last batch may be short.
 
     Each pass is an epoch of its own: a new permutation, if shuffled, and new noise, if x is drawn at each visit.
+    Of several processes each gets its share of every batch, or, `whole`, of the batches.
     """
 
     def __init__(
-        self, split: Split, *, batch_size: int, seed: int, shuffle: bool, device: torch.device, limit: int | None = None
+        self,
+        split: Split,
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        device: torch.device,
+        limit: int | None = None,
+        rank: int = 0,
+        processes: int = 1,
+        whole: bool = False,
     ) -> None:
         self.split = split
         self.batch_size = batch_size
@@ -32,6 +44,11 @@ class BatchLoader:
         self.batches = -(-len(split) // batch_size)
         if limit is not None:
             self.batches = min(self.batches, limit)
+        self.rank, self.processes = rank, processes
+        self.first = 0
+        if whole:
+            self.first, end = (r * self.batches // processes for r in (rank, rank + 1))
+            self.batches, self.processes = end - self.first, 1
         self.epoch = 0
         self.batch = 0
         self._resuming = False
@@ -54,12 +71,20 @@ class BatchLoader:
         if self.batch == len(self) or (self.batch > 0 and not self._resuming):
             self.epoch, self.batch = self.epoch + 1, 0
         self._resuming = False
-        chunks = self._order().split(self.batch_size)[self.batch : len(self)]
+        chunks = self._order().split(self.batch_size)[self.first : self.first + len(self)][self.batch :]
+        shares = [self._share(chunk) for chunk in chunks]
+        if self.processes > 1:
+            chunks = [chunk[share.start : share.stop] for chunk, share in zip(chunks, shares, strict=True)]
         y = self.split.y
-        for chunk, x in zip(chunks, self.split.batches(chunks), strict=True):
-            x = self._float(x)
+        for chunk, share, x in zip(chunks, shares, self.split.batches(chunks), strict=True):
+            with sharing(share):
+                x = self._float(x)
             self.batch += 1
-            yield Batch(x, chunk, None if y is None else y.index_select(0, chunk))
+            label = None if y is None else y.index_select(0, chunk)
+            yield Batch(x, chunk, label, share if self.processes > 1 else None)
+
+    def _share(self, chunk: Tensor) -> Share:
+        return Share.of(len(chunk), self.rank, self.processes)
 
     def _order(self) -> Tensor:
         if not self.shuffle:
@@ -70,5 +95,7 @@ class BatchLoader:
     def _float(self, x: Tensor) -> Tensor:
         if self.split.dynamic:
             epoch = self.epoch if self.shuffle else 0
-            return bernoulli(x, self._generator.manual_seed(seed_of("noise", self.seed, epoch, self.batch)))
+            return bernoulli(
+                x, self._generator.manual_seed(seed_of("noise", self.seed, epoch, self.first + self.batch))
+            )
         return x.float().div_(255) if x.dtype == torch.uint8 else x

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_cli.share import drawn
+
 BLOCK = 4096  # images drawn at a time, so that the noise of a large set never stands in memory as a whole
 
 
@@ -31,11 +33,13 @@ def uniform_bytes(shape: torch.Size, generator: torch.Generator) -> Tensor:
 
 def bernoulli(x: Tensor, generator: torch.Generator) -> Tensor:
     """Draw 1 with probability k/255 (uint8 x = k) or x (float x in [0, 1]); float32, the shape of x."""
-    noise = (
-        uniform_bytes(x.shape, generator)
-        if x.dtype == torch.uint8
-        else torch.rand(x.shape, generator=generator, device=x.device)
-    )
+
+    def uniform(shape: torch.Size) -> Tensor:
+        if x.dtype == torch.uint8:
+            return uniform_bytes(shape, generator)
+        return torch.rand(shape, generator=generator, device=x.device)
+
+    noise = drawn(uniform, x.shape, 0)
     return torch.lt(noise, x, out=torch.empty(x.shape, device=x.device))
 
 

@@ -25,6 +25,7 @@ class InfoVAE(Objective):
     needs_density: ClassVar = False
     needs_divergence: ClassVar = True
     anneals: ClassVar = ("rate", "divergence")
+    needs_whole_batch: ClassVar = True
 
     def __init__(self, divergence: Divergence, *, alpha: float, lambda_: float, samples: PositiveInt) -> None:
         super().__init__()

@@ -24,6 +24,7 @@ class TCVAE(Objective):
 
     needs_factors: ClassVar = True
     anneals: ClassVar = ("alpha", "beta", "gamma")
+    needs_whole_batch: ClassVar = True
 
     def __init__(self, *, alpha: NonNegativeFloat, beta: NonNegativeFloat, gamma: NonNegativeFloat) -> None:
         super().__init__()
@@ -71,6 +72,7 @@ class FactorVAE(Objective):
     T is log q(z) - sum_j log q(z_j).
     """
 
+    needs_whole_batch: ClassVar = True
     anneals: ClassVar = ("gamma",)
 
     def __init__(self, latent_dim: int, *, gamma: NonNegativeFloat, hidden: list[PositiveInt]) -> None:

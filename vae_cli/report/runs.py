@@ -14,15 +14,18 @@ from typing import Any
 import yaml
 
 from vae_cli.errors import UserError
-from vae_cli.folders import CONFIG, RESULTS, display
+from vae_cli.folders import CONFIG, RESULTS, SUPERSEDED, display
+from vae_cli.status import FILE, Status, standing
 
 APART = (
     "seed",
     "resume",
     "ckpt",
     "logger",
+    "cluster",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.num_nodes",
     "trainer.threads",
     "trainer.figures_every",
     "trainer.checkpoint_every",
@@ -31,8 +34,8 @@ APART = (
 )
 """Keys in which runs of one configuration may differ: seeds, machines, and what is only watched."""
 
-OTHERS = {"wandb", ".hydra"}
-"""Folders of other programs, in which a config.yaml is no run's."""
+OTHERS = {"wandb", ".hydra", ".submitit", SUPERSEDED}
+"""Folders of other programs, in which a config.yaml is no run's, and of runs that were replaced by others."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Run:
     config: dict[str, Any]
     results: dict[str, Any]
     history: list[dict[str, float]]
+    stands: tuple[str, str]
 
     @property
     def name(self) -> str:
@@ -51,16 +55,15 @@ class Run:
 
     @property
     def status(self) -> str:
-        """done, failed, interrupted; unfinished where no results are; damaged where its files cannot be read."""
-        return str(self.results.get("status", "unfinished"))
+        """As `vae_cli.status.standing` says; damaged where its files cannot be read."""
+        return self.stands[0]
 
     @property
     def reason(self) -> str:
         """Why it is not done, in a line."""
-        if self.status == "unfinished":
+        if self.stands == ("unfinished", ""):
             return f"still running or killed, {len(self.history)} epochs so far; resume=DIR goes on with it"
-        lines = str(self.results.get("error") or "no reason was written").split("\n")
-        return " ".join(lines[-1].split())
+        return self.stands[1] or "no reason was written"
 
     @cached_property
     def key(self) -> tuple[tuple[str, str], ...]:
@@ -104,7 +107,7 @@ def find(folders: Sequence[Path]) -> list[Run]:
     found = {
         file.parent.resolve()
         for folder in folders
-        for name in (CONFIG, RESULTS)
+        for name in (CONFIG, RESULTS, FILE)
         for file in folder.rglob(name)
         if not OTHERS & set(file.relative_to(folder).parts)
     }
@@ -112,7 +115,7 @@ def find(folders: Sequence[Path]) -> list[Run]:
     if not runs:
         places = ", ".join(map(display, folders))
         raise UserError(f"{places}: no runs here (a run's folder holds {CONFIG}); vae-train writes them to outputs/")
-    if not any(run.config for run in runs):
+    if not any(run.config or run.status not in ("damaged", "failed") for run in runs):
         raise UserError(f"{runs[0].name}: {runs[0].reason}; name a folder with a run that can be read")
     return runs
 
@@ -123,10 +126,11 @@ def read(folder: Path) -> Run | None:
         config = _parsed(folder / CONFIG, yaml.safe_load)
         results = _parsed(folder / RESULTS, json.loads)
         history = _parsed(folder / "metrics.csv", _rows)
+        status = Status.read(folder)
     except UserError as error:
-        return Run(folder, {}, {"status": "damaged", "error": str(error)}, [])
-    ours = {"model", "dataset"} <= config.keys() if config is not None else "status" in results
-    return Run(folder, dict(flat(config or {})), results or {}, history or []) if ours else None
+        return Run(folder, {}, {}, [], ("damaged", str(error)))
+    ours = {"model", "dataset"} <= config.keys() if config is not None else bool(status) or "status" in results
+    return Run(folder, dict(flat(config or {})), results or {}, history or [], standing(folder)) if ours else None
 
 
 def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:

@@ -22,9 +22,15 @@ WIDTH = 160
 
 
 def report(folders: Sequence[Path], out: Path) -> None:
-    """Read the runs in and below `folders`; write report.html, report.csv and report.tex into `out`."""
+    """Read the runs in and below `folders`; write report.html, report.csv and report.tex into `out`.
+
+    Where no run has begun yet, only how they stand is told.
+    """
     runs = find(folders)
     groups = group(runs)
+    if not groups:  # all wait in a queue
+        _list(runs)
+        return
     table = Table.of(groups)
     with styled():
         drawn = plots(groups, table.metrics)
@@ -34,12 +40,17 @@ def report(folders: Sequence[Path], out: Path) -> None:
             write_text_atomically(path, content)
         console = Console()
         table.print(console if console.is_terminal else Console(width=WIDTH))
-        for run in runs:
-            if run.status != "done":
-                print(f"{run.name}: {run.status}: {run.reason}")
+        _list(runs)
         print("written to " + ", ".join(os.path.relpath(path) for path in written))
         if settings := wandb_settings(runs):
             _log(settings, runs, drawn, out)
+
+
+def _list(runs: Sequence[Run]) -> None:
+    """A line for each run that is not done."""
+    for run in runs:
+        if run.status != "done":
+            print(f"{run.name}: {run.status}: {run.reason}")
 
 
 def wandb_settings(runs: Sequence[Run]) -> dict[str, Any] | None:

@@ -1,0 +1,153 @@
+"""A real SLURM of two nodes: sweeps as arrays, jobs that are cancelled and requeued, one run on both nodes."""
+
+import csv
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.commands import environment, fork, line, start
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+
+SMALL = ["dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=csv"]
+SMALL += ["trainer.accelerator=cpu", "trainer.threads=1"]
+HERE = {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+"""What two nodes on one machine need to find each other."""
+CLUSTER = ["cluster=slurm", "cluster.memory=1", "cluster.cpus=1"]
+
+
+def slurm(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def wait(condition: Callable[[], object], seconds: float = 240) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)
+
+
+def status(folder: Path) -> dict:
+    try:
+        return json.loads((folder / "status.json").read_text())
+    except OSError:
+        return {"state": None, "epoch": 0, "requeued": 0, "job": None}
+
+
+def results(folder: Path) -> dict:
+    return json.loads((folder / "results.json").read_text())
+
+
+def numbers(folder: Path) -> list[dict[str, str]]:
+    """What does not depend on the clock."""
+    with (folder / "metrics.csv").open() as file:
+        rows = [{k: v for k, v in row.items() if "second" not in k} for row in csv.DictReader(file)]
+    return [*rows, {k: v for k, v in results(folder).items() if k.startswith(("test/", "val/"))}]
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A sweep's command, which waits for its jobs."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL, "text": True}
+    process = subprocess.Popen(line("vae-train", *arguments), cwd=folder, env=environment(**HERE), **pipes)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        slurm("scancel", f"--user={os.getuid()}", f"--name={folder.name}/all")
+
+
+def soon(job: str) -> None:
+    """SLURM lets a requeued job wait for two minutes; this one need not."""
+    wait(lambda: "JobState=PENDING" in slurm("scontrol", "show", "job", job))
+    slurm("scontrol", "update", f"jobid={job}", "starttime=now")
+
+
+def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    run = [*SMALL, "trainer.max_epochs=60"]
+    sweep = ["-m", *run, *CLUSTER, "seed=0,1,2,3,4,5", "hydra.sweep.dir=all"]
+    with running(work, *sweep) as command:
+        wait(lambda: len(list(work.glob("all/*/overrides.yaml"))) == 6)
+        folders = {f.read_text().split("seed=")[1][0]: f.parent for f in work.glob("all/*/overrides.yaml")}
+        cancelled, preempted, overtime = (folders[seed] for seed in "012")
+        wait(lambda: "work/all" in slurm("squeue", "--format=%j"))
+        queue = slurm("squeue", "--noheader", "--array", "--format=%F %j").splitlines()
+        assert (len(queue), len(set(queue))) == (6, 1)  # one array, named after the sweep
+        jobs = {}
+        for folder in (cancelled, preempted, overtime):
+            wait(lambda folder=folder: status(folder)["epoch"] > 0)
+            jobs[folder] = status(folder)["job"]
+            order = {cancelled: ["scancel"], preempted: ["scontrol", "requeue"]}
+            slurm(*order.get(folder, ["scancel", "--signal=USR2"]), jobs[folder])
+        for folder in (preempted, overtime):
+            soon(jobs[folder])
+        output, _ = command.communicate(timeout=400)
+    assert command.returncode == 1, output
+    assert f"cancelled in SLURM (job {jobs[cancelled]})" in output and "go on with: vae-train" in output
+    rows = json.loads((work / "all" / "sweep.json").read_text())
+    assert {row["folder"]: row["status"] for row in rows} == {
+        folder.name: "cancelled" if folder == cancelled else "done" for folder in folders.values()
+    }
+    assert (status(preempted)["requeued"], status(overtime)["requeued"]) == (0, 1)
+    error = next((work / "all" / ".submitit" / jobs[overtime]).glob("*.err")).read_text()
+    assert "time limit; back in the queue for the 1. time of 10" in error and "Traceback" not in error
+
+    kept = results(preempted)
+    done = start("vae-train", *sweep, folder=work, **HERE)
+    assert done.code == 0, done.err
+    assert "1 jobs submitted as SLURM job" in done.out and results(preempted) == kept
+    for seed, folder in (("0", cancelled), ("1", preempted), ("2", overtime)):
+        alone = work / f"alone{seed}"
+        assert fork("vae-train", *run, f"seed={seed}", f"hydra.run.dir={alone}", folder=work).code == 0
+        assert numbers(folder) == numbers(alone)
+
+
+def test_a_run_on_two_nodes_is_that_of_one_process(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    line_ = [*SMALL, "trainer.max_epochs=2", "dataset.batch_size=33"]
+    srun = ["srun", "--nodes=2", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
+    command = [*srun, *line("vae-train", *line_, "trainer.num_nodes=2")]
+    settings = {"cwd": work, "env": environment(**HERE), "stdin": subprocess.DEVNULL, "timeout": 240}
+    done = subprocess.run(command, capture_output=True, text=True, **settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 2/2") == 1
+    (both,) = (work / "outputs" / "train" / "slurm").iterdir()
+    assert fork("vae-train", *line_, "hydra.run.dir=one", folder=work).code == 0
+    for ours, theirs in zip(numbers(both), numbers(work / "one"), strict=True):
+        assert {k: float(v) for k, v in ours.items() if v is not None} == pytest.approx(
+            {k: float(v) for k, v in theirs.items() if v is not None}, rel=1e-3, abs=1e-3
+        )
+
+
+def test_a_job_that_fails_says_why_in_its_own_log(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    line_ = ["-m", *SMALL, *CLUSTER, "dataset=npz", "dataset.path=none.npz", "hydra.sweep.dir=all"]
+    done = start("vae-train", *line_, folder=work, **HERE)
+    assert done.code == 1 and "none.npz" in done.out
+    (error,) = work.glob("all/.submitit/*/*.err")
+    assert [row for row in error.read_text().splitlines() if "vae-train: error:" in row]
+    assert "Traceback" not in error.read_text() + done.err
+
+
+def test_a_sweep_that_nobody_waits_for(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    sweep = ["-m", *SMALL, *CLUSTER, "trainer.max_epochs=2", "seed=0,1", "hydra.sweep.dir=all", "cluster.wait=false"]
+    held = [*sweep, "cluster.options=[--hold]"]
+    done = start("vae-train", *held, folder=work, **HERE)
+    assert done.code == 0 and done.out.count("queued") == 2, done.err
+    assert "vae-report all shows how they stand" in done.out
+    done = start("vae-train", *sweep, folder=work, **HERE)
+    assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
+    slurm("scancel", "--name=work/all")

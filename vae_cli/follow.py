@@ -1,0 +1,28 @@
+"""A further process of a run on this machine: python -m vae_cli.follow FOLDER [resume]."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from hydra.utils import instantiate
+
+from vae_cli.job import LOG, follow
+from vae_cli.resume import read_config
+from vae_cli.signals import listen
+from vae_cli.train import train
+
+
+def main() -> None:
+    """Train along, by the configuration that the first process has written."""
+    folder, resumes = Path(sys.argv[1]), len(sys.argv) > 2
+    logging.basicConfig(filename=folder / LOG, level=logging.WARNING, format="[%(asctime)s][follower] %(message)s")
+    listen()
+    config = read_config(folder)
+    config.resume = str(folder) if resumes else None
+    follow(lambda: train(config, instantiate(config.dataset).load(), folder), folder)
+
+
+if __name__ == "__main__":
+    main()

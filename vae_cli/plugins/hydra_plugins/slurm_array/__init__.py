@@ -1,0 +1,13 @@
+"""Where hydra looks for launchers: in the packages of a namespace of its own."""
+
+from hydra.core.config_store import ConfigStore
+
+from vae_cli.launcher import Array
+from vae_cli.slurm import LAUNCHER
+
+
+class SlurmArray(Array):
+    """hydra/launcher=submitit_slurm, in place of that of submitit's own plugin."""
+
+
+ConfigStore.instance().store("submitit_slurm", {"_target_": LAUNCHER}, "hydra/launcher", provider="vae_cli")

@@ -1,0 +1,156 @@
+"""The processes that train one model together: who they are, how they are started, what they tell each other.
+
+SLURM starts them (srun, or a job of a sweep), or, on one machine, the first one starts the others.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from lightning_fabric.plugins.environments import ClusterEnvironment, LightningEnvironment, SLURMEnvironment
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch import Tensor, nn
+
+from vae_cli import slurm
+from vae_cli.errors import UserError
+from vae_cli.ranks import rank
+
+T = TypeVar("T")
+LONGEST = timedelta(hours=2)
+"""That one process may keep the others waiting: the first one clusters codes for minutes."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Processes on each node, and nodes."""
+
+    devices: int
+    nodes: int
+
+    @classmethod
+    def of(cls, config: DictConfig) -> Layout:
+        """As configured; UserError where SLURM has started other ones."""
+        devices = config.trainer.devices
+        layout = cls(len(devices) if OmegaConf.is_list(devices) else devices, config.trainer.get("num_nodes", 1))
+        asked = f"trainer.devices={layout.devices} trainer.num_nodes={layout.nodes}"
+        flags = f"--nodes={layout.nodes} --ntasks-per-node={layout.devices}"
+        nodes = int(os.environ.get("SLURM_NNODES", 1))
+        if slurm.tasks() > 1 and (slurm.tasks(), nodes) != (layout.count, layout.nodes):
+            started = f"SLURM has started {slurm.tasks()} tasks on {nodes} nodes"
+            raise UserError(f"{asked}: {started}; say srun {flags}, or change the settings", 2)
+        if slurm.tasks() == 1 and layout.nodes > 1:
+            raise UserError(f"{asked}: needs SLURM on several nodes; start it by srun {flags}, or cluster=slurm", 2)
+        return layout
+
+    @property
+    def count(self) -> int:
+        """Of all processes."""
+        return self.devices * self.nodes
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the first process starts the others."""
+        return self.count > 1 and slurm.tasks() == 1
+
+    def threads(self, all_: int) -> int:
+        """Of each process, of all that this one could have."""
+        return max(1, all_ // self.devices) if self.is_local else all_
+
+    def strategy(self, gpu: bool) -> tuple[Strategy | str, ClusterEnvironment]:
+        """What Lightning trains by."""
+        if self.count == 1:
+            return "auto", LightningEnvironment()
+        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(self.devices))  # Lightning insists on it
+        environment = SLURMEnvironment(auto_requeue=False) if slurm.tasks() > 1 else LightningEnvironment()
+        backend = "nccl" if gpu else "gloo"
+        settings = {
+            "find_unused_parameters": True,  # a phase does not train every part of the model
+            "broadcast_buffers": False,  # at each batch, also of validation, of which not every process has as many
+        }
+        return DDPStrategy(process_group_backend=backend, timeout=LONGEST, **settings), environment
+
+    @contextmanager
+    def complete(self, folder: Path, resumes: bool) -> Iterator[None]:
+        """With all processes of this machine running, where nobody else has started them."""
+        if not self.is_local or "LOCAL_RANK" in os.environ:
+            yield
+            return
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        line = [sys.executable, "-m", "vae_cli.follow", str(folder), *(["resume"] * resumes)]
+        others = [
+            subprocess.Popen(line, env=os.environ | place | {"LOCAL_RANK": str(n)}, stdout=subprocess.DEVNULL)
+            for n in range(1, self.devices)
+        ]
+        os.environ.update(place | {"LOCAL_RANK": "0"})
+        try:
+            yield
+        finally:
+            for name in (*place, "LOCAL_RANK"):
+                del os.environ[name]
+            if dist.is_initialized():
+                dist.destroy_process_group()  # the next run of a sweep has processes of its own
+            for other in others:
+                _end(other)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Give a process that has nothing left to do some time to notice."""
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def together() -> int:
+    """How many processes have met."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def gather(own: T) -> list[T]:
+    """What each process has, in the order of their ranks."""
+    if together() == 1:
+        return [own]
+    parts: list[Any] = [None] * together()
+    dist.all_gather_object(parts, own)
+    return parts
+
+
+def summed(own: Tensor) -> Tensor:
+    """The sum over processes."""
+    if together() > 1:
+        own = own.clone()
+        dist.all_reduce(own)
+    return own
+
+
+def largest(*own: float, device: torch.device) -> list[float]:
+    """The largest of each number over processes."""
+    if together() == 1:
+        return list(own)
+    numbers = torch.tensor(own, device=device)
+    dist.all_reduce(numbers, dist.ReduceOp.MAX)
+    return numbers.tolist()
+
+
+def alike(module: nn.Module) -> None:
+    """Let all processes have the state of the first one's module."""
+    if together() > 1:
+        states = [module.state_dict() if rank() == 0 else None]
+        dist.broadcast_object_list(states)
+        assert states[0] is not None
+        module.load_state_dict(states[0])

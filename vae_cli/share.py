@@ -1,0 +1,70 @@
+"""A process's share of a batch, and noise of which every process takes its share.
+
+All processes draw the noise of the whole batch from the same random state and keep their rows of it, so that it does
+not depend on their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Share:
+    """Rows start <= n < stop of a batch of `total`, of one of `processes`.
+
+    count: how many of them count; 0 for a row that stands in where there are fewer rows than processes
+    """
+
+    start: int
+    stop: int
+    total: int
+    count: int
+    processes: int
+
+    @classmethod
+    def of(cls, total: int, rank: int, processes: int) -> Share:
+        """Shares differ by one row at most.
+
+        >>> [(s.start, s.stop, s.count) for s in (Share.of(5, rank, 2) for rank in (0, 1))]
+        [(0, 2, 2), (2, 5, 3)]
+        >>> Share.of(1, 0, 2).count, Share.of(1, 0, 2).start, Share.of(1, 1, 2).count
+        (0, 0, 1)
+        """
+        start, stop = rank * total // processes, (rank + 1) * total // processes
+        if start == stop:
+            return cls(0, 1, total, 0, processes)
+        return cls(start, stop, total, stop - start, processes)
+
+    @property
+    def weight(self) -> float:
+        """Of this share's mean, such that the mean over processes is the mean over the batch."""
+        return self.count * self.processes / self.total
+
+
+_present: Share | None = None
+
+
+@contextmanager
+def sharing(share: Share | None) -> Iterator[None]:
+    """Noise is drawn for the batch that this is a share of."""
+    global _present
+    _present = share
+    try:
+        yield
+    finally:
+        _present = None
+
+
+def drawn(draw: Callable[[torch.Size], Tensor], shape: Sequence[int], axis: int) -> Tensor:
+    """draw(shape), where `axis` counts examples: this process's rows of a draw for the whole batch."""
+    if _present is None or shape[axis] != _present.stop - _present.start:
+        return draw(torch.Size(shape))
+    whole = list(shape)
+    whole[axis] = _present.total
+    return draw(torch.Size(whole)).narrow(axis, _present.start, shape[axis])

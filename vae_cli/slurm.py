@@ -1,0 +1,66 @@
+"""SLURM as seen from inside a job and from where jobs are submitted; it needs no accounting."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import subprocess
+
+LAUNCHER = "hydra_plugins.slurm_array.SlurmArray"
+"""The class by its full name: in vae_cli/plugins, with what it does in vae_cli/launcher.py."""
+
+GONE = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
+"""States of jobs that will not run again unless somebody submits them."""
+
+
+def job() -> str | None:
+    """The job that this process belongs to, as squeue writes it; None outside SLURM."""
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
+        return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def step() -> str | None:
+    """The step of srun that this process belongs to, the same for all of its processes; None outside."""
+    number = os.environ.get("SLURM_STEP_ID")
+    return f"{job()}.{number}" if number is not None else None
+
+
+def tasks() -> int:
+    """How many processes srun has started together; 1 outside."""
+    return int(os.environ.get("SLURM_NTASKS", 1)) if step() else 1
+
+
+def restarted() -> bool:
+    """Whether this job was put back into the queue before."""
+    return int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
+
+
+def requeue() -> bool:
+    """Put this job back into the queue, which ends it; False if SLURM refuses."""
+    return _output("scontrol", "requeue", str(job())) is not None
+
+
+def alive() -> dict[str, str] | None:
+    """The user's jobs that wait or run, with their states; None if SLURM does not answer."""
+    lines = _output("squeue", "--noheader", "--array", "--format=%i %T", f"--user={getpass.getuser()}")
+    if lines is None:
+        return None
+    jobs = dict(line.split() for line in lines.splitlines())
+    return {job: state for job, state in jobs.items() if state not in GONE}
+
+
+def state(job: str) -> str | None:
+    """The state of a job, also some minutes after its end; None if SLURM has forgotten it."""
+    found = re.search(r"JobState=(\w+)", _output("scontrol", "show", "job", job) or "")
+    return found[1] if found else None
+
+
+def _output(*command: str) -> str | None:
+    """What a command prints; None if it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
