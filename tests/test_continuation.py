@@ -77,6 +77,16 @@ def test_another_configuration_is_set_aside(workplace: Path, capsys: pytest.Capt
     )
 
 
+def test_who_is_killed_while_setting_aside_goes_on_with_it(workplace: Path) -> None:
+    job = leave(workplace / "job", "seed=1", status="done")
+    aside = continuation.set_aside(job)
+    (aside / "config.yaml").rename(job / "config.yaml")
+    config = composed()
+    assert continuation.remaining(config, job) is config
+    assert not list(job.iterdir())
+    assert {path.name for path in aside.iterdir()} == {"config.yaml", "results.json"}
+
+
 def test_a_damaged_checkpoint_is_refused(workplace: Path) -> None:
     job = leave(workplace / "job", status="interrupted")
     (job / "checkpoints").mkdir()

@@ -135,6 +135,22 @@ def test_a_resumed_run_is_bit_identical(kind, position, finished, tmp_path):
     assert results["test/iw_log_likelihood"] == whole["test/iw_log_likelihood"]
 
 
+@pytest.mark.parametrize(
+    "overrides", [["trainer.patience=1", "optimizer.lr=1e-12"], ["model=ae", "prior.components=3"]], ids=str
+)
+def test_what_comes_after_training_can_be_done_again(overrides, tmp_path):
+    """Patience that has run out, and a prior that was fitted to the best checkpoint, stay as they were."""
+    config = composed(*TINY, "model.latent_dim=2", "trainer.max_epochs=6", *overrides)
+    first = train(config, tmp_path)
+    before = checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["state_dict"]
+    config.resume = str(tmp_path)
+    again = train(config, tmp_path)
+    after = checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["state_dict"]
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    for name in ("train/epochs", "train/steps", "test/distortion"):
+        assert again[name] == first[name]
+
+
 VADE = (
     "model=vade", "dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.max_epochs=2", "logger=csv",
     "pretraining.epochs=2", "initialisation.hold_epochs=2", "initialisation.dimensions=3", "optimizer.lr=0.01",

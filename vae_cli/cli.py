@@ -18,15 +18,14 @@ def train() -> None:
     argv = _begin("vae-train")
     import hydra
 
+    from vae_cli.job import Failure, attempt, report, task
     from vae_cli.preflight import prepare_training
-
-    try:
-        arguments = prepare_training(argv)
-    except ConfigError as error:
-        _refuse("vae-train", error)
-    from vae_cli.job import task
     from vae_cli.sweep import SweepTable
 
+    arguments = attempt(lambda: prepare_training(argv))
+    if isinstance(arguments, Failure):
+        report("vae-train", arguments)
+        sys.exit(arguments.exit_code)
     sys.argv[1:] = arguments  # the program stays: Lightning starts it again for further devices
     code = 0
     try:

@@ -55,11 +55,11 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
     with torch.random.fork_rng(devices):
         torch.manual_seed(config.evaluate.seed)
         trainer.test(module, loader, verbose=False)
-    computed = module.evaluation.compute()
-    if not leads():
-        return {}
-    loader = data.loader(split, **settings)
-    computed |= _disentanglement(module, data, config)
+        computed = module.evaluation.compute()
+        if not leads():
+            return {}
+        loader = data.loader(split, **settings)
+        computed |= _disentanglement(module, data, config)
     numbers: Results = {f"{split}/{name}": value for name, value in computed.items()}
     if config.evaluate.gaps:
         numbers |= _gaps(module, loader, config.evaluate)

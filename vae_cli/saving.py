@@ -57,16 +57,11 @@ class Latest(Keeper):
         self.signals = Deferral()
         self.saved = 0.0
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take the signals over from Lightning, which raises in the middle of a validation."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self.signals.begin()
-
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and take the signals from Lightning, which gives them back as they were before it."""
         super().on_train_start(trainer, pl_module)
         self.saved = time.monotonic()
+        self.signals.begin()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
