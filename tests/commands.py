@@ -57,7 +57,7 @@ class Forked:
     process: ForkServerProcess
     files: tuple[Path, Path]
 
-    def end(self, signal: int | None = None, after: float = 240) -> Done:
+    def end(self, signal: int | None = None, after: float = 600) -> Done:
         """Wait for its end; if it goes on after so many seconds, send it a signal."""
         self.process.join(after)
         if signal is not None and self.process.is_alive():

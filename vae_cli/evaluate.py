@@ -56,11 +56,10 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
         torch.manual_seed(config.evaluate.seed)
         trainer.test(module, loader, verbose=False)
         computed = module.evaluation.compute()
-        if leads():
-            computed |= _disentanglement(module, data, config)
-    if not leads():
-        return {}
-    loader = data.loader(split, **settings)
+        if not leads():
+            return {}
+        loader = data.loader(split, **settings)
+        computed |= _disentanglement(module, data, config)
     numbers: Results = {f"{split}/{name}": value for name, value in computed.items()}
     if config.evaluate.gaps:
         numbers |= _gaps(module, loader, config.evaluate)
