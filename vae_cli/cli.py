@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vae_cli import help
-from vae_cli.errors import ConfigError
-from vae_cli.folders import checkpoint_path, conf_folder
+from vae_cli.errors import ConfigError, UserError
+from vae_cli.folders import OWN, checkpoint_path, conf_folder
 
 
 def train() -> None:
@@ -92,7 +92,11 @@ def _readable(config: Any) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, which takes seconds."""
     from vae_cli import checkpoints
 
-    checkpoints.load(checkpoint_path(Path(config.run), config.ckpt))
+    try:
+        checkpoints.load(checkpoint_path(Path(config.run), config.ckpt))
+    except UserError as error:
+        others = [name for name in OWN if name != config.ckpt and checkpoint_path(Path(config.run), name).exists()]
+        raise UserError(f"{error}; take another one{''.join(f', ckpt={name}' for name in others)}") from error
 
 
 def _begin(command: str) -> list[str]:

@@ -57,7 +57,7 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
         return config
     from vae_cli import checkpoints
 
-    checkpoints.load(folder / LAST)  # a damaged one is refused before anything is written
+    checkpoints.newest(folder)  # damaged ones are refused before anything is written
     print(f"{folder.name}: goes on from its last checkpoint")
     config = config.copy()
     OmegaConf.update(config, "resume", str(folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -74,8 +75,9 @@ def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
     with torch.random.fork_rng([module.device] if module.device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
         for batch in loader:
-            for part in Batch(batch.x[:left], batch.index[:left]).split(100):
-                means.update(inference_gaps(module.model, part, GapsConfig(**settings.gaps), rows))
+            measure = partial(inference_gaps, module.model, settings=GapsConfig(**settings.gaps))
+            for values in rows.over(Batch(batch.x[:left], batch.index[:left]), measure, most=100):
+                means.update(values)
             left -= min(left, len(batch))
             if not left:
                 break
@@ -147,6 +149,7 @@ def evaluate_run(config: DictConfig) -> Results:
     numbers |= {"data/sha256": run.facts.sha256, "wall_seconds": round(time.perf_counter() - began, 3)}
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     stem = folder / "evaluations" / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}"
+    stem.parent.mkdir(exist_ok=True)
     written = [stem.with_name(f"{stem.name}.json")]
     results.write(numbers | results.provenance(), written[0])
     if run.has_clusters and not config.trainer.limit_batches:

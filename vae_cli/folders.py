@@ -15,6 +15,10 @@ CONFIG = "config.yaml"
 RESULTS = "results.json"
 LOCK = ".lock"
 LAST = Path("checkpoints") / "last.ckpt"
+PREVIOUS = LAST.with_name("previous.ckpt")
+DAMAGED = LAST.with_name("damaged.ckpt")
+OWN = ("best", "last", "previous")
+"""Checkpoints that a run keeps, by their names."""
 
 
 def conf_folder() -> Path:
@@ -108,5 +112,5 @@ def newest_run(names: Sequence[Path] = (LAST,)) -> Path | None:
 
 
 def checkpoint_path(folder: Path, ckpt: str) -> Path:
-    """`best` and `last` name a run's own checkpoints, anything else is a path."""
-    return folder / "checkpoints" / f"{ckpt}.ckpt" if ckpt in ("best", "last") else Path(ckpt)
+    """`best`, `last` and `previous` name a run's own checkpoints, anything else is a path."""
+    return folder / LAST.with_name(f"{ckpt}.ckpt") if ckpt in OWN else Path(ckpt)

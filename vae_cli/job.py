@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli import resume
 from vae_cli.compose import Composer
 from vae_cli.continuation import read_results, remaining
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, out_of_memory
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, LAST, RESULTS, Sources, display
 from vae_cli.search import WORST, score
@@ -109,7 +109,7 @@ def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictCo
         return config
     from vae_cli import checkpoints
 
-    checkpoints.load(folder / LAST)  # a damaged one is refused before anything is written
+    checkpoints.newest(folder)  # damaged ones are refused before anything is written
     places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     return resume.resumed(folder, Composer("train", Sources(tuple(map(Path, places)))), overrides)
 
@@ -152,8 +152,8 @@ def _describe(error: BaseException, log: Path | None) -> str:
             return f"{error.strerror}: {error.filename}"
         full = error.errno in (ENOSPC, EDQUOT)
         return error.strerror + ("; free some, or set VAE_OUTPUT_DIR to a folder on another disk" if full else place)
-    if type(error).__name__ == "OutOfMemoryError":
-        return f"out of GPU memory; lower dataset.batch_size, evaluate.batch_size or evaluate.memory_mb{place}"
+    if out_of_memory(error):
+        return f"out of memory; lower dataset.batch_size, evaluate.batch_size or evaluate.memory_mb{place}"
     if type(error).__name__ == "MisconfigurationException":
         return f"Lightning refuses the trainer's settings: {reason}; trainer=auto takes what is there{place}"
     return f"{type(error).__name__}: {reason}{place}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from pytorch_lightning import LightningModule
@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from vae_cli.errors import UserError
 from vae_cli.estimators import rows_at_once
 from vae_cli.evaluation import Evaluation, bound_terms
+from vae_cli.memory import Rows
 from vae_cli.metrics import Means
 from vae_cli.models import VAE
 from vae_cli.objectives import Terms
@@ -43,6 +44,7 @@ class LitVAE(LightningModule):
         self.validation = Means()
         self.steps_per_epoch = 1
         self.row: dict[str, float] = {}
+        self.rows: Rows | None = None
 
     @property
     def place(self) -> Place:
@@ -68,22 +70,32 @@ class LitVAE(LightningModule):
         terms: Terms = objective(self.model, batch)
         if not math.isfinite(terms.loss.item()):
             first = next((k for k, v in terms.metrics.items() if k != "loss" and not v.isfinite()), "loss")
-            raise UserError(
-                f"the loss became {terms.loss.item()} at epoch {self.current_epoch}, batch {batch_idx}, step "
-                f"{self.global_step}; the first term to go was {first}. A lower optimizer.lr or "
-                "trainer.gradient_clip=1 often helps"
-            )
+            self._diverged(f"the loss became {terms.loss.item()} at", f"batch {batch_idx}, ", first)
         self.names = tuple(terms.metrics)
         sums = torch.stack([value.detach() for value in terms.metrics.values()]) * len(batch)
         self.totals = self.totals.to(sums.device) + sums
         self.examples += len(batch)
         return terms.loss
 
+    def _diverged(self, what: str, batch: str, term: str) -> NoReturn:
+        """The end of a training whose numbers are no longer finite; no checkpoint of them is kept."""
+        broken = next((name for name, value in self.named_parameters() if not value.isfinite().all()), None)
+        first = f"to go was the parameter {broken}, in the update before" if broken else f"term to go was {term}"
+        raise UserError(
+            f"{what} epoch {self.current_epoch}, {batch}step {self.global_step}; the first {first}. "
+            "The last good checkpoint stays; a lower optimizer.lr or trainer.gradient_clip=1 often helps"
+        )
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Validation terms of a batch, whatever the objective."""
-        rows = rows_at_once(self.model, batch.x.device, self.evaluation.settings.memory_mb)
-        for part in batch.split(rows):
-            self.validation.update(bound_terms(self.model, part, self.model.encode(part), 1, rows))
+        if self.rows is None:
+            self.rows = rows_at_once(self.model, batch.x.device, self.evaluation.settings.memory_mb)
+
+        def terms(part: Batch, rows: int) -> dict[str, Tensor]:
+            return bound_terms(self.model, part, self.model.encode(part), 1, rows)
+
+        for values in self.rows.over(batch, terms):
+            self.validation.update(values)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch, once: training terms, validation terms, learning rate."""
@@ -115,6 +127,8 @@ class LitVAE(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what a model must know of its data, so that a run's folder is enough; and the epoch's sums so far."""
+        if not all(value.isfinite().all() for value in self.parameters()):
+            self._diverged("the parameters were no longer finite in", "", "")
         checkpoint["sums"] = {"names": list(self.names), "totals": self.totals, "examples": self.examples}
         checkpoint["data"] = {**asdict(self.evaluation.facts), "event_shape": list(self.evaluation.facts.event_shape)}
 

@@ -19,7 +19,7 @@ from vae_cli import resume
 from vae_cli.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config import check
 from vae_cli.errors import ConfigError
-from vae_cli.folders import CONFIG, Sources, checkpoint_path, display, newest_run
+from vae_cli.folders import CONFIG, OWN, Sources, checkpoint_path, display, newest_run
 from vae_cli.nearest import nearest
 from vae_cli.search import searches
 
@@ -199,4 +199,4 @@ def _locate_run(config: DictConfig) -> None:
     path = checkpoint_path(folder, config.ckpt)
     if not path.is_file():
         raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
-    config.ckpt = config.ckpt if config.ckpt in ("best", "last") else str(path.absolute())
+    config.ckpt = config.ckpt if config.ckpt in OWN else str(path.absolute())

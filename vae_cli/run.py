@@ -153,11 +153,11 @@ class Run:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
         batch = self.batch(x)
         rows = rows_at_once(self.model, batch.x.device)
-        parts = []
-        for piece in torch.arange(len(batch)).split(min(rows, 256)):
-            part = Batch(batch.x[piece], batch.index[piece])
-            parts.append(iw_log_likelihood(self.model, part, self.model.encode(part), samples, rows).log_likelihood)
-        return torch.cat(parts)
+
+        def measure(part: Batch, at_once: int) -> Tensor:
+            return iw_log_likelihood(self.model, part, self.model.encode(part), samples, at_once).log_likelihood
+
+        return torch.cat(list(rows.over(batch, measure, most=256)))
 
 
 def _commas(shape: tuple[int, ...]) -> str:

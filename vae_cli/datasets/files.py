@@ -66,6 +66,7 @@ def locked(folder: Path) -> Iterator[None]:
 def store(path: Path, content: bytes) -> None:
     """Write a data file so that other processes see the whole of it or none."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda file: file.write(content))
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror or error})") from error
