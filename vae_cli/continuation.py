@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.errors import UserError
 from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, display
-from vae_cli.resume import read_config
+from vae_cli.saved import read_config
 
 NEUTRAL = ("resume", "ckpt", "logger", "dataset.root", "trainer.figures_every")
 """Keys that cannot change a result: where files are, and what is drawn or reported while training."""

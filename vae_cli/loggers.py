@@ -126,6 +126,7 @@ def _started(settings: Mapping[str, Any] | DictConfig, **arguments: Any) -> Any:
         except CommError as error:
             if mode != "online" or isinstance(error, AuthenticationError):
                 raise
+            wandb.teardown()  # or its service holds the run that could not begin
             run = init("offline")
             place = os.path.relpath(Path(run.settings.sync_dir))
             warn(f"Weights & Biases is out of reach ({_first(error)}): logged offline; `wandb sync {place}` sends it")

@@ -21,6 +21,7 @@ from vae_cli.config import check
 from vae_cli.errors import ConfigError
 from vae_cli.folders import CONFIG, OWN, Sources, checkpoint_path, display, newest_run
 from vae_cli.nearest import nearest
+from vae_cli.saved import read_config
 from vae_cli.search import searches
 
 PATHS = ("run", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
@@ -194,7 +195,7 @@ def _locate_run(config: DictConfig) -> None:
         hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"
         problem = "not the folder of a run" if folder.is_dir() else "no such folder"
         raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
-    resume.read_config(folder)
+    read_config(folder)
     config.run = str(folder)
     path = checkpoint_path(folder, config.ckpt)
     if not path.is_file():
