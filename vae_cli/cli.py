@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 
 from vae_cli import help
-from vae_cli.errors import ConfigError, UserError
+from vae_cli.errors import UserError
 from vae_cli.folders import OWN, checkpoint_path, conf_folder
+
+T = TypeVar("T")
+REFUSED = 2
 
 
 def train() -> None:
@@ -19,10 +22,7 @@ def train() -> None:
 
     from vae_cli.preflight import prepare_training
 
-    try:
-        arguments = prepare_training(argv)
-    except ConfigError as error:
-        _refuse("vae-train", error)
+    arguments = _checked("vae-train", lambda: prepare_training(argv))
     from vae_cli.job import task
     from vae_cli.sweep import SweepTable
 
@@ -75,10 +75,7 @@ def report() -> None:
     argv = _begin("vae-report")
     from vae_cli.report.arguments import Arguments
 
-    try:
-        arguments = Arguments.parse(argv)
-    except ConfigError as error:
-        _refuse("vae-report", error)
+    arguments = _checked("vae-report", lambda: Arguments.parse(argv))
 
     def work() -> None:
         from vae_cli.report import write
@@ -119,10 +116,7 @@ def _command(command: str, root: str, schema: type, argv: list[str], work: Calla
 
     from vae_cli.preflight import prepare_command
 
-    try:
-        config, show = prepare_command(root, schema, argv)
-    except ConfigError as error:
-        _refuse(command, error)
+    config, show = _checked(command, lambda: prepare_command(root, schema, argv))
     if show:
         print(OmegaConf.to_yaml(config), end="")
         return
@@ -139,6 +133,12 @@ def _run(command: str, work: Callable[[], None]) -> None:
         sys.exit(result.exit_code)
 
 
-def _refuse(command: str, error: ConfigError) -> NoReturn:
-    print(f"{command}: error: {' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(error.exit_code)
+def _checked(command: str, prepare: Callable[[], T]) -> T:
+    """What was asked for, checked; a refusal is a line on stderr and exit code 2, for nothing is written yet."""
+    from vae_cli.job import Failure, attempt, report
+
+    result = attempt(prepare)
+    if isinstance(result, Failure):
+        report(command, result)
+        sys.exit(max(result.exit_code, REFUSED))
+    return result

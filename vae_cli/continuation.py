@@ -67,9 +67,10 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
 def read_results(folder: Path) -> dict[str, Any]:
     """The numbers and the status of a run; none if it has written none, or they are damaged."""
     try:
-        return json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return results if isinstance(results, dict) else {}
 
 
 def set_aside(folder: Path) -> Path:

@@ -14,6 +14,8 @@ from vae_cli.errors import ConfigError
 CONFIG = "config.yaml"
 RESULTS = "results.json"
 LOCK = ".lock"
+STARTED = "overrides.yaml"
+"""What a run writes first."""
 LAST = Path("checkpoints") / "last.ckpt"
 PREVIOUS = LAST.with_name("previous.ckpt")
 DAMAGED = LAST.with_name("damaged.ckpt")
@@ -102,6 +104,12 @@ def job_name(overrides: str) -> str:
 def holds_run(folder: Path) -> bool:
     """True if a run has written here."""
     return (folder / CONFIG).exists() or (folder / RESULTS).exists()
+
+
+def run_around(path: Path) -> Path | None:
+    """The folder of a run that a path lies in, or is."""
+    path = path.resolve()
+    return next((p for p in (path, *path.parents) if all((p / name).is_file() for name in (CONFIG, LAST))), None)
 
 
 def newest_run(names: Sequence[Path] = (LAST,)) -> Path | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -23,9 +23,10 @@ from vae_cli.compose import Composer
 from vae_cli.continuation import read_results, remaining
 from vae_cli.errors import UserError, out_of_memory
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import CONFIG, LAST, RESULTS, Sources, display
+from vae_cli.folders import CONFIG, LAST, RESULTS, STARTED, Sources, display
 from vae_cli.search import WORST, score
 
+T = TypeVar("T")
 LOG = "vae-train.log"
 
 
@@ -38,7 +39,7 @@ class Failure:
     status: str = "failed"
 
 
-def attempt(work: Callable[[], Any], log: Path | None = None) -> Any | Failure:
+def attempt(work: Callable[[], T], log: Path | None = None) -> T | Failure:
     """What `work` returns, or the Failure that stopped it; a traceback goes to the log file, if anywhere."""
     try:
         return work()
@@ -76,8 +77,8 @@ def task(config: DictConfig) -> float:
         if effective is None:
             print(f"{folder.name}: done already", flush=True)
             return read_results(folder)
-        if not (folder / "overrides.yaml").exists():
-            (folder / "overrides.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)), encoding="utf-8")
+        if not (folder / STARTED).exists():
+            (folder / STARTED).write_text(OmegaConf.to_yaml(OmegaConf.create(overrides)), encoding="utf-8")
         data = instantiate(effective.dataset).load()
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
 

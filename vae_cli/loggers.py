@@ -17,7 +17,6 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from vae_cli.errors import UserError, warn
 
-
 PATIENCE = float(os.environ.get("WANDB_INIT_TIMEOUT") or 30)
 """Seconds that W&B's server may take to answer."""
 
@@ -101,7 +100,7 @@ def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: 
         raise UserError(f"{error}; the report itself is written; for its plots: wandb login, and again") from error
     run.log({name: wandb.Image(figure) for name, figure in figures.items()})
     run.finish()
-    return mode
+    return "offline" if run.offline else mode
 
 
 def _started(settings: Mapping[str, Any] | DictConfig, **arguments: Any) -> Any:

@@ -19,7 +19,7 @@ from vae_cli import resume
 from vae_cli.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config import check
 from vae_cli.errors import ConfigError
-from vae_cli.folders import CONFIG, OWN, Sources, checkpoint_path, display, newest_run
+from vae_cli.folders import CONFIG, OWN, STARTED, Sources, checkpoint_path, display, newest_run, run_around
 from vae_cli.nearest import nearest
 from vae_cli.saved import read_config
 from vae_cli.search import searches
@@ -45,6 +45,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
         lines = composer.tidy(_with_search_path([_quoted(line) for line in args.overrides], sources))
         sweeps = {o.input_line for o in parse(lines) if o.is_sweep_override()}
         master = composer.compose([line for line in lines if line not in sweeps])
+        _plain_names(master)
         if args.multirun or master.hydra.mode == RunMode.MULTIRUN:
             _check_sweep(composer, master, lines)
         else:
@@ -57,6 +58,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             if folder is None:
                 check(master, lambda key: composer.where(lines, key))
                 _creatable(Path(master.hydra.run.dir))
+                _free(Path(master.hydra.run.dir))
             else:
                 lines = _resuming(folder, composer, master, lines)
     return [*flags, *lines]
@@ -185,6 +187,30 @@ def _creatable(folder: Path) -> None:
     parent = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ConfigError(f"{display(folder)}: cannot be made in {display(parent)}; set VAE_OUTPUT_DIR")
+
+    if run := run_around(parent):
+        raise ConfigError(f"{display(folder)}: lies in the folder of a run, {display(run)}; name another folder")
+
+
+def _free(folder: Path) -> None:
+    """Refuse a folder that holds something else, such as a project's own config.yaml or figures."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    logs = (".log", ".out", ".err")
+    others = sorted(name for name in names if not name.startswith(".") and Path(name).suffix not in logs)
+    if others and STARTED not in names:
+        raise ConfigError(f"{resume.RUN_DIR}={display(folder)}: holds {others[0]}, no run's; name a new folder")
+
+
+def _plain_names(master: DictConfig) -> None:
+    """Refuse names by which hydra would write elsewhere than into the folder of a run."""
+    for key, default in (("job.name", "vae-train"), ("output_subdir", ".hydra")):
+        name = OmegaConf.select(master.hydra, key) or default
+        if not re.fullmatch(r"\.?[\w-][\w.-]*", str(name)):
+            raise ConfigError(f"hydra.{key}={name}: no plain name ({COMMAND_LINE}); take letters, digits, . _ and -")
+    subdir = OmegaConf.to_container(master.hydra.sweep, resolve=False)["subdir"]  # pyright: ignore
+    if not str(subdir).startswith("${vae_job:"):
+        problem = "a job's folder bears the name of its overrides, so that a sweep can go on"
+        raise ConfigError(f"hydra.sweep.subdir={subdir}: {problem} ({COMMAND_LINE}); set hydra.sweep.dir")
 
 
 def _locate_run(config: DictConfig) -> None:

@@ -47,5 +47,6 @@ def _enclosed(folder: Path) -> None:
     """Refuse links by which what is written into a run's folder would land elsewhere."""
     for path in [*folder.iterdir(), *folder.joinpath(LAST.parent).glob("*")]:
         if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            place = f"{display(folder)}/{path.relative_to(folder)}"
             problem = f"a link that leads out of the run's folder, to {path.resolve()}"
-            raise ConfigError(f"{display(folder)}/{path.relative_to(folder)}: {problem}; put what it names in its place")
+            raise ConfigError(f"{place}: {problem}; put what it names in its place")

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from vae_cli.continuation import read_results
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import RESULTS, display
+from vae_cli.folders import STARTED, display
 from vae_cli.search import searches
 
 NUMBERS = (
@@ -59,20 +61,25 @@ class SweepTable(Callback):
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """One row for each job that began, in order: overrides, status, numbers, folder; null where there is none."""
     rows = []
-    for file in sorted(folder.glob("*/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns):
-        results: dict[str, Any] = {"status": "unfinished"}
-        if (file.parent / RESULTS).exists():
-            results = json.loads((file.parent / RESULTS).read_text(encoding="utf-8"))
+    for file in sorted(folder.glob(f"*/{STARTED}"), key=lambda path: path.stat().st_mtime_ns):
+        results = read_results(file.parent)
         rows.append(
             {
-                "overrides": list(OmegaConf.load(file)),
-                "status": results["status"],
+                "overrides": _overrides(file),
+                "status": results.get("status", "unfinished"),
                 **{name: results.get(name) for name in NUMBERS},
                 "error": results.get("error"),
                 "folder": file.parent.name,
             }
         )
     return rows
+
+
+def _overrides(file: Path) -> list[str]:
+    try:
+        return [str(line) for line in OmegaConf.load(file)]
+    except (OSError, yaml.YAMLError, ValueError):
+        return ["damaged"]
 
 
 def _print(rows: list[dict[str, Any]], folder: Path) -> None:
