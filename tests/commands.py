@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 NAMES = {"vae-train": "train", "vae-eval": "evaluate", "vae-sample": "sample", "vae-report": "report"}
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["vae_cli.cli", "vae_cli.train", "vae_cli.sample", "matplotlib.pyplot", "sklearn.datasets"]
+    ["vae_cli.cli", "vae_cli.train", "vae_cli.sample", "matplotlib.pyplot", "sklearn.datasets", "tests.warm"]
 )
 
 
@@ -45,13 +46,18 @@ def start(command: str, *arguments: str, folder: Path, **changes: str) -> Done:
 
 
 def fork(command: str, *arguments: str, folder: Path, **changes: str) -> Done:
-    """Run a command in a fork of a process that has the libraries in memory: quick, and otherwise the same."""
+    """Run a command in a fork of a process that has the libraries in memory: quick, and otherwise the same.
+
+    HEADROOM_MB among the changes limits the memory that it may take beyond that.
+    """
     stem = folder.parent / f"{folder.name}-output"
     files = [stem.with_suffix(".out"), stem.with_suffix(".err")]
     process = FORKS.Process(target=_call, args=(command, arguments, folder, environment(**changes), files))
     process.start()
     process.join(120)
-    return Done(process.exitcode, *(file.read_text(encoding="utf-8") for file in files))
+    code = process.exitcode
+    process.kill()  # what hangs must not go on
+    return Done(code, *(file.read_text(encoding="utf-8") for file in files))
 
 
 def _call(
@@ -68,6 +74,9 @@ def _call(
         os.dup2(descriptor, number)
         os.close(descriptor)
     set_start_method("fork", force=True)  # a user's process has no fork server of ours either
+    if headroom := variables.get("HEADROOM_MB"):
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + int(headroom) * 2**20,) * 2)
     sys.argv = [command, *arguments]
     getattr(cli, NAMES[command])()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from errno import EROFS
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +32,14 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], previous:
 def write_text_atomically(path: Path, text: str) -> None:
     """The same for text."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def room(folder: Path) -> Path:
+    """A folder that can be written to, made if it is missing; OSError, so that no work is done in vain."""
+    folder.mkdir(exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise OSError(EROFS, os.strerror(EROFS), str(folder))
+    return folder
 
 
 def keep_as(path: Path, other: Path) -> None:

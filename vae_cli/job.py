@@ -88,7 +88,9 @@ def task(config: DictConfig) -> float:
     result = attempt(work, folder / LOG)
     if not isinstance(result, Failure):
         return score(result)
-    if earlier is None or _stamp(folder) != earlier:  # else it never began: an earlier run's results stay
+    if not folder.is_dir():
+        result = Failure(f"{display(folder)}: the folder of the run has vanished while it trained", 1)
+    elif earlier is None or _stamp(folder) != earlier:  # else it never began: an earlier run's results stay
         _write_status(folder, result)
     report("vae-train", result)
     if not sweeping:

@@ -128,7 +128,7 @@ def _started(settings: Mapping[str, Any] | DictConfig, **arguments: Any) -> Any:
             wandb.teardown()  # or its service holds the run that could not begin
             run = init("offline")
             place = os.path.relpath(Path(run.settings.sync_dir))
-            warn(f"Weights & Biases is out of reach ({_first(error)}): logged offline; `wandb sync {place}` sends it")
+            warn(f"Weights & Biases is out of reach ({_first(error)}): logged offline; wandb sync {place} sends it")
             return run
     except (AuthenticationError, CommError, UsageError) as error:
         raise UserError(f"Weights & Biases: {_first(error)}") from error
