@@ -1,8 +1,7 @@
-"""The table of faults in the README, row by row: each line, its exit code, and what is left of the run."""
+"""Faults while a run trains or is evaluated: the line, the exit code, and what is left of the run."""
 
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -13,34 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.commands import ROOT, Done, fingerprint, fork
+from tests.commands import Done, fingerprint, fork
+from tests.faults import expect
 from tests.fragile import PLUGIN
 from vae_cli import checkpoints
 
 SMALL = ("dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "logger=none", "trainer.accelerator=cpu")
 TRAIN = ("vae-train", *SMALL, "evaluate.samples=2", "objective._target_=fragile.Fragile", "trainer.limit_batches=3")
-
-
-def rows() -> dict[str, tuple[str, int]]:
-    """The line and the exit code of each fault that the README names."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## When things go wrong")[2]
-    table = re.findall(r"^\| (.+?) \| `(.+?)` \| (\d+) \|", section.partition("\n## ")[0], re.M)
-    return {fault: (line, int(code)) for fault, line, code in table}
-
-
-ROWS = rows()
-TRIED: set[str] = set()
-
-
-def expect(fault: str, done: Done) -> None:
-    """A command ended as the README says it does."""
-    line, code = ROWS[fault]
-    pattern = ".*".join(re.escape(part) for part in line.split("..."))
-    assert done.code == code, done.err
-    assert len(done.err.splitlines()) == 1, done.err
-    assert re.fullmatch(pattern, done.err.strip()), done.err
-    assert "Traceback" not in done.out
-    TRIED.add(fault)
 
 
 @pytest.fixture(scope="module")

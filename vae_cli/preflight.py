@@ -221,7 +221,7 @@ def _locate_run(config: DictConfig) -> None:
         hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"
         problem = "not the folder of a run" if folder.is_dir() else "no such folder"
         raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
-    read_config(folder)
+    check(read_config(folder), lambda _: display(folder / CONFIG))
     config.run = str(folder)
     path = checkpoint_path(folder, config.ckpt)
     if not path.is_file():
