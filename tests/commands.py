@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 NAMES = {"vae-train": "train", "vae-eval": "evaluate", "vae-sample": "sample", "vae-report": "report"}
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["vae_cli.cli", "vae_cli.train", "vae_cli.sample", "matplotlib.pyplot", "sklearn.datasets"]
+    ["vae_cli.cli", "vae_cli.train", "vae_cli.sample", "matplotlib.pyplot", "sklearn.datasets", "tests.warm"]
 )
 
 
@@ -46,7 +47,10 @@ def start(command: str, *arguments: str, folder: Path, **changes: str) -> Done:
 
 
 def fork(command: str, *arguments: str, folder: Path, **changes: str) -> Done:
-    """Run a command in a fork of a process that has the libraries in memory: quick, and otherwise the same."""
+    """Run a command in a fork of a process that has the libraries in memory: quick, and otherwise the same.
+
+    HEADROOM_MB among the changes limits the memory that it may take beyond that.
+    """
     return forked(command, *arguments, folder=folder, **changes).end()
 
 
@@ -57,13 +61,15 @@ class Forked:
     process: ForkServerProcess
     files: tuple[Path, Path]
 
-    def end(self, signal: int | None = None, after: float = 600) -> Done:
-        """Wait for its end; if it goes on after so many seconds, send it a signal."""
+    def end(self, signal: int | None = None, after: float = 120) -> Done:
+        """Wait for its end; if it goes on after so many seconds, send it a signal, or kill it, for it hangs."""
         self.process.join(after)
         if signal is not None and self.process.is_alive():
             os.kill(self.process.pid or 0, signal)
             self.process.join(120)
-        return Done(self.process.exitcode, *(file.read_text(encoding="utf-8") for file in self.files))
+        code = self.process.exitcode
+        self.process.kill()
+        return Done(code, *(file.read_text(encoding="utf-8") for file in self.files))
 
 
 def forked(command: str, *arguments: str, folder: Path, **changes: str) -> Forked:
@@ -91,6 +97,9 @@ def _call(
         os.dup2(descriptor, number)
         os.close(descriptor)
     set_start_method("fork", force=True)  # a user's process has no fork server of ours either
+    if headroom := variables.get("HEADROOM_MB"):
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + int(headroom) * 2**20,) * 2)
     sys.argv = [command, *arguments]
     getattr(cli, NAMES[command])()
 

@@ -55,7 +55,7 @@ def test_gaps_are_those_of_the_closed_form():
         elbo_samples=2000,
         iw_samples=2000,
     )
-    found = {name: value.mean().item() for name, value in inference_gaps(model, batch, settings, 10**6).items()}
+    found = {name: value.mean().item() for name, value in inference_gaps(model, batch, 10**6, settings).items()}
     log_p = exact.marginal().log_prob(batch.x.double()).mean().item()
     assert found["ais_log_likelihood"] == pytest.approx(log_p, abs=0.1)
     assert found["approximation"] == pytest.approx(posterior_gap(model, exact), abs=0.15)
@@ -68,4 +68,4 @@ def test_gaps_are_those_of_the_closed_form():
 def test_without_a_density_there_is_no_gap(posterior):
     settings = GapsConfig(**dict.fromkeys(GapsConfig.__dataclass_fields__, 2))
     with pytest.raises(UserError, match="deterministic"):
-        inference_gaps(binary_vae(posterior), batch_of(binary_images(2)), settings, 100)
+        inference_gaps(binary_vae(posterior), batch_of(binary_images(2)), 100, settings)

@@ -217,7 +217,7 @@ def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
     model = build_model(config, EVENT)
     size, k = config.evaluate.batch_size, 100
     batch = next(iter(data.loader("test", batch_size=size, seed=0, shuffle=False, device=torch.device("cpu"))))
-    rows = rows_at_once(model, batch.x.device)
+    rows = rows_at_once(model, batch.x.device).count
 
     def pairs() -> float:
         start = time.perf_counter()

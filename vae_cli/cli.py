@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 
 from vae_cli import help
-from vae_cli.errors import ConfigError
-from vae_cli.folders import checkpoint_path, conf_folder
+from vae_cli.errors import UserError
+from vae_cli.folders import OWN, checkpoint_path, conf_folder
 from vae_cli.signals import listen
+
+T = TypeVar("T")
+REFUSED = 2
 
 
 def train() -> None:
@@ -18,14 +21,12 @@ def train() -> None:
     argv = _begin("vae-train")
     import hydra
 
-    from vae_cli.job import Failure, attempt, report, task
     from vae_cli.preflight import prepare_training
+
+    arguments = _checked("vae-train", lambda: prepare_training(argv))
+    from vae_cli.job import task
     from vae_cli.sweep import SweepTable
 
-    arguments = attempt(lambda: prepare_training(argv))
-    if isinstance(arguments, Failure):
-        report("vae-train", arguments)
-        sys.exit(arguments.exit_code)
     sys.argv[1:] = arguments  # the program stays: Lightning starts it again for further devices
     code = 0
     try:
@@ -75,10 +76,7 @@ def report() -> None:
     argv = _begin("vae-report")
     from vae_cli.report.arguments import Arguments
 
-    try:
-        arguments = Arguments.parse(argv)
-    except ConfigError as error:
-        _refuse("vae-report", error)
+    arguments = _checked("vae-report", lambda: Arguments.parse(argv))
 
     def work() -> None:
         from vae_cli.report import write
@@ -92,7 +90,11 @@ def _readable(config: Any) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, which takes seconds."""
     from vae_cli import checkpoints
 
-    checkpoints.load(checkpoint_path(Path(config.run), config.ckpt))
+    try:
+        checkpoints.load(checkpoint_path(Path(config.run), config.ckpt))
+    except UserError as error:
+        others = [name for name in OWN if name != config.ckpt and checkpoint_path(Path(config.run), name).exists()]
+        raise UserError(f"{error}; take another one{''.join(f', ckpt={name}' for name in others)}") from error
 
 
 def _begin(command: str) -> list[str]:
@@ -116,10 +118,7 @@ def _command(command: str, root: str, schema: type, argv: list[str], work: Calla
 
     from vae_cli.preflight import prepare_command
 
-    try:
-        config, show = prepare_command(root, schema, argv)
-    except ConfigError as error:
-        _refuse(command, error)
+    config, show = _checked(command, lambda: prepare_command(root, schema, argv))
     if show:
         print(OmegaConf.to_yaml(config), end="")
         return
@@ -136,6 +135,12 @@ def _run(command: str, work: Callable[[], None]) -> None:
         sys.exit(result.exit_code)
 
 
-def _refuse(command: str, error: ConfigError) -> NoReturn:
-    print(f"{command}: error: {' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(error.exit_code)
+def _checked(command: str, prepare: Callable[[], T]) -> T:
+    """What was asked for, checked; a refusal is a line on stderr and exit code 2, for nothing is written yet."""
+    from vae_cli.job import Failure, attempt, report
+
+    result = attempt(prepare)
+    if isinstance(result, Failure):
+        report(command, result)
+        sys.exit(max(result.exit_code, REFUSED))
+    return result

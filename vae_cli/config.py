@@ -96,8 +96,22 @@ class _Check:
                 "your own package: export VAE_PLUGINS=package",
                 value["_target_"],
             )
+        if "_target_" in value:
+            self.signature(key, value["_target_"])
+        if "_args_" in value:
+            self.fail(_join(key, "_args_"), "unknown key", "arguments are given by name")
         for name, item in value.items():
             self.targets(_join(key, name), item)
+
+    def signature(self, key: str, target: Any) -> signatures.Signature:
+        """Of the class that a node names; a function, or what a module happens to have imported, is none."""
+        try:
+            return signatures.read(str(target))
+        except LookupError as error:
+            path, _, name = str(target).rpartition(".")
+            near = nearest(name, signatures.class_names(path))
+            hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
+            self.fail(_join(key, "_target_"), str(error.args[0]), hint, target)
 
     def fields(self, key: str, value: Any, schema: type) -> None:
         """A mapping against a dataclass."""
@@ -161,13 +175,7 @@ class _Check:
         if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
             self.fail(key, "names no class", f"a mapping with {key}._target_ belongs here")
         target = value["_target_"]
-        try:
-            signature = signatures.read(target)
-        except LookupError as error:
-            path, _, name = target.rpartition(".")
-            near = nearest(name, signatures.class_names(path))
-            hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
-            self.fail(f"{key}._target_", str(error.args[0]), hint, target)
+        signature = self.signature(key, target)
         expected = {member.__name__ for member in _members(annotation) if _is_opaque(member)}
         if annotation is not Any and Node not in _members(annotation) and not expected & signature.ancestors:
             self.fail(f"{key}._target_", f"expected {describe(annotation)}", value=target)

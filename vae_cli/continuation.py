@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, SUPERSEDED, display
 from vae_cli.ranks import leads
-from vae_cli.resume import read_config
+from vae_cli.saved import read_config
 
 NEUTRAL = (
     "resume",
@@ -67,7 +67,7 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
         return config
     from vae_cli import checkpoints
 
-    checkpoints.load(folder / LAST)  # a damaged one is refused before anything is written
+    checkpoints.newest(folder)  # damaged ones are refused before anything is written
     if leads():
         print(f"{folder.name}: goes on from its last checkpoint")
     config = config.copy()
@@ -83,9 +83,10 @@ def is_done(folder: Path) -> bool:
 def read_results(folder: Path) -> dict[str, Any]:
     """The numbers and the status of a run; none if it has written none, or they are damaged."""
     try:
-        return json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return results if isinstance(results, dict) else {}
 
 
 def set_aside(folder: Path) -> Path:

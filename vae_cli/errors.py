@@ -1,4 +1,7 @@
-"""The one exception that users are meant to see."""
+"""The one exception that users are meant to see, the warning beside it, and what other errors mean."""
+
+import logging
+import sys
 
 
 class UserError(Exception):
@@ -17,3 +20,17 @@ class ConfigError(UserError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, exit_code=2)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory has run out, of a GPU or of the machine; torch has no class of its own for the latter."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    signs = ("can't allocate memory", "not enough memory", "std::bad_alloc")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+
+
+def warn(message: str) -> None:
+    """One line on stderr, and in the run's log, about a fault that the work goes on in spite of."""
+    print(f"warning: {message}", file=sys.stderr, flush=True)
+    logging.getLogger("vae_cli").warning(message)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, MixtureSameFamily
 
+from vae_cli.memory import Rows
 from vae_cli.models import VAE
 from vae_cli.trace import Batch
 
@@ -77,14 +78,14 @@ def split(samples: int, size: int) -> Iterator[int]:
         yield min(size, samples - start)
 
 
-def rows_at_once(model: VAE, device: torch.device, memory_mb: int | None = None) -> int:
-    """Rows (samples x images) of a trace that fit into memory_mb.
+def rows_at_once(model: VAE, device: torch.device, memory_mb: int | None = None) -> Rows:
+    """How many rows (samples x images) of a trace are held at a time: those that fit into memory_mb.
 
     By default 1024 on a GPU. On a CPU 32: more is not faster, and beyond it allocators return every buffer to the
     system, which costs a third of the speed.
     """
-    megabytes = memory_mb or (32 if device.type == "cpu" else 1024)
-    return max(1, megabytes * 2**20 // row_bytes(model))
+    megabytes, size = memory_mb or (32 if device.type == "cpu" else 1024), row_bytes(model)
+    return Rows(max(1, megabytes * 2**20 // size), size)
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from vae_cli.errors import UserError
 from vae_cli.estimators import rows_at_once
 from vae_cli.evaluation import Evaluation
 from vae_cli.exact import linear_gaussian, linear_mixture, posterior_gap
+from vae_cli.files import room
 from vae_cli.folders import checkpoint_path
 from vae_cli.gaps import inference_gaps
 from vae_cli.loggers import quiet_libraries
@@ -83,8 +85,9 @@ def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
     with torch.random.fork_rng([module.device] if module.device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
         for batch in loader:
-            for part in Batch(batch.x[:left], batch.index[:left]).split(100):
-                means.update(inference_gaps(module.model, part, GapsConfig(**settings.gaps), rows))
+            measure = partial(inference_gaps, module.model, settings=GapsConfig(**settings.gaps))
+            for values in rows.over(Batch(batch.x[:left], batch.index[:left]), measure, most=100):
+                means.update(values)
             left -= min(left, len(batch))
             if not left:
                 break
@@ -135,6 +138,7 @@ def evaluate_run(config: DictConfig) -> Results:
     began = time.perf_counter()
     folder = Path(config.run)
     run = load(folder, config.ckpt)
+    place = room(folder / "evaluations")
     torch.set_num_threads(config.trainer.threads or torch.get_num_threads())
     settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})
     assert isinstance(settings, DictConfig)
@@ -155,12 +159,12 @@ def evaluate_run(config: DictConfig) -> Results:
     numbers |= settings_of(config)
     numbers |= {"data/sha256": run.facts.sha256, "wall_seconds": round(time.perf_counter() - began, 3)}
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    stem = folder / "evaluations" / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}"
+    stem = place / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}"
     written = [stem.with_name(f"{stem.name}.json")]
+    results.print_table(numbers, f"{folder.name}, {config.ckpt} checkpoint")
     results.write(numbers | results.provenance(), written[0])
     if run.has_clusters and not config.trainer.limit_batches:
         clusters = stem.with_name(f"{stem.name}_clusters")
         written += Assignments.of(run.model, run.data, run.module.device, config.evaluate.batch_size).write(clusters)
-    results.print_table(numbers, f"{folder.name}, {config.ckpt} checkpoint")
     print("written to " + ", ".join(os.path.relpath(path) for path in written))
     return numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from vae_cli.distributions import Pushed
 from vae_cli.divergences import RBFMMD
 from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal, rows_at_once
 from vae_cli.information import information
+from vae_cli.memory import Rows
 from vae_cli.metrics import ActiveUnits, Clusters, Means
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
@@ -34,6 +36,16 @@ class DataFacts:
     event_shape: tuple[int, ...]
     domain: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Of some images: values by name (B,), a latent where it has a density, log q(c|x) of a mixture, labels."""
+
+    values: dict[str, Tensor]
+    latent: Latent | None
+    log_gamma: Tensor | None
+    y: Tensor | None
 
 
 class Evaluation(nn.Module):
@@ -58,29 +70,40 @@ class Evaluation(nn.Module):
         self.encoded: list[Latent] = []
         self.prior: Distribution | None = None
         self.discrete = False
+        self.rows: Rows | None = None
 
     def update(self, model: VAE, batch: Batch) -> None:
         """Add a batch, in parts that keep within the memory budget."""
         self.discrete = model.likelihood.discrete
-        rows = rows_at_once(model, batch.x.device, self.settings.memory_mb)
-        for part in batch.split(rows):
-            encoded, prior = model.encode(part), model.prior()
-            reconstruction = model.decode(encoded.mean.unsqueeze(0))
-            error = (reconstruction.mean[0] - part.x).square().flatten(1).sum(1)
-            values = {"reconstruction_error": error}
-            values |= bound_terms(model, part, encoded, self.settings.elbo_samples, rows)
-            if model.has_density:
-                proposal = prior_proposal(model, part) if self.estimator == "mc" else encoded
-                importance = iw_log_likelihood(model, part, proposal, self.settings.samples, rows)
-                values[f"{self.estimator}_log_likelihood"] = importance.log_likelihood
-                values["effective_sample_size"] = importance.effective_sample_size
-                self.active.update(encoded.mean)
-                self.prior = prior
-                self.encoded.append(Latent.draw(encoded, prior, 1))
-            if is_mixture(prior):
-                self.clusters.update(log_responsibilities(prior, encoded), part.y)
-                self.weights = prior.mixture_distribution.probs.tolist()
-            self.means.update(values)
+        if self.rows is None:
+            self.rows = rows_at_once(model, batch.x.device, self.settings.memory_mb)
+            self.rows.count = min(self.rows.count, len(batch) * max(self.settings.samples, self.settings.elbo_samples))
+        for measured in self.rows.over(batch, partial(self._measure, model)):
+            if latent := measured.latent:
+                self.active.update(latent.q.mean)
+                self.prior = latent.p
+                self.encoded.append(latent)
+            if measured.log_gamma is not None:
+                self.clusters.update(measured.log_gamma, measured.y)
+            self.means.update(measured.values)
+        if is_mixture(prior := model.prior()):
+            self.weights = prior.mixture_distribution.probs.tolist()
+
+    def _measure(self, model: VAE, part: Batch, rows: int) -> _Measured:
+        """What is to be added of a part of a batch; nothing is, so that it can be measured again."""
+        encoded, prior = model.encode(part), model.prior()
+        reconstruction = model.decode(encoded.mean.unsqueeze(0))
+        error = (reconstruction.mean[0] - part.x).square().flatten(1).sum(1)
+        values = {"reconstruction_error": error}
+        values |= bound_terms(model, part, encoded, self.settings.elbo_samples, rows)
+        if model.has_density:
+            proposal = prior_proposal(model, part) if self.estimator == "mc" else encoded
+            importance = iw_log_likelihood(model, part, proposal, self.settings.samples, rows)
+            values[f"{self.estimator}_log_likelihood"] = importance.log_likelihood
+            values["effective_sample_size"] = importance.effective_sample_size
+        latent = Latent.draw(encoded, prior, 1) if model.has_density else None
+        gamma = log_responsibilities(prior, encoded) if is_mixture(prior) else None
+        return _Measured(values, latent, gamma, part.y)
 
     def compute(self) -> dict[str, Number]:
         """The numbers of all batches so far, those of all processes."""

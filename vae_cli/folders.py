@@ -15,7 +15,13 @@ CONFIG = "config.yaml"
 RESULTS = "results.json"
 LOCK = ".lock"
 SUPERSEDED = "superseded"
+STARTED = "overrides.yaml"
+"""What a run writes first."""
 LAST = Path("checkpoints") / "last.ckpt"
+PREVIOUS = LAST.with_name("previous.ckpt")
+DAMAGED = LAST.with_name("damaged.ckpt")
+OWN = ("best", "last", "previous")
+"""Checkpoints that a run keeps, by their names."""
 
 
 def conf_folder() -> Path:
@@ -106,6 +112,12 @@ def holds_run(folder: Path) -> bool:
     return (folder / CONFIG).exists() or (folder / RESULTS).exists()
 
 
+def run_around(path: Path) -> Path | None:
+    """The folder of a run that a path lies in, or is."""
+    path = path.resolve()
+    return next((p for p in (path, *path.parents) if all((p / name).is_file() for name in (CONFIG, LAST))), None)
+
+
 def newest_run(names: Sequence[Path] = (LAST,)) -> Path | None:
     """The newest run under outputs/train that has all of these files."""
     runs = [path.parent for path in (outputs_folder() / "train").glob(f"*/*/{CONFIG}")]
@@ -114,5 +126,5 @@ def newest_run(names: Sequence[Path] = (LAST,)) -> Path | None:
 
 
 def checkpoint_path(folder: Path, ckpt: str) -> Path:
-    """`best` and `last` name a run's own checkpoints, anything else is a path."""
-    return folder / "checkpoints" / f"{ckpt}.ckpt" if ckpt in ("best", "last") else Path(ckpt)
+    """`best`, `last` and `previous` name a run's own checkpoints, anything else is a path."""
+    return folder / LAST.with_name(f"{ckpt}.ckpt") if ckpt in OWN else Path(ckpt)

@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 
 from vae_cli.job import LOG, follow
-from vae_cli.resume import read_config
+from vae_cli.saved import read_config
 from vae_cli.signals import listen
 from vae_cli.train import train
 

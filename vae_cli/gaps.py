@@ -15,7 +15,7 @@ from vae_cli.trace import Batch
 
 
 @torch.no_grad()
-def inference_gaps(model: VAE, batch: Batch, settings: GapsConfig, rows: int) -> dict[str, Tensor]:
+def inference_gaps(model: VAE, batch: Batch, rows: int, settings: GapsConfig) -> dict[str, Tensor]:
     """Nats, (B,) each.
 
     approximation = ais_log_likelihood - refined_elbo, what the family cannot express; amortisation = refined_elbo -

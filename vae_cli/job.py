@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -22,17 +22,18 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli import resume, slurm
 from vae_cli.compose import Composer
 from vae_cli.continuation import fingerprint, is_done, read_results, remaining
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, out_of_memory
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import CONFIG, LAST, RESULTS, Sources, display
+from vae_cli.folders import CONFIG, LAST, RESULTS, STARTED, Sources, display
 from vae_cli.lock import held
 from vae_cli.ranks import leads
+from vae_cli.saved import read_config
 from vae_cli.search import WORST, score
 from vae_cli.signals import Terminated, TimeLimit, listen
 from vae_cli.status import Status
 
+T = TypeVar("T")
 LOG = "vae-train.log"
-OVERRIDES = "overrides.yaml"
 STOPPED = ("interrupted", "requeued")
 
 
@@ -45,7 +46,7 @@ class Failure:
     status: str = "failed"
 
 
-def attempt(work: Callable[[], Any], log: Path | None = None) -> Any | Failure:
+def attempt(work: Callable[[], T], log: Path | None = None) -> T | Failure:
     """What `work` returns, or the Failure that stopped it; a traceback goes to the log file, if anywhere."""
     try:
         return work()
@@ -85,8 +86,8 @@ def task(config: DictConfig) -> float:
                 return read_results(folder)
             print(f"{folder.name}: done already", flush=True)
             return read_results(folder)
-        if leads() and not (folder / OVERRIDES).exists():
-            write_text_atomically(folder / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(overrides)))
+        if leads() and not (folder / STARTED).exists():
+            write_text_atomically(folder / STARTED, OmegaConf.to_yaml(OmegaConf.create(overrides)))
         data = instantiate(effective.dataset).load()
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
 
@@ -110,7 +111,9 @@ def task(config: DictConfig) -> float:
     result = attempt(alone, folder / LOG)
     if not isinstance(result, Failure):
         return score(result)
-    if result.status in STOPPED and not sweeping:
+    if not folder.is_dir():
+        result = Failure(f"{display(folder)}: the folder of the run has vanished while it trained", 1)
+    elif result.status in STOPPED and not sweeping:
         result = replace(result, message=f"{result.message}; {_way_on(folder)}")
     report("vae-train", result)
     if not sweeping:
@@ -141,11 +144,11 @@ def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictCo
         return config
     places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     chosen = resume.resumed(folder, Composer("train", Sources(tuple(map(Path, places)))), overrides)
-    if is_done(folder) and fingerprint(chosen) == fingerprint(resume.read_config(folder)):
+    if is_done(folder) and fingerprint(chosen) == fingerprint(read_config(folder)):
         return None
     from vae_cli import checkpoints
 
-    checkpoints.load(folder / LAST)  # a damaged one is refused before anything is written
+    checkpoints.newest(folder)  # damaged ones are refused before anything is written
     return chosen
 
 
@@ -212,8 +215,8 @@ def _describe(error: BaseException, log: Path | None) -> str:
             return f"{error.strerror}: {error.filename}"
         full = error.errno in (ENOSPC, EDQUOT)
         return error.strerror + ("; free some, or set VAE_OUTPUT_DIR to a folder on another disk" if full else place)
-    if type(error).__name__ == "OutOfMemoryError":
-        return f"out of GPU memory; lower dataset.batch_size, evaluate.batch_size or evaluate.memory_mb{place}"
+    if out_of_memory(error):
+        return f"out of memory; lower dataset.batch_size, evaluate.batch_size or evaluate.memory_mb{place}"
     if type(error).__name__ == "MisconfigurationException":
         return f"Lightning refuses the trainer's settings: {reason}; trainer=auto takes what is there{place}"
     return f"{type(error).__name__}: {reason}{place}"

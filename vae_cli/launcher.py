@@ -26,9 +26,9 @@ from vae_cli import slurm
 from vae_cli.continuation import fingerprint, is_done, read_results
 from vae_cli.errors import UserError
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import CONFIG, display, sweep_name
-from vae_cli.job import OVERRIDES, Failure, attempt, report, write_status
-from vae_cli.resume import read_config
+from vae_cli.folders import CONFIG, STARTED, display, sweep_name
+from vae_cli.job import Failure, attempt, report, write_status
+from vae_cli.saved import read_config
 from vae_cli.search import WORST, score
 from vae_cli.signals import listen
 from vae_cli.status import FILE, Status
@@ -67,8 +67,8 @@ class Work:
     def enqueue(self) -> None:
         """Leave word in the folder that the job waits."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / OVERRIDES).exists():
-            write_text_atomically(self.folder / OVERRIDES, OmegaConf.to_yaml(OmegaConf.create(self.overrides)))
+        if not (self.folder / STARTED).exists():
+            write_text_atomically(self.folder / STARTED, OmegaConf.to_yaml(OmegaConf.create(self.overrides)))
         Status("queued").write(self.folder)
 
     def result(self) -> JobReturn:

@@ -15,12 +15,16 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, warn
 from vae_cli.folders import sweep_name
+
+PATIENCE = float(os.environ.get("WANDB_INIT_TIMEOUT") or 30)
+"""Seconds that W&B's server may take to answer."""
 
 
 def quiet_libraries() -> None:
-    """Lightning's notices and Python's warnings go to the log file, not to the terminal."""
+    """Lightning's notices and Python's warnings go to the log file, not to the terminal; W&B's nowhere."""
+    os.environ.setdefault("WANDB_SILENT", "true")
     logging.captureWarnings(True)
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logger = logging.getLogger(name)
@@ -97,26 +101,42 @@ def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: 
         raise UserError(f"{error}; the report itself is written; for its plots: wandb login, and again") from error
     run.log({name: wandb.Image(figure) for name, figure in figures.items()})
     run.finish()
-    return mode
+    return "offline" if run.offline else mode
 
 
 def _started(settings: Mapping[str, Any] | DictConfig, **arguments: Any) -> Any:
-    """A W&B run, gone on with where there is one of this id."""
+    """A W&B run, gone on with where there is one of this id; offline where the server is out of reach."""
     import wandb
     from wandb.errors import AuthenticationError, CommError, UsageError
 
-    try:
+    def init(mode: str) -> Any:
         return wandb.init(
             project=settings["project"],
             entity=settings["entity"],
-            mode=wandb_mode(settings["mode"]),  # pyright: ignore[reportArgumentType]
+            mode=mode,  # pyright: ignore[reportArgumentType]
             resume="allow",
-            settings=wandb.Settings(console="off", silent=True, init_timeout=60),
+            settings=wandb.Settings(console="off", silent=True, init_timeout=PATIENCE),
             **arguments,
         )
+
+    try:
+        mode = wandb_mode(settings["mode"])
+        try:
+            return init(mode)
+        except CommError as error:
+            if mode != "online" or isinstance(error, AuthenticationError):
+                raise
+            wandb.teardown()  # or its service holds the run that could not begin
+            run = init("offline")
+            place = os.path.relpath(Path(run.settings.sync_dir))
+            warn(f"Weights & Biases is out of reach ({_first(error)}): logged offline; wandb sync {place} sends it")
+            return run
     except (AuthenticationError, CommError, UsageError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"Weights & Biases: {reason}") from error
+        raise UserError(f"Weights & Biases: {_first(error)}") from error
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
 
 
 def log_figures(loggers: Sequence[Logger], figures: Mapping[str, Figure], step: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from pytorch_lightning import LightningModule
@@ -17,6 +17,7 @@ from vae_cli.datasets.noise import seed_of
 from vae_cli.errors import UserError
 from vae_cli.estimators import rows_at_once
 from vae_cli.evaluation import Evaluation, bound_terms
+from vae_cli.memory import Rows
 from vae_cli.metrics import Means
 from vae_cli.models import VAE
 from vae_cli.objectives import Terms
@@ -47,6 +48,7 @@ class LitVAE(LightningModule):
         self.steps_per_epoch = 1
         self.row: dict[str, float] = {}
         self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation batches than processes
+        self.rows: Rows | None = None
 
     @property
     def place(self) -> Place:
@@ -77,21 +79,30 @@ class LitVAE(LightningModule):
         loss = sums[0].item() / batch.total
         if not math.isfinite(loss):
             broken = [k for k, v in zip(self.names, sums[1:], strict=True) if k != "loss" and not v.isfinite()]
-            first = broken[0] if broken else "loss"
-            raise UserError(
-                f"the loss became {loss} at epoch {self.current_epoch}, batch {batch_idx}, step "
-                f"{self.global_step}; the first term to go was {first}. A lower optimizer.lr or "
-                "trainer.gradient_clip=1 often helps"
-            )
+            self._diverged(f"the loss became {loss} at", f"batch {batch_idx}, ", broken[0] if broken else "loss")
         self.totals = self.totals.to(sums.device) + sums[1:]
         self.examples += batch.total
         return terms.loss * weight if batch.share else terms.loss
 
+    def _diverged(self, what: str, batch: str, term: str) -> NoReturn:
+        """The end of a training whose numbers are no longer finite; no checkpoint of them is kept."""
+        broken = next((name for name, value in self.named_parameters() if not value.isfinite().all()), None)
+        first = f"to go was the parameter {broken}, in the update before" if broken else f"term to go was {term}"
+        raise UserError(
+            f"{what} epoch {self.current_epoch}, {batch}step {self.global_step}; the first {first}. "
+            "The last good checkpoint stays; a lower optimizer.lr or trainer.gradient_clip=1 often helps"
+        )
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Validation terms of a batch, whatever the objective."""
-        rows = rows_at_once(self.model, batch.x.device, self.evaluation.settings.memory_mb)
-        for part in batch.split(rows):
-            self.validation.update(bound_terms(self.model, part, self.model.encode(part), 1, rows))
+        if self.rows is None:
+            self.rows = rows_at_once(self.model, batch.x.device, self.evaluation.settings.memory_mb)
+
+        def terms(part: Batch, rows: int) -> dict[str, Tensor]:
+            return bound_terms(self.model, part, self.model.encode(part), 1, rows)
+
+        for values in self.rows.over(batch, terms):
+            self.validation.update(values)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch, once: training terms, validation terms, learning rate."""
@@ -125,6 +136,8 @@ class LitVAE(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what a model must know of its data, so that a run's folder is enough; and the epoch's sums so far."""
+        if not all(value.isfinite().all() for value in self.parameters()):
+            self._diverged("the parameters were no longer finite in", "", "")
         checkpoint["sums"] = {"names": list(self.names), "totals": self.totals, "examples": self.examples}
         checkpoint["data"] = {**asdict(self.evaluation.facts), "event_shape": list(self.evaluation.facts.event_shape)}
 

@@ -20,8 +20,19 @@ from vae_cli import resume, slurm
 from vae_cli.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config import check
 from vae_cli.errors import ConfigError
-from vae_cli.folders import CONFIG, Sources, checkpoint_path, display, newest_run, outputs_folder
+from vae_cli.folders import (
+    CONFIG,
+    OWN,
+    STARTED,
+    Sources,
+    checkpoint_path,
+    display,
+    newest_run,
+    outputs_folder,
+    run_around,
+)
 from vae_cli.nearest import nearest
+from vae_cli.saved import read_config
 from vae_cli.search import searches
 from vae_cli.slurm import LAUNCHER
 
@@ -47,6 +58,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
         lines += _in_slurm(lines)
         sweeps = {o.input_line for o in parse(lines) if o.is_sweep_override()}
         master = composer.compose([line for line in lines if line not in sweeps])
+        _plain_names(master)
         if args.multirun or master.hydra.mode == RunMode.MULTIRUN:
             _check_sweep(composer, master, lines)
         else:
@@ -59,6 +71,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             if folder is None:
                 check(master, lambda key: composer.where(lines, key))
                 _creatable(Path(master.hydra.run.dir))
+                _free(Path(master.hydra.run.dir))
             else:
                 lines = _resuming(folder, composer, master, lines)
     return [*flags, *lines]
@@ -209,6 +222,30 @@ def _creatable(folder: Path) -> None:
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ConfigError(f"{display(folder)}: cannot be made in {display(parent)}; set VAE_OUTPUT_DIR")
 
+    if run := run_around(parent):
+        raise ConfigError(f"{display(folder)}: lies in the folder of a run, {display(run)}; name another folder")
+
+
+def _free(folder: Path) -> None:
+    """Refuse a folder that holds something else, such as a project's own config.yaml or figures."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    logs = (".log", ".out", ".err")
+    others = sorted(name for name in names if not name.startswith(".") and Path(name).suffix not in logs)
+    if others and STARTED not in names:
+        raise ConfigError(f"{resume.RUN_DIR}={display(folder)}: holds {others[0]}, no run's; name a new folder")
+
+
+def _plain_names(master: DictConfig) -> None:
+    """Refuse names by which hydra would write elsewhere than into the folder of a run."""
+    for key, default in (("job.name", "vae-train"), ("output_subdir", ".hydra")):
+        name = OmegaConf.select(master.hydra, key) or default
+        if not re.fullmatch(r"\.?[\w-][\w.-]*", str(name)):
+            raise ConfigError(f"hydra.{key}={name}: no plain name ({COMMAND_LINE}); take letters, digits, . _ and -")
+    subdir = OmegaConf.to_container(master.hydra.sweep, resolve=False)["subdir"]  # pyright: ignore
+    if not str(subdir).startswith("${vae_job:"):
+        problem = "a job's folder bears the name of its overrides, so that a sweep can go on"
+        raise ConfigError(f"hydra.sweep.subdir={subdir}: {problem} ({COMMAND_LINE}); set hydra.sweep.dir")
+
 
 def _locate_run(config: DictConfig) -> None:
     """Make `run` absolute and see that it is one, legible, and that a checkpoint given by its path is there."""
@@ -218,9 +255,9 @@ def _locate_run(config: DictConfig) -> None:
         hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"
         problem = "not the folder of a run" if folder.is_dir() else "no such folder"
         raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
-    resume.read_config(folder)
+    check(read_config(folder), lambda _: display(folder / CONFIG))
     config.run = str(folder)
     path = checkpoint_path(folder, config.ckpt)
     if not path.is_file():
         raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
-    config.ckpt = config.ckpt if config.ckpt in ("best", "last") else str(path.absolute())
+    config.ckpt = config.ckpt if config.ckpt in OWN else str(path.absolute())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -15,6 +14,7 @@ from vae_cli.config import check
 from vae_cli.errors import ConfigError
 from vae_cli.folders import CONFIG, LAST, display, holds_run, newest_run, outputs_folder
 from vae_cli.ranks import leads
+from vae_cli.saved import read_config
 
 RUN_DIR = "hydra.run.dir"
 ASKING = ("resume", "ckpt", RUN_DIR)
@@ -124,18 +124,6 @@ def value_overrides(composer: Composer, overrides: Sequence[str]) -> list[Overri
     """The overrides that change a value of a run, rather than choose an option or ask for the resumption."""
     parsed = [override for override in parse(overrides) if not override.is_hydra_override()]
     return [o for o in parsed if o.key_or_group not in ASKING and not composer.is_group(o)]
-
-
-def read_config(folder: Path) -> DictConfig:
-    """The configuration that a run keeps in its folder."""
-    file = folder / CONFIG
-    try:
-        config = OmegaConf.load(file)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{display(file)}: not readable: {str(error).splitlines()[0]}") from None
-    if not isinstance(config, DictConfig):
-        raise ConfigError(f"{display(file)}: not the configuration of a run")
-    return config
 
 
 def _complete(folder: Path) -> None:

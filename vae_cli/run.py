@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from numpy.typing import ArrayLike
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.distributions import Distribution, MixtureSameFamily
 
@@ -28,6 +28,7 @@ from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
+from vae_cli.saved import read_config
 from vae_cli.trace import Batch
 
 
@@ -153,11 +154,11 @@ class Run:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
         batch = self.batch(x)
         rows = rows_at_once(self.model, batch.x.device)
-        parts = []
-        for piece in torch.arange(len(batch)).split(min(rows, 256)):
-            part = Batch(batch.x[piece], batch.index[piece])
-            parts.append(iw_log_likelihood(self.model, part, self.model.encode(part), samples, rows).log_likelihood)
-        return torch.cat(parts)
+
+        def measure(part: Batch, at_once: int) -> Tensor:
+            return iw_log_likelihood(self.model, part, self.model.encode(part), samples, at_once).log_likelihood
+
+        return torch.cat(list(rows.over(batch, measure, most=256)))
 
 
 def _commas(shape: tuple[int, ...]) -> str:
@@ -169,8 +170,7 @@ def load(folder: str | Path, ckpt: str = "best", device: str | torch.device = "c
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
-    config = OmegaConf.load(folder / CONFIG)
-    assert isinstance(config, DictConfig)
+    config = read_config(folder)
     check(config)
     path = checkpoint_path(folder, ckpt)
     checkpoint = checkpoints.load(path, device)

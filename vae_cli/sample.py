@@ -11,7 +11,8 @@ import torch
 from omegaconf import DictConfig
 
 from vae_cli.figures import save_grid
-from vae_cli.files import write_atomically
+from vae_cli.files import room, write_atomically
+from vae_cli.folders import OWN
 from vae_cli.run import load
 
 
@@ -26,7 +27,7 @@ def sample_run(config: DictConfig) -> Path:
     z = run.draw(config.n, config.component).unsqueeze(0)
     likelihood = run.model.decode(z)
     mean, x = likelihood.mean[0], likelihood.sample()[0]
-    stem = run.folder / "samples" / f"{config.ckpt if config.ckpt in ('best', 'last') else Path(config.ckpt).stem}"
+    stem = room(run.folder / "samples") / f"{config.ckpt if config.ckpt in OWN else Path(config.ckpt).stem}"
     which = "" if config.component is None else f"_c{config.component}"
     stem = stem.with_name(f"{stem.name}{which}_n{config.n}_seed{config.seed}")
     arrays: dict[str, Any] = {"z": z[0].numpy(), "x": x.numpy(), "mean": mean.numpy()}

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from vae_cli.checkpoints import load, save
+from vae_cli.errors import UserError, warn
 from vae_cli.processes import largest
 from vae_cli.signals import Deferral
 
@@ -38,7 +39,16 @@ class Keeper(ModelCheckpoint):
         return f"{type(self).__name__}({self.filename})"
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning forgets the best score if the folder has another path than before."""
+        """Lightning forgets the best score if the folder has another path than before.
+
+        So does this where the file is damaged: the best epoch is then sought among those to come.
+        """
+        if state_dict.get("best_model_path"):
+            try:
+                load(Path(str(self.dirpath)) / f"{self.filename}.ckpt")
+            except UserError as error:
+                warn(f"{error}; the best of the epochs to come takes its place")
+                return
         paths = {k: str(Path(str(self.dirpath)) / Path(state_dict[k]).name) for k in PATHS if state_dict.get(k)}
         best_k = {str(Path(str(self.dirpath)) / Path(k).name): v for k, v in state_dict["best_k_models"].items()}
         super().load_state_dict({**state_dict, **paths, "best_k_models": best_k, "dirpath": self.dirpath})
@@ -120,6 +130,7 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write `path` whole or not at all."""
+        Path(path).parent.mkdir(exist_ok=True)
         save(checkpoint, Path(path))
 
     def load_checkpoint(

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vae_cli.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Seed, SeveralInt
+from vae_cli.types import (
+    Epochs,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Samples,
+    Seed,
+    SeveralInt,
+)
 
 
 class Node:
@@ -19,7 +28,7 @@ class TrainerConfig:
     accelerator: Literal["auto", "cpu", "gpu"]
     devices: PositiveInt | list[NonNegativeInt]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
-    max_epochs: PositiveInt
+    max_epochs: Epochs
     gradient_clip: NonNegativeFloat | None
     accumulate: PositiveInt
     patience: PositiveInt | None
@@ -62,8 +71,8 @@ class GapsConfig:
 class EvaluateConfig:
     """What to measure after training: k of the importance-weighted log-likelihood is `samples`."""
 
-    samples: PositiveInt
-    elbo_samples: PositiveInt
+    samples: Samples
+    elbo_samples: Samples
     estimator: Literal["posterior", "prior"]
     batch_size: PositiveInt
     memory_mb: PositiveInt | None

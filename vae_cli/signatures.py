@@ -110,9 +110,11 @@ class _Module:
 def _module_file(dotted: str) -> _Module:
     """The parsed module at a dotted path, found on disk below its top-level package."""
     top, *rest = dotted.split(".")
+    if not all(part.isidentifier() for part in (top, *rest)):
+        raise LookupError(f"{dotted} is no name of a module" if dotted else "it names no module")
     spec = importlib.machinery.PathFinder.find_spec(top, sys.path)
     if spec is None or spec.origin is None:
-        raise LookupError(f"there is no package {top}" if top else "it names no module")
+        raise LookupError(f"there is no package {top}")
     file = Path(spec.origin)
     package = top if file.name == "__init__.py" else ""
     for part in rest:

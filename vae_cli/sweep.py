@@ -10,12 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.continuation import read_results
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import display
+from vae_cli.folders import STARTED, display
 from vae_cli.job import Failure, attempt, report
 from vae_cli.lock import held
 from vae_cli.search import searches
@@ -87,12 +88,12 @@ def waits(config: DictConfig) -> bool:
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """One row for each job that began, in order: overrides, status, numbers, folder; null where there is none."""
     rows = []
-    for file in sorted(folder.glob("*/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns):
+    for file in sorted(folder.glob(f"*/{STARTED}"), key=lambda path: path.stat().st_mtime_ns):
         results = read_results(file.parent)
         status, reason = standing(file.parent)
         rows.append(
             {
-                "overrides": list(OmegaConf.load(file)),
+                "overrides": _overrides(file),
                 "status": status,
                 **{name: results.get(name) for name in NUMBERS},
                 "error": None if status == "done" else reason or None,
@@ -100,6 +101,13 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _overrides(file: Path) -> list[str]:
+    try:
+        return [str(line) for line in OmegaConf.load(file)]
+    except (OSError, yaml.YAMLError, ValueError):
+        return ["damaged"]
 
 
 def _print(rows: list[dict[str, Any]], folder: Path) -> None:

@@ -40,9 +40,12 @@ class Batch:
 
     def split(self, size: int) -> Iterator[Batch]:
         """Parts of at most `size` examples, in order."""
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            yield Batch(self.x[part], self.index[part], None if self.y is None else self.y[part])
+        return (self.part(start, size) for start in range(0, len(self), size))
+
+    def part(self, start: int, size: int) -> Batch:
+        """At most `size` examples from `start` on."""
+        part = slice(start, start + size)
+        return Batch(self.x[part], self.index[part], None if self.y is None else self.y[part])
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""

@@ -110,6 +110,7 @@ def begin(config: DictConfig, folder: Path) -> None:
 
 def resumable(config: DictConfig, module: LitVAE, facts: DataFacts) -> Path:
     """The last checkpoint of the run to go on with, once it fits the model and the data."""
+    checkpoints.mend(Path(config.resume))
     path = checkpoint_path(Path(config.resume), "last")
     checkpoint = checkpoints.load(path)
     if checkpoint["data"]["sha256"] != facts.sha256:

@@ -7,6 +7,9 @@ from annotated_types import Ge, Gt, Le, Lt
 PositiveInt = Annotated[int, Gt(0)]
 NonNegativeInt = Annotated[int, Ge(0)]
 SeveralInt = Annotated[int, Ge(2)]
+Epochs = Annotated[int, Gt(0), Le(10**6)]
+Samples = Annotated[int, Gt(0), Le(10**7)]
+"""More of either is a slip of the hand, and would never end."""
 PositiveFloat = Annotated[float, Gt(0)]
 NonNegativeFloat = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]

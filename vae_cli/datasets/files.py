@@ -11,9 +11,10 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from gzip import BadGzipFile, decompress
+from gzip import BadGzipFile, GzipFile
 from hashlib import md5
 from http.client import HTTPException
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -23,8 +24,10 @@ from platformdirs import user_cache_dir
 
 from vae_cli.errors import UserError
 from vae_cli.files import write_atomically
+from vae_cli.folders import display, run_around
 
 T = TypeVar("T")
+LARGEST = 2**28  # bytes that a gzipped file may unpack to; the largest of ours has 47 million
 PATIENCE = 10.0  # seconds that a mirror may keep us waiting
 SLOWEST = 20_000  # bytes a second below which a mirror is given up
 
@@ -45,6 +48,8 @@ def remedy(path: Path) -> str:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Let one process at a time fetch files into a folder, which is made if it is missing."""
+    if run := run_around(folder):
+        raise UserError(f"{folder}: data would be fetched into the folder of a run, {display(run)}; set dataset.root")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
@@ -66,6 +71,7 @@ def locked(folder: Path) -> Iterator[None]:
 def store(path: Path, content: bytes) -> None:
     """Write a data file so that other processes see the whole of it or none."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda file: file.write(content))
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror or error})") from error
@@ -76,9 +82,13 @@ def gunzip(content: bytes, path: Path) -> bytes:
     if not content.startswith(b"\x1f\x8b"):
         return content
     try:
-        return decompress(content)
+        with GzipFile(fileobj=BytesIO(content)) as file:
+            raw = file.read(LARGEST + 1)
     except (BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}); {remedy(path)}") from error
+    if len(raw) > LARGEST:
+        raise UserError(f"{path} is damaged (it unpacks to more than {LARGEST:,} bytes); {remedy(path)}")
+    return raw
 
 
 def read_bytes(path: Path) -> bytes:

@@ -39,6 +39,8 @@ def decode(path: Path, size: int, channels: Channels) -> Tensor:
     from PIL import Image, ImageOps
 
     try:
+        if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
+            raise UserError(f"{path}: not a file")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)

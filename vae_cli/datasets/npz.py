@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -68,10 +69,18 @@ def read_arrays(path: Path) -> Arrays:
             if isinstance(file, np.ndarray):
                 raise UserError(f"{path}: a single array; save it with numpy.savez(path, x=...)")
             with file:
+                size, memory = sum(part.file_size for part in file.zip.infolist()), memory_bytes()
+                if size > memory:
+                    raise UserError(f"{path}: unpacks to {size:,} bytes; this machine's memory has {memory:,}")
                 return {name: file[name] for name in file.files if name in NAMES}
     except (ValueError, OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a readable .npz file ({reason})") from error
+
+
+def memory_bytes() -> int:
+    """Of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def events(array: np.ndarray, domain: Domain, where: str) -> Tensor:

@@ -59,6 +59,7 @@ def panels(model: VAE, data: Data, device: torch.device, seed: int) -> dict[str,
 
 def save(figures: dict[str, Figure], folder: Path) -> None:
     """Write each figure as NAME.png (200 dpi) and NAME.pdf, whole files only, and empty it."""
+    folder.mkdir(exist_ok=True)
     with styled():
         for name, figure in figures.items():
             for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):

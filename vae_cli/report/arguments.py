@@ -10,6 +10,8 @@ from vae_cli.errors import ConfigError
 from vae_cli.folders import display, outputs_folder
 
 OUT = "out="
+MARKS = {"html": "vae-report", "csv": "number,configuration", "tex": r"% \usepackage{booktabs}"}
+"""By which a report is known that may be written over."""
 
 
 @dataclass(frozen=True)
@@ -31,4 +33,8 @@ class Arguments:
         out = named[-1] if named else folders[0]
         if out.exists() and not out.is_dir():
             raise ConfigError(f"{OUT}{out}: a file; name a folder for report.html, report.csv and report.tex")
+        for kind, mark in MARKS.items():
+            file = out / f"report.{kind}"
+            if file.exists() and mark not in file.read_text(encoding="utf-8", errors="replace")[:2000]:
+                raise ConfigError(f"{display(file)}: no report of vae-report's; name another folder by out=DIR")
         return cls(folders, out)

@@ -35,6 +35,7 @@ def report(folders: Sequence[Path], out: Path) -> None:
     with styled():
         drawn = plots(groups, table.metrics)
         text = page("vae-report: " + ", ".join(map(display, folders)), runs, table, drawn)
+        out.mkdir(parents=True, exist_ok=True)
         written = [out / f"report.{kind}" for kind in ("html", "csv", "tex")]
         for path, content in zip(written, (text, table.csv(), table.latex()), strict=True):
             write_text_atomically(path, content)
