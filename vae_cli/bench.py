@@ -38,6 +38,7 @@ from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
 from vae_cli.folders import Sources
 from vae_cli.loggers import quiet_libraries
+from vae_cli.processes import Layout
 from vae_cli.train import build_trainer, fit
 
 BATCH, LATENT, HIDDEN, EVENT = 128, 32, (512, 512), (1, 28, 28)
@@ -106,8 +107,9 @@ def runner(data: Data, *overrides: str) -> Callable[[], float]:
             module = build_module(config, facts)
             if config.trainer.compile:
                 module.phases[-1].objective.compile()
-            history, trainer = build_trainer(config, Path(folder), data, module, [])
-            fit(config, data, module, trainer)
+            layout = Layout.of(config)
+            history, trainer = build_trainer(config, layout, Path(folder), data, module, [])
+            fit(config, layout, data, module, trainer)
         return history.rows[-1]["train/samples_per_second"]
 
     return epoch

@@ -154,10 +154,10 @@ class Clusters:
 
     def gather(self) -> None:
         """Add those of all processes, in their order."""
-        parts = processes.gather((self.components, self.assigned, self.entropies, self.labels))
-        self.components = max(part[0] for part in parts)
+        self.components = max(processes.gather(self.components))
         self.assigned, self.entropies, self.labels = (
-            [one.cpu() for part in parts for one in part[n]] for n in (1, 2, 3)
+            [one.cpu() for part in processes.gather(own) for one in part]
+            for own in (self.assigned, self.entropies, self.labels)
         )
 
     def update(self, log_gamma: Tensor, labels: Tensor | None) -> None:

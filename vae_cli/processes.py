@@ -18,7 +18,9 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from lightning_fabric.plugins.environments import ClusterEnvironment, LightningEnvironment, SLURMEnvironment
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor, nn
@@ -75,7 +77,7 @@ class Layout:
         os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(self.devices))  # Lightning insists on it
         environment = SLURMEnvironment(auto_requeue=False) if slurm.tasks() > 1 else LightningEnvironment()
         backend = "nccl" if gpu else "gloo"
-        settings = {
+        settings: dict[str, Any] = {
             "find_unused_parameters": True,  # a phase does not train every part of the model
             "broadcast_buffers": False,  # at each batch, also of validation, of which not every process has as many
         }
