@@ -40,7 +40,7 @@ def test_every_way_to_fail_has_its_code() -> None:
 
 
 def test_a_failed_run_says_so_in_its_folder(workplace: Path) -> None:
-    job._write_status(workplace, job.Failure("disk full", 1))
+    job.write_status(workplace, job.Failure("disk full", 1))
     assert json.loads(Path("results.json").read_text()) == {"status": "failed", "error": "disk full"}
     assert [path.name for path in workplace.iterdir()] == ["results.json"]
 
@@ -58,9 +58,8 @@ def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
         if results:
             (folder / "results.json").write_text(json.dumps(results))
     table = sweep.SweepTable()
-    table.on_multirun_start(
-        OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, "sweeper": {"_target_": "a.BasicSweeper"}}})
-    )
+    plugins = {"sweeper": {"_target_": "a.BasicSweeper"}, "launcher": {"_target_": "a.BasicLauncher"}}
+    table.on_multirun_start(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, **plugins}}))
     assert table.finish() == 1
     rows = json.loads((tmp_path / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["done", "failed", "unfinished"]

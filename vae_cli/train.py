@@ -103,6 +103,7 @@ def begin(config: DictConfig, folder: Path) -> None:
 
     First, an earlier end of this run is one no more.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     if earlier := read_results(folder):
         numbers = {name: value for name, value in earlier.items() if name != "error"}
         results.write(numbers | {"status": UNFINISHED}, folder / RESULTS)
