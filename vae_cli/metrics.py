@@ -154,11 +154,10 @@ class Clusters:
 
     def gather(self) -> None:
         """Add those of all processes, in their order."""
-        parts = processes.gather((self.components, self.assigned, self.entropies, self.labels))
-        self.components = max(part[0] for part in parts)
-        self.assigned, self.entropies, self.labels = (
-            [one.cpu() for part in parts for one in part[n]] for n in (1, 2, 3)
-        )
+        self.components = max(processes.gather(self.components))
+        for name in ("assigned", "entropies", "labels"):
+            parts = processes.gather([one.cpu() for one in getattr(self, name)])
+            setattr(self, name, [one for part in parts for one in part])
 
     def update(self, log_gamma: Tensor, labels: Tensor | None) -> None:
         """Add log responsibilities (B, K) and labels (B,)."""

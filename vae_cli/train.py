@@ -6,6 +6,7 @@ import os
 import time
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -152,7 +153,7 @@ def build_trainer(
     strategy, environment = layout.strategy(gpu=settings.accelerator == "gpu" or torch.cuda.is_available())
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
-        devices=OmegaConf.to_object(settings.devices) if OmegaConf.is_list(settings.devices) else settings.devices,
+        devices=list(settings.devices) if OmegaConf.is_list(settings.devices) else settings.devices,
         num_nodes=layout.nodes,
         strategy=strategy,
         precision=settings.precision,
@@ -182,8 +183,8 @@ def fit(
 ) -> None:
     """Train, from a checkpoint of the same run if one is given."""
     settings, device = config.trainer, trainer.strategy.root_device
-    common = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
-    part = {"rank": rank(), "processes": layout.count}
+    common: dict[str, Any] = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
+    part: dict[str, Any] = {"rank": rank(), "processes": layout.count}
     loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common, **part)
     module.steps_per_epoch = ceil(len(loader) / settings.accumulate)
     for phase in module.phases:
