@@ -155,10 +155,9 @@ class Clusters:
     def gather(self) -> None:
         """Add those of all processes, in their order."""
         self.components = max(processes.gather(self.components))
-        self.assigned, self.entropies, self.labels = (
-            [one.cpu() for part in processes.gather(own) for one in part]
-            for own in (self.assigned, self.entropies, self.labels)
-        )
+        for name in ("assigned", "entropies", "labels"):
+            parts = processes.gather([one.cpu() for one in getattr(self, name)])
+            setattr(self, name, [one for part in parts for one in part])
 
     def update(self, log_gamma: Tensor, labels: Tensor | None) -> None:
         """Add log responsibilities (B, K) and labels (B,)."""

@@ -77,11 +77,13 @@ class Layout:
         os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(self.devices))  # Lightning insists on it
         environment = SLURMEnvironment(auto_requeue=False) if slurm.tasks() > 1 else LightningEnvironment()
         backend = "nccl" if gpu else "gloo"
-        settings: dict[str, Any] = {
-            "find_unused_parameters": True,  # a phase does not train every part of the model
-            "broadcast_buffers": False,  # at each batch, also of validation, of which not every process has as many
-        }
-        return DDPStrategy(process_group_backend=backend, timeout=LONGEST, **settings), environment
+        strategy = DDPStrategy(
+            process_group_backend=backend,
+            timeout=LONGEST,
+            find_unused_parameters=True,  # a phase does not train every part of the model
+            broadcast_buffers=False,  # at each batch, also of validation, of which not every process has as many
+        )
+        return strategy, environment
 
     @contextmanager
     def complete(self, folder: Path, resumes: bool) -> Iterator[None]:

@@ -102,12 +102,13 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(tmp_p
     assert "time limit; back in the queue for the 1. time of 10" in error and "Traceback" not in error
 
     kept = results(preempted)
-    done = start("vae-train", *sweep, folder=work, **HERE)
-    assert done.code == 0, done.err
-    assert "1 jobs submitted as SLURM job" in done.out and results(preempted) == kept
+    with running(work, *sweep) as command:
+        output, _ = command.communicate(timeout=900)
+    assert command.returncode == 0, output
+    assert "1 jobs submitted as SLURM job" in output and results(preempted) == kept
     for seed, folder in (("0", cancelled), ("1", preempted), ("2", overtime)):
         alone = work / f"alone{seed}"
-        assert fork("vae-train", *run, f"seed={seed}", f"hydra.run.dir={alone}", folder=work).code == 0
+        assert start("vae-train", *run, f"seed={seed}", f"hydra.run.dir={alone}", folder=work).code == 0
         assert numbers(folder) == numbers(alone)
 
 
