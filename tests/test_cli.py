@@ -268,7 +268,7 @@ def test_resuming_keeps_the_runs_own_configuration(workplace: Path) -> None:
     [
         ("model=vae", "model=vae: a resumed run keeps its choices"),
         ("objective.bta=1", "objective.bta: unknown key (command line)"),
-        ("trainer.max_epochs=0", "trainer.max_epochs=0: expected an integer > 0 (command line)"),
+        ("trainer.max_epochs=0", "trainer.max_epochs=0: expected an integer > 0 and <= 1000000 (command line)"),
         ("~trainer.max_epochs", "~trainer.max_epochs: "),
         ("hydra.run.dir=elsewhere", "leave hydra.run.dir out"),
         ("likelihood._target_=vae_cli.likelihoods.Categorical", "a resumed run keeps this"),

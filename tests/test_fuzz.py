@@ -9,7 +9,7 @@ import pytest
 from tests.commands import Done, fingerprint, fork
 from tests.fuzz import KINDS, TINY
 
-FEW, MANY = 60, 300
+FEW, MANY = 40, 300
 LINE = re.compile(r"vae-\w+: error: \S")
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,9 @@ def test_a_shared_configuration_names_no_foreign_class(shared: Path, monkeypatch
         "torch.hub.load",
     ],
 )
-@pytest.mark.parametrize("place", ["_target_: {}", "beta: {{_target_: {}}}", "extra: [{{_target_: {}, _args_: [id]}}]"])
+@pytest.mark.parametrize(
+    "place", ["_target_: {}", "extra: {{_target_: {}}}", "extra: [{{_target_: {}, _args_: [id]}}]"]
+)
 def test_only_classes_can_be_named(target: str, place: str, shared: Path, monkeypatch, capsys) -> None:
     change("_target_: vae_cli.objectives.ELBO", place.format(target))
     done = command(monkeypatch, capsys, "evaluate", "run=run")
@@ -157,7 +160,7 @@ def test_data_are_not_fetched_into_a_run(shared: Path) -> None:
 def test_a_report_is_not_written_over_something_else(shared: Path) -> None:
     Path("thesis").mkdir()
     Path("thesis/report.tex").write_text("my thesis")
-    with pytest.raises(ConfigError, match=r"thesis/report.tex: no report of vae-report's"):
+    with pytest.raises(ConfigError, match=r"thesis/report\.tex: no report of vae-report's"):
         Arguments.parse(["run", "out=thesis"])
 
 
@@ -209,13 +212,10 @@ def test_hostile_images() -> None:
 
 
 def test_an_archive_that_unpacks_without_end() -> None:
-    declared = int(memory_bytes()).to_bytes(8, "little")
     np.savez_compressed("a.npz", x=np.zeros((10, 2)))
-    import zipfile
-
     with zipfile.ZipFile("b.npz", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("x.npy", bytes(100))
-        file.infolist()[0].file_size = int.from_bytes(declared, "little") + 1
+        file.infolist()[0].file_size = memory_bytes() + 1
     with pytest.raises(UserError, match=r"b.npz: unpacks to [\d,]+ bytes; this machine's memory has"):
         read_arrays(Path("b.npz"))
     assert read_arrays(Path("a.npz"))["x"].shape == (10, 2)

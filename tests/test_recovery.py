@@ -138,6 +138,13 @@ def test_own_data(fault: str, tmp_path: Path) -> None:
     expect(fault, fork("vae-train", "dataset=npz", "dataset.path=data.npz", *SMALL[1:], folder=tmp_path))
 
 
+def test_own_images(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.png").write_text("no picture")
+    done = fork("vae-train", "dataset=image_folder", "dataset.path=images", *SMALL[1:], folder=tmp_path)
+    expect("image that cannot be read", done)
+
+
 @pytest.mark.parametrize("content", [b"\0\0\x08\3", compress(bytes(2**28 + 1), 1), compress(bytes(999))[:20]], ids=len)
 def test_damaged_idx(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(content)

@@ -18,6 +18,7 @@ from vae_cli.clusters import SPLITS, Assignments
 from vae_cli.errors import UserError
 from vae_cli.evaluation import DataFacts
 from vae_cli.metrics import Agreement
+from vae_cli.processes import Layout
 from vae_cli.train import build_trainer, fit
 from vae_cli.train import train as train_on
 
@@ -114,10 +115,11 @@ def interrupted(config, folder, kind, position) -> dict:
     data = instantiate(config.dataset).load()
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, DataFacts(data.name, data.event_shape, data.domain, data.sha256))
-    _, trainer = build_trainer(config, folder, data, module, [])
+    layout = Layout(devices=1, nodes=1)
+    _, trainer = build_trainer(config, layout, folder, data, module, [])
     trainer.callbacks.append(StopAt(kind, position, folder / "checkpoints" / "last.ckpt"))
     with pytest.raises(StoppedError):
-        fit(config, data, module, trainer)
+        fit(config, layout, data, module, trainer)
     config.resume = str(folder)
     return train(config, folder)
 

@@ -33,4 +33,6 @@ def out_of_memory(error: BaseException) -> bool:
 def warn(message: str) -> None:
     """One line on stderr, and in the run's log, about a fault that the work goes on in spite of."""
     print(f"warning: {message}", file=sys.stderr, flush=True)
-    logging.getLogger("vae_cli").warning(message)
+    logger = logging.getLogger("vae_cli")
+    if logger.hasHandlers():  # else logging itself would write the line to stderr
+        logger.warning(message)
