@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -57,11 +58,11 @@ class Forked:
     process: ForkServerProcess
     files: tuple[Path, Path]
 
-    def end(self, signal: int | None = None, after: float = 600) -> Done:
+    def end(self, number: int | None = None, after: float = 600) -> Done:
         """Wait for its end; if it goes on after so many seconds, send it a signal."""
         self.process.join(after)
-        if signal is not None and self.process.is_alive():
-            os.kill(self.process.pid or 0, signal)
+        if number is not None and self.process.is_alive():
+            os.kill(self.process.pid or 0, number)
             self.process.join(120)
         return Done(self.process.exitcode, *(file.read_text(encoding="utf-8") for file in self.files))
 
@@ -90,6 +91,7 @@ def _call(
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)
         os.close(descriptor)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests in the background inherit as ignored
     set_start_method("fork", force=True)  # a user's process has no fork server of ours either
     sys.argv = [command, *arguments]
     getattr(cli, NAMES[command])()
