@@ -3,6 +3,7 @@
 import hashlib
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -61,11 +62,11 @@ class Forked:
     process: ForkServerProcess
     files: tuple[Path, Path]
 
-    def end(self, signal: int | None = None, after: float = 120) -> Done:
+    def end(self, number: int | None = None, after: float = 120) -> Done:
         """Wait for its end; if it goes on after so many seconds, send it a signal, or kill it, for it hangs."""
         self.process.join(after)
-        if signal is not None and self.process.is_alive():
-            os.kill(self.process.pid or 0, signal)
+        if number is not None and self.process.is_alive():
+            os.kill(self.process.pid or 0, number)
             self.process.join(120)
         code = self.process.exitcode
         self.process.kill()
@@ -96,6 +97,7 @@ def _call(
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)
         os.close(descriptor)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests in the background inherit as ignored
     set_start_method("fork", force=True)  # a user's process has no fork server of ours either
     if headroom := variables.get("HEADROOM_MB"):
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
