@@ -57,6 +57,7 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
     with torch.random.fork_rng(devices):
         torch.manual_seed(config.evaluate.seed)
         trainer.test(module, loader, verbose=False)
+        torch.manual_seed(config.evaluate.seed)  # whichever batches this process has had
         computed = module.evaluation.compute()
         if not leads():
             return {}
