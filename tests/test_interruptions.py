@@ -243,7 +243,7 @@ def test_a_run_without_a_checkpoint_starts_again(tmp_path: Path) -> None:
     assert refused.code == 2 and "it has no checkpoint yet: ckpt=last starts it again" in refused.err
     refused = fork("vae-train", "resume=run", folder=work)
     assert refused.code == 2 and "has no checkpoints/last.ckpt" in refused.err
-    running = forked("vae-train", *line, *HERE, folder=work)
+    running = forked("vae-train", *line, OFTEN, *HERE, folder=work)
     appears(work / "run" / "checkpoints" / "last.ckpt")
     running.end(signal.SIGKILL, after=0)
 
