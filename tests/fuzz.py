@@ -171,7 +171,7 @@ def archive(random: Random) -> bytes:
     stream = io.BytesIO()
     name = random.choice(["x", "x", "x", "x_train", "y", "../x", "x.npy", ""])
     if random.random() < 0.5:
-        np.savez(stream, **{name or "x": strange}, y=random.choice([x[:, 0], x[:, 0].astype(int) - 5, x]))
+        np.savez(stream, **{"y": random.choice([x[:, 0], x[:, 0].astype(int) - 5, x]), name or "x": strange})
         return stream.getvalue()
     np.savez_compressed(stream, x=x, y=np.zeros(200, int))
     return mutated(random, stream.getvalue())

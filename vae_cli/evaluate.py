@@ -139,7 +139,7 @@ def evaluate_run(config: DictConfig) -> Results:
     began = time.perf_counter()
     folder = Path(config.run)
     run = load(folder, config.ckpt)
-    place = room(folder / "evaluations")
+    data, place = run.data, room(folder / "evaluations")
     torch.set_num_threads(config.trainer.threads or torch.get_num_threads())
     settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})
     assert isinstance(settings, DictConfig)
@@ -156,7 +156,7 @@ def evaluate_run(config: DictConfig) -> Results:
         use_distributed_sampler=False,
     )
     numbers: Results = {"status": "done", "checkpoint": str(checkpoint_path(folder, config.ckpt))}
-    numbers |= evaluate_split(trainer, run.module, run.data, settings)
+    numbers |= evaluate_split(trainer, run.module, data, settings)
     numbers |= settings_of(config)
     numbers |= {"data/sha256": run.facts.sha256, "wall_seconds": round(time.perf_counter() - began, 3)}
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
@@ -166,6 +166,6 @@ def evaluate_run(config: DictConfig) -> Results:
     results.write(numbers | results.provenance(), written[0])
     if run.has_clusters and not config.trainer.limit_batches:
         clusters = stem.with_name(f"{stem.name}_clusters")
-        written += Assignments.of(run.model, run.data, run.module.device, config.evaluate.batch_size).write(clusters)
+        written += Assignments.of(run.model, data, run.module.device, config.evaluate.batch_size).write(clusters)
     print("written to " + ", ".join(os.path.relpath(path) for path in written))
     return numbers
