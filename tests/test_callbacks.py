@@ -35,7 +35,7 @@ def watched(objective, components: int = 3):
 
 def test_a_component_that_goes_wrong_is_named_once(capsys, caplog):
     model, module = watched(ELBO(beta=1.0, free_bits=0.0, samples=1))
-    watch, trainer = ComponentWatch(), SimpleNamespace(current_epoch=4)
+    watch, trainer = ComponentWatch(), SimpleNamespace(current_epoch=4, is_global_zero=True)
     with torch.no_grad():
         model.prior.means.copy_(torch.tensor([[0.0, 0, 0], [9, 9, 9], [-9, 9, 9]]))
     watch.on_train_epoch_end(trainer, module)
@@ -53,7 +53,7 @@ def test_pretraining_is_not_watched(capsys):
     model, module = watched(Reconstruction())
     with torch.no_grad():
         model.prior.logits[1] = -20.0
-    ComponentWatch().on_train_epoch_end(SimpleNamespace(current_epoch=0), module)
+    ComponentWatch().on_train_epoch_end(SimpleNamespace(current_epoch=0, is_global_zero=True), module)
     assert capsys.readouterr().out == ""
 
 

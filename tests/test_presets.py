@@ -224,7 +224,7 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
         (["model=wae", "prior=gaussian"], "learns through the rate, .* take prior=ex_post.normal or objective=.*elbo"),
         (["objective=iwae", "annealing=linear"], "no weight to anneal; take objective=.*elbo.* or annealing=none"),
         (["annealing=cyclical", "annealing.weights=[lambda]"], "lambda is none of objective ELBO .*; it has beta"),
-        (["divergence=mmd"], "is not in objective ELBO .*; take objective=infovae.* or divergence=none"),
+        (["divergence=mmd"], "is not in objective ELBO .*; take objective=.*infovae.* or divergence=none"),
         (["model=wae", "objective=elbo"], "needs the density"),
         (["initialisation=umap"], "prior Normal .* has none; take prior=mixture or initialisation=none"),
         (["objective=optimal_gamma"], "prior Normal .* has none; take prior=mixture or objective=.*elbo"),

@@ -90,6 +90,7 @@ def test_output_folder_vanishes(work: Path) -> None:
 
 def test_last_checkpoint_damaged(work: Path, original: Path) -> None:
     os.truncate(work / "run/checkpoints/last.ckpt", 5000)
+    (work / "run/results.json").unlink()  # else it would be done
     expect("last checkpoint damaged", resume(work, epochs=3))
     assert (work / "run/checkpoints/damaged.ckpt").stat().st_size == 5000
     ours, whole = (state(folder / "run")["state_dict"] for folder in (work, original))

@@ -27,10 +27,10 @@ def test_grid_in_colour_and_a_gap_that_grows_with_the_image(tmp_path):
     assert np.array_equal(canvas[22:, :32], (255 * x[3]).round().byte().permute(1, 2, 0).numpy())
     assert (canvas[:, 32:34] == 255).all()
     assert (canvas[20:, 34:] == 255).all()
-    figures.save_grid(x, tmp_path / "new" / "x.png", 3)
-    with Image.open(tmp_path / "new" / "x.png") as image:
+    figures.save_grid(x, tmp_path / "x.png", 3)
+    with Image.open(tmp_path / "x.png") as image:
         assert np.array_equal(np.asarray(image), canvas)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 
 
 def test_a_square_grid_unless_told_otherwise(tmp_path):
