@@ -40,7 +40,7 @@ def test_every_way_to_fail_has_its_code() -> None:
 
 
 def test_a_failed_run_says_so_in_its_folder(workplace: Path) -> None:
-    job._write_status(workplace, job.Failure("disk full", 1))
+    job.write_status(workplace, job.Failure("disk full", 1))
     assert json.loads(Path("results.json").read_text()) == {"status": "failed", "error": "disk full"}
     assert [path.name for path in workplace.iterdir()] == ["results.json"]
 
