@@ -82,7 +82,7 @@ class SweepTable(Callback):
 
 def waits(config: DictConfig) -> bool:
     """Whether the command ends after its jobs."""
-    return str(config.hydra.launcher._target_) != LAUNCHER or config.cluster.wait
+    return OmegaConf.select(config, "hydra.launcher._target_") != LAUNCHER or config.cluster.wait
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:

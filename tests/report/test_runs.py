@@ -7,6 +7,8 @@ import pytest
 from tests.report.folders import epochs, write_run, write_sweep
 from vae_cli.errors import UserError
 from vae_cli.report.runs import find, read
+from vae_cli.report.write import report
+from vae_cli.status import Status
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -43,6 +45,35 @@ def test_how_runs_stand() -> None:
     assert "3 epochs" in unfinished.reason and "resume=" in unfinished.reason
     assert failed.reason == "the loss became nan"
     assert (never.status, never.reason, never.config) == ("failed", "no such file", {})
+
+
+def test_jobs_of_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("sweep/waits").mkdir(parents=True)
+    Status("queued").write(Path("sweep/waits"))
+    report((Path("sweep"),), Path("sweep"))  # nothing to compare yet
+    assert capsys.readouterr().out == "sweep/waits: queued: waits in the queue\n"
+    for name, status in (
+        ("runs", Status("running", "7_1", epoch=2, epochs=10, seconds=30.0)),
+        ("again", Status("requeued", "7_2", requeued=1)),
+        ("killed", Status("running", "7_3", epochs=10)),
+        ("done", Status("running", epoch=10, epochs=10)),
+    ):
+        status.write(write_run(Path("sweep") / name, done=name == "done"))
+    os.utime("sweep/killed/status.json", (0, 0))
+    write_run(Path("sweep/superseded/old"))
+    runs = {run.folder.name: run for run in find([Path("sweep")])}
+    assert {name: run.status for name, run in runs.items()} == {
+        "waits": "queued",
+        "runs": "running",
+        "again": "requeued",
+        "killed": "unfinished",
+        "done": "done",
+    }
+    assert runs["runs"].reason == "epoch 2 of 10 done, 4.0 min left, SLURM job 7_1"
+    assert "no sign of it" in runs["killed"].reason
+    Path("sweep/again/results.json").write_text(json.dumps({"status": "cancelled", "error": "cancelled in SLURM"}))
+    again = read(Path("sweep/again"))
+    assert again and (again.status, again.reason) == ("cancelled", "cancelled in SLURM")
 
 
 def test_numbers_are_finite_numbers() -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from vae_cli.mixtures import faults
 from vae_cli.module import LitVAE
 from vae_cli.priors import Mixture
+from vae_cli.ranks import leads
 
 
 class ComponentWatch(Callback):
@@ -23,7 +24,7 @@ class ComponentWatch(Callback):
         """Look at the prior once it is being trained."""
         assert isinstance(pl_module, LitVAE)
         prior, objective = pl_module.model.prior, pl_module.place.phase.objective
-        if not (trainer.is_global_zero and isinstance(prior, Mixture) and objective.needs_density):
+        if not (leads() and isinstance(prior, Mixture) and objective.needs_density):
             return
         found = faults(prior(), prior.min_scale)
         for name, fault in found.items():
