@@ -80,7 +80,7 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(tmp_p
         folders = {f.read_text().split("seed=")[1][0]: f.parent for f in work.glob("all/*/overrides.yaml")}
         cancelled, preempted, overtime = (folders[seed] for seed in "012")
         wait(lambda: "work/all" in slurm("squeue", "--format=%j"))
-        queue = slurm("squeue", "--noheader", "--array", "--format=%F %j").splitlines()
+        queue = slurm("squeue", "--noheader", "--array", "--name=work/all", "--format=%F").splitlines()
         assert (len(queue), len(set(queue))) == (6, 1)  # one array, named after the sweep
         jobs = {}
         for folder in (cancelled, preempted, overtime):
