@@ -111,7 +111,7 @@ class Evaluation(nn.Module):
             metric.gather()
         parts = processes.gather((self.encoded, self.prior, self.weights, self.discrete))
         self.encoded = [latent for part in parts for latent in part[0]]
-        self.prior, self.weights, self.discrete = next((part[1:] for part in parts if part[0]), parts[0][1:])
+        self.prior, self.weights, self.discrete = next((part[1:] for part in parts if part[0] or part[2]), parts[0][1:])
         results: dict[str, Number] = {"examples": int(self.means.count)}
         means = self.means.compute()
         for name, mean in means.items():

@@ -126,7 +126,7 @@ def task(config: DictConfig) -> float:
 def follow(work: Callable[[], Any], folder: Path) -> None:
     """Take part in a run of several processes, as one that neither writes nor speaks: the first one does."""
     result = attempt(work, folder / LOG)
-    if isinstance(result, Failure):
+    if isinstance(result, Failure) and result.status not in STOPPED:  # else srun would end the first one, which saves
         sys.exit(result.exit_code)
 
 

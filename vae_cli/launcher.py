@@ -189,6 +189,7 @@ def parameters(config: DictConfig) -> dict[str, Any]:
         "gpus_per_node": gpus or None,
         "partition": cluster.partition,
         "account": cluster.account,
+        "signal_delay_s": 120,
         "array_parallelism": cluster.parallel,
         "srun_args": ["--kill-on-bad-exit=1"],
         "setup": [f"export SRUN_CPUS_PER_TASK={cores} OMP_NUM_THREADS={cores}", *cluster.setup],

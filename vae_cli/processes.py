@@ -70,8 +70,8 @@ class Layout:
         """Of each process, of all that this one could have."""
         return max(1, all_ // self.devices) if self.is_local else all_
 
-    def strategy(self, gpu: bool) -> tuple[Strategy | str, ClusterEnvironment]:
-        """What Lightning trains by."""
+    def strategy(self, gpu: bool, partial: bool) -> tuple[Strategy | str, ClusterEnvironment]:
+        """What Lightning trains by; `partial` where not every parameter gets a gradient at each batch."""
         if self.count == 1:
             return "auto", LightningEnvironment()
         os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(self.devices))  # Lightning insists on it
@@ -80,7 +80,7 @@ class Layout:
         strategy = DDPStrategy(
             process_group_backend=backend,
             timeout=LONGEST,
-            find_unused_parameters=True,  # a phase does not train every part of the model
+            find_unused_parameters=partial,
             broadcast_buffers=False,  # at each batch, also of validation, of which not every process has as many
         )
         return strategy, environment

@@ -152,7 +152,9 @@ def build_trainer(
         callbacks.append(Patience(monitor, mode=mode, patience=settings.patience, after=prepared))
     if settings.figures_every:
         callbacks.append(Panels(data, settings.figures_every, config.evaluate.seed))
-    strategy, environment = layout.strategy(gpu=settings.accelerator != "cpu" and torch.cuda.is_available())
+    gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
+    partial = len(module.phases) > 1 or not module.place.phase.objective.needs_density  # or: without the prior
+    strategy, environment = layout.strategy(gpu, partial)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
         devices=list(settings.devices) if OmegaConf.is_list(settings.devices) else settings.devices,
