@@ -29,7 +29,7 @@ from vae_cli.lock import held
 from vae_cli.ranks import leads
 from vae_cli.saved import read_config
 from vae_cli.search import WORST, score
-from vae_cli.signals import Terminated, TimeLimit, listen
+from vae_cli.signals import Terminated, TimeLimit, ignore, listen
 from vae_cli.status import Status
 
 T = TypeVar("T")
@@ -126,8 +126,11 @@ def task(config: DictConfig) -> float:
 def follow(work: Callable[[], Any], folder: Path) -> None:
     """Take part in a run of several processes, as one that neither writes nor speaks: the first one does."""
     result = attempt(work, folder / LOG)
-    if isinstance(result, Failure) and result.status not in STOPPED:  # else srun would end the first one, which saves
+    if not isinstance(result, Failure):
+        return
+    if result.status not in STOPPED:  # else srun would end the first one, which saves
         sys.exit(result.exit_code)
+    ignore()
 
 
 def _stamp(folder: Path) -> int | None:
@@ -168,6 +171,7 @@ def _requeued(folder: Path, config: DictConfig) -> Failure:
         return Failure(f"time limit, after it was requeued {limit} times (cluster.requeue)", 143, "interrupted")
     earlier = Status.read(folder)
     Status("requeued", slurm.job(), count).write(folder)
+    ignore()  # SLURM's own, which follow: all is saved
     if not slurm.requeue():
         if earlier:
             earlier.write(folder)

@@ -46,6 +46,13 @@ def listen() -> None:
             signal.signal(number, stop)
 
 
+def ignore() -> None:
+    """From now on a process that is ending anyway is not interrupted while it does."""
+    if _ours_to_set():
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+
+
 class Deferral:
     """Keeps the first signal in `asked`, for the run to stop where it can be saved; a second one stops at once.
 

@@ -51,6 +51,14 @@ def numbers(folder: Path) -> list[dict[str, str]]:
     return [*rows, {k: v for k, v in results(folder).items() if k.startswith(("test/", "val/"))}]
 
 
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """Where a test works, with a name of its own, for its sweeps' jobs are named after it."""
+    folder = tmp_path / f"work{os.getpid()}"
+    folder.mkdir()
+    return folder
+
+
 @contextmanager
 def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A sweep's command, which waits for its jobs."""
@@ -70,17 +78,15 @@ def soon(job: str) -> None:
     slurm("scontrol", "update", f"jobid={job}", "starttime=now")
 
 
-def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
+def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work: Path) -> None:
     run = [*SMALL, "trainer.max_epochs=30"]
     sweep = ["-m", *run, *CLUSTER, "seed=0,1,2,3,4,5", "hydra.sweep.dir=all"]
     with running(work, *sweep) as command:
         wait(lambda: len(list(work.glob("all/*/overrides.yaml"))) == 6)
         folders = {f.read_text().split("seed=")[1][0]: f.parent for f in work.glob("all/*/overrides.yaml")}
         cancelled, preempted, overtime = (folders[seed] for seed in "012")
-        wait(lambda: "work/all" in slurm("squeue", "--format=%j"))
-        queue = slurm("squeue", "--noheader", "--array", "--name=work/all", "--format=%F").splitlines()
+        wait(lambda: f"{work.name}/all" in slurm("squeue", "--format=%j"))
+        queue = slurm("squeue", "--noheader", "--array", f"--name={work.name}/all", "--format=%F").splitlines()
         assert (len(queue), len(set(queue))) == (6, 1)  # one array, named after the sweep
         jobs = {}
         for folder in (cancelled, preempted, overtime):
@@ -112,9 +118,7 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(tmp_p
         assert numbers(folder) == numbers(alone)
 
 
-def test_a_run_on_two_nodes_is_that_of_one_process(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
+def test_a_run_on_two_nodes_is_that_of_one_process(work: Path) -> None:
     line_ = [*SMALL, "trainer.max_epochs=2", "dataset.batch_size=33"]
     srun = ["srun", "--nodes=2", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
     command = [*srun, *line("vae-train", *line_, "trainer.num_nodes=2")]
@@ -130,9 +134,7 @@ def test_a_run_on_two_nodes_is_that_of_one_process(tmp_path: Path) -> None:
         )
 
 
-def test_a_job_that_fails_says_why_in_its_own_log(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
+def test_a_job_that_fails_says_why_in_its_own_log(work: Path) -> None:
     line_ = ["-m", *SMALL, *CLUSTER, "dataset=npz", "dataset.path=none.npz", "hydra.sweep.dir=all"]
     done = start("vae-train", *line_, folder=work, **HERE)
     assert done.code == 1 and "none.npz" in done.out
@@ -141,9 +143,7 @@ def test_a_job_that_fails_says_why_in_its_own_log(tmp_path: Path) -> None:
     assert "Traceback" not in error.read_text() + done.err
 
 
-def test_a_sweep_that_nobody_waits_for(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
+def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     sweep = ["-m", *SMALL, *CLUSTER, "trainer.max_epochs=2", "seed=0,1", "hydra.sweep.dir=all", "cluster.wait=false"]
     held = [*sweep, "cluster.options=[--hold]"]
     done = start("vae-train", *held, folder=work, **HERE)
@@ -151,4 +151,4 @@ def test_a_sweep_that_nobody_waits_for(tmp_path: Path) -> None:
     assert "vae-report all shows how they stand" in done.out
     done = start("vae-train", *sweep, folder=work, **HERE)
     assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
-    slurm("scancel", "--name=work/all")
+    slurm("scancel", f"--name={work.name}/all")
