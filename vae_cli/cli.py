@@ -71,6 +71,19 @@ def sample() -> None:
     _command("vae-sample", "sample", SampleConfig, argv, work)
 
 
+def kl() -> None:
+    """vae-kl: fit a Gaussian to a density on the line by either direction of KL."""
+    argv = _begin("vae-kl")
+    from vae_cli.schema import KLConfig
+
+    def work(config: Any) -> None:
+        from vae_cli.kl.fit import fit
+
+        fit(config)
+
+    _command("vae-kl", "kl", KLConfig, argv, work)
+
+
 def report() -> None:
     """vae-report: a page and tables over any set of runs."""
     argv = _begin("vae-report")

@@ -22,6 +22,8 @@ PREVIOUS = LAST.with_name("previous.ckpt")
 DAMAGED = LAST.with_name("damaged.ckpt")
 OWN = ("best", "last", "previous")
 """Checkpoints that a run keeps, by their names."""
+OTHERS = {"hydra", "direction", "target"}
+"""Folders of options that vae-train does not take: hydra's own, and those of vae-kl."""
 
 
 def conf_folder() -> Path:
@@ -63,9 +65,9 @@ class Sources:
         return cls((conf, *users))
 
     def groups(self) -> list[str]:
-        """Names of the groups a user chooses from."""
+        """Names of the groups that a run is composed from."""
         found = {path.name for folder in self.folders for path in folder.iterdir() if path.is_dir()}
-        return sorted(found - {"hydra"})
+        return sorted(found - OTHERS)
 
     def options(self, group: str) -> list[str]:
         """Names of the options of a group."""

@@ -83,6 +83,24 @@ SAMPLE = """\
       vae-sample run=outputs/train/DATE/TIME n=100 seed=1
 """
 
+KL = """\
+    vae-kl: fit a Gaussian q to a density p on the line by min KL(q || p) or min KL(p || q).
+
+    usage: vae-kl [GROUP=OPTION ...] [KEY=VALUE ...] [--cfg job]
+"""
+
+KL_EXAMPLES = """\
+    values:
+      starts=9                      means to descend from, each with a narrow and a wide scale
+      target.means=[-1,1]           any value of the target that was chosen
+      out=DIR                       a new folder for the figure and the minima
+
+    examples:
+      vae-kl direction=reverse target=bimodal
+      vae-kl direction=forward target=bimodal
+      vae-kl direction=reverse target=double_well target.tilt=0.5
+      vae-kl direction=forward target=samples target.path=numbers.txt
+"""
 
 REPORT = """\
     vae-report: one page, and tables, over any set of runs: means over seeds, plots, images.
@@ -109,6 +127,8 @@ def text(command: str, argv: Sequence[str] = ()) -> str:
     sources = Sources.find(_config_dir(argv))
     if command == "vae-eval":
         return "\n".join([dedent(EVAL), *_groups(sources, "eval"), dedent(EVAL_EXAMPLES).rstrip()])
+    if command == "vae-kl":
+        return "\n".join([dedent(KL), *_groups(sources, "kl"), dedent(KL_EXAMPLES).rstrip()])
     values = [f"  {example:<28}  {meaning}" for example, meaning in VALUES]
     return "\n".join(
         [dedent(TRAIN), *_groups(sources, "train"), "values:", *values, "", dedent(TRAIN_EXAMPLES).rstrip()]

@@ -36,7 +36,7 @@ from vae_cli.saved import read_config
 from vae_cli.search import searches
 from vae_cli.slurm import LAUNCHER
 
-PATHS = ("run", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
+PATHS = ("run", "out", "target.path", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 PLAIN = re.compile(r"[\w./~@%+-]*")
 
 
@@ -74,7 +74,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
                 _free(Path(master.hydra.run.dir))
             else:
                 lines = _resuming(folder, composer, master, lines)
-    return [*flags, *lines]
+    return [*lines, *flags]  # --info last, for it would take an override for its value
 
 
 def _in_slurm(lines: Sequence[str]) -> list[str]:
@@ -88,7 +88,7 @@ def _in_slurm(lines: Sequence[str]) -> list[str]:
 
 
 def prepare_command(name: str, schema: type, argv: Sequence[str]) -> tuple[DictConfig, bool]:
-    """The checked configuration of vae-eval or vae-sample, and whether it is only to be shown."""
+    """The checked configuration of a command that does not train, and whether it is only to be shown."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--config-dir", "-cd")
@@ -108,7 +108,8 @@ def prepare_command(name: str, schema: type, argv: Sequence[str]) -> tuple[DictC
         del config["hydra"]
         if not args.cfg:
             check(config, lambda key: composer.where(lines, key), schema)
-            _locate_run(config)
+            if "run" in config:
+                _locate_run(config)
     return config, bool(args.cfg)
 
 

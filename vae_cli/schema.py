@@ -163,3 +163,13 @@ class SampleConfig:
     n: PositiveInt
     component: NonNegativeInt | None
     seed: Seed
+
+
+@dataclass(frozen=True)
+class KLConfig:
+    """The root of vae-kl."""
+
+    target: Node
+    direction: Node
+    starts: PositiveInt
+    out: str

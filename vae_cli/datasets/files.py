@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -56,7 +55,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            print(f"waiting for another process that fetches data into {folder}", file=sys.stderr, flush=True)
+            print(f"waiting for another process that fetches data into {folder}", flush=True)
             lock.acquire()
     except OSError as error:
         raise UserError(
@@ -140,7 +139,7 @@ def obtain(path: Path, urls: Sequence[str], expected_md5: str) -> None:
 
 def fetch(path: Path, urls: Sequence[str], expected_md5: str) -> None:
     """Put a file in its place from the first URL that serves it; UserError names the place to put it by hand."""
-    print(f"fetching {path.name} into {path.parent}", file=sys.stderr, flush=True)
+    print(f"fetching {path.name} into {path.parent}", flush=True)
     failures = []
     for url in urls:
         try:

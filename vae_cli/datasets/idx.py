@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -74,7 +73,7 @@ class IdxDataset(BinarizedDataset):
                 files = self._find_all(folder)  # another process may have fetched them while this one waited
                 missing = [name for name, content in files.items() if content is None]
                 if missing:
-                    print(f"fetching {self.title} into {folder}", file=sys.stderr, flush=True)
+                    print(f"fetching {self.title} into {folder}", flush=True)
                     self._obtain(folder, missing)
                     files = self._find_all(folder)
         arrays = {name.removesuffix(".gz"): parse_idx(files[name] or b"", folder / name) for name in files}

@@ -1,0 +1,46 @@
+"""Minima against grids and moments."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import minimum_filter
+
+from tests.kl.targets import bimodal
+from vae_cli.kl.directions import Forward, Reverse
+from vae_cli.kl.minima import minima
+from vae_cli.kl.targets import DoubleWell
+
+
+def test_the_reverse_direction_has_a_minimum_at_each_mode_and_prefers_the_heavier() -> None:
+    found = minima(Reverse(bimodal()), starts=9)
+    assert [one.mean for one in found] == pytest.approx([-2.5, 2.5], abs=0.05)
+    assert [one.scale for one in found] == pytest.approx([0.8, 0.6], abs=0.05)
+    assert [one.loss for one in found] == pytest.approx([-math.log(0.6), -math.log(0.4)], abs=0.02)
+    assert sum(one.starts for one in found) <= 18
+
+
+@pytest.mark.parametrize(
+    "target",
+    [bimodal((0.5, 0.3, 0.2), (-4.0, 0.0, 3.5), (0.7, 0.9, 0.5)), DoubleWell(depth=4.0, distance=2.0, tilt=0.2)],
+    ids=["trimodal", "double well"],
+)
+def test_the_reverse_minima_are_those_of_a_grid(target) -> None:
+    direction = Reverse(target)
+    m, log_s = torch.linspace(-6, 6, 121, dtype=torch.float64), torch.linspace(-2, 1.5, 71, dtype=torch.float64)
+    loss = torch.stack([direction.loss(one.expand_as(log_s), log_s) for one in m]).numpy()
+    rows, columns = np.nonzero(loss[1:-1, 1:-1] == minimum_filter(loss, 3)[1:-1, 1:-1])
+    grid = sorted((m[i + 1].item(), math.exp(log_s[j + 1].item())) for i, j in zip(rows, columns, strict=True))
+    found = sorted((one.mean, one.scale) for one in minima(direction, starts=9))
+    assert found == [pytest.approx(one, abs=0.1) for one in grid]
+
+
+def test_the_forward_direction_has_one_minimum_with_the_moments_of_the_target() -> None:
+    target = bimodal()
+    (one,) = minima(Forward(target), starts=9)
+    x = target.draws()
+    assert (one.mean, one.scale) == pytest.approx((x.mean().item(), x.std(correction=0).item()), abs=1e-5)
+    mixture = target.distribution
+    assert (one.mean, one.scale) == pytest.approx((mixture.mean.item(), mixture.stddev.item()), abs=0.05)
+    assert one.starts == 18
