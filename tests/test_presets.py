@@ -27,6 +27,7 @@ OBJECTIVES, PRETRAINING, INITIALISATIONS = map(options, ("objective", "pretraini
 ANNEALING = options("annealing")
 PRIORS, DIVERGENCES = map(options, ("prior", "divergence"))
 FACTORISED = ("diagonal", "fixed_scale")
+LAYERED = {"bottom_up", "top_down", "graph"}
 GAUSSIAN = (*FACTORISED, "full_covariance")
 SMALL_NETWORKS = {
     "mlp": ["network.hidden=[16]"],
@@ -154,6 +155,8 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
         overrides += ["prior=mixture", "prior.components=3"]
     if objective not in ("reconstruction", "wae", "mmd_vae", "aae") and posterior == "deterministic":
         refusal = "density"
+    elif posterior in LAYERED:
+        refusal = "single layer|entropy|factorises|several layers"
     elif objective.endswith("gamma") and posterior not in GAUSSIAN:
         refusal = "entropy"
     elif objective.startswith("tcvae") and posterior not in FACTORISED:
@@ -172,7 +175,10 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior, archive)
     overrides = [f"prior={prior}", f"posterior={posterior}", *SMALL_NETWORKS["mlp"], *sizes.get(prior, [])]
     if posterior == "deterministic":
         overrides += ["objective=reconstruction"]
+    if posterior in LAYERED:
+        overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
     fits = prior in ("normal", "ex_post") if posterior == "deterministic" else prior != "ex_post"
+    fits = fits and not (prior == "vamp" and posterior in LAYERED)
     if fits:
         train_a_step(configuration(archive, "digits", *overrides))
     else:
@@ -184,6 +190,8 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior, archive)
 @pytest.mark.parametrize("posterior", POSTERIORS)
 def test_divergences_pull_every_posterior(divergence, posterior, archive):
     overrides = ["objective=infovae", f"divergence={divergence}", f"posterior={posterior}", *SMALL_NETWORKS["mlp"]]
+    if posterior in LAYERED:
+        overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
     if posterior == "deterministic":
         overrides += ["objective.alpha=1"]
     if divergence == "none":
@@ -219,6 +227,11 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["posterior=top_down"], "several layers of latents, model VAE .* has one; take model=hvae or posterior="),
+        (["model=hvae", "posterior=diagonal"], "has layers of latents, .*; take posterior=bottom_up.graph.top_down or"),
+        (["model=hvae", "objective=dreg"], "single layer of latents, posterior BottomUp .* has several; take"),
+        (["model=hvae", "model.generation={x: [z1]}"], "model.generation.z1: needs parents, of x, z2"),
+        (["model=hvae", "objective.free_bits=[0.1]"], "free_bits=.0.1.: the model has 2 layers of latents"),
         (["objective=infovae", "objective.lambda_=0.5"], "alpha \\+ lambda_ - 1 = -0.5, .*; take objective.lambda_=1"),
         (["model=wae", "objective.alpha=0"], "weighs the rate, .*; take objective.alpha=1 or posterior="),
         (["model=wae", "prior=gaussian"], "learns through the rate, .* take prior=ex_post.normal or objective=.*elbo"),

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from vae_cli.config import EvaluateConfig
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation import DataFacts, Evaluation
+from vae_cli.graphs import X, generation_graph, layer_names
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.phases import Phase
@@ -30,16 +31,30 @@ def assemble(node: DictConfig, **parts: Any) -> Any:
 
 def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
     """The model of a configuration for events of this shape."""
-    parts = {"event_shape": event_shape, "latent_dim": config.model.latent_dim, "network": instantiate(config.network)}
-    parts["posterior"] = assemble(config.posterior, **parts)
-    parts["prior"] = assemble(config.prior, **parts)
-    parts["likelihood"] = assemble(config.likelihood, **parts)
+    layers = _layers(config.model)
+    parts = {"event_shape": event_shape, "network": instantiate(config.network), "layers": layers}
+    parts["posterior"] = assemble(config.posterior, latent_dim=sum(layers), **parts)
+    parts["prior"] = assemble(config.prior, latent_dim=layers[-1], **parts)
+    parts["likelihood"] = assemble(config.likelihood, latent_dim=_read(config.model), **parts)
     return assemble(config.model, **parts)
+
+
+def _layers(model: DictConfig) -> list[int]:
+    """Dimensions of each layer of latents, the nearest to x first."""
+    return [*model.get("below", []), model.latent_dim]
+
+
+def _read(model: DictConfig) -> int:
+    """Dimensions of z that the decoder reads: those of the parents of x."""
+    layers = _layers(model)
+    sizes = dict(zip(layer_names(len(layers)), layers, strict=True))
+    graph = generation_graph("model.generation", model.get("generation"), len(layers))
+    return sum(sizes[name] for name in graph.parents[X])
 
 
 def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
     """Pretraining and initialisation, where chosen, and the objective: trainer.max_epochs are those of the last."""
-    size = config.model.latent_dim
+    size = sum(_layers(config.model))
     divergence = None if config.divergence is None else assemble(config.divergence, latent_dim=size)
     objective, epochs = assemble(config.objective, divergence=divergence, latent_dim=size), config.trainer.max_epochs
     phases: list[Phase] = []

@@ -15,16 +15,17 @@ from torch.distributions import Distribution, MixtureSameFamily
 
 from vae_cli.memory import Rows
 from vae_cli.models import VAE
-from vae_cli.trace import Batch
+from vae_cli.trace import Batch, total
 
 
 @dataclass(frozen=True)
 class Bound:
-    """ELBO = -distortion - rate at beta = 1, each (B,)."""
+    """ELBO = -distortion - rate at beta = 1, each (B,); rates, one for each layer of latents, sum to the rate."""
 
     elbo: Tensor
     distortion: Tensor
     rate: Tensor
+    rates: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ def elbo(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: in
 
     At most `rows` = samples x images are held at a time.
     """
-    distortion = rate = torch.zeros(len(batch), device=batch.x.device)
+    parts = []
     for n in split(samples, max(1, rows // len(batch))):
         trace = model.trace(batch, encoded, n)
-        distortion = distortion + n / samples * trace.distortion
-        rate = rate + n / samples * trace.rate
-    return Bound(-distortion - rate, distortion, rate)
+        parts.append(n / samples * torch.stack([trace.distortion, *trace.rates]))
+    distortion, *rates = total(parts)
+    rate = total(rates)
+    return Bound(-distortion - rate, distortion, rate, tuple(rates))
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from vae_cli.memory import Rows
 from vae_cli.metrics import ActiveUnits, Clusters, Means
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
-from vae_cli.trace import Batch, Latent
+from vae_cli.trace import Batch, Latent, layer_rates
 
 Number = float | list[float]
 
@@ -166,8 +166,9 @@ class Evaluation(nn.Module):
 
 @torch.no_grad()
 def bound_terms(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: int) -> dict[str, Tensor]:
-    """elbo at beta = 1 with its parts; distortion alone where there is no bound. Each (B,)."""
+    """elbo at beta = 1 with its parts, rate_z1, ... of several layers; distortion alone without a bound. Each (B,)."""
     if not model.has_density:
         return {"distortion": model.trace(batch, encoded, 1).distortion}
     bound = elbo(model, batch, encoded, samples, rows)
-    return {"elbo": bound.elbo, "distortion": bound.distortion, "rate": bound.rate}
+    numbers = {"elbo": bound.elbo, "distortion": bound.distortion, "rate": bound.rate}
+    return numbers | layer_rates(bound.rates)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_cli.likelihoods import Decoded
-from vae_cli.posteriors import Encoded
+from vae_cli.posteriors import Posterior
 from vae_cli.trace import Batch, Latent, Trace
 from vae_cli.types import PositiveInt
 
@@ -30,7 +30,7 @@ class VAE(nn.Module):
     S samples, B batch, d = latent_dim.
     """
 
-    def __init__(self, posterior: Encoded, prior: nn.Module, likelihood: Decoded, *, latent_dim: PositiveInt) -> None:
+    def __init__(self, posterior: Posterior, prior: nn.Module, likelihood: Decoded, *, latent_dim: PositiveInt) -> None:
         super().__init__()
         self.posterior, self.prior, self.likelihood = posterior, prior, likelihood
         self.latent_dim = latent_dim
@@ -39,6 +39,11 @@ class VAE(nn.Module):
     def has_density(self) -> bool:
         """Whether q(z|x) has a density, and with it whether there is a bound."""
         return bool(self.posterior.has_density)
+
+    @property
+    def read(self) -> list[int]:
+        """The dimensions of z that p(x|z) depends on."""
+        return list(range(self.latent_dim))
 
     def encode(self, batch: Batch) -> Distribution:
         """q(z|x), batch shape (B,): once for each image, however many samples follow."""

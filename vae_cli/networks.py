@@ -39,7 +39,7 @@ class Network(Protocol):
         ...
 
 
-def _dense(widths: list[int], activation: str, dropout: float = 0.0) -> nn.Sequential:
+def dense(widths: list[int], activation: str, dropout: float = 0.0) -> nn.Sequential:
     """Linear layers with an activation between them, none after the last."""
     layers: list[nn.Module] = []
     for wide_in, wide_out in pairwise(widths[:-1]):
@@ -79,13 +79,13 @@ class MLP:
     def encoder(self, event_shape: Shape, features: int) -> nn.Module:
         """x (N, *event) to (N, features)."""
         widths = [prod(event_shape), *self.hidden, features]
-        return nn.Sequential(nn.Flatten(), *_dense(widths, self.activation, self.dropout))
+        return nn.Sequential(nn.Flatten(), *dense(widths, self.activation, self.dropout))
 
     def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
         """z (N, d) to (N, M, *event)."""
         shape = (outputs, *event_shape)
         widths = [latent_dim, *reversed(self.hidden), prod(shape)]
-        return nn.Sequential(*_dense(widths, self.activation, self.dropout), nn.Unflatten(1, shape))
+        return nn.Sequential(*dense(widths, self.activation, self.dropout), nn.Unflatten(1, shape))
 
 
 def _image_shape(event_shape: Shape) -> tuple[int, int, int]:
@@ -119,7 +119,7 @@ class Conv:
         for c_in, c_out in pairwise([colours, *self.channels]):
             layers += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), ACTIVATIONS[self.activation]()]
         flat = self.channels[-1] * prod(_halved(height, width, len(self.channels))[-1])
-        return nn.Sequential(*layers, nn.Flatten(), *_dense([flat, self.dense, features], self.activation))
+        return nn.Sequential(*layers, nn.Flatten(), *dense([flat, self.dense, features], self.activation))
 
     def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
         """z (N, d) to (N, M, C, H, W)."""
@@ -128,7 +128,7 @@ class Conv:
         channels = [*reversed(self.channels), outputs * colours]
         start = (channels[0], *sizes[0])
         layers: list[nn.Module] = [
-            *_dense([latent_dim, self.dense, prod(start)], self.activation),
+            *dense([latent_dim, self.dense, prod(start)], self.activation),
             ACTIVATIONS[self.activation](),
             nn.Unflatten(1, start),
         ]

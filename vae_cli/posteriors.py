@@ -21,11 +21,22 @@ from vae_cli.types import PositiveFloat, PositiveInt, Shape
 SOFTPLUS_OF_ONE = 0.5413248546129181  # log(e - 1): where softplus is 1
 
 
-class Encoded(nn.Module):
-    """An encoder network from x (B, *event) to the (B, features) that a subclass turns into q(z|x)."""
+class Posterior(nn.Module):
+    """Called with a batch, it returns q(z|x) of batch shape (B,)."""
 
     has_density: ClassVar = True
-    has_entropy: ClassVar = True  # and moments, all in closed form
+    has_entropy: ClassVar = False  # and moments, all in closed form
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x)."""
+        raise NotImplementedError
+
+
+class Encoded(Posterior):
+    """An encoder network from x (B, *event) to the (B, features) that a subclass turns into q(z|x)."""
+
+    has_entropy: ClassVar = True
+    one_latent: ClassVar = True
 
     def __init__(self, network: Network, event_shape: Shape, features: int) -> None:
         super().__init__()

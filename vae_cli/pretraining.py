@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import nn
+
 from vae_cli.corruption import masked
 from vae_cli.distributions import Delta
 from vae_cli.models import VAE
 from vae_cli.networks import depth_of, outermost
 from vae_cli.objectives import Objective, Terms
 from vae_cli.phases import Phase
+from vae_cli.posteriors import Encoded
 from vae_cli.trace import Batch, float32
 from vae_cli.types import Fraction, PositiveInt
 
@@ -43,11 +46,16 @@ class OuterLayers(Objective):
 
     def forward(self, model: VAE, batch: Batch) -> Terms:
         """The terms of this batch."""
-        encoder, decoder = outermost(model.posterior.encoder, model.likelihood.decoder, self.depth)
+        encoder, decoder = outermost(_encoder(model), model.likelihood.decoder, self.depth)
         outputs = decoder(encoder(masked(batch.x, self.corruption))).float()
         with float32():
             distortion = -model.likelihood.distribution(outputs).log_prob(batch.x).mean()
         return Terms(distortion, {"loss": distortion, "distortion": distortion})
+
+
+def _encoder(model: VAE) -> nn.Module:
+    assert isinstance(model.posterior, Encoded)  # the configuration's rules see to it
+    return model.posterior.encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +84,7 @@ class LayerWise:
     """
 
     needs_stacked: ClassVar = True
+    needs_one_latent: ClassVar = True
 
     layer_epochs: PositiveInt
     epochs: PositiveInt
@@ -83,6 +92,6 @@ class LayerWise:
 
     def phases(self, model: VAE) -> Iterator[Phase]:
         """One phase for each depth."""
-        for depth in range(1, depth_of(model.posterior.encoder) + 1):
+        for depth in range(1, depth_of(_encoder(model)) + 1):
             yield Phase(f"pretraining layer {depth}", self.layer_epochs, OuterLayers(depth, self.corruption))
         yield Phase("pretraining", self.epochs, MeanReconstruction(self.corruption))

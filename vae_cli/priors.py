@@ -75,6 +75,7 @@ class Vamp(nn.Module):
 
     fitted_after: ClassVar = False
     learned: ClassVar = True
+    needs_one_latent: ClassVar = True
     needs_density: ClassVar = True
 
     def __init__(self, latent_dim: int, posterior: Encoded, event_shape: Shape, *, pseudo_inputs: PositiveInt) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_cli import signatures
+from vae_cli.errors import ConfigError
 from vae_cli.folders import Sources
+from vae_cli.graphs import generation_graph, inference_graph
 
 Rule = Callable[["Facts"], str | None]
 
@@ -86,11 +88,35 @@ NEEDS = (
     Need("objective", "needs_entropy", "needs the entropy of q(z|x)", "posterior", "has_entropy"),
     Need("initialisation", "needs_entropy", "trains with the entropy of q(z|x)", "posterior", "has_entropy"),
     Need("prior", "needs_density", "is made of densities q(z|u)", "posterior", "has_density"),
+    *(
+        Need(group, "needs_one_latent", "is for a single layer of latents", "posterior", "one_latent", "has several")
+        for group in ("objective", "prior", "pretraining")
+    ),
+    Need("posterior", "layered", "is of several layers of latents", "model", "layered", "has one"),
+    Need("model", "layered", "has layers of latents", "posterior", "layered", "has none"),
     Need("objective", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
     Need("initialisation", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
     Need("objective", "needs_factors", "needs a q(z|x) that factorises", "posterior", "factorises", "does not"),
     Need("pretraining", "needs_stacked", "needs a stack of mirrored layers", "network", "stacked", "is none"),
 )
+
+
+def graphs_have_parents(facts: Facts) -> str | None:
+    """The graphs of a hierarchy are graphs, and its layers have a floor each."""
+    model, posterior = facts.config["model"], facts.config["posterior"]
+    count = len(model.get("below", [])) + 1
+    try:
+        if "generation" in model:
+            generation_graph("model.generation", model["generation"], count)
+        if "parents" in posterior:
+            inference_graph("posterior.parents", posterior["parents"], count)
+    except ConfigError as error:
+        return str(error)
+    floors = facts.config["objective"].get("free_bits")
+    if not isinstance(floors, list) or len(floors) == count:
+        return None
+    place = facts.where("objective.free_bits")
+    return f"objective.free_bits={floors}: the model has {count} layers of latents ({place}); take one number for each"
 
 
 def scores_domain(facts: Facts) -> str | None:
@@ -286,6 +312,7 @@ RULES: tuple[Rule, ...] = (
     reads_layout,
     prior_in_time,
     *NEEDS,
+    graphs_have_parents,
     divergence_in_use,
     divergence_is_not_rewarded,
     rate_has_density,

@@ -5,7 +5,7 @@ Shape legend: S samples, B batch, d latent dimensions, *event the shape of one x
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -66,13 +66,22 @@ def total(terms: Iterable[Tensor]) -> Tensor:
     return reduce(add, terms)
 
 
+def layer_rates(rates: Sequence[Tensor]) -> dict[str, Tensor]:
+    """rate_z1, rate_z2, ... of several layers of latents; of a single one nothing, for its rate is the rate."""
+    return {f"rate_z{number}": rate for number, rate in enumerate(rates, 1)} if len(rates) > 1 else {}
+
+
 @dataclass(frozen=True)
 class Latent:
-    """One latent variable: a sample z (S, B, *latent) of q, scored under q and under p; log densities in nats."""
+    """One latent variable: a sample z (S, B, *latent) of q, scored under q and under p; log densities in nats.
+
+    entangled: p depends on z itself, through other latents drawn given it, so that no closed form is its KL
+    """
 
     z: Tensor
     q: Distribution
     p: Distribution
+    entangled: bool = False
 
     @classmethod
     def draw(cls, q: Distribution, p: Distribution, samples: int) -> Latent:
@@ -98,19 +107,29 @@ class Latent:
         """KL(q || p) by independent groups of dimensions, (B, G), summing to the whole.
 
         One group a dimension where q and p both factorise, else one group; in closed form where torch knows one,
-        else the sampled log q - log p.
+        else the sampled log q - log p. The mean over samples where q or p differ between them.
         """
         q, p = self.q, self.p
         with float32():
+            if self.entangled:
+                return self._sampled_kl
             if isinstance(q, Independent) and isinstance(p, Independent):
                 try:
-                    return kl_divergence(q.base_dist, p.base_dist).flatten(1)
+                    return self._per_example(kl_divergence(q.base_dist, p.base_dist))
                 except NotImplementedError:
                     pass
             try:
-                return kl_divergence(q, p).unsqueeze(-1)
+                return self._per_example(kl_divergence(q, p).unsqueeze(-1))
             except NotImplementedError:
-                return (self.log_q - self.log_p).mean(0).unsqueeze(-1)
+                return self._sampled_kl
+
+    @property
+    def _sampled_kl(self) -> Tensor:
+        return (self.log_q - self.log_p).mean(0).unsqueeze(-1)
+
+    def _per_example(self, kl: Tensor) -> Tensor:
+        """(B, G) of (S, B, G) or (B, G)."""
+        return kl.mean(0) if kl.dim() == self.z.dim() else kl
 
     @property
     def kl(self) -> Tensor:
@@ -143,9 +162,14 @@ class Trace:
         return -self.log_px.mean(0)
 
     @cached_property
+    def rates(self) -> tuple[Tensor, ...]:
+        """KL(q || p) of each latent, (B,)."""
+        return tuple(latent.kl for latent in self.latents)
+
+    @property
     def rate(self) -> Tensor:
         """sum KL(q || p), (B,)."""
-        return total(latent.kl for latent in self.latents)
+        return total(self.rates)
 
     @property
     def elbo(self) -> Tensor:

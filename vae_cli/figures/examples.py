@@ -109,9 +109,10 @@ class Traversal:
 
     @classmethod
     def of(cls, model: VAE, examples: Examples, *, rows: int, columns: int) -> Traversal:
-        """Through the first example's posterior mean, along the most active dimensions, from -3 to 3."""
+        """Through the first example's posterior mean, along the most active dimensions that x depends on, from -3 to 3."""
         anchor = examples.codes[0]
-        dims = examples.most_active(rows)
+        read = set(model.read)
+        dims = [j for j in examples.most_active(len(anchor)) if j in read][:rows]
         steps = torch.linspace(-3, 3, columns, device=anchor.device)
         mean, deviation = moments(model.prior())
         z = anchor.repeat(len(dims), columns, 1)

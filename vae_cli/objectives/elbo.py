@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from vae_cli.models import VAE
 from vae_cli.objectives.objective import Objective, Terms
-from vae_cli.trace import Batch, Trace
+from vae_cli.trace import Batch, Trace, layer_rates, total
 from vae_cli.types import NonNegativeFloat, PositiveInt
 
 
@@ -17,8 +17,8 @@ class ELBO(Objective):
     """distortion + beta sum_j max(KL_j, free_bits): the negative ELBO at beta = 1, beta-VAE otherwise.
 
     `free_bits`, in nats, is a floor under the KL of each latent dimension (Kingma et al. 2016, eq. 15), taken for each
-    image, so that it does not depend on the batch size; a posterior that does not factorise is one group. beta:
-    Higgins et al. 2017, eq. 4.
+    image, so that it does not depend on the batch size; a posterior that does not factorise is one group. One
+    number, or one for each layer of latents, the nearest to x first. beta: Higgins et al. 2017, eq. 4.
     """
 
     anneals: ClassVar = ("beta",)
@@ -27,24 +27,33 @@ class ELBO(Objective):
         self,
         *,
         beta: NonNegativeFloat,
-        free_bits: NonNegativeFloat,
+        free_bits: NonNegativeFloat | list[NonNegativeFloat],
         samples: PositiveInt,
     ) -> None:
         super().__init__()
         self.beta, self.free_bits, self.samples = beta, free_bits, samples
 
-    def rates(self, trace: Trace, batch: Batch) -> Tensor:
-        """The rate by independent groups of dimensions, (B, G)."""
-        return torch.cat([latent.kl_groups for latent in trace.latents], -1)
+    def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
+        """The rate of each latent by independent groups of its dimensions, (B, G)."""
+        return [latent.kl_groups for latent in trace.latents]
+
+    def floored(self, rates: list[Tensor]) -> Tensor:
+        """sum_j max(KL_j, free_bits), (B,); no floor of 0, for a KL that is sampled may be negative."""
+        floors = self.free_bits if isinstance(self.free_bits, Sequence) else [self.free_bits] * len(rates)
+        return total(
+            (rate.clamp(min=floor) if floor else rate).sum(-1) for rate, floor in zip(rates, floors, strict=True)
+        )
 
     def forward(self, model: VAE, batch: Batch) -> Terms:
         """The terms of this batch."""
         trace = model.trace(batch, model.encode(batch), self.samples)
         rates = self.rates(trace, batch)
-        distortion, rate = trace.distortion.mean(), rates.sum(-1).mean()
-        penalty = rates.clamp(min=self.free_bits).sum(-1).mean() if self.free_bits else rate
+        layers = [rate.sum(-1).mean() for rate in rates]
+        distortion, rate = trace.distortion.mean(), total(layers)
+        penalty = self.floored(rates).mean()
         loss = distortion + self.annealed("beta", self.beta) * penalty
-        return Terms(loss, {"loss": loss, "distortion": distortion, "rate": rate, "elbo": -distortion - rate})
+        metrics = {"loss": loss, "distortion": distortion, "rate": rate, "elbo": -distortion - rate}
+        return Terms(loss, metrics | layer_rates(layers))
 
 
 class Reconstruction(Objective):

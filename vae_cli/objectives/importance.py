@@ -6,6 +6,7 @@ S = samples is the k of the bound log 1/k sum_i w_i, w_i = p(x, z_i) / q(z_i|x).
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -51,6 +52,8 @@ class StickingTheLanding(IWAE):
     log q is taken at the drawn z under parameters that do not learn from it (Roeder et al. 2017, eq. 7). For k > 1 the
     gradient is biased (Tucker et al. 2019, section 5); `DoublyReparameterised` is not.
     """
+
+    needs_one_latent: ClassVar = True
 
     def log_weight(self, model: VAE, batch: Batch, trace: Trace) -> Tensor:
         """log p(x, z) - log q(z|x) with q's parameters fixed, (S, B)."""

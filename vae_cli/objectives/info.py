@@ -35,7 +35,7 @@ class InfoVAE(Objective):
         """The terms of this batch."""
         trace = model.trace(batch, model.encode(batch), self.samples)
         z = torch.cat([latent.z[0].flatten(1) for latent in trace.latents], -1)
-        prior = torch.cat([latent.p.sample(z.shape[:1]).flatten(1) for latent in trace.latents], -1)
+        prior = model.prior().sample(z.shape[:1]).flatten(1)
         distortion, divergence = trace.distortion.mean(), self.divergence(z, prior)
         loss = distortion + self.annealed("divergence", self.alpha + self.lambda_ - 1) * divergence
         metrics = {"distortion": distortion, "divergence": divergence}

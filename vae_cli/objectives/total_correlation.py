@@ -72,6 +72,7 @@ class FactorVAE(Objective):
     T is log q(z) - sum_j log q(z_j).
     """
 
+    needs_one_latent: ClassVar = True
     needs_whole_batch: ClassVar = True
     anneals: ClassVar = ("gamma",)
 

@@ -28,9 +28,9 @@ class OptimalGamma(ELBO):
     needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
-    def rates(self, trace: Trace, batch: Batch) -> Tensor:
+    def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
         """KL(q(z|x) gamma || p(z, c)), (B, 1)."""
-        return total(assigned_rate(p, q, log_responsibilities(p, q)) for q, p in _mixtures(trace)).unsqueeze(-1)
+        return [assigned_rate(p, q, log_responsibilities(p, q)).unsqueeze(-1) for q, p in _mixtures(trace)]
 
 
 class SampledGamma(ELBO):
@@ -42,14 +42,12 @@ class SampledGamma(ELBO):
     needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
-    def rates(self, trace: Trace, batch: Batch) -> Tensor:
+    def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
         """KL(q(z|x) gamma || p(z, c)), mean over the samples, (B, 1)."""
-        rates = [
-            assigned_rate(p, latent.q, log_joint(p, z).log_softmax(-1))
-            for latent, (_, p) in zip(trace.latents, _mixtures(trace), strict=True)
-            for z in latent.z
+        return [
+            total(assigned_rate(p, q, log_joint(p, z).log_softmax(-1)) for z in latent.z).unsqueeze(-1) / self.samples
+            for latent, (q, p) in zip(trace.latents, _mixtures(trace), strict=True)
         ]
-        return (total(rates) / self.samples).unsqueeze(-1)
 
 
 class HeldAssignments(ELBO):
@@ -82,10 +80,10 @@ class HeldAssignments(ELBO):
         self.assignments = self.assignments.to(batch.index.device)
         return self.assignments[batch.index].unsqueeze(-1)
 
-    def rates(self, trace: Trace, batch: Batch) -> Tensor:
+    def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
         """KL(q(z|x) || p(z, c)) at the assigned c, (B, 1)."""
         ((q, p),) = _mixtures(trace)
-        return -expected_log_joint(p, q).gather(-1, self.cluster(batch)) - q.entropy().unsqueeze(-1)
+        return [-expected_log_joint(p, q).gather(-1, self.cluster(batch)) - q.entropy().unsqueeze(-1)]
 
     def forward(self, model: VAE, batch: Batch) -> Terms:
         """The terms of this batch; `unsure` is -log p(c|z)."""
