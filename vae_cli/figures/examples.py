@@ -109,7 +109,7 @@ class Traversal:
 
     @classmethod
     def of(cls, model: VAE, examples: Examples, *, rows: int, columns: int) -> Traversal:
-        """Through the first example's posterior mean, along the most active dimensions that x depends on, from -3 to 3."""
+        """Through the first example's posterior mean, along the most active dimensions that x sees, from -3 to 3."""
         anchor = examples.codes[0]
         read = set(model.read)
         dims = [j for j in examples.most_active(len(anchor)) if j in read][:rows]
