@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.mixture import GaussianMixture
-from torch.distributions import MultivariateNormal, kl_divergence
+from torch.distributions import MixtureSameFamily, MultivariateNormal, kl_divergence
 
 from tests.builders import batch_of, linear_mixture_vae, mixture_vae
 from vae_cli import posteriors
@@ -14,6 +14,7 @@ from vae_cli.distributions import Delta, gaussian
 from vae_cli.estimators import elbo, iw_log_likelihood
 from vae_cli.exact import linear_mixture
 from vae_cli.mixtures import (
+    Aggregate,
     assigned_rate,
     expected_log_joint,
     faults,
@@ -165,3 +166,18 @@ def test_full_covariance_posteriors_have_responsibilities():
     model, _, batch = mixture_vae(components=3, posterior=posteriors.FullCovariance)
     gamma = log_responsibilities(model.prior(), model.encode(batch)).exp()
     torch.testing.assert_close(gamma.sum(-1), torch.ones(len(batch)))
+
+
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+def test_an_aggregate_of_narrow_gaussians_is_that_of_torch_in_value_and_gradient(spread):
+    loc, scale = spread * torch.randn(9, 5), (torch.randn(9, 5) - 3).exp()
+    z = loc[torch.randint(9, (4, 6))] + scale.mean() * torch.randn(4, 6, 5)
+
+    def slopes(log_prob, dtype):
+        leaves = [t.to(dtype).requires_grad_() for t in (loc, scale, z)]
+        value = log_prob(Aggregate(gaussian(leaves[0], leaves[1], 1)), leaves[2])
+        return value, *torch.autograd.grad(value.sum(), leaves)
+
+    ours, exact = slopes(Aggregate.log_prob, torch.float32), slopes(MixtureSameFamily.log_prob, torch.float64)
+    for one, other in zip(ours, exact, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-3)

@@ -30,6 +30,7 @@ PLUGINS_FOLDER = str(Path(__file__).with_name("plugins"))
 EXTRAS = {
     ("hydra/sweeper", "optuna"): "sweep",
     ("hydra/launcher", "joblib"): "sweep",
+    ("hydra/launcher", "submitit_local"): "slurm",
     ("hydra/launcher", "submitit_slurm"): "slurm",
 }
 """Options of hydra's own groups that another package brings, and the extra of this package that installs it."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, MixtureSameFamily
+from torch.distributions import Distribution
 
 from vae_cli.memory import Rows
+from vae_cli.mixtures import Aggregate, is_mixture
 from vae_cli.models import VAE
 from vae_cli.trace import Batch, total
 
@@ -95,7 +96,8 @@ def row_bytes(model: VAE) -> int:
     """Bytes that one row (one sample for one image) of a trace takes at its peak: an upper estimate for chunking.
 
     Counted on a single row: input and output of the decoder's largest layer, and four temporaries of the likelihood
-    as large as the last layer's output; under a mixture prior four as large as all its means.
+    as large as the last layer's output; under a mixture prior four as large as all its means, under an aggregated
+    posterior four in double precision for each part.
     """
     floats = last = 0
 
@@ -113,6 +115,8 @@ def row_bytes(model: VAE) -> int:
         for handle in handles:
             handle.remove()
     prior = model.prior()
-    if isinstance(prior, MixtureSameFamily):
+    if is_mixture(prior):
         floats += 4 * prior.component_distribution.mean.numel()
+    elif isinstance(prior, Aggregate):
+        floats += 8 * prior.component_distribution.batch_shape.numel()
     return 4 * (floats + 4 * last)
