@@ -13,7 +13,14 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NAMES = {"vae-train": "train", "vae-eval": "evaluate", "vae-sample": "sample", "vae-kl": "kl", "vae-report": "report"}
+NAMES = {
+    "vae-train": "train",
+    "vae-eval": "evaluate",
+    "vae-sample": "sample",
+    "vae-kl": "kl",
+    "vae-cavi": "cavi",
+    "vae-report": "report",
+}
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
     ["vae_cli.cli", "vae_cli.train", "vae_cli.sample", "matplotlib.pyplot", "sklearn.datasets", "tests.warm"]

@@ -56,6 +56,7 @@ class Affine(nn.Module):
         weight = torch.zeros(latent_dim, x.shape[1])
         weight[:rank] = axes[:rank] * scale[:rank, None] / len(x) ** 0.5
         self.register_buffer("weight", weight)
+        self.read = list(range(latent_dim))
         self.dropout = nn.Dropout(0.5)
         self.norm = nn.BatchNorm1d(latent_dim)
         self.norm.eval()

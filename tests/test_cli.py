@@ -207,7 +207,7 @@ def test_right_arguments_pass_and_write_nothing(arguments: list[str], workplace:
     assert list(workplace.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "sample", "kl", "report"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "sample", "kl", "cavi", "report"])
 def test_help_is_narrow_and_complete(command: str) -> None:
     done = call(command, "--help")
     assert done.returncode == 0

@@ -84,6 +84,19 @@ def kl() -> None:
     _command("vae-kl", "kl", KLConfig, argv, work)
 
 
+def cavi() -> None:
+    """vae-cavi: mean-field inference by coordinate ascent, where it has a closed form."""
+    argv = _begin("vae-cavi")
+    from vae_cli.schema import CAVIConfig
+
+    def work(config: Any) -> None:
+        from vae_cli.cavi.study import run
+
+        run(config)
+
+    _command("vae-cavi", "cavi", CAVIConfig, argv, work)
+
+
 def report() -> None:
     """vae-report: a page and tables over any set of runs."""
     argv = _begin("vae-report")

@@ -9,6 +9,8 @@ from errno import EROFS
 from pathlib import Path
 from typing import IO
 
+from vae_cli.errors import UserError
+
 PARTIAL = ".partial"
 
 
@@ -47,6 +49,14 @@ def room(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise OSError(EROFS, os.strerror(EROFS), str(folder))
+    return folder
+
+
+def new_folder(path: str) -> Path:
+    """Where a command is to write what it finds, not made yet; UserError where something is already."""
+    folder = Path(path).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"out={path}: there is something already; name a new folder")
     return folder
 
 

@@ -22,8 +22,8 @@ PREVIOUS = LAST.with_name("previous.ckpt")
 DAMAGED = LAST.with_name("damaged.ckpt")
 OWN = ("best", "last", "previous")
 """Checkpoints that a run keeps, by their names."""
-OTHERS = {"hydra", "direction", "target"}
-"""Folders of options that vae-train does not take: hydra's own, and those of vae-kl."""
+OTHERS = {"hydra", "direction", "target", "study"}
+"""Folders of options that vae-train does not take: hydra's own, and those of vae-kl and vae-cavi."""
 
 
 def conf_folder() -> Path:

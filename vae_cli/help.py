@@ -102,6 +102,25 @@ KL_EXAMPLES = """\
       vae-kl direction=forward target=samples target.path=numbers.txt
 """
 
+CAVI = """\
+    vae-cavi: mean-field inference by coordinate ascent; the ELBO is shown after every step.
+
+    usage: vae-cavi [study=OPTION] [KEY=VALUE ...] [--cfg job]
+"""
+
+CAVI_EXAMPLES = """\
+    values:
+      sweeps=500                    over all factors, at most
+      tolerance=1e-9                nats: the gain of a sweep below which it ends
+      study.components=6            any value of the study that was chosen
+      out=DIR                       a new folder for the figure and the numbers
+
+    examples:
+      vae-cavi
+      vae-cavi 'study.covariance=[[1,0.99],[0.99,1]]'
+      vae-cavi study=gaussian_mixture study.path=points.txt study.components=10
+"""
+
 REPORT = """\
     vae-report: one page, and tables, over any set of runs: means over seeds, plots, images.
 
@@ -129,6 +148,8 @@ def text(command: str, argv: Sequence[str] = ()) -> str:
         return "\n".join([dedent(EVAL), *_groups(sources, "eval"), dedent(EVAL_EXAMPLES).rstrip()])
     if command == "vae-kl":
         return "\n".join([dedent(KL), *_groups(sources, "kl"), dedent(KL_EXAMPLES).rstrip()])
+    if command == "vae-cavi":
+        return "\n".join([dedent(CAVI), *_groups(sources, "cavi"), dedent(CAVI_EXAMPLES).rstrip()])
     values = [f"  {example:<28}  {meaning}" for example, meaning in VALUES]
     return "\n".join(
         [dedent(TRAIN), *_groups(sources, "train"), "values:", *values, "", dedent(TRAIN_EXAMPLES).rstrip()]

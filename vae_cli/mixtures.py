@@ -30,20 +30,20 @@ class Aggregate(MixtureSameFamily):
         weights = Categorical(logits=torch.zeros(parts.batch_shape, device=parts.mean.device), validate_args=False)
         super().__init__(weights, parts, validate_args=False)
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """log 1/K sum_k q_k(z), (...,) for z (..., d); of diagonal Gaussians by one matrix product.
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log 1/K sum_k q_k(z), (...,) for x = z (..., d); of diagonal Gaussians by one matrix product.
 
         (z - m)^2 / s^2 = z^2 / s^2 - 2 z m / s^2 + m^2 / s^2 cancels where s is small: it is added up in float64.
         """
         parts = self.component_distribution
         if not isinstance(parts, Independent) or not isinstance(parts.base_dist, Normal) or len(parts.batch_shape) > 1:
-            return super().log_prob(value)
-        z, loc, scale = value.double(), parts.base_dist.loc.double(), parts.base_dist.scale.double()
+            return super().log_prob(x)
+        z, loc, scale = x.double(), parts.base_dist.loc.double(), parts.base_dist.scale.double()
         precision = scale.square().reciprocal()
         normaliser = scale.log().sum(-1) + 0.5 * loc.shape[-1] * math.log(2 * math.pi) + math.log(len(loc))
         constant = -0.5 * (loc.square() * precision).sum(-1) - normaliser
         squares, products = z.square(), torch.cat([-0.5 * precision, loc * precision], -1)
-        return linear(torch.cat([squares, z], -1), products, constant).to(value.dtype).logsumexp(-1)
+        return linear(torch.cat([squares, z], -1), products, constant).to(x.dtype).logsumexp(-1)
 
 
 def is_mixture(p: Distribution) -> TypeGuard[MixtureSameFamily]:

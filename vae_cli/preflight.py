@@ -36,7 +36,7 @@ from vae_cli.saved import read_config
 from vae_cli.search import searches
 from vae_cli.slurm import LAUNCHER
 
-PATHS = ("run", "out", "target.path", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
+PATHS = ("run", "out", "target.path", "study.path", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 PLAIN = re.compile(r"[\w./~@%+-]*")
 
 

@@ -166,6 +166,16 @@ class SampleConfig:
 
 
 @dataclass(frozen=True)
+class CAVIConfig:
+    """The root of vae-cavi."""
+
+    study: Node
+    sweeps: PositiveInt
+    tolerance: NonNegativeFloat
+    out: str
+
+
+@dataclass(frozen=True)
 class KLConfig:
     """The root of vae-kl."""
 

@@ -86,4 +86,4 @@ def test_who_waits_is_told(tmp_path, capsys):
     with locked(tmp_path):
         pass
     thread.join()
-    assert "waiting for another process" in capsys.readouterr().err
+    assert "waiting for another process" in capsys.readouterr().out

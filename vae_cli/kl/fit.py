@@ -13,23 +13,19 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from vae_cli.errors import UserError
-from vae_cli.files import write_text_atomically
+from vae_cli.figures import save
+from vae_cli.files import new_folder, write_text_atomically
 from vae_cli.folders import display
 from vae_cli.kl.directions import Direction
+from vae_cli.kl.figure import draw
 from vae_cli.kl.minima import Minimum, minima
 
 
 def fit(config: DictConfig) -> Path:
     """Find the minima, print them, and write minima.json and the figure into config.out, a new folder."""
-    folder = Path(config.out).expanduser()
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"out={config.out}: holds files already; name a new folder")
+    folder = new_folder(config.out)
     direction: Direction = instantiate(config.direction, instantiate(config.target, _convert_="all"))
     found = minima(direction, config.starts)
-    from vae_cli.figures import save
-    from vae_cli.kl.figure import draw
-
     folder.mkdir(parents=True, exist_ok=True)
     asked: Any = OmegaConf.to_container(config, resolve=True)
     results = asked | {"loss": direction.loss_name, "minima": [asdict(minimum) for minimum in found]}

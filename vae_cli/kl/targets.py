@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from vae_cli.errors import UserError
+from vae_cli.numbers import read_numbers
 from vae_cli.types import PositiveFloat, PositiveInt, Seed
 
 
@@ -125,16 +124,9 @@ class Samples(Target):
 
     def draws(self) -> Tensor:
         """What the file holds."""
-        path = Path(self.path).expanduser()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # numpy's, on an empty file
-                values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"target.path={self.path}: not readable: {' '.join(str(error).split())}") from error
-        if values.ndim != 1 or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-            held = f"{values.dtype}, {values.shape}"
-            raise UserError(f"target.path={self.path}: expected finite numbers in one column; it holds {held}")
+        values = read_numbers("target.path", self.path)
+        if values.ndim != 1:
+            raise UserError(f"target.path={self.path}: expected one column; it holds {values.shape}")
         if len(values) < 2 or np.ptp(values) == 0:
             raise UserError(f"target.path={self.path}: expected two different numbers or more")
-        return torch.from_numpy(values.astype(np.float64))
+        return torch.from_numpy(values)

@@ -1,0 +1,1 @@
+"""Mean-field variational inference by coordinate ascent, for two models in which every step has a closed form."""
