@@ -248,6 +248,7 @@ def test_a_run_without_a_checkpoint_starts_again(tmp_path: Path) -> None:
     running.end(signal.SIGKILL, after=0)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_again_and_again(tmp_path: Path) -> None:
     line = ("-m", *SMALL, "trainer.max_epochs=2", "seed=0,1", OFTEN)
     work, draw = place(tmp_path), random.Random(0)

@@ -28,7 +28,7 @@ def jobs(*arguments: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("option", Sources.find().options("sweep"))
 def test_every_ready_made_sweep_composes(option: str) -> None:
-    lines = ["-m", f"sweep={option}", "seed=0,1"]
+    lines = [f"sweep={option}", "seed=0,1", "-m"]
     assert prepare_training(lines) == lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -97,7 +98,7 @@ class ImageFiles:
             _Chunks(self),
             batch_size=None,
             sampler=[chunk.tolist() for chunk in chunks],
-            num_workers=self.workers,
+            num_workers=min(self.workers, cores()),  # torch warns of more
             generator=torch.Generator(),  # else each pass takes a number from the global random state
         )
         for chunk, images in zip(chunks, loader, strict=True):
@@ -113,6 +114,11 @@ class ImageFiles:
         """A hash of names and file sizes."""
         lines = (f"{name} {(self.root / name).stat().st_size}\n" for name in self.names)
         return sha256("".join(lines).encode()).digest()
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Chunks(TorchDataset):
