@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
 from vae_cli.config import EvaluateConfig
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation import DataFacts, Evaluation
+from vae_cli.feature_maps import sites
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.phases import Phase
@@ -30,16 +31,21 @@ def assemble(node: DictConfig, **parts: Any) -> Any:
 
 def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
     """The model of a configuration for events of this shape."""
-    parts = {"event_shape": event_shape, "latent_dim": config.model.latent_dim, "network": instantiate(config.network)}
+    network, size = instantiate(config.network), config.model.latent_dim
+    parts = {"event_shape": event_shape, "network": network, "sites": sites(network, event_shape)}
+    parts["latent_dim"] = parts["sites"] * size
+    if config.get("codebook") is not None:
+        parts["codebook"] = assemble(config.codebook, code_dim=size)
     parts["posterior"] = assemble(config.posterior, **parts)
     parts["prior"] = assemble(config.prior, **parts)
     parts["likelihood"] = assemble(config.likelihood, **parts)
-    return assemble(config.model, **parts)
+    node = OmegaConf.merge(config.model, {"latent_dim": parts["latent_dim"]})
+    return assemble(node, **parts)
 
 
 def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
-    """Pretraining and initialisation, where chosen, and the objective: trainer.max_epochs are those of the last."""
-    size = config.model.latent_dim
+    """Pretraining, initialisation and posttraining, where chosen, around the objective's trainer.max_epochs."""
+    size = model.latent_dim
     divergence = None if config.divergence is None else assemble(config.divergence, latent_dim=size)
     objective, epochs = assemble(config.objective, divergence=divergence, latent_dim=size), config.trainer.max_epochs
     phases: list[Phase] = []
@@ -49,6 +55,8 @@ def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
         phases.append(Phase("training", epochs, objective))
     else:
         phases += instantiate(config.initialisation).phases(objective, epochs)
+    if (node := config.get("posttraining")) is not None:
+        phases += instantiate(node).phases()
     if (node := config.get("annealing")) is not None:
         annealing = instantiate(node)
         for phase in phases:

@@ -19,7 +19,7 @@ from vae_cli.share import drawn
 LEVELS = 256
 
 
-class _Unchecked(Distribution):
+class Unchecked(Distribution):
     """A distribution whose arguments nobody checks: that would cost more than the density."""
 
     @property
@@ -28,7 +28,7 @@ class _Unchecked(Distribution):
         return {}
 
 
-class Delta(_Unchecked):
+class Delta(Unchecked):
     """All mass on loc (B, d): a deterministic code. It has no density, so asking for one raises NotImplementedError."""
 
     has_rsample = True
@@ -52,7 +52,7 @@ class Delta(_Unchecked):
         return self.loc.expand(*sample_shape, *self.loc.shape)
 
 
-class Pushed(_Unchecked):
+class Pushed(Unchecked):
     """f(z_0), z_0 ~ base: a flow in the direction of its draws, which are never inverted to be scored.
 
     `step` is a bijection of vectors (zuko's, with `call_and_ladj`), base a diagonal Gaussian of batch shape (B,). Its
@@ -102,7 +102,7 @@ class Pushed(_Unchecked):
         return self._points.var(0)
 
 
-class _Elementwise(_Unchecked):
+class _Elementwise(Unchecked):
     """One scalar for each entry of the parameters."""
 
     def __init__(self, shape: torch.Size) -> None:

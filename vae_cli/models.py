@@ -40,6 +40,11 @@ class VAE(nn.Module):
         """Whether q(z|x) has a density, and with it whether there is a bound."""
         return bool(self.posterior.has_density)
 
+    @property
+    def is_continuous(self) -> bool:
+        """Whether z varies without steps: its directions, moments and importance weights then say something."""
+        return bool(self.posterior.is_continuous)
+
     def encode(self, batch: Batch) -> Distribution:
         """q(z|x), batch shape (B,): once for each image, however many samples follow."""
         return self.posterior(batch)

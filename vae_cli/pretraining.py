@@ -58,6 +58,8 @@ class Autoencoder:
     corruption: the fraction of each input that is masked; 0 is a plain autoencoder
     """
 
+    needs_continuous: ClassVar = True
+
     epochs: PositiveInt
     corruption: Fraction
 
@@ -76,6 +78,7 @@ class LayerWise:
     """
 
     needs_stacked: ClassVar = True
+    needs_continuous: ClassVar = True
 
     layer_epochs: PositiveInt
     epochs: PositiveInt
