@@ -43,13 +43,13 @@ class DataFacts:
 class _Measured:
     """Of some images: values by name (B,), a latent where it has a density, log q(c|x) of a mixture, labels.
 
-    indices (B, n) of codes, where there are any.
+    sites and counts (K,) of codes, where z is made of them.
     """
 
     values: dict[str, Tensor]
     latent: Latent | None
     log_gamma: Tensor | None
-    indices: Tensor | None
+    counts: tuple[int, Tensor] | None
     y: Tensor | None
 
 
@@ -92,8 +92,8 @@ class Evaluation(nn.Module):
                 self.active.update(latent.q.mean)
                 self.prior = latent.p
                 self.encoded.append(latent)
-            if measured.indices is not None:
-                self.codes.update(measured.indices, model.posterior.codebook.codes)
+            if measured.counts is not None:
+                self.codes.update(*measured.counts)
             if measured.log_gamma is not None:
                 self.clusters.update(measured.log_gamma, measured.y)
             self.means.update(measured.values)
@@ -115,8 +115,8 @@ class Evaluation(nn.Module):
             values["effective_sample_size"] = importance.effective_sample_size
         latent = Latent.draw(encoded, prior, 1) if model.has_density and model.is_continuous else None
         gamma = log_responsibilities(prior, encoded) if is_mixture(prior) else None
-        indices = encoded.indices if isinstance(encoded, PointMass) else None
-        return _Measured(values, latent, gamma, indices, part.y)
+        counts = (encoded.indices.shape[1], encoded.counts) if isinstance(encoded, PointMass) else None
+        return _Measured(values, latent, gamma, counts, part.y)
 
     def compute(self) -> dict[str, Number]:
         """The numbers of all batches so far, those of all processes."""

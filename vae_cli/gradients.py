@@ -1,4 +1,4 @@
-"""Gradients through a choice that has none: outputs (..., D) take the values of the vectors (..., D) chosen for them."""
+"""Gradients through a choice that has none: outputs (..., D) take the values of vectors (..., D) chosen for them."""
 
 from __future__ import annotations
 

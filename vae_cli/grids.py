@@ -32,13 +32,18 @@ def flat(vectors: Tensor) -> Tensor:
 
 
 class PointMass(Unchecked):
-    """All mass on one grid: indices (B, n), whose vectors are z (B, d), nearest to the encoder's outputs (B, n, D)."""
+    """All mass on one grid: indices (B, n) in the codebook, their vectors z (B, d), nearest to outputs (B, n, D)."""
 
     has_rsample = True
 
-    def __init__(self, outputs: Tensor, indices: Tensor, z: Tensor) -> None:
-        self.outputs, self.indices, self.z = outputs, indices, z
+    def __init__(self, codebook: Codebook, outputs: Tensor, indices: Tensor, z: Tensor) -> None:
+        self.codebook, self.outputs, self.indices, self.z = codebook, outputs, indices, z
         super().__init__(z.shape[:-1], z.shape[-1:], validate_args=False)
+
+    @property
+    def counts(self) -> Tensor:
+        """Of each code in all the grids, (K,)."""
+        return torch.bincount(self.indices.flatten(), minlength=self.codebook.codes)
 
     @property
     def mean(self) -> Tensor:
@@ -80,9 +85,9 @@ class Autoregressive(Unchecked):
         vectors = sitewise(value.detach(), self.sites)
         indices = self.codebook.identify(vectors)
         known = (self.codebook(indices) == vectors).flatten(-2).all(-1)
-        rows = indices.flatten(0, -2)
+        rows = indices.reshape(-1, self.sites)
         log_p = -cross_entropy(self.logits(rows[:, :-1]).mT, rows, reduction="none").sum(-1)
-        return torch.where(known, log_p.unflatten(0, known.shape) if known.dim() else log_p[0], -torch.inf)
+        return torch.where(known, log_p.reshape(known.shape), -torch.inf)
 
     @torch.no_grad()
     def sample(self, sample_shape: _size = torch.Size()) -> Tensor:

@@ -122,15 +122,15 @@ class Codes:
 
     def gather(self) -> None:
         """Add those of all processes, of which some may have none."""
-        parts = [part for part in processes.gather((self.sites, self.counts.cpu())) if part[0]]
+        self.counts = self.counts.cpu()
+        parts = [part for part in processes.gather((self.sites, self.counts)) if part[0]]
         if parts:
             self.sites, self.counts = parts[0][0], total(counts for _, counts in parts)
 
-    def update(self, indices: Tensor, codes: int) -> None:
-        """Add indices (B, n) of K = codes."""
-        counts = torch.bincount(indices.flatten(), minlength=codes)
-        self.counts = self.counts.to(counts) + counts if self.counted else counts
-        self.sites = indices.shape[1]
+    def update(self, sites: int, counts: Tensor) -> None:
+        """Add counts (K,) over so many sites of each example."""
+        self.counts = self.counts + counts if self.counted else counts
+        self.sites = sites
 
     def compute(self) -> dict[str, float]:
         """How the codes are used, and the rate n log K of equally likely ones; nothing where there are none."""

@@ -149,7 +149,8 @@ class Deterministic(Encoded):
 class Quantised(Encoded):
     """At each of n sites the code nearest to the encoder's output (van den Oord et al. 2017, eq. 1 and 2).
 
-    z holds their vectors. A point mass on one of K^n grids: log q(z|x) = 0, a probability. The gradient passes straight through.
+    z holds their vectors. A point mass on one of K^n grids: log q(z|x) = 0, a probability. The gradient passes straight
+    through.
     """
 
     has_entropy: ClassVar = False
@@ -170,7 +171,7 @@ class Quantised(Encoded):
         """q(z|x): batch shape (B,), event shape (n D,)."""
         outputs = self.outputs(batch)
         indices = self.codebook.nearest(outputs)
-        return PointMass(outputs, indices, flat(self.through(outputs, self.codebook(indices))))
+        return PointMass(self.codebook, outputs, indices, flat(self.through(outputs, self.codebook(indices))))
 
     @torch.no_grad()
     def start_from(self, batches: Iterable[Batch]) -> None:

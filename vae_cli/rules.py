@@ -82,6 +82,7 @@ class Need:
 
 
 NEEDS = (
+    Need("network", "has_sites", "gives a map of features", "posterior", "takes_sites", "mixes its sites"),
     Need("objective", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
     Need("objective", "needs_entropy", "needs the entropy of q(z|x)", "posterior", "has_entropy"),
     Need("initialisation", "needs_entropy", "trains with the entropy of q(z|x)", "posterior", "has_entropy"),
@@ -89,7 +90,6 @@ NEEDS = (
     Need("objective", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
     Need("initialisation", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
     Need("objective", "needs_factors", "needs a q(z|x) that factorises", "posterior", "factorises", "does not"),
-    Need("network", "has_sites", "gives a map of features", "posterior", "takes_sites", "mixes its sites"),
     Need(
         "pretraining", "needs_continuous", "moves z by its gradient", "posterior", "is_continuous", "moves it in steps"
     ),

@@ -42,10 +42,10 @@ def draw(
     with styled(), observed(model, device, seed):
         examples = Examples.gather(model, data, "test", device, ALL)
         figures = _views(model, examples)
-        if examples.indices is None:
+        if examples.counts is None:
             figures["latent_space"] = latent_space(model, examples)
         else:
-            figures["code_usage"] = code_usage(examples.indices, model.posterior.codebook.codes)
+            figures["code_usage"] = code_usage(examples.counts)
         if data.exact is not None and not examples.is_image and examples.x.shape[1] > 1:
             figures["density"] = vectors.density(model, examples)
         if examples.clusters is not None:
@@ -79,7 +79,7 @@ def _views(model: VAE, examples: Examples) -> dict[str, Figure]:
         "reconstructions": kind.reconstructions(model, examples),
         "samples": kind.samples(model, examples),
     }
-    if examples.indices is None:
+    if examples.counts is None:
         figures["traversals"] = kind.traversals(model, examples)
     prior = model.prior()
     return figures | (clusters.components(model, prior, examples) if is_mixture(prior) else {})

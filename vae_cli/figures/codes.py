@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -10,10 +9,10 @@ from vae_cli.figures.style import BLUE, GREY, TEXT_WIDTH
 from vae_cli.metrics import Usage
 
 
-def code_usage(indices: Tensor, codes: int) -> Figure:
-    """Share of each of K codes in indices (N, n), the largest first, and 1/K as a line."""
-    counts = torch.bincount(indices.flatten(), minlength=codes)
-    usage, shares = Usage.of(counts), (counts / counts.sum()).sort(descending=True).values
+def code_usage(counts: Tensor) -> Figure:
+    """Share of each of K codes by its count, (K,), the largest first, and 1/K as a line."""
+    codes, usage = len(counts), Usage.of(counts)
+    shares = (counts / counts.sum()).sort(descending=True).values
     figure = Figure(figsize=(TEXT_WIDTH, 0.36 * TEXT_WIDTH))
     axes = figure.subplots()
     axes.bar(range(1, codes + 1), shares.numpy(), width=1.0, color=BLUE)

@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 from vae_cli.grids import PointMass
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
+from vae_cli.trace import total
 from vae_cli.types import Domain
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Examples:
     """Test points: x (N, *event) as the model sees it, posterior means (M, d) with M >= N, labels (M,) or None.
 
     draws (M, d): one z ~ q(z|x) of each; clusters (M,): the most responsible component of each, under a mixture prior;
-    indices (M, n): of the codes that z is made of, if it is.
+    counts (K,): of the codes that their z are made of, if they are.
     """
 
     x: Tensor
@@ -58,14 +59,14 @@ class Examples:
     y: Tensor | None
     domain: Domain
     clusters: Tensor | None = None
-    indices: Tensor | None = None
+    counts: Tensor | None = None
 
     @classmethod
     def gather(cls, model: VAE, data: Data, split: SplitName, device: torch.device, points: int) -> Examples:
         """Encode `points` points of a split, the same ones for every model and seed; of images keep a few."""
         shown = IMAGES if len(data.event_shape) == 3 else points
         prior = model.prior()
-        x, codes, draws, y, clusters, indices = [], [], [], [], [], []
+        x, codes, draws, y, clusters, counts = [], [], [], [], [], []
         # shuffled, for a folder of images comes class by class
         for batch in data.loader(split, batch_size=min(points, 250), seed=0, shuffle=True, device=device):
             x.append(batch.x[: shown - sum(map(len, x))].cpu())
@@ -75,15 +76,15 @@ class Examples:
             if is_mixture(prior):
                 clusters.append(log_responsibilities(prior, encoded).argmax(-1).cpu())
             if isinstance(encoded, PointMass):
-                indices.append(encoded.indices.cpu())
+                counts.append(encoded.counts.cpu())
             y.append(batch.y)
             if sum(map(len, codes)) >= points:
                 break
         labels = torch.cat(y)[:points].cpu() if y[0] is not None else None
         assigned = torch.cat(clusters)[:points] if clusters else None
-        grids = torch.cat(indices)[:points] if indices else None
+        counted = total(counts) if counts else None
         means, drawn = (torch.cat(parts)[:points] for parts in (codes, draws))
-        return cls(torch.cat(x).float(), means, drawn, labels, data.domain, assigned, grids)
+        return cls(torch.cat(x).float(), means, drawn, labels, data.domain, assigned, counted)
 
     @property
     def is_image(self) -> bool:

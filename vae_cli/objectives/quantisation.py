@@ -10,8 +10,7 @@ from vae_cli.grids import PointMass
 from vae_cli.metrics import Usage
 from vae_cli.models import VAE
 from vae_cli.objectives.objective import Objective, Terms
-from vae_cli.posteriors import Quantised
-from vae_cli.trace import Batch, Latent
+from vae_cli.trace import Batch, Latent, float32
 from vae_cli.types import NonNegativeFloat
 
 
@@ -31,12 +30,12 @@ class VectorQuantisation(Objective):
     def forward(self, model: VAE, batch: Batch) -> Terms:
         """The terms of this batch; perplexity and usage are of the codes of this batch alone."""
         trace = model.trace(batch, model.encode(batch), 1)
-        q, posterior = trace.latents[0].q, model.posterior
-        assert isinstance(q, PointMass) and isinstance(posterior, Quantised)
-        codebook, distortion = posterior.codebook, trace.distortion.mean()
-        commitment = (q.outputs - codebook(q.indices).detach()).square().sum((1, 2)).mean()
-        usage = Usage.of(torch.bincount(q.indices.flatten(), minlength=codebook.codes))
-        loss = distortion + self.commitment * commitment + codebook.learn(q.outputs, q.indices)
+        q, distortion = trace.latents[0].q, trace.distortion.mean()
+        assert isinstance(q, PointMass)
+        commitment = (q.outputs - q.codebook(q.indices).detach()).square().sum((1, 2)).mean()
+        usage = Usage.of(q.counts)
+        with float32():
+            loss = distortion + self.commitment * commitment + q.codebook.learn(q.outputs, q.indices)
         metrics = {"loss": loss, "distortion": distortion, "commitment": commitment}
         return Terms(loss, {**metrics, "perplexity": usage.perplexity, "usage": usage.usage})
 
