@@ -48,11 +48,11 @@ def images(n: int) -> torch.Tensor:
     return torch.bernoulli(torch.rand(n, *TWO_BY_TWO))
 
 
-def perturbed(prior: CodeTransformer) -> CodeTransformer:
+def perturbed(module: torch.nn.Module) -> torch.nn.Module:
     with torch.no_grad():
-        for parameter in prior.parameters():
+        for parameter in module.parameters():
             parameter.add_(0.5 * torch.randn_like(parameter))
-    return prior
+    return module
 
 
 def all_grids(model: VAE) -> torch.Tensor:
@@ -195,6 +195,7 @@ def test_sites_and_maps_are_two_views_of_z():
 @pytest.mark.parametrize("posterior", [Quantised, QuantisedByRotation])
 def test_a_grid_of_codes_is_a_point_mass(posterior):
     model, batch = vqvae(posterior=posterior), batch_of(images(7))
+    perturbed(model.posterior.encoder)  # residual blocks start at zero
     q = model.encode(batch)
     z = q.rsample(torch.Size((3,)))
     assert q.batch_shape == (7,) and q.event_shape == (8,) and z.shape == (3, 7, 8)
@@ -207,9 +208,9 @@ def test_a_grid_of_codes_is_a_point_mass(posterior):
 
 
 def test_the_prior_is_uniform_until_it_is_trained():
-    model = vqvae()
+    model, batch = vqvae(), batch_of(images(5))
     torch.testing.assert_close(model.prior().log_prob(all_grids(model)), torch.full((81,), -4 * math.log(K)))
-    bound = elbo(model, batch_of(images(5)), model.encode(batch_of(images(5))), 1, 100)
+    bound = elbo(model, batch, model.encode(batch), 1, 100)
     torch.testing.assert_close(bound.rate, torch.full((5,), 4 * math.log(K)))
 
 
@@ -217,10 +218,10 @@ def test_probabilities_of_all_grids_of_a_fitted_prior_sum_to_one_and_are_those_o
     """Two by two codes: 81 grids, of which three are seen, one half of the time."""
     model = vqvae()
     seen = all_grids(model)[torch.tensor([5, 5, 40, 77])]
-    minimise(lambda: -model.prior().log_prob(seen).mean(), model.prior.parameters(), 300, 1e-2)
+    minimise(lambda: -model.prior().log_prob(seen).mean(), model.prior.parameters(), 500, 2e-2)
     p = model.prior().log_prob(all_grids(model)).exp()
     assert p.sum().item() == pytest.approx(1.0, abs=1e-5)
-    torch.testing.assert_close(p[[5, 40, 77]], torch.tensor([0.5, 0.25, 0.25]), atol=0.02, rtol=0)
+    torch.testing.assert_close(p[[5, 40, 77]], torch.tensor([0.5, 0.25, 0.25]), atol=0.03, rtol=0)
 
 
 def test_draws_have_the_probabilities_they_are_given():
@@ -280,7 +281,7 @@ def test_training_lowers_the_distortion(family, posterior):
     first = objective(model, batch).metrics
     minimise(lambda: objective(model, batch).loss, model.parameters(), 300, 1e-2)
     last = objective(model, batch).metrics
-    assert last["distortion"] < 0.7 * first["distortion"]
+    assert last["distortion"] < 0.8 * first["distortion"]
     assert 1 < last["perplexity"] <= 16 and 0 < last["usage"] <= 1
     assert all(p.grad is None for p in model.prior.parameters())
 
