@@ -19,8 +19,8 @@ from vae_cli.schema import GapsConfig
 
 VQ = (
     "model=vqvae", "dataset=digits", "network.channels=[4,8]", "model.latent_dim=4", "codebook.codes=16", "logger=csv",
-    "trainer.max_epochs=2", "posttraining.epochs=2", "prior.head_width=4", "optimizer=adamw", "optimizer.lr=0.01",
-    "dataset.batch_size=64",
+    "trainer.max_epochs=2", "posttraining.epochs=2", "prior.head_width=4", "optimizer=adamw", "optimizer.lr=0.003",
+    "codebook.decay=0.9", "dataset.batch_size=64",
 )  # fmt: skip
 
 
