@@ -31,8 +31,8 @@ def assemble(node: DictConfig, **parts: Any) -> Any:
 
 def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
     """The model of a configuration for events of this shape."""
-    network, size = instantiate(config.network), config.model.latent_dim
-    parts = {"event_shape": event_shape, "network": network, "sites": sites(network, event_shape)}
+    network, size = instantiate(config.network), config.model.latent_dim  # of z, or of z at each site of a grid
+    parts: dict[str, Any] = {"event_shape": event_shape, "network": network, "sites": sites(network, event_shape)}
     parts["latent_dim"] = parts["sites"] * size
     if config.get("codebook") is not None:
         parts["codebook"] = assemble(config.codebook, code_dim=size)
@@ -40,6 +40,7 @@ def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
     parts["prior"] = assemble(config.prior, **parts)
     parts["likelihood"] = assemble(config.likelihood, **parts)
     node = OmegaConf.merge(config.model, {"latent_dim": parts["latent_dim"]})
+    assert isinstance(node, DictConfig)
     return assemble(node, **parts)
 
 
