@@ -148,6 +148,8 @@ def test_vae_eval_measures_the_inference_gaps(run: Path) -> None:
     assert found["gaps/amortisation"] == pytest.approx(found["gaps/refined_elbo"] - found["gaps/elbo"])
     assert found["gaps/approximation"] + found["gaps/refined_elbo"] == pytest.approx(found["gaps/ais_log_likelihood"])
     assert found["gaps/elbo"] <= found["gaps/iw_log_likelihood"] + 3 * found["gaps/elbo_se"]
+    difference = found["gaps/ais_log_likelihood"] - found["gaps/refined_iw_log_likelihood"]
+    assert found["gaps/ais_over_refined_iw"] == pytest.approx(difference)
 
 
 def test_vae_sample_draws_pictures_and_numbers(run: Path) -> None:
