@@ -206,7 +206,7 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior, archive)
     if posterior in LAYERED:
         overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
     if posterior in QUANTISED:
-        overrides += ["objective=vq", "codebook=ema"]
+        overrides += ["objective=vq", "codebook=ema", "posttraining=prior"]
     fits = prior in ("normal", "ex_post") if posterior == "deterministic" else prior != "ex_post"
     fits = fits and not (prior == "vamp" and posterior in LAYERED)
     if posterior in QUANTISED or prior == "code_transformer":
