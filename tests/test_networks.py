@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from vae_cli.errors import ConfigError
+from vae_cli.feature_maps import ConvGrid, sites
 from vae_cli.networks import MLP, Conv, Linear, ResidualMLP, ResNet
 
 NETWORKS = {
@@ -27,6 +28,25 @@ def test_shapes_follow_the_data(name, event):
     assert out.shape == (4, 2, *event)
     out.square().sum().backward()
     assert all(p.grad is not None for p in decoder.parameters())
+
+
+@pytest.mark.parametrize(("event", "grid"), [((1, 28, 28), (7, 7)), ((3, 9, 14), (3, 4)), ((2, 1, 5), (1, 2))])
+def test_a_grid_of_sites_is_as_large_as_the_smallest_map(event, grid):
+    network = ConvGrid(channels=[4, 6], blocks=1, activation="relu")
+    n = grid[0] * grid[1]
+    assert network.grid(event) == grid and sites(network, event) == n
+    encoder, decoder = network.encoder(event, 5 * n), network.decoder(3 * n, event, 2)
+    assert encoder(torch.randn(4, *event)).shape == (4, 5 * n)
+    out = decoder(torch.randn(4, 3 * n))
+    assert out.shape == (4, 2, *event)
+    out.square().sum().backward()
+    assert all(p.grad is not None for p in decoder.parameters())
+
+
+def test_networks_without_sites_have_one_and_vectors_have_no_grid():
+    assert {sites(network, (11,)) for name, network in NETWORKS.items()} == {1}
+    with pytest.raises(ConfigError, match="network=mlp"):
+        sites(ConvGrid(channels=[4], blocks=0, activation="relu"), (11,))
 
 
 def test_residual_blocks_start_as_the_identity():

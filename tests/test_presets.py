@@ -36,7 +36,11 @@ SMALL_NETWORKS = {
     "conv": ["network.channels=[4]", "network.dense=8"],
     "residual_mlp": ["network.width=16", "network.blocks=1"],
     "resnet": ["network.channels=[4]"],
+    "conv_grid": ["network.channels=[4]"],
 }
+SITEWISE = ("deterministic", "diagonal", "fixed_scale")
+QUANTISED = ("quantised", "quantised_rotation")
+OF_CODES = ("codebook=ema", "codebook.codes=8", "prior=code_transformer", "objective=vq")
 DATASETS = {
     "digits": ["dataset=digits"],
     "digits grey": ["dataset=digits", "dataset.binarize=none"],
@@ -100,7 +104,10 @@ def train_a_step(config) -> None:
         module.evaluation.update(module.model, batch)
         numbers = module.evaluation.compute()
         assert all(np.isfinite(value).all() for value in numbers.values())
-        assert ("elbo" in numbers) == ("iw_log_likelihood" in numbers) == module.model.has_density
+        assert ("elbo" in numbers) == module.model.has_density
+        assert ("iw_log_likelihood" in numbers) == (module.model.has_density and module.model.is_continuous)
+        assert ("active_units" in numbers) == ("iw_log_likelihood" in numbers) == ("aggregated_kl" in numbers)
+        assert ("code_perplexity" in numbers) != module.model.is_continuous
         assert ("bits_per_dim" in numbers) == (module.model.has_density and module.model.likelihood.discrete)
         assert module.model.sample(4).shape == (4, *data.event_shape)
 
@@ -134,8 +141,9 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
         "gaussian_decoder": likelihoods.GaussianDecoder,
         "gaussian_learned": likelihoods.GaussianLearned,
     }
-    allowed = DOMAINS[dataset] in classes[likelihood].scores and not (model == "conv_vae" and dataset in VECTORS)
-    network = SMALL_NETWORKS["conv" if model == "conv_vae" else "mlp"]
+    networks = {"conv_vae": "conv", "vqvae": "conv_grid"}
+    allowed = DOMAINS[dataset] in classes[likelihood].scores and not (model in networks and dataset in VECTORS)
+    network = SMALL_NETWORKS[networks.get(model, "mlp")]
     overrides = (f"model={model}", f"likelihood={likelihood}", *network)
     if not allowed:
         with pytest.raises(ConfigError, match="; take "):
@@ -153,7 +161,13 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
     overrides = [f"network={network}", f"posterior={posterior}", f"objective={objective}", *SMALL_NETWORKS[network]]
     if objective.endswith("gamma"):
         overrides += ["prior=mixture", "prior.components=3"]
-    if objective not in ("reconstruction", "wae", "mmd_vae", "aae") and posterior == "deterministic":
+    if (posterior in QUANTISED) != (objective == "vq"):
+        refusal = "is of codes, .* is not; take "
+    elif posterior in QUANTISED:
+        refusal = "prior Normal .* is not; take prior=code_transformer or posterior=.*diagonal.* objective=.*elbo"
+    elif network == "conv_grid" and posterior not in SITEWISE:
+        refusal = "mixes its sites; take posterior=.*diagonal"
+    elif objective not in ("reconstruction", "wae", "mmd_vae", "aae") and posterior == "deterministic":
         refusal = "density"
     elif posterior in LAYERED:
         refusal = "single layer|entropy|factorises|several layers"
@@ -168,6 +182,20 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
         configuration(archive, "digits", *overrides)
 
 
+@pytest.mark.parametrize("codebook", ["ema", "loss"])
+@pytest.mark.parametrize("network", ["conv_grid", "mlp"])
+@pytest.mark.parametrize("posterior", QUANTISED)
+def test_codebooks_combine_with_every_gradient(posterior, network, codebook, archive):
+    choices = (f"posterior={posterior}", f"network={network}", "posttraining=prior")
+    overrides = (*choices, *OF_CODES, f"codebook={codebook}", *SMALL_NETWORKS[network])
+    train_a_step(configuration(archive, "digits", *overrides))
+
+
+@pytest.mark.parametrize("prior", ["gaussian", "flow", "mixture"])
+def test_other_priors_may_be_trained_alone_at_the_end(prior, archive):
+    train_a_step(configuration(archive, "digits", f"prior={prior}", "posttraining=prior", *SMALL_NETWORKS["mlp"]))
+
+
 @pytest.mark.parametrize("prior", PRIORS)
 @pytest.mark.parametrize("posterior", POSTERIORS)
 def test_priors_and_posteriors_combine_or_are_refused(prior, posterior, archive):
@@ -177,8 +205,12 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior, archive)
         overrides += ["objective=reconstruction"]
     if posterior in LAYERED:
         overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
+    if posterior in QUANTISED:
+        overrides += ["objective=vq", "codebook=ema", "posttraining=prior"]
     fits = prior in ("normal", "ex_post") if posterior == "deterministic" else prior != "ex_post"
     fits = fits and not (prior == "vamp" and posterior in LAYERED)
+    if posterior in QUANTISED or prior == "code_transformer":
+        fits = posterior in QUANTISED and prior == "code_transformer"
     if fits:
         train_a_step(configuration(archive, "digits", *overrides))
     else:
@@ -194,7 +226,10 @@ def test_divergences_pull_every_posterior(divergence, posterior, archive):
         overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
     if posterior == "deterministic":
         overrides += ["objective.alpha=1"]
-    if divergence == "none":
+    if posterior in QUANTISED:
+        with pytest.raises(ConfigError, match=r"is of codes, objective InfoVAE .* is not"):
+            configuration(archive, "digits", *overrides)
+    elif divergence == "none":
         with pytest.raises(ConfigError, match="weighs a divergence"):
             configuration(archive, "digits", *overrides)
     else:
@@ -239,6 +274,18 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
         (["annealing=cyclical", "annealing.weights=[lambda]"], "lambda is none of objective ELBO .*; it has beta"),
         (["divergence=mmd"], "is not in objective ELBO .*; take objective=.*infovae.* or divergence=none"),
         (["model=wae", "objective=elbo"], "needs the density"),
+        (["model=vqvae", "codebook=none"], "Quantised .* needs a codebook; take codebook=ema.loss or posterior="),
+        (["codebook=ema"], "MovingAverages .* is not used by posterior Diagonal .*; take posterior=quantised.* or"),
+        (["model=vqvae", "objective=elbo"], "is of codes, objective ELBO .* is not; take objective=vq or posterior="),
+        (["prior=code_transformer"], "CodeTransformer .* is of codes, posterior Diagonal .* take posterior=quantised"),
+        (
+            ["model=vqvae", "pretraining=plain"],
+            "moves z by its gradient, .* in steps; take posterior=.*pretraining=none",
+        ),
+        (["posttraining=prior"], "lets the prior learn alone, prior Normal .*; take prior=.*code_transformer.* or"),
+        (["posttraining=prior", "prior=vamp"], "prior Vamp .* does not; take prior="),
+        (["model=vqvae", "trainer.devices=2"], "divides each batch, objective VectorQuantisation"),
+        (["model=vqvae", "annealing=linear"], "no weight to anneal"),
         (["initialisation=umap"], "prior Normal .* has none; take prior=mixture or initialisation=none"),
         (["objective=optimal_gamma"], "prior Normal .* has none; take prior=mixture or objective=.*elbo"),
         (["model=vade", "prior=ex_post"], "posterior Diagonal .* has a bound, which needs the prior while training"),

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
 from vae_cli.config import EvaluateConfig
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation import DataFacts, Evaluation
+from vae_cli.feature_maps import sites
 from vae_cli.graphs import X, generation_graph, layer_names
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
@@ -31,30 +32,30 @@ def assemble(node: DictConfig, **parts: Any) -> Any:
 
 def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
     """The model of a configuration for events of this shape."""
-    layers = _layers(config.model)
-    parts = {"event_shape": event_shape, "network": instantiate(config.network), "layers": layers}
+    network = instantiate(config.network)
+    count = sites(network, event_shape)
+    layers = [count * size for size in (*config.model.get("below", []), config.model.latent_dim)]
+    parts: dict[str, Any] = {"event_shape": event_shape, "network": network, "sites": count, "layers": layers}
+    if config.get("codebook") is not None:
+        parts["codebook"] = assemble(config.codebook, code_dim=config.model.latent_dim)
     parts["posterior"] = assemble(config.posterior, latent_dim=sum(layers), **parts)
     parts["prior"] = assemble(config.prior, latent_dim=layers[-1], **parts)
-    parts["likelihood"] = assemble(config.likelihood, latent_dim=_read(config.model), **parts)
-    return assemble(config.model, **parts)
+    parts["likelihood"] = assemble(config.likelihood, latent_dim=_read(config.model, layers), **parts)
+    node = OmegaConf.merge(config.model, {"latent_dim": layers[-1]})
+    assert isinstance(node, DictConfig)
+    return assemble(node, **parts)
 
 
-def _layers(model: DictConfig) -> list[int]:
-    """Dimensions of each layer of latents, the nearest to x first."""
-    return [*model.get("below", []), model.latent_dim]
-
-
-def _read(model: DictConfig) -> int:
+def _read(model: DictConfig, layers: list[int]) -> int:
     """Dimensions of z that the decoder reads: those of the parents of x."""
-    layers = _layers(model)
     sizes = dict(zip(layer_names(len(layers)), layers, strict=True))
     graph = generation_graph("model.generation", model.get("generation"), len(layers))
     return sum(sizes[name] for name in graph.parents[X])
 
 
 def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
-    """Pretraining and initialisation, where chosen, and the objective: trainer.max_epochs are those of the last."""
-    size = sum(_layers(config.model))
+    """Pretraining, initialisation and posttraining, where chosen, around the objective's trainer.max_epochs."""
+    size = model.latent_dim
     divergence = None if config.divergence is None else assemble(config.divergence, latent_dim=size)
     objective, epochs = assemble(config.objective, divergence=divergence, latent_dim=size), config.trainer.max_epochs
     phases: list[Phase] = []
@@ -64,6 +65,8 @@ def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
         phases.append(Phase("training", epochs, objective))
     else:
         phases += instantiate(config.initialisation).phases(objective, epochs)
+    if (node := config.get("posttraining")) is not None:
+        phases += instantiate(node).phases()
     if (node := config.get("annealing")) is not None:
         annealing = instantiate(node)
         for phase in phases:

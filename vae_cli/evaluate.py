@@ -99,10 +99,13 @@ def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
 
 
 def _disentanglement(module: LitVAE, data: Data, config: DictConfig) -> dict[str, float]:
-    """Scores of the posterior means of the split against its factors, where these are known and examples enough."""
+    """Scores of the posterior means of the split against its factors, where these are known and examples enough.
+
+    Of codes there are none: their vectors have no axes that mean something.
+    """
     settings, split = config.evaluate, config.evaluate.split
     factors = getattr(data, split).factors
-    if factors is None:
+    if factors is None or not module.model.is_continuous:
         return {}
     order = {"seed": settings.seed, "shuffle": False, "limit": config.trainer.limit_batches}
     loader = data.loader(split, batch_size=settings.batch_size, device=module.device, **order)

@@ -15,9 +15,10 @@ from vae_cli.config import EvaluateConfig
 from vae_cli.distributions import Pushed
 from vae_cli.divergences import RBFMMD
 from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal, rows_at_once
+from vae_cli.grids import PointMass
 from vae_cli.information import information
 from vae_cli.memory import Rows
-from vae_cli.metrics import ActiveUnits, Clusters, Means
+from vae_cli.metrics import ActiveUnits, Clusters, Codes, Means
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.trace import Batch, Latent, layer_rates
@@ -40,11 +41,15 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class _Measured:
-    """Of some images: values by name (B,), a latent where it has a density, log q(c|x) of a mixture, labels."""
+    """Of some images: values by name (B,), a latent where it has a density, log q(c|x) of a mixture, labels.
+
+    sites and counts (K,) of codes, where z is made of them.
+    """
 
     values: dict[str, Tensor]
     latent: Latent | None
     log_gamma: Tensor | None
+    counts: tuple[int, Tensor] | None
     y: Tensor | None
 
 
@@ -57,6 +62,9 @@ class Evaluation(nn.Module):
     mutual_information I_q(x; z), aggregated_kl KL(q(z) || p(z)), aggregated_mmd the unbiased squared MMD between
     the two under an RBF kernel of bandwidth sqrt(d), and aggregated_variance, the mean over dimensions of Var z, are of
     the aggregated posterior q(z) of the whole split.
+    Where z is discrete its draws are all the same and it has no directions: of all these elbo, distortion, rate,
+    bits_per_dim = -elbo / (D log 2) and mc_log_likelihood remain, beside them code_perplexity, code_usage (see `Usage`)
+    and code_uniform_rate, the rate n log K under equally likely codes.
     Under a mixture prior also cluster_entropy, cluster_occupancy and cluster_weights, and for labelled data
     cluster_accuracy, cluster_nmi and cluster_ari. Nats, means over images.
     """
@@ -67,6 +75,7 @@ class Evaluation(nn.Module):
         self.estimator = "mc" if settings.estimator == "prior" else "iw"
         self.means, self.active, self.clusters = Means(), ActiveUnits(settings.active_threshold), Clusters()
         self.weights: list[float] = []
+        self.codes = Codes()
         self.encoded: list[Latent] = []
         self.prior: Distribution | None = None
         self.discrete = False
@@ -83,6 +92,8 @@ class Evaluation(nn.Module):
                 self.active.update(latent.q.mean)
                 self.prior = latent.p
                 self.encoded.append(latent)
+            if measured.counts is not None:
+                self.codes.update(*measured.counts)
             if measured.log_gamma is not None:
                 self.clusters.update(measured.log_gamma, measured.y)
             self.means.update(measured.values)
@@ -96,18 +107,20 @@ class Evaluation(nn.Module):
         error = (reconstruction.mean[0] - part.x).square().flatten(1).sum(1)
         values = {"reconstruction_error": error}
         values |= bound_terms(model, part, encoded, self.settings.elbo_samples, rows)
-        if model.has_density:
+        importance = model.has_density and (model.is_continuous or self.estimator == "mc")
+        if importance:
             proposal = prior_proposal(model, part) if self.estimator == "mc" else encoded
             importance = iw_log_likelihood(model, part, proposal, self.settings.samples, rows)
             values[f"{self.estimator}_log_likelihood"] = importance.log_likelihood
             values["effective_sample_size"] = importance.effective_sample_size
-        latent = Latent.draw(encoded, prior, 1) if model.has_density else None
+        latent = Latent.draw(encoded, prior, 1) if model.has_density and model.is_continuous else None
         gamma = log_responsibilities(prior, encoded) if is_mixture(prior) else None
-        return _Measured(values, latent, gamma, part.y)
+        counts = (encoded.indices.shape[1], encoded.counts) if isinstance(encoded, PointMass) else None
+        return _Measured(values, latent, gamma, counts, part.y)
 
     def compute(self) -> dict[str, Number]:
         """The numbers of all batches so far, those of all processes."""
-        for metric in (self.means, self.active, self.clusters):
+        for metric in (self.means, self.active, self.clusters, self.codes):
             metric.gather()
         parts = processes.gather((self.encoded, self.prior, self.weights, self.discrete))
         self.encoded = [latent for part in parts for latent in part[0]]
@@ -116,14 +129,16 @@ class Evaluation(nn.Module):
         means = self.means.compute()
         for name, mean in means.items():
             results |= {name: mean.mean, f"{name}_se": mean.standard_error}
-        if "elbo" in results:
+        if f"{self.estimator}_log_likelihood" in results:
             results[f"{self.estimator}_samples"] = self.settings.samples
+        if self.encoded:
             results["active_units"] = self.active.compute()
-        if self.discrete and "iw_log_likelihood" in results:
+        best = "elbo" if self.codes.counted else "iw_log_likelihood"
+        if self.discrete and best in results:
             scale = math.prod(self.facts.event_shape) * math.log(2)
-            bits = means["iw_log_likelihood"]
+            bits = means[best]
             results |= {"bits_per_dim": -bits.mean / scale, "bits_per_dim_se": bits.standard_error / scale}
-        return results | self._information() | self._clustering()
+        return results | self._information() | self._clustering() | self.codes.compute()
 
     def _information(self) -> dict[str, Number]:
         """Of the aggregated posterior of the whole split, at one draw from each of the first images."""
@@ -161,6 +176,7 @@ class Evaluation(nn.Module):
         self.means.reset()
         self.active.reset()
         self.clusters.reset()
+        self.codes.reset()
         self.encoded, self.prior = [], None
 
 

@@ -26,6 +26,8 @@ def inference_gaps(model: VAE, batch: Batch, rows: int, settings: GapsConfig) ->
     """
     if not model.has_density:
         raise UserError("evaluate=gaps: q(z|x) is deterministic, so it has no bound and no gap")
+    if not model.is_continuous:
+        raise UserError("evaluate=gaps: z is discrete, and moves along gradients need a continuous one")
     q = model.encode(batch)
     annealing = (settings.chains, settings.temperatures, settings.leapfrogs)
     log_p = ais_log_likelihood(model, batch, q, *annealing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +90,54 @@ class ActiveUnits(Sums):
         """How many are active."""
         variances = self.squares / self.count - (self.sums / self.count).square()
         return int((variances > self.threshold).sum())
+
+
+class Usage(NamedTuple):
+    """How the codes of a codebook are used: exp of the entropy of their shares, at most K, and the share in use."""
+
+    perplexity: Tensor
+    usage: Tensor
+
+    @classmethod
+    def of(cls, counts: Tensor) -> Usage:
+        """Of counts of the codes, (K,)."""
+        shares = counts / counts.sum()
+        return cls(torch.special.entr(shares).sum().exp(), (counts > 0).float().mean())
+
+
+class Codes:
+    """Counts of the K codes of a codebook over n sites of each example."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all."""
+        self.sites, self.counts = 0, torch.zeros(0, dtype=torch.int64)
+
+    @property
+    def counted(self) -> bool:
+        """Whether there are any."""
+        return self.sites > 0
+
+    def gather(self) -> None:
+        """Add those of all processes, of which some may have none."""
+        self.counts = self.counts.cpu()
+        parts = [part for part in processes.gather((self.sites, self.counts)) if part[0]]
+        if parts:
+            self.sites, self.counts = parts[0][0], total(counts for _, counts in parts)
+
+    def update(self, sites: int, counts: Tensor) -> None:
+        """Add counts (K,) over so many sites of each example."""
+        self.counts = self.counts + counts if self.counted else counts
+        self.sites = sites
+
+    def compute(self) -> dict[str, float]:
+        """How the codes are used, and the rate n log K of equally likely ones; nothing where there are none."""
+        if not self.counted:
+            return {}
+        usage = {f"code_{name}": float(value) for name, value in Usage.of(self.counts)._asdict().items()}
+        return {**usage, "code_uniform_rate": self.sites * math.log(len(self.counts))}
 
 
 class Agreement(NamedTuple):

@@ -45,6 +45,11 @@ class VAE(nn.Module):
         """The dimensions of z that p(x|z) depends on."""
         return list(range(self.latent_dim))
 
+    @property
+    def is_continuous(self) -> bool:
+        """Whether z varies without steps: its directions, moments and importance weights then say something."""
+        return bool(self.posterior.is_continuous)
+
     def encode(self, batch: Batch) -> Distribution:
         """q(z|x), batch shape (B,): once for each image, however many samples follow."""
         return self.posterior(batch)

@@ -88,7 +88,8 @@ class MLP:
         return nn.Sequential(*dense(widths, self.activation, self.dropout), nn.Unflatten(1, shape))
 
 
-def _image_shape(event_shape: Shape) -> tuple[int, int, int]:
+def image_shape(event_shape: Shape) -> tuple[int, int, int]:
+    """C, H and W."""
     if len(event_shape) != 3:
         raise ConfigError(
             f"network: convolutions need images (C, H, W), this data set has events of shape {event_shape}; "
@@ -97,9 +98,28 @@ def _image_shape(event_shape: Shape) -> tuple[int, int, int]:
     return event_shape[0], event_shape[1], event_shape[2]
 
 
-def _halved(height: int, width: int, times: int) -> list[tuple[int, int]]:
+def halved(height: int, width: int, times: int) -> list[tuple[int, int]]:
     """Heights and widths after 0, 1, ..., `times` convolutions of stride 2."""
     return [(ceil(height / 2**i), ceil(width / 2**i)) for i in range(times + 1)]
+
+
+def narrowing(channels: list[int], activation: str) -> list[nn.Module]:
+    """Convolutions of stride 2, an activation after each."""
+    layers: list[nn.Module] = []
+    for c_in, c_out in pairwise(channels):
+        layers += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), ACTIVATIONS[activation]()]
+    return layers
+
+
+def widening(channels: list[int], sizes: list[tuple[int, int]], activation: str) -> list[nn.Module]:
+    """Transposed convolutions of stride 2 from size to size, an activation between them."""
+    layers: list[nn.Module] = []
+    for i, (c_in, c_out) in enumerate(pairwise(channels)):
+        (h, w), (h_next, w_next) = sizes[i], sizes[i + 1]
+        odd = (h_next - (2 * h - 1), w_next - (2 * w - 1))
+        layers += [nn.ConvTranspose2d(c_in, c_out, 3, stride=2, padding=1, output_padding=odd)]
+        layers += [ACTIVATIONS[activation]()] * (i < len(channels) - 2)
+    return layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,17 +134,15 @@ class Conv:
 
     def encoder(self, event_shape: Shape, features: int) -> nn.Module:
         """x (N, C, H, W) to (N, features)."""
-        colours, height, width = _image_shape(event_shape)
-        layers: list[nn.Module] = []
-        for c_in, c_out in pairwise([colours, *self.channels]):
-            layers += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), ACTIVATIONS[self.activation]()]
-        flat = self.channels[-1] * prod(_halved(height, width, len(self.channels))[-1])
+        colours, height, width = image_shape(event_shape)
+        layers = narrowing([colours, *self.channels], self.activation)
+        flat = self.channels[-1] * prod(halved(height, width, len(self.channels))[-1])
         return nn.Sequential(*layers, nn.Flatten(), *dense([flat, self.dense, features], self.activation))
 
     def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
         """z (N, d) to (N, M, C, H, W)."""
-        colours, height, width = _image_shape(event_shape)
-        sizes = _halved(height, width, len(self.channels))[::-1]
+        colours, height, width = image_shape(event_shape)
+        sizes = halved(height, width, len(self.channels))[::-1]
         channels = [*reversed(self.channels), outputs * colours]
         start = (channels[0], *sizes[0])
         layers: list[nn.Module] = [
@@ -132,12 +150,7 @@ class Conv:
             ACTIVATIONS[self.activation](),
             nn.Unflatten(1, start),
         ]
-        for i, (c_in, c_out) in enumerate(pairwise(channels)):
-            (h, w), (h_next, w_next) = sizes[i], sizes[i + 1]
-            odd = (h_next - (2 * h - 1), w_next - (2 * w - 1))
-            layers.append(nn.ConvTranspose2d(c_in, c_out, 3, stride=2, padding=1, output_padding=odd))
-            if i < len(self.channels) - 1:
-                layers.append(ACTIVATIONS[self.activation]())
+        layers += widening(channels, sizes, self.activation)
         return nn.Sequential(*layers, nn.Unflatten(1, (outputs, colours)))
 
 
@@ -154,6 +167,13 @@ class _ResidualBlock(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         return h + self.branch(h)
+
+
+def conv_block(channels: int, activation: str) -> nn.Module:
+    """A residual block of two convolutions."""
+    act = ACTIVATIONS[activation]
+    convs = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+    return _ResidualBlock(nn.Sequential(act(), next(convs), act(), next(convs)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,30 +216,25 @@ class ResNet:
     blocks: NonNegativeInt
     activation: Activation
 
-    def _block(self, channels: int) -> _ResidualBlock:
-        act = ACTIVATIONS[self.activation]
-        convs = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
-        return _ResidualBlock(nn.Sequential(act(), next(convs), act(), next(convs)))
-
     def encoder(self, event_shape: Shape, features: int) -> nn.Module:
         """x (N, C, H, W) to (N, features)."""
-        colours, height, width = _image_shape(event_shape)
+        colours, height, width = image_shape(event_shape)
         layers: list[nn.Module] = []
         for c_in, c_out in pairwise([colours, *self.channels]):
             layers.append(nn.Conv2d(c_in, c_out, 3, stride=2, padding=1))
-            layers += [self._block(c_out) for _ in range(self.blocks)]
-        flat = self.channels[-1] * prod(_halved(height, width, len(self.channels))[-1])
+            layers += [conv_block(c_out, self.activation) for _ in range(self.blocks)]
+        flat = self.channels[-1] * prod(halved(height, width, len(self.channels))[-1])
         return nn.Sequential(*layers, ACTIVATIONS[self.activation](), nn.Flatten(), nn.Linear(flat, features))
 
     def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
         """z (N, d) to (N, M, C, H, W)."""
-        colours, height, width = _image_shape(event_shape)
-        sizes = _halved(height, width, len(self.channels))[::-1]
+        colours, height, width = image_shape(event_shape)
+        sizes = halved(height, width, len(self.channels))[::-1]
         channels = [*reversed(self.channels), self.channels[0]]
         start = (channels[0], *sizes[0])
         layers: list[nn.Module] = [nn.Linear(latent_dim, prod(start)), nn.Unflatten(1, start)]
         for (c_in, c_out), size in zip(pairwise(channels), sizes[1:], strict=True):
-            layers += [self._block(c_in) for _ in range(self.blocks)]
+            layers += [conv_block(c_in, self.activation) for _ in range(self.blocks)]
             layers += [nn.Upsample(size=size), nn.Conv2d(c_in, c_out, 3, padding=1)]
         last = nn.Conv2d(channels[-1], outputs * colours, 3, padding=1)
         return nn.Sequential(*layers, ACTIVATIONS[self.activation](), last, nn.Unflatten(1, (outputs, colours)))

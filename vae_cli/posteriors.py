@@ -5,6 +5,7 @@ Shape legend: B batch, d latent dimensions. Arguments after the star are the use
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
+from vae_cli.codebooks import POINTS, Codebook
 from vae_cli.distributions import Delta, Pushed, SharedMultivariateNormal, gaussian
 from vae_cli.flows import autoregressive_steps, coupling_steps
+from vae_cli.gradients import rotated, straight_through
+from vae_cli.grids import PointMass, flat, sitewise
 from vae_cli.networks import Network
 from vae_cli.trace import Batch, float32
 from vae_cli.types import PositiveFloat, PositiveInt, Shape
@@ -26,6 +30,7 @@ class Posterior(nn.Module):
 
     has_density: ClassVar = True
     has_entropy: ClassVar = False  # and moments, all in closed form
+    is_continuous: ClassVar = True  # else z is one of finitely many points, and the density a probability
 
     def forward(self, batch: Batch) -> Distribution:
         """q(z|x)."""
@@ -51,6 +56,7 @@ class Diagonal(Encoded):
     """q(z|x) = N(m(x), diag s(x)^2), s = exp(half the log-variance) (Kingma & Welling 2014, eq. 9)."""
 
     factorises: ClassVar = True
+    takes_sites: ClassVar = True
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, 2 * latent_dim)
@@ -65,6 +71,7 @@ class FixedScale(Encoded):
     """q(z|x) = N(m(x), scale^2 I), the scale not learned: near 0 the VAE is a regularised autoencoder."""
 
     factorises: ClassVar = True
+    takes_sites: ClassVar = True
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int, *, scale: PositiveFloat) -> None:
         super().__init__(network, event_shape, latent_dim)
@@ -140,6 +147,7 @@ class Deterministic(Encoded):
 
     has_density: ClassVar = False
     has_entropy: ClassVar = False
+    takes_sites: ClassVar = True
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, latent_dim)
@@ -147,3 +155,47 @@ class Deterministic(Encoded):
     def forward(self, batch: Batch) -> Distribution:
         """A point mass: batch shape (B,), event shape (d,)."""
         return Delta(self.features(batch))
+
+
+class Quantised(Encoded):
+    """At each of n sites the code nearest to the encoder's output (van den Oord et al. 2017, eq. 1 and 2).
+
+    z holds their vectors. A point mass on one of K^n grids: log q(z|x) = 0, a probability. The gradient passes straight
+    through.
+    """
+
+    has_entropy: ClassVar = False
+    is_continuous: ClassVar = False
+    takes_sites: ClassVar = True
+    has_codes: ClassVar = True
+    through = staticmethod(straight_through)
+
+    def __init__(self, network: Network, event_shape: Shape, latent_dim: int, sites: int, codebook: Codebook) -> None:
+        super().__init__(network, event_shape, latent_dim)
+        self.sites, self.codebook = sites, codebook
+
+    def outputs(self, batch: Batch) -> Tensor:
+        """What is to be quantised, (B, n, D)."""
+        return sitewise(self.features(batch), self.sites)
+
+    def forward(self, batch: Batch) -> PointMass:
+        """q(z|x): batch shape (B,), event shape (n D,)."""
+        outputs = self.outputs(batch)
+        indices = self.codebook.nearest(outputs)
+        return PointMass(self.codebook, outputs, indices, flat(self.through(outputs, self.codebook(indices))))
+
+    @torch.no_grad()
+    def start_from(self, batches: Iterable[Batch]) -> None:
+        """The codebook at clusters of what the encoder, as it starts, makes of the first batches."""
+        points, device = [], self.codebook.vectors.device
+        for batch in batches:
+            points.append(self.outputs(batch.to(device)).flatten(0, 1))
+            if sum(map(len, points)) >= POINTS * self.codebook.codes:
+                break
+        self.codebook.start_at(torch.cat(points)[: POINTS * self.codebook.codes])
+
+
+class QuantisedByRotation(Quantised):
+    """The same; the gradient at a code is rotated and scaled back to the output it stands for (Fifty et al. 2025)."""
+
+    through = staticmethod(rotated)

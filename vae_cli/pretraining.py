@@ -66,6 +66,8 @@ class Autoencoder:
     corruption: the fraction of each input that is masked; 0 is a plain autoencoder
     """
 
+    needs_continuous: ClassVar = True
+
     epochs: PositiveInt
     corruption: Fraction
 
@@ -85,6 +87,7 @@ class LayerWise:
 
     needs_stacked: ClassVar = True
     needs_one_latent: ClassVar = True
+    needs_continuous: ClassVar = True
 
     layer_epochs: PositiveInt
     epochs: PositiveInt

@@ -38,6 +38,7 @@ class Gaussian(nn.Module):
 
     fitted_after: ClassVar = False
     learned: ClassVar = True
+    learns_alone: ClassVar = True
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -57,6 +58,7 @@ class Flow(nn.Module):
 
     fitted_after: ClassVar = False
     learned: ClassVar = True
+    learns_alone: ClassVar = True
 
     def __init__(self, latent_dim: int, *, steps: PositiveInt, hidden: list[PositiveInt]) -> None:
         super().__init__()
@@ -109,6 +111,7 @@ class Mixture(nn.Module):
 
     fitted_after: ClassVar = False
     learned: ClassVar = True
+    learns_alone: ClassVar = True
     learns_mixture: ClassVar = True
 
     def __init__(

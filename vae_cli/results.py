@@ -28,6 +28,8 @@ UNITS = {
     "aggregated_variance": "",
     "effective_sample_size": "samples",
     "bits_per_dim": "bits",
+    "code_perplexity": "codes",
+    "code_usage": "",
     "cluster_accuracy": "",
     "cluster_nmi": "",
     "cluster_ari": "",

@@ -24,7 +24,7 @@ class Facts:
 
     def constant(self, group: str, name: str, default: Any = None) -> Any:
         """A class constant of the class that a group's node names; the default where the group is null."""
-        if self.config[group] is None:
+        if self.config.get(group) is None:
             return default
         return signatures.read(self.config[group]["_target_"]).constants.get(name, default)
 
@@ -84,6 +84,7 @@ class Need:
 
 
 NEEDS = (
+    Need("network", "has_sites", "gives a map of features", "posterior", "takes_sites", "mixes its sites"),
     Need("objective", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
     Need("objective", "needs_entropy", "needs the entropy of q(z|x)", "posterior", "has_entropy"),
     Need("initialisation", "needs_entropy", "trains with the entropy of q(z|x)", "posterior", "has_entropy"),
@@ -97,6 +98,11 @@ NEEDS = (
     Need("objective", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
     Need("initialisation", "needs_mixture", "needs a prior with components to learn", "prior", "learns_mixture"),
     Need("objective", "needs_factors", "needs a q(z|x) that factorises", "posterior", "factorises", "does not"),
+    Need(
+        "pretraining", "needs_continuous", "moves z by its gradient", "posterior", "is_continuous", "moves it in steps"
+    ),
+    Need("posttraining", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
+    Need("posttraining", "needs_alone", "lets the prior learn alone", "prior", "learns_alone", "does not"),
     Need("pretraining", "needs_stacked", "needs a stack of mirrored layers", "network", "stacked", "is none"),
 )
 
@@ -117,6 +123,33 @@ def graphs_have_parents(facts: Facts) -> str | None:
         return None
     place = facts.where("objective.free_bits")
     return f"objective.free_bits={floors}: the model has {count} layers of latents ({place}); take one number for each"
+
+
+def codes_meet_codes(facts: Facts) -> str | None:
+    """Codes of a codebook come from a posterior, are learned by an objective and described by a prior: all or none."""
+    groups = ("posterior", "objective", "prior")
+    having = [group for group in groups if facts.constant(group, "has_codes")]
+    lacking = [group for group in groups if group not in having]
+    if not having or not lacking:
+        return None
+    first, second = having[0], lacking[0]
+    ways = [
+        options(second, "has_codes", bool),
+        *(options(group, "has_codes", lambda other: not other) for group in having),
+    ]
+    return f"{facts.name(first)} is of codes, {facts.name(second)} is not; take {ways[0]} or {' '.join(ways[1:])}"
+
+
+def codebook_in_use(facts: Facts) -> str | None:
+    """A codebook is chosen where the posterior takes codes from one, and only there."""
+    needed, given = bool(facts.constant("posterior", "has_codes")), facts.config.get("codebook") is not None
+    if needed == given:
+        return None
+    posteriors = options("posterior", "has_codes", lambda other: bool(other) == given)
+    if needed:
+        books = "|".join(option for option in Sources.find().options("codebook") if option != "none")
+        return f"{facts.name('posterior')} needs a codebook; take codebook={books} or {posteriors}"
+    return f"{facts.name('codebook')} is not used by {facts.name('posterior')}; take {posteriors} or codebook=none"
 
 
 def scores_domain(facts: Facts) -> str | None:
@@ -311,6 +344,8 @@ RULES: tuple[Rule, ...] = (
     scores_domain,
     reads_layout,
     prior_in_time,
+    codes_meet_codes,
+    codebook_in_use,
     *NEEDS,
     graphs_have_parents,
     divergence_in_use,

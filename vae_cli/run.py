@@ -149,14 +149,17 @@ class Run:
         return self.model.decode(self.draw(n, component)).mean
 
     def log_likelihood(self, x: ArrayLike | Tensor, samples: int = 100) -> Tensor:
-        """Importance-weighted log p(x) with k = `samples`, a lower bound in expectation: nats, (N,)."""
+        """Importance-weighted log p(x) with k = `samples`, a lower bound in expectation: nats, (N,).
+
+        Where z is discrete all draws are the same, and it is the ELBO.
+        """
         if not self.model.has_density:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
         batch = self.batch(x)
-        rows = rows_at_once(self.model, batch.x.device)
+        rows, draws = rows_at_once(self.model, batch.x.device), samples if self.model.is_continuous else 1
 
         def measure(part: Batch, at_once: int) -> Tensor:
-            return iw_log_likelihood(self.model, part, self.model.encode(part), samples, at_once).log_likelihood
+            return iw_log_likelihood(self.model, part, self.model.encode(part), draws, at_once).log_likelihood
 
         return torch.cat(list(rows.over(batch, measure, most=256)))
 

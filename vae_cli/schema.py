@@ -142,6 +142,8 @@ class TrainConfig:
     evaluate: EvaluateConfig
     annealing: Node | None = None  # runs of earlier versions have neither this
     cluster: ClusterConfig | None = None  # nor this
+    codebook: Node | None = None  # nor this
+    posttraining: Node | None = None  # nor this
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from vae_cli.figures import clusters, images, vectors
+from vae_cli.figures.codes import code_usage
 from vae_cli.figures.curves import training_curves
 from vae_cli.figures.examples import Examples, observed
 from vae_cli.figures.latents import latent_space
@@ -34,13 +35,17 @@ def draw(
 ) -> dict[str, Figure]:
     """All figures by name: reconstructions, samples, traversals, latent_space; training_curves where `history` has any.
 
+    Of codes code_usage in place of traversals and latent_space, since they have no directions.
     Of a mixture prior also component_means, of images component_samples, clusters, and confusion where there are
     labels. `density` too for vectors whose exact distribution is known. `history` has a row of metrics.csv each.
     """
     with styled(), observed(model, device, seed):
         examples = Examples.gather(model, data, "test", device, ALL)
         figures = _views(model, examples)
-        figures["latent_space"] = latent_space(model, examples)
+        if examples.counts is None:
+            figures["latent_space"] = latent_space(model, examples)
+        else:
+            figures["code_usage"] = code_usage(examples.counts)
         if data.exact is not None and not examples.is_image and examples.x.shape[1] > 1:
             figures["density"] = vectors.density(model, examples)
         if examples.clusters is not None:
@@ -52,7 +57,7 @@ def draw(
 
 
 def panels(model: VAE, data: Data, device: torch.device, seed: int) -> dict[str, Figure]:
-    """The cheap ones, for a logger: reconstructions, samples, traversals."""
+    """The cheap ones, for a logger: reconstructions, samples, traversals where there are any."""
     with styled(), observed(model, device, seed):
         return _views(model, Examples.gather(model, data, "val" if len(data.val) else "train", device, FEW))
 
@@ -73,7 +78,8 @@ def _views(model: VAE, examples: Examples) -> dict[str, Figure]:
     figures = {
         "reconstructions": kind.reconstructions(model, examples),
         "samples": kind.samples(model, examples),
-        "traversals": kind.traversals(model, examples),
     }
+    if examples.counts is None:
+        figures["traversals"] = kind.traversals(model, examples)
     prior = model.prior()
     return figures | (clusters.components(model, prior, examples) if is_mixture(prior) else {})

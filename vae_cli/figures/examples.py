@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vae_cli.grids import PointMass
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
+from vae_cli.trace import total
 from vae_cli.types import Domain
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ IMAGES = 30
 class Examples:
     """Test points: x (N, *event) as the model sees it, posterior means (M, d) with M >= N, labels (M,) or None.
 
-    draws (M, d): one z ~ q(z|x) of each; clusters (M,): the most responsible component of each, under a mixture prior.
+    draws (M, d): one z ~ q(z|x) of each; clusters (M,): the most responsible component of each, under a mixture prior;
+    counts (K,): of the codes that their z are made of, if they are.
     """
 
     x: Tensor
@@ -56,13 +59,14 @@ class Examples:
     y: Tensor | None
     domain: Domain
     clusters: Tensor | None = None
+    counts: Tensor | None = None
 
     @classmethod
     def gather(cls, model: VAE, data: Data, split: SplitName, device: torch.device, points: int) -> Examples:
         """Encode `points` points of a split, the same ones for every model and seed; of images keep a few."""
         shown = IMAGES if len(data.event_shape) == 3 else points
         prior = model.prior()
-        x, codes, draws, y, clusters = [], [], [], [], []
+        x, codes, draws, y, clusters, counts = [], [], [], [], [], []
         # shuffled, for a folder of images comes class by class
         for batch in data.loader(split, batch_size=min(points, 250), seed=0, shuffle=True, device=device):
             x.append(batch.x[: shown - sum(map(len, x))].cpu())
@@ -71,13 +75,16 @@ class Examples:
             draws.append(encoded.sample().float())
             if is_mixture(prior):
                 clusters.append(log_responsibilities(prior, encoded).argmax(-1).cpu())
+            if isinstance(encoded, PointMass):
+                counts.append(encoded.counts.cpu())
             y.append(batch.y)
             if sum(map(len, codes)) >= points:
                 break
         labels = torch.cat(y)[:points].cpu() if y[0] is not None else None
         assigned = torch.cat(clusters)[:points] if clusters else None
+        counted = total(counts) if counts else None
         means, drawn = (torch.cat(parts)[:points] for parts in (codes, draws))
-        return cls(torch.cat(x).float(), means, drawn, labels, data.domain, assigned)
+        return cls(torch.cat(x).float(), means, drawn, labels, data.domain, assigned, counted)
 
     @property
     def is_image(self) -> bool:

@@ -4,6 +4,7 @@ from vae_cli.objectives.elbo import ELBO, Reconstruction
 from vae_cli.objectives.importance import IWAE, DoublyReparameterised, StickingTheLanding
 from vae_cli.objectives.info import InfoVAE
 from vae_cli.objectives.objective import Objective, Terms
+from vae_cli.objectives.quantisation import PriorFit, VectorQuantisation
 from vae_cli.objectives.total_correlation import TCVAE, FactorVAE, StratifiedTCVAE
 from vae_cli.objectives.vade import HeldAssignments, OptimalGamma, SampledGamma
 
@@ -17,9 +18,11 @@ __all__ = [
     "InfoVAE",
     "Objective",
     "OptimalGamma",
+    "PriorFit",
     "Reconstruction",
     "SampledGamma",
     "StickingTheLanding",
     "StratifiedTCVAE",
     "Terms",
+    "VectorQuantisation",
 ]

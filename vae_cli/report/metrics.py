@@ -18,6 +18,8 @@ WORDS = {
     "aggregated_mmd": "MMD(q(z), p(z))",
     "aggregated_variance": "variance of q(z)",
     "active_units": "active units",
+    "code_perplexity": "perplexity of codes",
+    "code_usage": "share of codes in use",
     "cluster_accuracy": "cluster accuracy",
     "cluster_nmi": "cluster NMI",
     "cluster_ari": "cluster ARI",

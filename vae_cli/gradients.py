@@ -1,0 +1,41 @@
+"""Gradients through a choice that has none: outputs (..., D) take the values of vectors (..., D) chosen for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+class _Valued(torch.autograd.Function):
+    """The values of one tensor with the gradient of another; adding their difference would round the values."""
+
+    @staticmethod
+    def forward(ctx: Any, moved: Tensor, values: Tensor) -> Tensor:
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+def straight_through(outputs: Tensor, vectors: Tensor) -> Tensor:
+    """The vectors, with the identity as their Jacobian by the outputs (van den Oord et al. 2017, section 3.2)."""
+    return _Valued.apply(outputs, vectors.detach())
+
+
+def rotated(outputs: Tensor, vectors: Tensor) -> Tensor:
+    """The vectors, with the rotation and scaling that takes each output there as their Jacobian (Fifty et al. 2025).
+
+    R = I - 2 r r^T + 2 q e^T takes the direction e of an output into the direction q of its vector, where
+    r = (e + q) / |e + q|; R and the ratio of lengths count as constants.
+    """
+    vectors = vectors.detach()
+    with torch.no_grad():
+        e, q = normalize(outputs, dim=-1), normalize(vectors, dim=-1)
+        r = normalize(e + q, dim=-1)
+        scale = vectors.norm(dim=-1, keepdim=True) / outputs.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    along, across = (outputs * e).sum(-1, keepdim=True), (outputs * r).sum(-1, keepdim=True)
+    return _Valued.apply(scale * (outputs - 2 * r * across + 2 * q * along), vectors)

@@ -1,0 +1,52 @@
+"""What trains a VQ-VAE: its reconstruction and its codebook, and then the prior over the codes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from vae_cli.grids import PointMass
+from vae_cli.metrics import Usage
+from vae_cli.models import VAE
+from vae_cli.objectives.objective import Objective, Terms
+from vae_cli.trace import Batch, Latent, float32
+from vae_cli.types import NonNegativeFloat
+
+
+class VectorQuantisation(Objective):
+    """distortion + beta |z_e - sg[e]|^2 + what the codebook has to learn (van den Oord et al. 2017, eq. 3).
+
+    The rate has no gradient into the encoder. The squared distance is summed over sites and dimensions.
+    """
+
+    has_codes: ClassVar = True
+    needs_whole_batch: ClassVar = True  # averages of a codebook are over all of it
+
+    def __init__(self, *, commitment: NonNegativeFloat) -> None:
+        super().__init__()
+        self.commitment = commitment
+
+    def forward(self, model: VAE, batch: Batch) -> Terms:
+        """The terms of this batch; perplexity and usage are of the codes of this batch alone."""
+        trace = model.trace(batch, model.encode(batch), 1)
+        q, distortion = trace.latents[0].q, trace.distortion.mean()
+        assert isinstance(q, PointMass)
+        commitment = (q.outputs - q.codebook(q.indices).detach()).square().sum((1, 2)).mean()
+        usage = Usage.of(q.counts)
+        with float32():
+            loss = distortion + self.commitment * commitment + q.codebook.learn(q.outputs, q.indices)
+        metrics = {"loss": loss, "distortion": distortion, "commitment": commitment}
+        return Terms(loss, {**metrics, "perplexity": usage.perplexity, "usage": usage.usage})
+
+
+class PriorFit(Objective):
+    """E KL(q(z|x) || p(z)), by which p alone learns: of codes -log p(codes) (van den Oord et al. 2017, section 3.3)."""
+
+    def forward(self, model: VAE, batch: Batch) -> Terms:
+        """The terms of this batch."""
+        model.posterior.eval()  # q as it is evaluated; it stays so, for nothing else of it is trained here
+        with torch.no_grad():
+            q = model.encode(batch)
+        rate = Latent.draw(q, model.prior(), 1).kl.mean()
+        return Terms(rate, {"loss": rate, "rate": rate})
