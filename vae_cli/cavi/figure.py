@@ -12,14 +12,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from vae_cli.cavi.ascent import Step
-from vae_cli.figures.style import BLUE, TEXT_WIDTH, styled
+from vae_cli.figures.style import BLUE, TEXT_WIDTH
 
 
 def beside_elbo(steps: list[Step]) -> tuple[Figure, Axes]:
     """A figure with the ELBO against the steps on the right, and free axes on the left."""
-    with styled():
-        figure = Figure(figsize=(TEXT_WIDTH, 0.42 * TEXT_WIDTH))
-        left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(TEXT_WIDTH, 0.42 * TEXT_WIDTH))
+    left, right = figure.subplots(1, 2)
     right.plot([step.number for step in steps], [step.elbo for step in steps], ".-", color=BLUE)
     right.set(xlabel="step", title="ELBO (nats)")
     right.xaxis.set_major_locator(MaxNLocator(integer=True))

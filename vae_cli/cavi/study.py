@@ -15,6 +15,7 @@ from rich.table import Table
 
 from vae_cli.cavi.ascent import Step, Study, ascend
 from vae_cli.figures import save
+from vae_cli.figures.style import styled
 from vae_cli.files import new_folder, write_text_atomically
 from vae_cli.folders import display
 
@@ -31,7 +32,9 @@ def run(config: DictConfig) -> Path:
     results = asked | {"findings": study.findings(), "steps": [asdict(step) for step in steps]}
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / "ascent.json", json.dumps(results, indent=2) + "\n")
-    save({"ascent": study.figure(steps)}, folder)
+    with styled():
+        figure = study.figure(steps)
+    save({"ascent": figure}, folder)
     Console().print(_table(steps))
     print(f"ELBO {steps[-1].elbo:.6f} nats after {len(steps) - 1} steps, none of which lost any")
     print(f"written to {display(folder)}")
