@@ -53,6 +53,14 @@ def test_what_makes_a_run_another_one(override: str, same: bool) -> None:
     assert (continuation.fingerprint(composed(override)) == continuation.fingerprint(composed())) is same
 
 
+def test_a_group_that_came_later_and_is_not_chosen_changes_no_run() -> None:
+    older = composed()
+    for group in ("codebook", "posttraining", "annealing"):
+        del older[group]
+    assert continuation.fingerprint(older) == continuation.fingerprint(composed())
+    assert continuation.fingerprint(older) != continuation.fingerprint(composed("annealing=linear"))
+
+
 def test_what_is_left_of_a_job(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = composed()
     assert continuation.remaining(config, workplace / "nothing yet") is config

@@ -42,7 +42,8 @@ def fingerprint(config: DictConfig) -> str:
     for key in NEUTRAL:
         OmegaConf.update(kept, key, None, force_add=True)
     plain = json.loads(json.dumps(OmegaConf.to_container(kept)), parse_int=float)  # beta=1 is beta=1.0
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    chosen = {key: value for key, value in plain.items() if value is not None}  # a group that came later is null
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
 def remaining(config: DictConfig, folder: Path) -> DictConfig | None:

@@ -107,8 +107,7 @@ class Evaluation(nn.Module):
         error = (reconstruction.mean[0] - part.x).square().flatten(1).sum(1)
         values = {"reconstruction_error": error}
         values |= bound_terms(model, part, encoded, self.settings.elbo_samples, rows)
-        importance = model.has_density and (model.is_continuous or self.estimator == "mc")
-        if importance:
+        if model.has_density and (model.is_continuous or self.estimator == "mc"):
             proposal = prior_proposal(model, part) if self.estimator == "mc" else encoded
             importance = iw_log_likelihood(model, part, proposal, self.settings.samples, rows)
             values[f"{self.estimator}_log_likelihood"] = importance.log_likelihood

@@ -164,6 +164,8 @@ class StructuredPosterior(Posterior):
 class BottomUp(StructuredPosterior):
     """q(z_1|x) q(z_2|z_1) ... q(z_M|z_M-1) (Burda et al. 2015, section 3)."""
 
+    parents_of = staticmethod(bottom_up)
+
     def __init__(
         self,
         network: Network,
@@ -173,24 +175,14 @@ class BottomUp(StructuredPosterior):
         hidden: list[PositiveInt],
         activation: Activation,
     ) -> None:
-        chain = {name: list(above) for name, above in bottom_up(len(layers)).items()}
-        super().__init__(network, event_shape, layers, parents=chain, hidden=hidden, activation=activation)
+        parents = {name: list(above) for name, above in self.parents_of(len(layers)).items()}
+        super().__init__(network, event_shape, layers, parents=parents, hidden=hidden, activation=activation)
 
 
-class TopDown(StructuredPosterior):
+class TopDown(BottomUp):
     """q(z_M|x) q(z_M-1|z_M, x) ... q(z_1|z_2, x): in the order of the prior (Sonderby et al. 2016)."""
 
-    def __init__(
-        self,
-        network: Network,
-        event_shape: Shape,
-        layers: list[int],
-        *,
-        hidden: list[PositiveInt],
-        activation: Activation,
-    ) -> None:
-        chain = {name: list(above) for name, above in top_down(len(layers)).items()}
-        super().__init__(network, event_shape, layers, parents=chain, hidden=hidden, activation=activation)
+    parents_of = staticmethod(top_down)
 
 
 class StructuredPrior(nn.Module):
