@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal, kl_divergence
 
+import vae_cli
 from tests.builders import IMAGE, batch_of, binary_images, small_mlp
+from tests.configs import composed
+from tests.test_train import train
 from vae_cli import likelihoods, priors
 from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal
 from vae_cli.hierarchy import BottomUp, HierarchicalVAE, StructuredPosterior, TopDown
@@ -188,3 +191,22 @@ def test_every_process_draws_its_share_of_the_noise() -> None:
 
     halves = [draw(Share.of(6, rank, 2)) for rank in (0, 1)]
     torch.testing.assert_close(torch.cat(halves, 1), draw(None))
+
+
+@pytest.mark.parametrize("prior", ["normal", "flow", "mixture"])
+@pytest.mark.parametrize("posterior", ["bottom_up", "top_down"])
+def test_a_whole_run(posterior: str, prior: str, tmp_path) -> None:
+    line = ["model=hvae", "dataset=digits", f"posterior={posterior}", f"prior={prior}", "network.hidden=[16]"]
+    line += ["model.below=[5]", "model.latent_dim=3", "model.hidden=[8]", "posterior.hidden=[8]", "logger=csv"]
+    line += ["trainer.max_epochs=1", "evaluate.samples=5", "prior.components=3"][: 2 + (prior == "mixture")]
+    results = train(composed(*line), tmp_path / "run")
+    assert results["test/rate"] == pytest.approx(results["test/rate_z1"] + results["test/rate_z2"], rel=1e-5)
+    assert (tmp_path / "run" / "figures" / "traversals.png").exists()
+    run = vae_cli.load(tmp_path / "run")
+    x = run.data.test.x[:4].float() / 255
+    assert run.encode(x).mean.shape == (4, 8) and run.sample(3).shape == x[:3].shape
+    assert run.decode(run.encode(x).mean).mean.shape == x.shape
+
+
+def test_the_dimensions_that_x_does_not_see_are_not_traversed() -> None:
+    assert hierarchy().read == [0, 1, 2, 3] and hierarchy(generation="skip").read == [0, 1, 2, 3, 7, 8]

@@ -117,6 +117,7 @@ class Evaluation(nn.Module):
         counts = (encoded.indices.shape[1], encoded.counts) if isinstance(encoded, PointMass) else None
         return _Measured(values, latent, gamma, counts, part.y)
 
+    @torch.no_grad()
     def compute(self) -> dict[str, Number]:
         """The numbers of all batches so far, those of all processes."""
         for metric in (self.means, self.active, self.clusters, self.codes):

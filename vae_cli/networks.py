@@ -258,5 +258,5 @@ def apply_rows(network: nn.Module, rows: Tensor) -> Tensor:
 
     Everything after a network is a density, and densities are float32 whatever the training precision.
     """
-    lead = rows.shape[:-1]
-    return network(rows.reshape(-1, rows.shape[-1])).unflatten(0, lead).to(torch.float32)
+    outputs = network(rows.reshape(-1, rows.shape[-1]))
+    return outputs.reshape(*rows.shape[:-1], *outputs.shape[1:]).to(torch.float32)
