@@ -19,9 +19,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vae_cli import folders, signatures
 from vae_cli.errors import ConfigError
+from vae_cli.facts import Facts
 from vae_cli.folders import Sources
 from vae_cli.nearest import nearest
-from vae_cli.rules import RULES, Facts
+from vae_cli.rules import RULES
 from vae_cli.schema import EvalConfig, EvaluateConfig, Node, SampleConfig, TrainConfig, TrainerConfig
 
 __all__ = ["EvalConfig", "EvaluateConfig", "SampleConfig", "TrainConfig", "TrainerConfig", "check", "describe"]

@@ -2,86 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
-from vae_cli import signatures
 from vae_cli.errors import ConfigError
-from vae_cli.folders import Sources
+from vae_cli.facts import Facts, InUse, Need, Rule, options
 from vae_cli.graphs import generation_graph, inference_graph
-
-Rule = Callable[["Facts"], str | None]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """A checked configuration as plain containers; `where` tells where a key is set."""
-
-    config: dict[str, Any]
-    where: Callable[[str], str]
-
-    def constant(self, group: str, name: str, default: Any = None) -> Any:
-        """A class constant of the class that a group's node names; the default where the group is null."""
-        if self.config.get(group) is None:
-            return default
-        return signatures.read(self.config[group]["_target_"]).constants.get(name, default)
-
-    def name(self, group: str) -> str:
-        """A group's class and where it is chosen."""
-        target = self.config[group]["_target_"]
-        return f"{group} {target.rpartition('.')[2]} ({self.where(f'{group}._target_')})"
-
-    def domain(self) -> str | None:
-        """Where the entries of x live after binarisation."""
-        return "binary" if self.binarize() != "none" else self.stored()
-
-    def binarize(self) -> str:
-        """How x is made binary."""
-        return self.config["dataset"].get("binarize", "none")
-
-    def stored(self) -> str | None:
-        """Where the entries of x live before binarisation."""
-        return self.config["dataset"].get("domain") or self.constant("dataset", "domain")
-
-
-def options(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
-    """`group=a|b`: the options whose class has a fitting constant; an option without a class has None."""
-    sources, found = Sources.find(), []
-    for option in sources.options(group):
-        file = sources.file(f"{group}/{option}")
-        target = re.search(r"^\s*_target_:\s*[\"']?([\w.]+)", file.read_text(encoding="utf-8"), re.M) if file else None
-        try:
-            if fits(signatures.read(target[1]).constants.get(constant) if target else None):
-                found.append(option)
-        except LookupError:
-            continue  # an option that its own check refuses
-    return f"{group}={'|'.join(found)}"
-
-
-@dataclass(frozen=True)
-class Need:
-    """A rule: where the class of `group` has a true constant `needs`, that of `other` has a true constant `has`.
-
-    `why` and `lacks` complete the two names to a sentence.
-    """
-
-    group: str
-    needs: str
-    why: str
-    other: str
-    has: str
-    lacks: str = "has none"
-
-    def __call__(self, facts: Facts) -> str | None:
-        """The fault, or None."""
-        if not facts.constant(self.group, self.needs) or facts.constant(self.other, self.has):
-            return None
-        having = options(self.other, self.has, bool)
-        modest = options(self.group, self.needs, lambda needed: not needed)
-        return f"{facts.name(self.group)} {self.why}, {facts.name(self.other)} {self.lacks}; take {having} or {modest}"
-
 
 NEEDS = (
     Need("network", "has_sites", "gives a map of features", "posterior", "takes_sites", "mixes its sites"),
@@ -140,18 +63,6 @@ def codes_meet_codes(facts: Facts) -> str | None:
     return f"{facts.name(first)} is of codes, {facts.name(second)} is not; take {ways[0]} or {' '.join(ways[1:])}"
 
 
-def codebook_in_use(facts: Facts) -> str | None:
-    """A codebook is chosen where the posterior takes codes from one, and only there."""
-    needed, given = bool(facts.constant("posterior", "has_codes")), facts.config.get("codebook") is not None
-    if needed == given:
-        return None
-    posteriors = options("posterior", "has_codes", lambda other: bool(other) == given)
-    if needed:
-        books = "|".join(option for option in Sources.find().options("codebook") if option != "none")
-        return f"{facts.name('posterior')} needs a codebook; take codebook={books} or {posteriors}"
-    return f"{facts.name('codebook')} is not used by {facts.name('posterior')}; take {posteriors} or codebook=none"
-
-
 def scores_domain(facts: Facts) -> str | None:
     """A likelihood is a density or a mass function on certain domains only."""
     domain, scores = facts.domain(), facts.constant("likelihood", "scores")
@@ -195,18 +106,6 @@ def prior_in_time(facts: Facts) -> str | None:
         f"{facts.name('posterior')} has a bound, which needs the prior while training, "
         f"{facts.name('prior')} is fitted afterwards; take {priors} or {posteriors}"
     )
-
-
-def divergence_in_use(facts: Facts) -> str | None:
-    """A divergence is chosen where the objective weighs one, and only there."""
-    needed, given = bool(facts.constant("objective", "needs_divergence")), facts.config["divergence"] is not None
-    if needed == given:
-        return None
-    objectives = options("objective", "needs_divergence", lambda other: bool(other) == given)
-    if needed:
-        divergences = "|".join(option for option in Sources.find().options("divergence") if option != "none")
-        return f"{facts.name('objective')} weighs a divergence; take divergence={divergences} or {objectives}"
-    return f"{facts.name('divergence')} is not in {facts.name('objective')}; take {objectives} or divergence=none"
 
 
 def divergence_is_not_rewarded(facts: Facts) -> str | None:
@@ -339,6 +238,9 @@ def precision_fits(facts: Facts) -> str | None:
         )
     return None
 
+
+codebook_in_use = InUse("codebook", "posterior", "has_codes", "needs a codebook", "is not used by")
+divergence_in_use = InUse("divergence", "objective", "needs_divergence", "weighs a divergence", "is not in")
 
 RULES: tuple[Rule, ...] = (
     scores_domain,
