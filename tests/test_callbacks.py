@@ -75,7 +75,7 @@ def test_too_many_components_are_refused_before_training(tmp_path):
 def test_codes_are_averages_over_draws_that_add_their_variance():
     config = composed(*VADE)
     data = instantiate(config.dataset).load()
-    facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
+    facts = DataFacts.of(data)
     module = build_module(config, facts)
     training = PhaseStart(data, config)._codes(module)
     assert training.limit == len(data.train) == len(training.codes.means)

@@ -80,7 +80,7 @@ def test_the_published_protocol_composes():
 
 def train_a_step(config) -> None:
     data = instantiate(config.dataset).load()
-    facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
+    facts = DataFacts.of(data)
     module = build_module(config, facts)
     loader = data.loader("train", batch_size=8, seed=0, shuffle=True, device=torch.device("cpu"))
     batch = next(iter(loader))

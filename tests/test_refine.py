@@ -9,7 +9,8 @@ from vae_cli.errors import UserError
 from vae_cli.estimators import elbo
 from vae_cli.exact import linear_gaussian, posterior_gap
 from vae_cli.gaps import inference_gaps
-from vae_cli.refine import refine
+from vae_cli.models import VAE
+from vae_cli.refine import Refinement, refine
 from vae_cli.schema import GapsConfig
 
 STEPS = {"steps": 400, "samples": 16, "lr": 0.05}
@@ -62,6 +63,43 @@ def test_gaps_are_those_of_the_closed_form():
     assert found["amortisation"] > 0
     assert found["approximation"] + found["amortisation"] == pytest.approx(log_p - found["elbo"], abs=0.15)
     assert found["simulated_lower"] <= found["simulated_upper"] + 0.2
+
+
+def semi_amortised(posterior, **settings) -> VAE:
+    model = spoiled(posterior)
+    model.refinement = Refinement(**{"steps": 300, "train_steps": 4, "samples": 16, "lr": 0.05} | settings)
+    return model
+
+
+@pytest.mark.parametrize("posterior", [posteriors.Diagonal, posteriors.FullCovariance])
+def test_an_encoder_learns_from_the_bound_that_the_steps_lead_to(posterior):
+    """Its outputs have the gradient of the refined moments, which are where the steps end."""
+    model, batch = semi_amortised(posterior), batch_of(torch.randn(6, 5))
+    torch.manual_seed(0)
+    q = model.encode(batch)
+    torch.manual_seed(0)
+    best = refine(model, batch, model.posterior(batch), steps=4, samples=16, lr=0.05)
+    torch.testing.assert_close(q.mean, best.mean)
+    spread = "covariance_matrix" if posterior is posteriors.FullCovariance else "variance"
+    torch.testing.assert_close(getattr(q, spread), getattr(best, spread))
+    weights = torch.randn_like(q.mean)
+    (own,) = torch.autograd.grad((model.posterior(batch).mean * weights).sum(), model.posterior.encoder[1].bias)
+    (through,) = torch.autograd.grad((q.mean * weights).sum(), model.posterior.encoder[1].bias)
+    torch.testing.assert_close(own, through)
+
+
+def test_what_is_evaluated_is_refined_by_steps_of_its_own():
+    model = semi_amortised(posteriors.Diagonal)
+    exact, batch = linear_gaussian(model), batch_of(torch.randn(6, 5))
+    best = exact.marginal().log_prob(batch.x.double()).float() - posterior_gap(model, exact)
+    with torch.no_grad():
+        q = model.eval().encode(batch)
+    torch.testing.assert_close(elbo(model, batch, q, 3000, 10**6).elbo, best, atol=0.15, rtol=0)
+
+
+def test_without_steps_in_training_the_encoder_is_trained_as_it_is():
+    model, batch = semi_amortised(posteriors.Diagonal, train_steps=0), batch_of(torch.randn(6, 5))
+    assert torch.equal(model.encode(batch).mean, model.posterior(batch).mean)
 
 
 @pytest.mark.parametrize("posterior", [posteriors.Deterministic])

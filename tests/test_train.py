@@ -114,7 +114,7 @@ def interrupted(config, folder, kind, position) -> dict:
     """The results of a run that is broken off and gone on with."""
     data = instantiate(config.dataset).load()
     pl.seed_everything(config.seed, verbose=False)
-    module = build_module(config, DataFacts(data.name, data.event_shape, data.domain, data.sha256))
+    module = build_module(config, DataFacts.of(data))
     layout = Layout(devices=1, nodes=1)
     _, trainer = build_trainer(config, layout, folder, data, module, [])
     trainer.callbacks.append(StopAt(kind, position, folder / "checkpoints" / "last.ckpt"))

@@ -100,7 +100,7 @@ def plain_loop(data: Data) -> Callable[[], float]:
 def runner(data: Data, *overrides: str) -> Callable[[], float]:
     """This runner: its configuration, module, callbacks and Trainer."""
     config = configure("trainer.max_epochs=2", *overrides)
-    facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
+    facts = DataFacts.of(data)
 
     def epoch() -> float:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):

@@ -30,12 +30,14 @@ def assemble(node: DictConfig, **parts: Any) -> Any:
     return instantiate(node, *[parts[name] for name in wanted])
 
 
-def build_model(config: DictConfig, event_shape: tuple[int, ...]) -> VAE:
-    """The model of a configuration for events of this shape."""
+def build_model(config: DictConfig, event_shape: tuple[int, ...], examples: int = 0) -> VAE:
+    """The model of a configuration for events of this shape, so many of them to train on."""
     network = instantiate(config.network)
     count = sites(network, event_shape)
     layers = [count * size for size in (*config.model.get("below", []), config.model.latent_dim)]
     parts: dict[str, Any] = {"event_shape": event_shape, "network": network, "sites": count, "layers": layers}
+    node = config.get("refinement")
+    parts |= {"examples": examples, "refinement": None if node is None else instantiate(node)}
     if config.get("codebook") is not None:
         parts["codebook"] = assemble(config.codebook, code_dim=config.model.latent_dim)
     parts["posterior"] = assemble(config.posterior, latent_dim=sum(layers), **parts)
@@ -77,7 +79,7 @@ def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
 def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = instantiate(config.optimizer, _partial_=True)
-    model = build_model(config, facts.event_shape)
+    model = build_model(config, facts.event_shape, facts.examples)
     return LitVAE(
         model,
         build_phases(config, model),

@@ -42,8 +42,14 @@ def fingerprint(config: DictConfig) -> str:
     for key in NEUTRAL:
         OmegaConf.update(kept, key, None, force_add=True)
     plain = json.loads(json.dumps(OmegaConf.to_container(kept)), parse_int=float)  # beta=1 is beta=1.0
-    chosen = {key: value for key, value in plain.items() if value is not None}  # a group that came later is null
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_said(plain), sort_keys=True).encode()).hexdigest()
+
+
+def _said(value: Any) -> Any:
+    """Without what is null: a key that came with a later version is, in what an earlier one would have run."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _said(item) for name, item in value.items() if item is not None}
 
 
 def remaining(config: DictConfig, folder: Path) -> DictConfig | None:

@@ -36,7 +36,6 @@ from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
 from vae_cli.run import load
 from vae_cli.schema import GapsConfig
-from vae_cli.trace import Batch
 
 
 def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig) -> Results:
@@ -87,7 +86,7 @@ def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
         torch.manual_seed(settings.seed)
         for batch in loader:
             measure = partial(inference_gaps, module.model, settings=GapsConfig(**settings.gaps))
-            for values in rows.over(Batch(batch.x[:left], batch.index[:left]), measure, most=100):
+            for values in rows.over(batch.part(0, left), measure, most=100):
                 means.update(values)
             left -= min(left, len(batch))
             if not left:
@@ -155,6 +154,7 @@ def evaluate_run(config: DictConfig) -> Results:
         default_root_dir=folder,
         logger=False,
         enable_progress_bar=False,
+        inference_mode=False,  # a refinement differentiates
         enable_model_summary=False,
         use_distributed_sampler=False,
     )

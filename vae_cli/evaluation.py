@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.trace import Batch, Latent, layer_rates
 
+if TYPE_CHECKING:
+    from vae_cli.datasets import Data
+
 Number = float | list[float]
 
 CODES, INVERTED = 2000, 100
@@ -31,12 +35,21 @@ CODES, INVERTED = 2000, 100
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a model has to know of the data it was trained on; kept in its checkpoint."""
+    """What a model has to know of the data it was trained on; kept in its checkpoint.
+
+    examples: of the training split; earlier checkpoints do not know
+    """
 
     name: str
     event_shape: tuple[int, ...]
     domain: str
     sha256: str
+    examples: int = 0
+
+    @classmethod
+    def of(cls, data: Data) -> DataFacts:
+        """Of these data."""
+        return cls(data.name, data.event_shape, data.domain, data.sha256, len(data.train))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -14,6 +14,9 @@ from vae_cli.likelihoods import Decoded
 from vae_cli.posteriors import Posterior
 from vae_cli.trace import Batch, Latent, Trace
 from vae_cli.types import PositiveInt
+
+Refine = Callable[["VAE", Batch, Distribution], Distribution]
+"""From the q(z|x) of a posterior to a better one."""
 
 
 @runtime_checkable
@@ -27,13 +30,21 @@ class StartsFromData(Protocol):
 class VAE(nn.Module):
     """p(x, z) = p(z) p(x|z) with an amortised q(z|x); which of each is configuration (Kingma & Welling 2014).
 
-    S samples, B batch, d = latent_dim.
+    S samples, B batch, d = latent_dim. `refinement`, if any, goes on from the q(z|x) of the posterior.
     """
 
-    def __init__(self, posterior: Posterior, prior: nn.Module, likelihood: Decoded, *, latent_dim: PositiveInt) -> None:
+    def __init__(
+        self,
+        posterior: Posterior,
+        prior: nn.Module,
+        likelihood: Decoded,
+        refinement: Refine | None = None,
+        *,
+        latent_dim: PositiveInt,
+    ) -> None:
         super().__init__()
         self.posterior, self.prior, self.likelihood = posterior, prior, likelihood
-        self.latent_dim = latent_dim
+        self.refinement, self.latent_dim = refinement, latent_dim
 
     @property
     def has_density(self) -> bool:
@@ -52,7 +63,8 @@ class VAE(nn.Module):
 
     def encode(self, batch: Batch) -> Distribution:
         """q(z|x), batch shape (B,): once for each image, however many samples follow."""
-        return self.posterior(batch)
+        encoded = self.posterior(batch)
+        return self.refinement(self, batch, encoded) if self.refinement else encoded
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z), batch shape (S, B), for z (S, B, d)."""

@@ -31,6 +31,7 @@ class Posterior(nn.Module):
     has_density: ClassVar = True
     has_entropy: ClassVar = False  # and moments, all in closed form
     is_continuous: ClassVar = True  # else z is one of finitely many points, and the density a probability
+    encodes: ClassVar = True  # any x, not those of the training set alone
 
     def forward(self, batch: Batch) -> Distribution:
         """q(z|x)."""
@@ -56,6 +57,7 @@ class Diagonal(Encoded):
     """q(z|x) = N(m(x), diag s(x)^2), s = exp(half the log-variance) (Kingma & Welling 2014, eq. 9)."""
 
     factorises: ClassVar = True
+    refinable: ClassVar = True
     takes_sites: ClassVar = True
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
@@ -85,6 +87,8 @@ class FixedScale(Encoded):
 
 class FullCovariance(Encoded):
     """q(z|x) = N(m, L L^T), L lower triangular with a softplus diagonal (Kingma & Welling 2019, section 2.5.1)."""
+
+    refinable: ClassVar = True
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, latent_dim + latent_dim * (latent_dim + 1) // 2)

@@ -67,6 +67,7 @@ class Autoencoder:
     """
 
     needs_continuous: ClassVar = True
+    needs_encoder: ClassVar = True
 
     epochs: PositiveInt
     corruption: Fraction
@@ -88,6 +89,7 @@ class LayerWise:
     needs_stacked: ClassVar = True
     needs_one_latent: ClassVar = True
     needs_continuous: ClassVar = True
+    needs_encoder: ClassVar = True
 
     layer_epochs: PositiveInt
     epochs: PositiveInt

@@ -79,6 +79,7 @@ class Vamp(nn.Module):
     learned: ClassVar = True
     needs_one_latent: ClassVar = True
     needs_density: ClassVar = True
+    needs_encoder: ClassVar = True
 
     def __init__(self, latent_dim: int, posterior: Encoded, event_shape: Shape, *, pseudo_inputs: PositiveInt) -> None:
         super().__init__()

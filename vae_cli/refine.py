@@ -1,4 +1,4 @@
-"""Inference without an encoder: the best q(z|x) of a family for each image by itself.
+"""Inference for each image by itself: the best q(z|x) of a family, by ascent of its ELBO.
 
 Shape legend: B batch, d latent dimensions.
 """
@@ -6,6 +6,8 @@ Shape legend: B batch, d latent dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,9 +16,44 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from vae_cli.distributions import gaussian
 from vae_cli.errors import UserError
 from vae_cli.models import VAE
+from vae_cli.tables import Table
 from vae_cli.trace import Batch
+from vae_cli.types import NonNegativeInt, PositiveFloat, PositiveInt
 
 Family = Callable[[Sequence[Tensor]], Distribution]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refinement:
+    """What a model makes of the q(z|x) that its posterior starts with, by steps of ascent (Kim et al. 2018).
+
+    steps: for an image that is evaluated
+    train_steps: while training. An encoder learns from the bound that they lead to, whose gradient passes straight
+        through them; a table keeps where they lead, with the decoder held, and then the decoder learns (alternating
+        ascent). With none, encoder or table and the decoder learn from the same bound (joint ascent)
+    samples, lr: draws of z in each step, and the first learning rate
+    """
+
+    needs_gaussian: ClassVar = True
+
+    steps: PositiveInt
+    train_steps: NonNegativeInt
+    samples: PositiveInt
+    lr: PositiveFloat
+
+    @torch.compiler.disable
+    def __call__(self, model: VAE, batch: Batch, encoded: Distribution) -> Distribution:
+        """The refined q(z|x); that of a table's own example is what training has made of it."""
+        table = model.posterior if batch.seen and isinstance(model.posterior, Table) else None
+        steps = self.train_steps if model.training else 0 if table else self.steps
+        if not steps:
+            return encoded
+        best = refine(model, batch, encoded, steps=steps, samples=self.samples, lr=self.lr)
+        start, family = _parameters(encoded)
+        refined = _parameters(best)[0]
+        if table:
+            table.keep(batch, *refined)
+        return family([own + (other - own).detach() for own, other in zip(start, refined, strict=True)])
 
 
 def refine(model: VAE, batch: Batch, encoded: Distribution, *, steps: int, samples: int, lr: float) -> Distribution:

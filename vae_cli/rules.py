@@ -24,10 +24,40 @@ NEEDS = (
     Need(
         "pretraining", "needs_continuous", "moves z by its gradient", "posterior", "is_continuous", "moves it in steps"
     ),
+    Need("pretraining", "needs_encoder", "trains an encoder", "posterior", "encodes", "is without one"),
+    Need("prior", "needs_encoder", "is made of encoded x", "posterior", "encodes", "is without an encoder"),
+    Need("refinement", "needs_gaussian", "moves the moments of a Gaussian", "posterior", "refinable", "has others"),
     Need("posttraining", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
     Need("posttraining", "needs_alone", "lets the prior learn alone", "prior", "learns_alone", "does not"),
     Need("pretraining", "needs_stacked", "needs a stack of mirrored layers", "network", "stacked", "is none"),
 )
+
+
+def unseen_are_refined(facts: Facts) -> str | None:
+    """A table has rows for training examples, each of one x; what it was not trained on is to be refined."""
+    if not facts.constant("posterior", "needs_refinement"):
+        return None
+    others = options("posterior", "needs_refinement", lambda needed: not needed)
+    if facts.config.get("refinement") is None:
+        choices = options("refinement", "needs_gaussian", bool)
+        return f"{facts.name('posterior')} has no q(z|x) of x that it was not trained on; take {choices} or {others}"
+    if facts.binarize() == "dynamic":
+        return (
+            f"{facts.name('posterior')} has one q(z|x) for each example, dataset.binarize=dynamic "
+            f"({facts.where('dataset.binarize')}) draws x anew at each visit; take dataset.binarize=static or {others}"
+        )
+    return None
+
+
+def encodes_once(facts: Facts) -> str | None:
+    """A refinement ends elsewhere each time."""
+    if facts.config.get("refinement") is None or not facts.constant("objective", "encodes_again"):
+        return None
+    objectives = options("objective", "encodes_again", lambda again: not again)
+    return (
+        f"{facts.name('objective')} encodes x twice, {facts.name('refinement')} refines with other draws each time; "
+        f"take {objectives} or refinement=none"
+    )
 
 
 def graphs_have_parents(facts: Facts) -> str | None:
@@ -214,11 +244,10 @@ def shares_batches(facts: Facts) -> str | None:
     if processes == 1:
         return None
     asked = f"trainer.devices={devices} with trainer.num_nodes={nodes} ({facts.where('trainer.devices')})"
-    if facts.constant("objective", "needs_whole_batch"):
-        others = options("objective", "needs_whole_batch", lambda needed: not needed)
-        return (
-            f"{asked} divides each batch, {facts.name('objective')} compares its examples; take one device or {others}"
-        )
+    for group, why in (("objective", "compares its examples"), ("posterior", "keeps what it learns of them")):
+        if facts.constant(group, "needs_whole_batch"):
+            others = options(group, "needs_whole_batch", lambda needed: not needed)
+            return f"{asked} divides each batch, {facts.name(group)} {why}; take one device or {others}"
     size = facts.config["dataset"]["batch_size"]
     if size < processes:
         return f"{asked} divides batches of dataset.batch_size={size}; take dataset.batch_size={processes} or more"
@@ -249,6 +278,8 @@ RULES: tuple[Rule, ...] = (
     codes_meet_codes,
     codebook_in_use,
     *NEEDS,
+    unseen_are_refined,
+    encodes_once,
     graphs_have_parents,
     divergence_in_use,
     divergence_is_not_rewarded,

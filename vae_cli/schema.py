@@ -144,6 +144,7 @@ class TrainConfig:
     cluster: ClusterConfig | None = None  # nor this
     codebook: Node | None = None  # nor this
     posttraining: Node | None = None  # nor this
+    refinement: Node | None = None  # nor this
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,14 @@ class Batch:
     """x (B, *event) float; index (B,) int64, the position in the split; y (B,) int64 labels or None.
 
     share: which rows of a batch these are, where several processes train on it
+    seen: whether the split is the one that is trained on
     """
 
     x: Tensor
     index: Tensor
     y: Tensor | None = None
     share: Share | None = None
+    seen: bool = False
 
     def __len__(self) -> int:
         return len(self.x)
@@ -45,12 +47,13 @@ class Batch:
     def part(self, start: int, size: int) -> Batch:
         """At most `size` examples from `start` on."""
         part = slice(start, start + size)
-        return Batch(self.x[part], self.index[part], None if self.y is None else self.y[part])
+        y = None if self.y is None else self.y[part]
+        return Batch(self.x[part], self.index[part], y, seen=self.seen)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
         y = None if self.y is None else self.y.to(device)
-        return Batch(self.x.to(device), self.index.to(device), y, self.share)
+        return Batch(self.x.to(device), self.index.to(device), y, self.share, self.seen)
 
 
 def float32() -> AbstractContextManager[object]:

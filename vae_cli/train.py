@@ -48,7 +48,7 @@ def train(config: DictConfig, data: Data, folder: Path) -> Results:
     loggers.quiet_libraries()
     layout = Layout.of(config)
     torch.set_num_threads(config.trainer.threads or layout.threads(THREADS))
-    facts = DataFacts(data.name, data.event_shape, data.domain, data.sha256)
+    facts = DataFacts.of(data)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
     checkpoint = resumable(config, module, facts) if config.resume else None
@@ -171,6 +171,7 @@ def build_trainer(
         plugins=[AtomicCheckpointIO(), environment],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
+        inference_mode=False,  # a refinement differentiates
         enable_model_summary=False,
         use_distributed_sampler=False,
     )

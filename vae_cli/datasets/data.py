@@ -138,7 +138,7 @@ class Data:
         resident = self._resident.get((split, device))
         if resident is None:
             resident = self._resident[split, device] = getattr(self, split).to(device)
-        order = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "limit": limit}
+        order = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "limit": limit, "seen": split == "train"}
         return BatchLoader(resident, device=device, rank=rank, processes=processes, whole=whole, **order)
 
     def binarised(self, mode: Binarize, seed: int) -> Data:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -89,13 +89,19 @@ class Dataset(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class BinarizedDataset(Dataset):
-    """Data in [0, 1] that may be binarised: dynamic, static, threshold, none."""
+    """Data in [0, 1] that may be binarised: dynamic, static, threshold, none.
+
+    subset: how many examples are trained on, drawn by val_seed; null for all
+    """
 
     binarize: Binarize
+    subset: PositiveInt | None = None
 
     def load(self) -> Data:
         """The data, split and binarised."""
         data = super().load()
+        if self.subset is not None:
+            data = replace(data, train=self._some(data.train, self.subset))
         if self.binarize != "none" and data.domain == "real":
             raise UserError(
                 f"dataset.binarize={self.binarize} needs probabilities, but the data are real; "
@@ -104,6 +110,14 @@ class BinarizedDataset(Dataset):
         if data.domain == "binary":
             return data
         return data.binarised(self.binarize, self.val_seed)
+
+    def _some(self, train: Split, size: int) -> Split:
+        if size > len(train):
+            raise UserError(
+                f"dataset.subset={size}: {self.name} has {len(train)} training examples beside "
+                f"dataset.val_size={self.val_size}; choose at most as many, or null for all"
+            )
+        return hold_out(train, len(train) - size, self.val_seed)[0]
 
 
 @dataclass(frozen=True, kw_only=True)

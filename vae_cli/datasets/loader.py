@@ -20,7 +20,8 @@ class BatchLoader:
     """A sized iterable of Batch: x float32, index int64 and y int64 on the device; the last batch may be short.
 
     Each pass is an epoch of its own: a new permutation, if shuffled, and new noise, if x is drawn at each visit.
-    Of several processes each gets its share of every batch, or, `whole`, of the batches.
+    Of several processes each gets its share of every batch, or, `whole`, of the batches. `seen` marks them as those of
+    the training split.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class BatchLoader:
         rank: int = 0,
         processes: int = 1,
         whole: bool = False,
+        seen: bool = False,
     ) -> None:
         self.split = split
+        self.seen = seen
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
@@ -81,7 +84,7 @@ class BatchLoader:
                 x = self._float(x)
             self.batch += 1
             label = None if y is None else y.index_select(0, chunk)
-            yield Batch(x, chunk, label, share if self.processes > 1 else None)
+            yield Batch(x, chunk, label, share if self.processes > 1 else None, self.seen)
 
     def _share(self, chunk: Tensor) -> Share:
         return Share.of(len(chunk), self.rank, self.processes)

@@ -54,6 +54,7 @@ class StickingTheLanding(IWAE):
     """
 
     needs_one_latent: ClassVar = True
+    encodes_again: ClassVar = True
 
     def log_weight(self, model: VAE, batch: Batch, trace: Trace) -> Tensor:
         """log p(x, z) - log q(z|x) with q's parameters fixed, (S, B)."""

@@ -1,0 +1,83 @@
+"""Tables: parameters of q(z|x) for each training example, in place of an encoder.
+
+Shape legend: N training examples, B batch, d latent dimensions.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vae_cli.distributions import gaussian
+from vae_cli.posteriors import Posterior
+from vae_cli.trace import Batch
+from vae_cli.types import PositiveFloat
+
+DECAYS = (0.9, 0.999)
+"""Of the moments of Adam."""
+
+
+class Table(Posterior):
+    """q(z|x_i) = N(m_i, diag s_i^2), a row (m_i, log s_i) for each training example i, in place of an encoder.
+
+    Rows learn from the gradient of whatever objective they are traced in, those of a batch alone: each has moments and
+    a clock of its own (sparse Adam, to which the factor N/B of a minibatch makes no difference). They start at N(0, I),
+    and so does q of an example that was not trained on, for a refinement to go on from.
+    """
+
+    has_entropy: ClassVar = True
+    one_latent: ClassVar = True
+    factorises: ClassVar = True
+    refinable: ClassVar = True
+    takes_sites: ClassVar = True
+    encodes: ClassVar = False
+    needs_refinement: ClassVar = True
+    needs_fixed_x: ClassVar = True
+    needs_whole_batch: ClassVar = True  # a process would not know of the rows that others have moved
+
+    def __init__(self, latent_dim: int, examples: int, *, lr: PositiveFloat) -> None:
+        super().__init__()
+        self.lr = lr
+        for name in ("rows", "first", "second"):
+            self.register_buffer(name, torch.zeros(examples, 2 * latent_dim))
+        self.register_buffer("visits", torch.zeros(examples, 1))
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x): batch shape (B,), event shape (d,)."""
+        look_up: Any = torch.compiler.disable(self._rows)  # a hook is nothing to compile
+        loc, log_scale = look_up(batch).chunk(2, -1)
+        return gaussian(loc, log_scale.exp(), 1)
+
+    def _rows(self, batch: Batch) -> Tensor:
+        """Those of a batch, (B, 2d), which learn once they have a gradient."""
+        table = self.get_buffer("rows")
+        if not batch.seen:
+            return table.new_zeros(len(batch), table.shape[1])
+        rows = table[batch.index]
+        if self.training and torch.is_grad_enabled():
+            rows.requires_grad_().register_hook(partial(self._learn, batch.index))
+        return rows
+
+    @torch.no_grad()
+    def keep(self, batch: Batch, loc: Tensor, log_scale: Tensor) -> None:
+        """Put (B, d) each into the rows of a batch."""
+        self.get_buffer("rows")[batch.index] = torch.cat([loc, log_scale], -1)
+
+    @torch.no_grad()
+    def _learn(self, index: Tensor, gradient: Tensor) -> None:
+        """A step of Adam for these rows, unless the gradient has overflowed."""
+        if not gradient.isfinite().all():
+            return
+        moments = []
+        for name, power, decay in zip(("first", "second"), (1, 2), DECAYS, strict=True):
+            state = self.get_buffer(name)
+            state[index] = decay * state[index] + (1 - decay) * gradient**power
+            moments.append(state[index])
+        visits = self.get_buffer("visits")
+        visits[index] += 1
+        mean, square = (m / (1 - decay ** visits[index]) for m, decay in zip(moments, DECAYS, strict=True))
+        self.get_buffer("rows")[index] -= self.lr * mean / (square.sqrt() + 1e-8)
