@@ -26,7 +26,7 @@ MODELS, LIKELIHOODS, NETWORKS, POSTERIORS = map(options, ("model", "likelihood",
 OBJECTIVES, PRETRAINING, INITIALISATIONS = map(options, ("objective", "pretraining", "initialisation"))
 ANNEALING = options("annealing")
 PRIORS, DIVERGENCES = map(options, ("prior", "divergence"))
-FACTORISED = ("diagonal", "fixed_scale")
+FACTORISED = ("diagonal", "fixed_scale", "table")
 LAYERED = {"bottom_up", "top_down", "graph"}
 GAUSSIAN = (*FACTORISED, "full_covariance")
 SMALL_NETWORKS = {
@@ -38,7 +38,7 @@ SMALL_NETWORKS = {
     "resnet": ["network.channels=[4]"],
     "conv_grid": ["network.channels=[4]"],
 }
-SITEWISE = ("deterministic", "diagonal", "fixed_scale")
+SITEWISE = ("deterministic", "diagonal", "fixed_scale", "table")
 QUANTISED = ("quantised", "quantised_rotation")
 OF_CODES = ("codebook=ema", "codebook.codes=8", "prior=code_transformer", "objective=vq")
 DATASETS = {
@@ -68,8 +68,10 @@ def archive(tmp_path_factory) -> Path:
 
 
 def configuration(archive: Path, dataset: str, *overrides: str):
-    path = [f"dataset.path='{archive}'"] if dataset.startswith("npz") else []
-    return composed(*DATASETS[dataset], *path, "model.latent_dim=3", "dataset.batch_size=8", *overrides)
+    more = [f"dataset.path='{archive}'"] if dataset.startswith("npz") else []
+    if "posterior=table" in overrides:
+        more += ["dataset.binarize=static", *([] if "refinement=none" in overrides else ["refinement.steps=3"])]
+    return composed(*DATASETS[dataset], *more, "model.latent_dim=3", "dataset.batch_size=8", *overrides)
 
 
 def test_the_published_protocol_composes():
@@ -169,6 +171,8 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
         refusal = "mixes its sites; take posterior=.*diagonal"
     elif objective not in ("reconstruction", "wae", "mmd_vae", "aae") and posterior == "deterministic":
         refusal = "density"
+    elif posterior == "table" and objective in ("stl", "dreg"):
+        refusal = "encodes x twice, refinement"
     elif posterior in LAYERED:
         refusal = "single layer|entropy|factorises|several layers"
     elif objective.endswith("gamma") and posterior not in GAUSSIAN:
@@ -208,7 +212,7 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior, archive)
     if posterior in QUANTISED:
         overrides += ["objective=vq", "codebook=ema", "posttraining=prior"]
     fits = prior in ("normal", "ex_post") if posterior == "deterministic" else prior != "ex_post"
-    fits = fits and not (prior == "vamp" and posterior in LAYERED)
+    fits = fits and not (prior == "vamp" and posterior in (*LAYERED, "table"))
     if posterior in QUANTISED or prior == "code_transformer":
         fits = posterior in QUANTISED and prior == "code_transformer"
     if fits:
@@ -234,6 +238,18 @@ def test_divergences_pull_every_posterior(divergence, posterior, archive):
             configuration(archive, "digits", *overrides)
     else:
         train_a_step(configuration(archive, "digits", *overrides))
+
+
+@pytest.mark.parametrize("train_steps", [0, 2])
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_what_is_gaussian_is_refined_and_the_rest_is_refused(posterior, train_steps, archive):
+    chosen = ("refinement=ascent", f"refinement.train_steps={train_steps}", "refinement.steps=3")
+    overrides = (f"posterior={posterior}", *SMALL_NETWORKS["mlp"], *chosen)
+    if posterior in ("diagonal", "full_covariance", "table"):
+        train_a_step(configuration(archive, "digits", *overrides))
+        return
+    with pytest.raises(ConfigError):
+        configuration(archive, "digits", *overrides)
 
 
 @pytest.mark.parametrize("annealing", ANNEALING)
@@ -270,6 +286,13 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
         (["objective=infovae", "objective.lambda_=0.5"], "alpha \\+ lambda_ - 1 = -0.5, .*; take objective.lambda_=1"),
         (["model=wae", "objective.alpha=0"], "weighs the rate, .*; take objective.alpha=1 or posterior="),
         (["model=wae", "prior=gaussian"], "learns through the rate, .* take prior=ex_post.normal or objective=.*elbo"),
+        (["refinement=ascent", "posterior=iaf"], "moves the moments of a Gaussian, .*; take posterior=diagonal.full_"),
+        (["refinement=ascent", "objective=stl"], "encodes x twice, .*; take objective=.*elbo.* or refinement=none"),
+        (["posterior=table", "dataset.binarize=dynamic"], "binarize=dynamic .* draws x anew at each visit; take dataset.binarize=static or posterior"),
+        (["posterior=table", "refinement=none"], "not trained on; take refinement=ascent.test_time or posterior=.*diag"),
+        (["posterior=table", "prior=vamp"], "without an encoder; take posterior="),
+        (["posterior=table", "pretraining=plain"], "trains an encoder, .* pretraining=none"),
+        (["posterior=table", "trainer.devices=2"], "keeps what it learns of them; take one device or posterior="),
         (["objective=iwae", "annealing=linear"], "no weight to anneal; take objective=.*elbo.* or annealing=none"),
         (["annealing=cyclical", "annealing.weights=[lambda]"], "lambda is none of objective ELBO .*; it has beta"),
         (["divergence=mmd"], "is not in objective ELBO .*; take objective=.*infovae.* or divergence=none"),
