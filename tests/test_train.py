@@ -169,7 +169,14 @@ def clustered(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("kind", "position"),
-    [("batch", 11), ("epoch", 2), ("batch", 50), ("epoch", 3), ("epoch", 4), ("batch", 95)],
+    [
+        ("batch", 11),
+        ("epoch", 2),
+        ("batch", 50),
+        pytest.param("epoch", 3, marks=pytest.mark.slow),
+        pytest.param("epoch", 4, marks=pytest.mark.slow),
+        ("batch", 95),
+    ],
 )
 def test_a_run_resumed_in_any_phase_is_bit_identical(kind, position, clustered, tmp_path):
     """Twenty steps an epoch: in pretraining, before the clusters are found, with them held, and with them free."""
@@ -274,7 +281,7 @@ def test_an_autoencoder_reports_no_bound_and_samples_from_its_codes(tmp_path):
         run.log_likelihood(torch.zeros(2, 64))
 
 
-@pytest.mark.parametrize("posterior", ["full_covariance", "diagonal"])
+@pytest.mark.parametrize("posterior", ["full_covariance", pytest.param("diagonal", marks=pytest.mark.slow)])
 def test_linear_gaussian_reaches_its_exact_likelihood(posterior, tmp_path):
     results = train(composed("experiment=linear_gaussian", f"posterior={posterior}", "trainer.max_epochs=30"), tmp_path)
     assert results["test/elbo"] == pytest.approx(results["exact/log_likelihood"], abs=0.02)
