@@ -66,6 +66,7 @@ class Autoencoder:
     corruption: the fraction of each input that is masked; 0 is a plain autoencoder
     """
 
+    infers: ClassVar = True
     needs_continuous: ClassVar = True
 
     epochs: PositiveInt
@@ -87,6 +88,7 @@ class LayerWise:
 
     needs_stacked: ClassVar = True
     needs_one_latent: ClassVar = True
+    infers: ClassVar = True
     needs_continuous: ClassVar = True
 
     layer_epochs: PositiveInt
