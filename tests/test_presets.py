@@ -55,8 +55,13 @@ DOMAINS = {
     "gaussian_mixture": "real",
     "npz bytes": "levels",
 }
+ALWAYS = (("diagonal", "elbo"), ("none", "gan"))  # with every network
 VECTORS = ("linear_gaussian", "gaussian_mixture")
 USUAL = {"binary": "bernoulli", "unit": "continuous_bernoulli", "real": "gaussian", "levels": "discretised_logistic"}
+
+
+def usual(model: str, dataset: str) -> str:
+    return "gaussian" if model.endswith("gan") else USUAL[DOMAINS[dataset]]
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +131,7 @@ def pairs(*groups: Iterable[str], among: Callable[..., bool]) -> list:
 
 @pytest.mark.parametrize(
     ("model", "dataset", "likelihood"),
-    pairs(MODELS, DATASETS, LIKELIHOODS, among=lambda m, d, like: m == "vae" or like == USUAL[DOMAINS[d]]),
+    pairs(MODELS, DATASETS, LIKELIHOODS, among=lambda m, d, like: m == "vae" or like == usual(m, d)),
 )
 def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, likelihood, archive):
     from vae_cli import likelihoods
@@ -141,8 +146,9 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
         "gaussian_decoder": likelihoods.GaussianDecoder,
         "gaussian_learned": likelihoods.GaussianLearned,
     }
-    networks = {"conv_vae": "conv", "vqvae": "conv_grid"}
-    allowed = DOMAINS[dataset] in classes[likelihood].scores and not (model in networks and dataset in VECTORS)
+    networks = {"conv_vae": "conv", "vqvae": "conv_grid", "gan": "conv", "vae_gan": "conv"}
+    domain = "unit" if model.endswith("gan") and dataset == "digits" else DOMAINS[dataset]  # its preset binarises none
+    allowed = domain in classes[likelihood].scores and not (model in networks and dataset in VECTORS)
     network = SMALL_NETWORKS[networks.get(model, "mlp")]
     overrides = (f"model={model}", f"likelihood={likelihood}", *network)
     if not allowed:
@@ -150,22 +156,32 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
             configuration(archive, dataset, *overrides)
         return
     extra = ("prior.components=2",) if model in ("ae", "vade") else ()
+    extra += ("divergence.features=8",) if model.endswith("gan") else ()
     train_a_step(configuration(archive, dataset, *overrides, *extra))
 
 
 @pytest.mark.parametrize(
     ("network", "posterior", "objective"),
-    pairs(NETWORKS, POSTERIORS, OBJECTIVES, among=lambda n, p, o: n == "mlp" or (p, o) == ("diagonal", "elbo")),
+    pairs(
+        NETWORKS,
+        POSTERIORS,
+        OBJECTIVES,
+        among=lambda n, p, o: n == "mlp" or (p, o) in ALWAYS,
+    ),
 )
 def test_networks_posteriors_and_objectives_combine_or_are_refused(network, posterior, objective, archive):
     overrides = [f"network={network}", f"posterior={posterior}", f"objective={objective}", *SMALL_NETWORKS[network]]
     if objective.endswith("gamma"):
         overrides += ["prior=mixture", "prior.components=3"]
+    if objective.endswith("gan"):
+        overrides += ["divergence.features=8"]
     if (posterior in QUANTISED) != (objective == "vq"):
         refusal = "is of codes, .* is not; take "
     elif posterior in QUANTISED:
         refusal = "prior Normal .* is not; take prior=code_transformer or posterior=.*diagonal.* objective=.*elbo"
-    elif network == "conv_grid" and posterior not in SITEWISE:
+    elif (posterior == "none") != (objective == "gan"):
+        refusal = "has no encoder; take posterior=|trains none; take objective="
+    elif network == "conv_grid" and posterior not in (*SITEWISE, "none"):
         refusal = "mixes its sites; take posterior=.*diagonal"
     elif objective not in ("reconstruction", "wae", "mmd_vae", "aae") and posterior == "deterministic":
         refusal = "density"
@@ -207,8 +223,11 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior, archive)
         overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
     if posterior in QUANTISED:
         overrides += ["objective=vq", "codebook=ema", "posttraining=prior"]
+    if posterior == "none":
+        overrides += ["objective=gan", "divergence.features=8"]
     fits = prior in ("normal", "ex_post") if posterior == "deterministic" else prior != "ex_post"
     fits = fits and not (prior == "vamp" and posterior in LAYERED)
+    fits = prior == "normal" if posterior == "none" else fits
     if posterior in QUANTISED or prior == "code_transformer":
         fits = posterior in QUANTISED and prior == "code_transformer"
     if fits:
@@ -226,7 +245,13 @@ def test_divergences_pull_every_posterior(divergence, posterior, archive):
         overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
     if posterior == "deterministic":
         overrides += ["objective.alpha=1"]
-    if posterior in QUANTISED:
+    if posterior == "none":
+        with pytest.raises(ConfigError, match="has no encoder; take"):
+            configuration(archive, "digits", *overrides)
+    elif divergence.startswith("critic"):
+        with pytest.raises(ConfigError, match=r"is of codes|judges x; take divergence=adversarial.* or objective=gan"):
+            configuration(archive, "digits", *overrides)
+    elif posterior in QUANTISED:
         with pytest.raises(ConfigError, match=r"is of codes, objective InfoVAE .* is not"):
             configuration(archive, "digits", *overrides)
     elif divergence == "none":
@@ -234,6 +259,19 @@ def test_divergences_pull_every_posterior(divergence, posterior, archive):
             configuration(archive, "digits", *overrides)
     else:
         train_a_step(configuration(archive, "digits", *overrides))
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+@pytest.mark.parametrize("model", ["gan", "vae_gan"])
+def test_adversarial_models_of_x_take_what_judges_x(model, divergence, archive):
+    overrides = [f"model={model}", f"divergence={divergence}", *SMALL_NETWORKS["conv"]]
+    if divergence.startswith("critic"):
+        overrides += ["divergence.features=8"]
+    elif model == "vae_gan" or divergence == "none" or divergence.startswith("adversarial"):
+        with pytest.raises(ConfigError, match="; take "):
+            configuration(archive, "digits", *overrides)
+        return
+    train_a_step(configuration(archive, "digits", *overrides))
 
 
 @pytest.mark.parametrize("annealing", ANNEALING)
