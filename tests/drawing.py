@@ -46,6 +46,8 @@ class Table:
 class Affine(nn.Module):
     """The principal components of the data as a VAE: linear encoder and decoder, known in closed form."""
 
+    infers = True
+
     def __init__(self, data: Table, latent_dim: int) -> None:
         super().__init__()
         x = data.x.flatten(1)

@@ -38,11 +38,12 @@ def test_every_dataset_brings_a_likelihood_that_fits(dataset: str) -> None:
 )
 def test_every_option_of_every_group_composes(group: str) -> None:
     groups = {"initialisation": ["prior=mixture"], "divergence": ["objective=infovae"]}
+    needs = {"critic": ["model=gan"], "critic_hinge": ["model=gan"], "gan": ["posterior=none"]}
     groups |= {"codebook": ["model=vqvae"], "posttraining": ["model=vqvae"]}
-    needs = {"reconstruction": ["model=ae"], "optimal_gamma": ["prior=mixture"], "sampled_gamma": ["prior=mixture"]}
+    needs |= {"reconstruction": ["model=ae"], "optimal_gamma": ["prior=mixture"], "sampled_gamma": ["prior=mixture"]}
     needs["vq"] = ["model=vqvae"]
     for option in Sources.find().options(group):
-        choices = [] if option == "none" else groups.get(group, needs.get(option, []))
+        choices = [] if option == "none" else needs.get(option, groups.get(group, []))
         check(composed(*choices, f"{group}={option}"))
 
 

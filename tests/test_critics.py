@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tests.builders import batch_of, binary_images, binary_vae
-from vae_cli.critics import Critic, gradient_penalty, hinge, logistic
+from vae_cli.critics import Critic, dense_critic, gradient_penalty, hinge, logistic
 from vae_cli.divergences import Adversarial, AdversarialHinge
 from vae_cli.objectives import FactorVAE, InfoVAE
 
@@ -30,7 +30,7 @@ def trained(critic: Critic, loss, first, second, steps: int = 60) -> Critic:
 
 
 def test_an_undecided_critic_loses_log_4_and_is_half_right():
-    critic = Critic(3, [8], spectral=False)
+    critic = dense_critic(3, [8], spectral=False)
     nn.init.zeros_(critic.layers[-1].weight)
     nn.init.zeros_(critic.layers[-1].bias)
     learning = logistic(critic, torch.randn(50, 3), torch.randn(50, 3))
@@ -39,7 +39,7 @@ def test_an_undecided_critic_loses_log_4_and_is_half_right():
 
 def test_the_same_sample_twice_leaves_the_best_critic_undecided():
     z = torch.randn(200, 2)
-    critic = trained(Critic(2, [8], spectral=False), logistic, z, z)
+    critic = trained(dense_critic(2, [8], spectral=False), logistic, z, z)
     assert critic(z).abs().max() < 0.05 and logistic(critic, z, z).loss.item() == pytest.approx(math.log(4), abs=1e-3)
 
 
@@ -47,14 +47,14 @@ def test_the_best_linear_critic_is_the_log_ratio_of_two_gaussians():
     """log N(z; m, I) - log N(z; 0, I) = m z - m^2 / 2."""
     shift = torch.tensor([0.8, -0.4])
     first, second = torch.randn(100_000, 2) + shift, torch.randn(100_000, 2)
-    (layer,) = trained(Critic(2, [], spectral=False), logistic, first, second).layers
+    (layer,) = trained(dense_critic(2, [], spectral=False), logistic, first, second).layers
     torch.testing.assert_close(layer.weight[0], shift, atol=0.03, rtol=0)
     torch.testing.assert_close(layer.bias[0], -shift.square().sum() / 2, atol=0.03, rtol=0)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_accuracy_counts_both_sides(name):
-    critic = Critic(1, [], spectral=False)
+    critic = dense_critic(1, [], spectral=False)
     with torch.no_grad():
         critic.layers[0].weight.fill_(1.0)
         critic.layers[0].bias.zero_()
@@ -63,7 +63,7 @@ def test_accuracy_counts_both_sides(name):
 
 
 def test_the_penalty_of_a_linear_critic_is_its_squared_slope():
-    critic = Critic(3, [], spectral=False)
+    critic = dense_critic(3, [], spectral=False)
     value = gradient_penalty(critic, torch.randn(7, 3))
     torch.testing.assert_close(value, critic.layers[0].weight.square().sum())
     value.backward()
@@ -71,7 +71,7 @@ def test_the_penalty_of_a_linear_critic_is_its_squared_slope():
 
 
 def test_spectral_norm_bounds_the_slope():
-    critic = Critic(4, [16, 16], spectral=True)
+    critic = dense_critic(4, [16, 16], spectral=True)
     with torch.no_grad():
         for parameter in critic.parameters():
             parameter.mul_(20)
@@ -132,7 +132,7 @@ def test_the_total_correlation_of_a_correlated_gaussian():
     r = 0.8
     z = torch.randn(20_000, 2) @ torch.tensor([[1.0, r], [0.0, (1 - r**2) ** 0.5]])
     permuted = torch.stack([z[:, 0], z[torch.randperm(len(z)), 1]], -1)
-    critic = trained(Critic(2, [16], spectral=False), logistic, z, permuted, steps=150)
+    critic = trained(dense_critic(2, [16], spectral=False), logistic, z, permuted, steps=150)
     assert critic(z).mean().item() == pytest.approx(-0.5 * math.log(1 - r**2), abs=0.05)
 
 

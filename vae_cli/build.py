@@ -15,6 +15,7 @@ from vae_cli.config import EvaluateConfig
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation import DataFacts, Evaluation
 from vae_cli.feature_maps import sites
+from vae_cli.generation import Generation
 from vae_cli.graphs import X, generation_graph, layer_names
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
@@ -55,10 +56,11 @@ def _read(model: DictConfig, layers: list[int]) -> int:
     return sum(sizes[name] for name in graph.parents[X])
 
 
-def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
+def build_phases(config: DictConfig, model: VAE, event_shape: tuple[int, ...]) -> list[Phase]:
     """Pretraining, initialisation and posttraining, where chosen, around the objective's trainer.max_epochs."""
-    size = model.latent_dim
-    divergence = None if config.divergence is None else assemble(config.divergence, latent_dim=size)
+    size, network = model.latent_dim, instantiate(config.network)
+    parts = {"latent_dim": size, "network": network, "event_shape": event_shape, "sites": sites(network, event_shape)}
+    divergence = None if config.divergence is None else assemble(config.divergence, **parts)
     objective, epochs = assemble(config.objective, divergence=divergence, latent_dim=size), config.trainer.max_epochs
     phases: list[Phase] = []
     if config.pretraining is not None:
@@ -76,14 +78,19 @@ def build_phases(config: DictConfig, model: VAE) -> list[Phase]:
     return phases
 
 
+def build_evaluation(settings: EvaluateConfig, facts: DataFacts, model: VAE) -> Evaluation | Generation:
+    """What can be measured of a model."""
+    return (Evaluation if model.infers else Generation)(settings, facts)
+
+
 def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = instantiate(config.optimizer, _partial_=True)
     model = build_model(config, facts.event_shape, facts.examples)
     return LitVAE(
         model,
-        build_phases(config, model),
+        build_phases(config, model, facts.event_shape),
         optimizer,
         instantiate(config.scheduler),
-        Evaluation(EvaluateConfig(**config.evaluate), facts),
+        build_evaluation(EvaluateConfig(**config.evaluate), facts, model),
     )

@@ -3,7 +3,7 @@
 One loss and one optimiser train both: the model's term sees the critic with its parameters detached, the critic's term
 sees detached samples. Each gradient is then that of two optimisers that step at the same time.
 
-Shape legend: N points, d dimensions.
+Shape legend: N points, d dimensions, F features.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from torch.func import functional_call
 from torch.nn.functional import softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
-from vae_cli.types import PositiveInt
+from vae_cli.networks import Network
+from vae_cli.types import PositiveInt, Shape
+
+SLOPE = 0.2  # of the leaky rectifier below 0, as in Radford et al. 2016
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,18 @@ class Learning:
 
 
 class Critic(nn.Module):
-    """Scores (N,) of points (N, d): large where they look as if drawn from the first of two samples."""
+    """Scores (N,) of points (N, d): large where they look as if drawn from the first of two samples.
 
-    def __init__(self, dims: int, hidden: list[PositiveInt], spectral: bool) -> None:
+    `layers` end in an affine score of what comes before it, the features of a point. `spectral` divides each weight by
+    its largest singular value (Miyato et al. 2018), so that the slope is bounded.
+    """
+
+    def __init__(self, layers: list[nn.Module], *, spectral: bool) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for wide_in, wide_out in pairwise([dims, *hidden]):
-            layers += [nn.Linear(wide_in, wide_out), nn.LeakyReLU(0.2)]
-        layers.append(nn.Linear([dims, *hidden][-1], 1))
-        if spectral:
-            layers = [spectral_norm(layer) if isinstance(layer, nn.Linear) else layer for layer in layers]
         self.layers = nn.Sequential(*layers)
+        if spectral:
+            for layer in [*self.layers.modules()]:
+                _normalise(layer)
 
     def forward(self, z: Tensor) -> Tensor:
         """The scores, in float32."""
@@ -47,7 +51,38 @@ class Critic(nn.Module):
 
     def judged(self, z: Tensor) -> Tensor:
         """The same with a gradient into z, not into the parameters."""
-        return functional_call(self, {name: value.detach() for name, value in self.named_parameters()}, (z,))
+        return _fixed(self, z)
+
+    def features(self, z: Tensor) -> Tensor:
+        """What the score is an affine function of, (N, F), in float32, with a gradient into z alone as well."""
+        return _fixed(self.layers[:-1], z).float()
+
+
+def dense_critic(dims: int, hidden: list[PositiveInt], *, spectral: bool) -> Critic:
+    """Of points (N, dims), with hidden layers of these widths."""
+    layers: list[nn.Module] = []
+    for wide_in, wide_out in pairwise([dims, *hidden]):
+        layers += [nn.Linear(wide_in, wide_out), nn.LeakyReLU(SLOPE)]
+    return Critic([*layers, nn.Linear([dims, *hidden][-1], 1)], spectral=spectral)
+
+
+def network_critic(network: Network, event_shape: Shape, features: int, *, spectral: bool) -> Critic:
+    """Of flattened events (N, D): an encoder of F = `features` outputs, and a score of them."""
+    layers = [nn.Unflatten(1, event_shape), network.encoder(event_shape, features), nn.LeakyReLU(SLOPE)]
+    return Critic([*layers, nn.Linear(features, 1)], spectral=spectral)
+
+
+def _fixed(module: nn.Module, z: Tensor) -> Tensor:
+    """module(z) with parameters that get no gradient."""
+    return functional_call(module, {name: value.detach() for name, value in module.named_parameters()}, (z,))
+
+
+def _normalise(layer: nn.Module) -> None:
+    """Spectral norm on an affine layer; one that starts at zero, as in residual networks, has none to divide by."""
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        if not layer.weight.any():
+            layer.reset_parameters()
+        spectral_norm(layer)
 
 
 def logistic(critic: Critic, first: Tensor, second: Tensor) -> Learning:

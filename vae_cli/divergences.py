@@ -1,20 +1,27 @@
-"""Divergences D(q, p) between two samples: modules called with z (M, d) ~ q and z (N, d) ~ p."""
+"""Divergences D(q, p) between two samples: modules called with z (M, d) ~ q and z (N, d) ~ p, or with flattened x."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from vae_cli.critics import Critic, Learning, gradient_penalty, hinge, logistic
+from vae_cli.critics import Critic, Learning, dense_critic, gradient_penalty, hinge, logistic, network_critic
+from vae_cli.networks import Network
 from vae_cli.trace import float32
-from vae_cli.types import NonNegativeFloat, PositiveFloat, PositiveInt
+from vae_cli.types import NonNegativeFloat, PositiveFloat, PositiveInt, Shape
 
 
 class Divergence(nn.Module):
-    """Zero in expectation, or nearly so, where both samples come from one distribution."""
+    """Zero in expectation, or nearly so, where both samples come from one distribution.
+
+    judges: what it can compare
+    """
+
+    judges: ClassVar = ("z", "x")
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """A scalar with a gradient into q (M, d)."""
@@ -123,17 +130,15 @@ class SlicedWasserstein(Divergence):
             return (sides[0] - sides[1]).square().mean()
 
 
-class Adversarial(Divergence):
-    """Of a critic T that learns to tell p from q: E_q log(1 + e^-T) - log 2 (Makhzani et al. 2016).
+class Contest(Divergence):
+    """Of a critic T that learns to tell p from q: E_q log(1 + e^-T) - log 2 (Goodfellow et al. 2014, section 3).
 
     Zero where the critic is undecided. Its own loss is logistic; `penalty` weighs its squared slope at p beside it.
     """
 
-    def __init__(
-        self, latent_dim: int, *, hidden: list[PositiveInt], spectral_norm: bool, penalty: NonNegativeFloat
-    ) -> None:
+    def __init__(self, critic: Critic, penalty: float) -> None:
         super().__init__()
-        self.critic, self.penalty = Critic(latent_dim, hidden, spectral_norm), penalty
+        self.critic, self.penalty = critic, penalty
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """The model's term, a scalar."""
@@ -151,8 +156,10 @@ class Adversarial(Divergence):
         return Learning(contest.loss + self.penalty * gradient_penalty(self.critic, p), contest.accuracy)
 
 
-class AdversarialHinge(Adversarial):
-    """The same with -E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""
+class _Hinge:
+    """-E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""
+
+    critic: Critic
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """The model's term, a scalar."""
@@ -161,3 +168,45 @@ class AdversarialHinge(Adversarial):
     def contest(self, q: Tensor, p: Tensor) -> Learning:
         """The critic's loss without its penalty."""
         return hinge(self.critic, p, q)
+
+
+class Adversarial(Contest):
+    """A critic of codes (Makhzani et al. 2016)."""
+
+    judges: ClassVar = ("z",)
+
+    def __init__(
+        self, latent_dim: int, *, hidden: list[PositiveInt], spectral_norm: bool, penalty: NonNegativeFloat
+    ) -> None:
+        super().__init__(dense_critic(latent_dim, hidden, spectral=spectral_norm), penalty)
+
+
+class AdversarialHinge(_Hinge, Adversarial):
+    """The same with -E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""
+
+
+class ObservedAdversarial(Contest):
+    """A critic of x, flattened: the encoder of the model's own recipe of a network, with `features` outputs a site."""
+
+    judges: ClassVar = ("x",)
+    has_features: ClassVar = True
+
+    def __init__(
+        self,
+        network: Network,
+        event_shape: Shape,
+        sites: int,
+        *,
+        features: PositiveInt,
+        spectral_norm: bool,
+        penalty: NonNegativeFloat,
+    ) -> None:
+        super().__init__(network_critic(network, event_shape, sites * features, spectral=spectral_norm), penalty)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The critic's last hidden layer, (N, F), with a gradient into x (N, D) alone (Larsen et al. 2016, eq. 7)."""
+        return self.critic.features(x)
+
+
+class ObservedAdversarialHinge(_Hinge, ObservedAdversarial):
+    """The same with -E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""

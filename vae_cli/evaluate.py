@@ -14,6 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli import results
+from vae_cli.build import build_evaluation
 from vae_cli.callbacks import EpochProgress, History
 from vae_cli.clusters import Assignments
 from vae_cli.config import EvaluateConfig
@@ -22,7 +23,6 @@ from vae_cli.datasets.data import SplitName
 from vae_cli.disentanglement import FEWEST, disentanglement
 from vae_cli.errors import UserError
 from vae_cli.estimators import rows_at_once
-from vae_cli.evaluation import Evaluation
 from vae_cli.exact import linear_gaussian, linear_mixture, posterior_gap
 from vae_cli.files import room
 from vae_cli.folders import checkpoint_path
@@ -100,11 +100,11 @@ def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
 def _disentanglement(module: LitVAE, data: Data, config: DictConfig) -> dict[str, float]:
     """Scores of the posterior means of the split against its factors, where these are known and examples enough.
 
-    Of codes there are none: their vectors have no axes that mean something.
+    Of codes there are none, for their vectors have no axes that mean something, nor without an encoder.
     """
     settings, split = config.evaluate, config.evaluate.split
     factors = getattr(data, split).factors
-    if factors is None or not module.model.is_continuous:
+    if factors is None or not (module.model.infers and module.model.is_continuous):
         return {}
     order = {"seed": settings.seed, "shuffle": False, "limit": config.trainer.limit_batches}
     loader = data.loader(split, batch_size=settings.batch_size, device=module.device, **order)
@@ -145,7 +145,7 @@ def evaluate_run(config: DictConfig) -> Results:
     torch.set_num_threads(config.trainer.threads or torch.get_num_threads())
     settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})
     assert isinstance(settings, DictConfig)
-    run.module.evaluation = Evaluation(EvaluateConfig(**config.evaluate), run.facts)
+    run.module.evaluation = build_evaluation(EvaluateConfig(**config.evaluate), run.facts, run.model)
     trainer = pl.Trainer(
         accelerator=config.trainer.accelerator,
         devices=1,

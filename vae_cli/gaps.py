@@ -24,6 +24,8 @@ def inference_gaps(model: VAE, batch: Batch, rows: int, settings: GapsConfig) ->
     hold log p of as many x drawn from the model between them: how far they are apart is what annealed importance
     sampling can be wrong by.
     """
+    if not model.infers:
+        raise UserError("evaluate=gaps: the model has no encoder, so it has no bound and no gap")
     if not model.has_density:
         raise UserError("evaluate=gaps: q(z|x) is deterministic, so it has no bound and no gap")
     if not model.is_continuous:

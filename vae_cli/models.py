@@ -47,6 +47,11 @@ class VAE(nn.Module):
         self.refinement, self.latent_dim = refinement, latent_dim
 
     @property
+    def infers(self) -> bool:
+        """Whether there is a q(z|x)."""
+        return bool(self.posterior.infers)
+
+    @property
     def has_density(self) -> bool:
         """Whether q(z|x) has a density, and with it whether there is a bound."""
         return bool(self.posterior.has_density)

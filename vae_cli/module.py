@@ -17,6 +17,7 @@ from vae_cli.datasets.noise import seed_of
 from vae_cli.errors import UserError
 from vae_cli.estimators import rows_at_once
 from vae_cli.evaluation import Evaluation, bound_terms
+from vae_cli.generation import Generation
 from vae_cli.memory import Rows
 from vae_cli.metrics import Means
 from vae_cli.models import VAE
@@ -36,7 +37,7 @@ class LitVAE(LightningModule):
         phases: Sequence[Phase],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Callable[[float], float],
-        evaluation: Evaluation,
+        evaluation: Evaluation | Generation,
     ) -> None:
         super().__init__()
         self.model, self.phases, self.evaluation = model, tuple(phases), evaluation

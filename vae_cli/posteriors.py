@@ -15,6 +15,7 @@ from torch.nn.functional import softplus
 
 from vae_cli.codebooks import POINTS, Codebook
 from vae_cli.distributions import Delta, Pushed, SharedMultivariateNormal, gaussian
+from vae_cli.errors import UserError
 from vae_cli.flows import autoregressive_steps, coupling_steps
 from vae_cli.gradients import rotated, straight_through
 from vae_cli.grids import PointMass, flat, sitewise
@@ -28,6 +29,7 @@ SOFTPLUS_OF_ONE = 0.5413248546129181  # log(e - 1): where softplus is 1
 class Posterior(nn.Module):
     """Called with a batch, it returns q(z|x) of batch shape (B,)."""
 
+    infers: ClassVar = True  # else there is no q(z|x) at all
     has_density: ClassVar = True
     has_entropy: ClassVar = False  # and moments, all in closed form
     is_continuous: ClassVar = True  # else z is one of finitely many points, and the density a probability
@@ -36,6 +38,19 @@ class Posterior(nn.Module):
     def forward(self, batch: Batch) -> Distribution:
         """q(z|x)."""
         raise NotImplementedError
+
+
+class NoEncoder(Posterior):
+    """No q(z|x): of a model that can only be drawn from."""
+
+    infers: ClassVar = False
+    encodes: ClassVar = False
+    has_density: ClassVar = False
+    takes_sites: ClassVar = True
+
+    def forward(self, batch: Batch) -> Distribution:
+        """Refused."""
+        raise UserError("posterior=none: the model has no encoder, so there is no q(z|x)")
 
 
 class Encoded(Posterior):

@@ -16,7 +16,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli import resume, slurm
+from vae_cli import resume, signatures, slurm
 from vae_cli.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config import check
 from vae_cli.errors import ConfigError
@@ -175,9 +175,19 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
         overrides = [*fixed, *composer.tidy(job)]
         config = composer.compose(overrides)
         check(config, lambda key, overrides=overrides: composer.where(overrides, key))
-        if searches(master) and config.dataset.get("val_size") == 0:
-            where = composer.where(overrides, "dataset.val_size")
-            raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 1000, or a sweep")
+        if searches(master):
+            _check_search(composer, config, overrides)
+
+
+def _check_search(composer: Composer, config: DictConfig, overrides: list[str]) -> None:
+    """A search chooses by a validation bound."""
+    if config.dataset.get("val_size") == 0:
+        where = composer.where(overrides, "dataset.val_size")
+        raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 1000, or a sweep")
+    target = config.objective._target_
+    if not signatures.read(target).constants.get("selects", True):
+        where = composer.where(overrides, "objective._target_")
+        raise ConfigError(f"objective {target}: has no bound for a search to choose by ({where}); take a sweep")
 
 
 def _check_cluster(master: DictConfig) -> None:

@@ -26,6 +26,7 @@ UNITS = {
     "active_units": "dimensions",
     "aggregated_mmd": "",
     "aggregated_variance": "",
+    "sample_mmd": "",
     "effective_sample_size": "samples",
     "bits_per_dim": "bits",
     "code_perplexity": "codes",

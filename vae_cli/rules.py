@@ -7,6 +7,9 @@ from vae_cli.facts import Facts, InUse, Need, Rule, options
 from vae_cli.graphs import generation_graph, inference_graph
 
 NEEDS = (
+    Need("objective", "infers", "encodes x", "posterior", "infers", "has no encoder"),
+    Need("posterior", "infers", "has an encoder", "objective", "infers", "trains none"),
+    Need("prior", "fitted_after", "is fitted to codes", "posterior", "infers", "has none"),
     Need("network", "has_sites", "gives a map of features", "posterior", "takes_sites", "mixes its sites"),
     Need("objective", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
     Need("objective", "needs_entropy", "needs the entropy of q(z|x)", "posterior", "has_entropy"),
@@ -141,7 +144,7 @@ def prior_in_time(facts: Facts) -> str | None:
 def divergence_is_not_rewarded(facts: Facts) -> str | None:
     """A negative weight would drive q(z) away from p(z)."""
     objective = facts.config["objective"]
-    if not facts.constant("objective", "needs_divergence"):
+    if "lambda_" not in objective:
         return None
     alpha, lambda_ = objective["alpha"], objective["lambda_"]
     if alpha + lambda_ >= 1:
@@ -156,7 +159,7 @@ def divergence_is_not_rewarded(facts: Facts) -> str | None:
 def rate_has_density(facts: Facts) -> str | None:
     """InfoVAE needs log q(z|x) unless alpha = 1."""
     objective = facts.config["objective"]
-    if not facts.constant("objective", "needs_divergence") or objective["alpha"] == 1:
+    if "lambda_" not in objective or objective["alpha"] == 1:
         return None
     if facts.constant("posterior", "has_density", True):
         return None
@@ -171,7 +174,7 @@ def prior_is_trained(facts: Facts) -> str | None:
     """A prior learns through the rate alone."""
     objective = facts.config["objective"]
     weighed = facts.constant("objective", "needs_density", True)
-    if facts.constant("objective", "needs_divergence"):
+    if "lambda_" in objective:
         weighed = objective["alpha"] != 1
     if weighed or not facts.constant("prior", "learned"):
         return None
@@ -179,6 +182,29 @@ def prior_is_trained(facts: Facts) -> str | None:
     return (
         f"{facts.name('prior')} learns through the rate, which {facts.name('objective')} does not weigh; "
         f"take {options('prior', 'learned', lambda other: not other)} or {objectives}"
+    )
+
+
+def divergence_judges(facts: Facts) -> str | None:
+    """Some objectives compare codes, others x; a critic is a network for one of them."""
+    compared, judged = facts.constant("objective", "compares"), facts.constant("divergence", "judges", ())
+    if compared is None or compared in judged:
+        return None
+    divergences = options("divergence", "judges", lambda others: others is not None and compared in others)
+    objectives = options("objective", "compares", lambda other: other in judged)
+    return (
+        f"{facts.name('objective')} compares {compared}, {facts.name('divergence')} judges {' or '.join(judged)}; "
+        f"take {divergences} or {objectives}"
+    )
+
+
+def waits_for_the_best(facts: Facts) -> str | None:
+    """Early stopping ends at the best bound, which an adversarial objective does not optimise."""
+    if facts.config["trainer"]["patience"] is None or facts.constant("objective", "selects", True):
+        return None
+    return (
+        f"trainer.patience ({facts.where('trainer.patience')}) waits for a better bound, {facts.name('objective')} "
+        f"optimises none; take trainer.patience=null or {options('objective', 'selects', bool)}"
     )
 
 
@@ -270,6 +296,7 @@ def precision_fits(facts: Facts) -> str | None:
 
 codebook_in_use = InUse("codebook", "posterior", "has_codes", "needs a codebook", "is not used by")
 divergence_in_use = InUse("divergence", "objective", "needs_divergence", "weighs a divergence", "is not in")
+features_are_there = Need("objective", "needs_features", "compares features of x", "divergence", "has_features")
 
 RULES: tuple[Rule, ...] = (
     scores_domain,
@@ -282,12 +309,15 @@ RULES: tuple[Rule, ...] = (
     encodes_once,
     graphs_have_parents,
     divergence_in_use,
+    divergence_judges,
+    features_are_there,
     divergence_is_not_rewarded,
     rate_has_density,
     prior_is_trained,
     anneals_weights,
     binarises_probabilities,
     validates,
+    waits_for_the_best,
     pooled_has_no_validation,
     shares_batches,
     precision_fits,

@@ -153,6 +153,8 @@ class Run:
 
         Where z is discrete all draws are the same, and it is the ELBO.
         """
+        if not self.model.infers:
+            raise UserError("posterior=none: the model has no encoder, so there is no log-likelihood of x")
         if not self.model.has_density:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
         batch = self.batch(x)

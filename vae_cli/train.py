@@ -134,6 +134,7 @@ def build_trainer(
     """Lightning's Trainer with our callbacks, and the history among them."""
     settings = config.trainer
     validated = len(data.val) > 0
+    selects = validated and module.phases[-1].objective.selects
     prepared = module.epochs - module.phases[-1].epochs
     monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
     history = History(None if config.logger.name == "none" else folder / "metrics.csv")
@@ -145,10 +146,10 @@ def build_trainer(
         ComponentWatch(),
         history,
         *shown,
-        Keeper(filename="best", monitor=monitor if validated else None, mode=mode, after=prepared, **files),
+        Keeper(filename="best", monitor=monitor if selects else None, mode=mode, after=prepared, **files),
         Latest(settings.get("checkpoint_every"), filename="last", **files),
     ]
-    if settings.patience and validated:
+    if settings.patience and selects:
         callbacks.append(Patience(monitor, mode=mode, patience=settings.patience, after=prepared))
     if settings.figures_every:
         callbacks.append(Panels(data, settings.figures_every, config.evaluate.seed))
@@ -195,7 +196,7 @@ def fit(
     for phase in module.phases:
         phase.objective.examples = len(data.train)
     validation = None
-    if len(data.val):
+    if len(data.val) and module.model.infers:
         size = config.evaluate.batch_size
         validation = data.loader("val", batch_size=size, shuffle=False, whole=True, **common, **part)
     if checkpoint:  # Lightning itself loads the loader's state in the middle of an epoch only

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -52,6 +52,7 @@ class Synthetic(Dataset):
     train_size: PositiveInt
     test_size: PositiveInt
     data_seed: Seed
+    binarize: Literal["none"] = "none"  # for presets that want x as it is, whatever data they meet
 
     domain: ClassVar[Domain] = "real"
     layout: ClassVar[Layout] = "vector"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from vae_cli.figures import clusters, images, vectors
 from vae_cli.figures.codes import code_usage
 from vae_cli.figures.curves import training_curves
-from vae_cli.figures.examples import Examples, observed
+from vae_cli.figures.examples import Examples, Points, observed
 from vae_cli.figures.latents import latent_space
 from vae_cli.figures.style import styled
 from vae_cli.figures.tiles import grid, save_grid
@@ -23,6 +23,7 @@ from vae_cli.models import VAE
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data
+    from vae_cli.datasets.data import SplitName
 
 __all__ = ["draw", "grid", "panels", "save", "save_grid"]
 
@@ -35,23 +36,18 @@ def draw(
 ) -> dict[str, Figure]:
     """All figures by name: reconstructions, samples, traversals, latent_space; training_curves where `history` has any.
 
-    Of codes code_usage in place of traversals and latent_space, since they have no directions.
-    Of a mixture prior also component_means, of images component_samples, clusters, and confusion where there are
-    labels. `density` too for vectors whose exact distribution is known. `history` has a row of metrics.csv each.
+    Of codes code_usage in place of traversals and latent_space, since they have no directions; without an encoder
+    samples and training_curves alone. Of a mixture prior also component_means, of images component_samples, clusters,
+    and confusion where there are labels. `density` too for vectors whose exact distribution is known. `history` has a
+    row of metrics.csv each.
     """
     with styled(), observed(model, device, seed):
-        examples = Examples.gather(model, data, "test", device, ALL)
-        figures = _views(model, examples)
-        if examples.counts is None:
-            figures["latent_space"] = latent_space(model, examples)
-        else:
-            figures["code_usage"] = code_usage(examples.counts)
-        if data.exact is not None and not examples.is_image and examples.x.shape[1] > 1:
-            figures["density"] = vectors.density(model, examples)
-        if examples.clusters is not None:
-            figures["clusters"] = clusters.codes(examples, seed)
-            if examples.y is not None:
-                figures["confusion"] = clusters.confusion(examples)
+        points = _gathered(model, data, "test", device, ALL)
+        figures = _views(model, points)
+        if data.exact is not None and not points.is_image and points.x.shape[1] > 1:
+            figures["density"] = vectors.density(model, points)
+        if isinstance(points, Examples):
+            figures |= _codes(model, points, seed)
         curves = training_curves(history)
     return figures | ({"training_curves": curves} if curves else {})
 
@@ -59,7 +55,7 @@ def draw(
 def panels(model: VAE, data: Data, device: torch.device, seed: int) -> dict[str, Figure]:
     """The cheap ones, for a logger: reconstructions, samples, traversals where there are any."""
     with styled(), observed(model, device, seed):
-        return _views(model, Examples.gather(model, data, "val" if len(data.val) else "train", device, FEW))
+        return _views(model, _gathered(model, data, "val" if len(data.val) else "train", device, FEW))
 
 
 def save(figures: dict[str, Figure], folder: Path) -> None:
@@ -73,13 +69,34 @@ def save(figures: dict[str, Figure], folder: Path) -> None:
             figure.clear()
 
 
-def _views(model: VAE, examples: Examples) -> dict[str, Figure]:
-    kind = images if examples.is_image else vectors
-    figures = {
-        "reconstructions": kind.reconstructions(model, examples),
-        "samples": kind.samples(model, examples),
-    }
-    if examples.counts is None:
-        figures["traversals"] = kind.traversals(model, examples)
+def _gathered(model: VAE, data: Data, split: SplitName, device: torch.device, count: int) -> Points:
+    """Examples with their codes where there is an encoder, else the points alone."""
+    if model.infers:
+        return Examples.gather(model, data, split, device, count)
+    return Points.collect(data, split, device, count)
+
+
+def _views(model: VAE, points: Points) -> dict[str, Figure]:
+    """Those that a logger gets while training goes on."""
+    kind = images if points.is_image else vectors
+    figures = {"samples": kind.samples(model, points)}
+    if not isinstance(points, Examples):
+        return figures
+    figures["reconstructions"] = kind.reconstructions(model, points)
+    if points.counts is None:
+        figures["traversals"] = kind.traversals(model, points)
     prior = model.prior()
-    return figures | (clusters.components(model, prior, examples) if is_mixture(prior) else {})
+    return figures | (clusters.components(model, prior, points) if is_mixture(prior) else {})
+
+
+def _codes(model: VAE, examples: Examples, seed: int) -> dict[str, Figure]:
+    """Those of the latent space."""
+    if examples.counts is None:
+        figures = {"latent_space": latent_space(model, examples)}
+    else:
+        figures = {"code_usage": code_usage(examples.counts)}
+    if examples.clusters is not None:
+        figures["clusters"] = clusters.codes(examples, seed)
+        if examples.y is not None:
+            figures["confusion"] = clusters.confusion(examples)
+    return figures

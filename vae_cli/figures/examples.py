@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 from vae_cli.grids import PointMass
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
-from vae_cli.trace import total
+from vae_cli.trace import Batch, total
 from vae_cli.types import Domain
 
 if TYPE_CHECKING:
@@ -45,30 +45,58 @@ IMAGES = 30
 """Test images kept to be shown; 5,000 large ones would fill the memory."""
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Test points: x (N, *event) as the model sees it, posterior means (M, d) with M >= N, labels (M,) or None.
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """Test points x (N, *event) as the model sees them: all that is needed where nothing is encoded."""
+
+    x: Tensor
+    domain: Domain
+
+    @classmethod
+    def collect(cls, data: Data, split: SplitName, device: torch.device, points: int) -> Points:
+        """`points` points of a split, of images a few, the same ones for every model and seed."""
+        shown, x = _shown(data, points), []
+        for batch in _batches(data, split, device, points):
+            x.append(batch.x[: shown - sum(map(len, x))].cpu())
+            if sum(map(len, x)) >= shown:
+                break
+        return cls(x=torch.cat(x).float(), domain=data.domain)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether an event is (C, H, W)."""
+        return self.x.dim() == 4
+
+
+def _shown(data: Data, points: int) -> int:
+    return IMAGES if len(data.event_shape) == 3 else points
+
+
+def _batches(data: Data, split: SplitName, device: torch.device, points: int) -> Iterable[Batch]:
+    """Shuffled, for a folder of images comes class by class."""
+    return data.loader(split, batch_size=min(points, 250), seed=0, shuffle=True, device=device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples(Points):
+    """The same with their codes: posterior means (M, d) with M >= N, labels (M,) or None.
 
     draws (M, d): one z ~ q(z|x) of each; clusters (M,): the most responsible component of each, under a mixture prior;
     counts (K,): of the codes that their z are made of, if they are.
     """
 
-    x: Tensor
     codes: Tensor
     draws: Tensor
     y: Tensor | None
-    domain: Domain
     clusters: Tensor | None = None
     counts: Tensor | None = None
 
     @classmethod
     def gather(cls, model: VAE, data: Data, split: SplitName, device: torch.device, points: int) -> Examples:
         """Encode `points` points of a split, the same ones for every model and seed; of images keep a few."""
-        shown = IMAGES if len(data.event_shape) == 3 else points
-        prior = model.prior()
+        shown, prior = _shown(data, points), model.prior()
         x, codes, draws, y, clusters, counts = [], [], [], [], [], []
-        # shuffled, for a folder of images comes class by class
-        for batch in data.loader(split, batch_size=min(points, 250), seed=0, shuffle=True, device=device):
+        for batch in _batches(data, split, device, points):
             x.append(batch.x[: shown - sum(map(len, x))].cpu())
             encoded = model.encode(batch)
             codes.append(encoded.mean.float())
@@ -84,12 +112,15 @@ class Examples:
         assigned = torch.cat(clusters)[:points] if clusters else None
         counted = total(counts) if counts else None
         means, drawn = (torch.cat(parts)[:points] for parts in (codes, draws))
-        return cls(torch.cat(x).float(), means, drawn, labels, data.domain, assigned, counted)
-
-    @property
-    def is_image(self) -> bool:
-        """Whether an event is (C, H, W)."""
-        return self.x.dim() == 4
+        return cls(
+            x=torch.cat(x).float(),
+            domain=data.domain,
+            codes=means,
+            draws=drawn,
+            y=labels,
+            clusters=assigned,
+            counts=counted,
+        )
 
     @property
     def activity(self) -> Tensor:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_cli.figures.examples import Examples, Traversal, decoded
+from vae_cli.figures.examples import Examples, Points, Traversal, decoded
 from vae_cli.figures.style import TEXT_WIDTH
 from vae_cli.figures.tiles import gap, grid
 from vae_cli.models import VAE
@@ -33,7 +33,7 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
     return figure
 
 
-def samples(model: VAE, examples: Examples) -> Figure:
+def samples(model: VAE, examples: Points) -> Figure:
     """Means of p(x|z) at draws z ~ p(z)."""
     x = torch.cat([model.sample(COLUMNS).float().cpu() for _ in range(COLUMNS)])
     figure = _figure(x, COLUMNS, COLUMNS)
@@ -73,7 +73,7 @@ def _figure(x: Tensor, rows: int, columns: int, below: float = 0.0) -> Figure:
     return Figure(figsize=(TEXT_WIDTH, TEXT_WIDTH * rows * height / (columns * width) + below))
 
 
-def _unit(x: Tensor, examples: Examples) -> Tensor:
+def _unit(x: Tensor, examples: Points) -> Tensor:
     """Values to show: those of the real line scaled by the range of the examples; the others are in [0, 1] already."""
     if examples.domain != "real":
         return x

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_cli.figures.examples import Examples, Traversal, decoded
+from vae_cli.figures.examples import Examples, Points, Traversal, decoded
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import BLUE, GREY, LINES, TEXT_WIDTH
 from vae_cli.models import VAE
 
-Points = NDArray[np.floating]
+Cloud = NDArray[np.floating]
 VARIABLES = 12
 """Variables with a panel of their own; where there are more, those of largest variance."""
 
@@ -39,7 +39,7 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
     return figure
 
 
-def samples(model: VAE, examples: Examples) -> Figure:
+def samples(model: VAE, examples: Points) -> Figure:
     """Test data beside as many draws x ~ p(x|z), z ~ p(z): the draws, not their means, are distributed like data."""
     figure, panels, clouds, edges = _beside(model, examples)
     for axes, points in zip(panels, clouds, strict=True):
@@ -51,7 +51,7 @@ def samples(model: VAE, examples: Examples) -> Figure:
     return figure
 
 
-def density(model: VAE, examples: Examples) -> Figure:
+def density(model: VAE, examples: Points) -> Figure:
     """The same on a grid: counts of test data and of as many draws from the model, on one scale."""
     figure, panels, clouds, edges = _beside(model, examples)
     counts = [np.histogram2d(points[:, 0], points[:, 1], edges)[0].T for points in clouds]
@@ -86,7 +86,7 @@ def draws(model: VAE, count: int) -> Tensor:
     return torch.cat([model.decode(part[None]).sample()[0].float().cpu() for part in z.split(250)])
 
 
-def _beside(model: VAE, examples: Examples) -> tuple[Figure, list[Axes], list[Points], list[Points]]:
+def _beside(model: VAE, examples: Points) -> tuple[Figure, list[Axes], list[Cloud], list[Cloud]]:
     """Axes of one scale for test data and for draws from the model, both clouds in a plane, and bins along its axes.
 
     The frame fits the data; the share of draws beyond it is stated.
@@ -107,7 +107,7 @@ def _beside(model: VAE, examples: Examples) -> tuple[Figure, list[Axes], list[Po
     return figure, list(panels), clouds, edges
 
 
-def _edges(values: Points) -> Points:
+def _edges(values: Cloud) -> Cloud:
     """Forty bins over the range of the data, and ten beyond it on either side for a model that strays."""
     low, high = np.histogram_bin_edges(values, 1)
     return np.linspace(low - (high - low) / 4, high + (high - low) / 4, 61)

@@ -1,5 +1,6 @@
 """Objectives: what training minimises, as weighted named terms of a trace. Sums over dimensions, means over data."""
 
+from vae_cli.objectives.adversarial import VAEGAN, Generative
 from vae_cli.objectives.elbo import ELBO, Reconstruction
 from vae_cli.objectives.importance import IWAE, DoublyReparameterised, StickingTheLanding
 from vae_cli.objectives.info import InfoVAE
@@ -12,8 +13,10 @@ __all__ = [
     "ELBO",
     "IWAE",
     "TCVAE",
+    "VAEGAN",
     "DoublyReparameterised",
     "FactorVAE",
+    "Generative",
     "HeldAssignments",
     "InfoVAE",
     "Objective",

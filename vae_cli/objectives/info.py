@@ -24,6 +24,7 @@ class InfoVAE(Objective):
 
     needs_density: ClassVar = False
     needs_divergence: ClassVar = True
+    compares: ClassVar = "z"
     anneals: ClassVar = ("rate", "divergence")
     needs_whole_batch: ClassVar = True
 

@@ -23,6 +23,8 @@ class Terms:
 class Objective(nn.Module):
     """Called with (model, batch).
 
+    infers: whether it encodes
+    selects: whether its best epoch is that of the best bound
     anneals: the weights that can change while it trains
     annealing: how they do
     epoch: the training's clock, in epochs
@@ -30,6 +32,8 @@ class Objective(nn.Module):
     """
 
     needs_density: ClassVar = True
+    infers: ClassVar = True
+    selects: ClassVar = True
     anneals: ClassVar = ()
     annealing: Annealing | None = None
     epoch: float = 0.0

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vae_cli.critics import Critic, logistic
+from vae_cli.critics import dense_critic, logistic
 from vae_cli.information import decompose, log_minibatch_weights, log_stratified_weights
 from vae_cli.models import VAE
 from vae_cli.objectives.objective import Objective, Terms
@@ -78,7 +78,7 @@ class FactorVAE(Objective):
 
     def __init__(self, latent_dim: int, *, gamma: NonNegativeFloat, hidden: list[PositiveInt]) -> None:
         super().__init__()
-        self.gamma, self.critic = gamma, Critic(latent_dim, hidden, spectral=False)
+        self.gamma, self.critic = gamma, dense_critic(latent_dim, hidden, spectral=False)
 
     def forward(self, model: VAE, batch: Batch) -> Terms:
         """The terms of this batch."""

@@ -17,6 +17,7 @@ WORDS = {
     "aggregated_kl": "KL(q(z) || p(z)) (nats)",
     "aggregated_mmd": "MMD(q(z), p(z))",
     "aggregated_variance": "variance of q(z)",
+    "sample_mmd": "MMD(samples, data)",
     "active_units": "active units",
     "code_perplexity": "perplexity of codes",
     "code_usage": "share of codes in use",

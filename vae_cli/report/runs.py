@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from vae_cli import signatures
 from vae_cli.errors import UserError
 from vae_cli.folders import CONFIG, RESULTS, SUPERSEDED, display
 from vae_cli.status import FILE, Status, standing
@@ -77,13 +78,26 @@ class Run:
         return self._validation() | {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _validation(self) -> dict[str, float]:
-        """The best validation ELBO of the last phase, or distortion where there is no bound: what `best.ckpt` has."""
+        """The best validation ELBO of the last phase, or distortion where there is no bound: what `best.ckpt` has.
+
+        Nothing of an objective that does not choose its checkpoint by it.
+        """
+        if not _selects(self.config.get("objective._target_")):
+            return {}
         last = self.history[-1].get("phase") if self.history else None
         for name, choose in (("elbo", max), ("distortion", min)):
             values = [row.get(f"val/{name}", math.nan) for row in self.history if row.get("phase") == last]
             if finite := [value for value in values if math.isfinite(value)]:
                 return {f"validation/{name}": choose(finite)}
         return {}
+
+
+def _selects(objective: Any) -> bool:
+    """Whether an objective's best epoch is that of the best bound; that of a class which is not here may be."""
+    try:
+        return bool(signatures.read(str(objective)).constants.get("selects", True))
+    except LookupError:
+        return True
 
 
 def apart(name: str) -> bool:

@@ -1,0 +1,326 @@
+"""Adversarial models of images: what a critic of x is known to do, who learns from whom, whole runs, refusals."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch import nn
+
+import vae_cli
+from tests.builders import IMAGE, batch_of, binary_images, binary_vae, small_mlp
+from tests.commands import fork
+from tests.configs import composed
+from tests.test_critics import trained
+from tests.test_train import assert_same_end, interrupted, train
+from vae_cli import likelihoods, priors
+from vae_cli.critics import logistic, network_critic
+from vae_cli.divergences import RBFMMD, ObservedAdversarial, ObservedAdversarialHinge
+from vae_cli.errors import ConfigError, UserError
+from vae_cli.evaluation import DataFacts
+from vae_cli.folders import conf_folder
+from vae_cli.gaps import inference_gaps
+from vae_cli.generation import FIRST, Generation
+from vae_cli.models import VAE
+from vae_cli.networks import Conv, ResNet
+from vae_cli.objectives import VAEGAN, Generative
+from vae_cli.posteriors import Diagonal, NoEncoder
+from vae_cli.schema import GapsConfig
+
+FAMILIES = [ObservedAdversarial, ObservedAdversarialHinge]
+D = math.prod(IMAGE)
+TINY = ("dataset=digits", "network.channels=[4,8]", "network.dense=16", "model.latent_dim=3", "divergence.features=8")
+RUN = (*TINY, "trainer.max_epochs=2", "logger=csv", "dataset.batch_size=64")
+
+
+def observed(family=ObservedAdversarial, *, spectral_norm: bool = False, penalty: float = 0.0) -> ObservedAdversarial:
+    return family(small_mlp(), IMAGE, 1, features=8, spectral_norm=spectral_norm, penalty=penalty)
+
+
+def grey_vae(posterior: type[Diagonal] | None = Diagonal) -> VAE:
+    network = small_mlp()
+    q = posterior(network, IMAGE, 3) if posterior else NoEncoder()
+    return VAE(q, priors.Normal(3), likelihoods.Gaussian(network, 3, IMAGE, scale=1.0), latent_dim=3)
+
+
+def got_gradient(module: nn.Module) -> list[bool]:
+    return [parameter.grad is not None and bool(parameter.grad.any()) for parameter in module.parameters()]
+
+
+def test_the_best_critic_of_equal_samples_says_one_half_and_loses_log_4():
+    x = torch.rand(64, D)
+    critic = trained(network_critic(small_mlp(), IMAGE, 8, spectral=False), logistic, x, x)
+    assert (critic(x).sigmoid() - 0.5).abs().max() < 0.01
+    learning = logistic(critic, x, x)
+    assert learning.loss.item() == pytest.approx(math.log(4), abs=1e-3)
+    assert learning.accuracy.item() == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("penalty", [0.0, 2.0])
+def test_a_critic_of_images_and_a_generator_do_not_train_each_other(family, penalty):
+    divergence = observed(family, penalty=penalty)
+    q, p = torch.rand(20, D, requires_grad=True), torch.rand(20, D)
+    (divergence(q, p) + divergence.features(q).sum()).backward()
+    assert q.grad is not None and q.grad.any() and not any(got_gradient(divergence))
+    q.grad = None
+    divergence.learning(q, p).loss.backward()
+    assert q.grad is None and all(parameter.grad is not None for parameter in divergence.parameters())
+
+
+def test_the_score_is_affine_in_the_features():
+    critic, x = observed().critic, torch.rand(5, D)
+    torch.testing.assert_close(critic.layers[-1](critic.features(x)).squeeze(-1), critic(x))
+
+
+def test_residual_branches_that_start_at_zero_can_be_normalised():
+    """A weight of zero has no singular value to be divided by."""
+    network = ResNet(channels=[4], blocks=1, activation="relu")
+    critic = network_critic(network, (1, 8, 8), 8, spectral=True)
+    assert critic(torch.rand(3, 64)).isfinite().all()
+
+
+def test_a_generator_alone_learns_from_the_divergence_alone():
+    model, batch = grey_vae(None), batch_of(binary_images(8))
+    objective = Generative(observed())
+    terms = objective(model, batch)
+    torch.testing.assert_close(terms.loss, terms.metrics["divergence"] + terms.metrics["critic_loss"])
+    assert set(terms.metrics) == {"loss", "divergence", "critic_loss", "critic_accuracy"}
+    terms.metrics["critic_loss"].backward()
+    assert all(got_gradient(objective.divergence.critic)) and not any(got_gradient(model))
+    objective.zero_grad()
+    objective(model, batch).metrics["divergence"].backward()
+    assert all(got_gradient(model)) and not any(got_gradient(objective.divergence.critic))
+
+
+def test_with_mmd_it_is_a_moment_matching_network():
+    model, batch = grey_vae(None), batch_of(binary_images(8))
+    divergence = RBFMMD(bandwidths=[3.0], unbiased=True)
+    torch.manual_seed(1)
+    terms = Generative(divergence)(model, batch)
+    torch.manual_seed(1)
+    torch.testing.assert_close(terms.loss, divergence(model.sample(8).flatten(1), batch.x.flatten(1)))
+    assert set(terms.metrics) == {"loss", "divergence"}
+
+
+def vae_gan(beta: float = 1.0, adversarial: float = 1.0) -> VAEGAN:
+    return VAEGAN(observed(), beta=beta, adversarial=adversarial)
+
+
+def test_the_terms_of_a_vae_gan_add_up_and_its_elbo_is_the_models():
+    model, batch = grey_vae(), batch_of(binary_images(8))
+    objective = vae_gan(beta=0.3, adversarial=2.0)
+    torch.manual_seed(1)
+    m = (terms := objective(model, batch)).metrics
+    parts = 0.3 * m["rate"] + m["feature_distortion"] + 2.0 * m["divergence"] + m["critic_loss"]
+    torch.testing.assert_close(terms.loss, parts)
+    torch.manual_seed(1)
+    trace = model.trace(batch, model.encode(batch), 1)
+    torch.testing.assert_close(m["elbo"], trace.elbo.mean())
+    torch.testing.assert_close(m["distortion"], trace.distortion.mean())
+
+
+def test_the_encoder_learns_nothing_from_the_critics_judgement():
+    model, batch = grey_vae(), batch_of(binary_images(8))
+    objective = vae_gan()
+    objective(model, batch).metrics["divergence"].backward()
+    assert not any(got_gradient(model.posterior)) and all(got_gradient(model.likelihood))
+    assert not any(got_gradient(objective))
+    model.zero_grad()
+    objective(model, batch).metrics["feature_distortion"].backward()
+    assert all(got_gradient(model.posterior)) and all(got_gradient(model.likelihood))
+    assert not any(got_gradient(objective))
+    model.zero_grad()
+    objective(model, batch).metrics["critic_loss"].backward()
+    assert not any(got_gradient(model)) and all(got_gradient(objective))
+
+
+def test_the_feature_distortion_is_half_a_squared_distance_and_zero_at_x():
+    objective, x = vae_gan(), torch.rand(5, D)
+    assert objective.feature_distortion(x, x).eq(0).all()
+    other = torch.rand(5, D)
+    f = objective.divergence.features
+    expected = torch.stack([(f(a[None]) - f(b[None])).norm() ** 2 / 2 for a, b in zip(x, other, strict=True)])
+    torch.testing.assert_close(objective.feature_distortion(x, other), expected)
+
+
+def test_a_model_without_an_encoder_says_so():
+    model = grey_vae(None)
+    assert not model.infers and not model.has_density and binary_vae().infers
+    with pytest.raises(UserError, match="no encoder"):
+        model.encode(batch_of(binary_images(2)))
+
+
+def test_sample_mmd_is_zero_on_average_for_the_models_own_draws_and_not_for_others():
+    facts, model = DataFacts("none", IMAGE, "real", ""), grey_vae(None)
+    evaluation = Generation(composed("model=gan").evaluate, facts)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    own, shifted = [], []
+    for values, shift in ((own, 0.0), (shifted, 0.5)):
+        for _ in range(30):
+            evaluation.reset()
+            for part in (model.sample(60) + shift).split(25):
+                evaluation.update(model, batch_of(part))
+            numbers = evaluation.compute()
+            assert numbers["examples"] == 60
+            values.append(numbers["sample_mmd"])
+    values = torch.tensor(own)
+    assert abs(values.mean()) < 4 * values.std() / 30**0.5 and min(own) < 0 < min(shifted)
+
+
+def test_an_evaluation_compares_the_first_images_alone():
+    model = VAE(NoEncoder(), priors.Normal(1), likelihoods.Gaussian(small_mlp(), 1, (1,), scale=1.0), latent_dim=1)
+    evaluation = Generation(composed("model=gan").evaluate, DataFacts("none", (1,), "real", ""))
+    for part in torch.randn(FIRST + 500, 1).split(900):
+        evaluation.update(model, batch_of(part))
+    assert evaluation.compute()["examples"] == FIRST + 500
+    assert sum(map(len, evaluation.x)) == sum(map(len, evaluation.drawn)) == FIRST
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "gan"
+    return folder, train(composed("model=gan", *RUN), folder)
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_gan_reports_samples_and_no_bound(generator):
+    folder, results = generator
+    assert {key for key in results if key.startswith("test/")} == {"test/examples", "test/sample_mmd"}
+    assert not any(key.startswith("val/") for key in results)
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"samples", "training_curves"}
+    first = rows_of(folder)[0]
+    assert {"train/divergence", "train/critic_loss", "train/critic_accuracy"} <= set(first)
+    assert not any(name.startswith("val/") for name in first)
+    best, last = (torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
+    assert best["epoch"] == last["epoch"] == 1
+
+
+@pytest.mark.parametrize(("kind", "position"), [("batch", 7), ("epoch", 1)])
+def test_a_gan_resumes_bit_identically(kind, position, generator, tmp_path):
+    folder, whole = generator
+    results = interrupted(composed("model=gan", *RUN), tmp_path, kind, position)
+    assert_same_end(folder, tmp_path)
+    assert results["test/sample_mmd"] == whole["test/sample_mmd"]
+
+
+def test_a_gan_in_python(generator):
+    run = vae_cli.load(generator[0])
+    x = run.data.test.x[:3].float() / 255
+    assert run.sample(5).shape == (5, 1, 8, 8) and run.decode(torch.zeros(2, 3)).mean.shape == (2, 1, 8, 8)
+    with pytest.raises(UserError, match="no encoder, so there is no q"):
+        run.encode(x)
+    with pytest.raises(UserError, match="no encoder, so there is no log-likelihood"):
+        run.log_likelihood(x)
+    with pytest.raises(UserError, match="no components"):
+        run.responsibilities(x)
+    with pytest.raises(UserError, match="no encoder, so it has no bound and no gap"):
+        gaps = OmegaConf.load(conf_folder() / "evaluate/gaps.yaml").gaps
+        inference_gaps(run.model, run.batch(x), 10, GapsConfig(**gaps))
+
+
+def test_a_gan_is_evaluated_again_and_sampled_by_the_commands(generator, tmp_path):
+    folder, results = generator
+    done = fork("vae-eval", f"run={folder}", "trainer.accelerator=cpu", folder=tmp_path)
+    assert done.code == 0, done.err
+    (file,) = (folder / "evaluations").glob("*.json")
+    assert json.loads(file.read_text())["test/sample_mmd"] == pytest.approx(results["test/sample_mmd"], abs=1e-6)
+    done = fork("vae-sample", f"run={folder}", "n=4", folder=tmp_path)
+    assert done.code == 0 and (folder / "samples/best_n4_seed0.png").exists(), done.err
+    done = fork("vae-eval", f"run={folder}", "evaluate=gaps", "trainer.accelerator=cpu", folder=tmp_path)
+    assert done.code == 1 and "evaluate=gaps: the model has no encoder" in done.err and "Traceback" not in done.err
+
+
+def test_a_vae_gan_reports_a_bound_but_is_not_chosen_by_it(tmp_path):
+    results = train(composed("model=vae_gan", *RUN), tmp_path)
+    assert results["test/elbo"] == pytest.approx(-results["test/distortion"] - results["test/rate"])
+    assert results["test/elbo"] <= results["test/iw_log_likelihood"]
+    assert "val/elbo" not in results
+    rows = rows_of(tmp_path)
+    assert float(rows[-1]["val/elbo"]) < 0 and 0 <= float(rows[-1]["train/critic_accuracy"]) <= 1
+    assert float(rows[-1]["train/feature_distortion"]) > 0
+    best = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
+    assert best["epoch"] == 1
+    figures = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert figures == {"reconstructions", "samples", "traversals", "latent_space", "training_curves"}
+
+
+def test_vectors_have_a_generator_too(tmp_path):
+    line = ["model=gan", "network=mlp", "network.hidden=[16]", "dataset=gaussian_mixture", "model.latent_dim=2"]
+    line += ["dataset.train_size=300", "dataset.val_size=50", "dataset.test_size=100", "trainer.max_epochs=1"]
+    results = train(composed(*line), tmp_path)
+    assert "test/sample_mmd" in results and "exact/log_likelihood" in results and "test/elbo" not in results
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert drawn == {"samples", "density", "training_curves"}
+
+
+def test_factors_of_data_need_codes(tmp_path):
+    """Disentanglement is of an encoder's means."""
+    line = ["model=gan", "dataset=shapes", "dataset.train_size=80", "dataset.val_size=10", "dataset.test_size=600"]
+    line += ["network.channels=[4]", "network.dense=8", "trainer.max_epochs=1", "divergence.features=8"]
+    assert "test/mig" not in train(composed(*line), tmp_path)
+
+
+def test_a_gan_learns_a_line(tmp_path):
+    """Points of a Gaussian on a line in the plane: the generator finds its spread and its direction."""
+    torch.manual_seed(0)
+    direction = torch.tensor([2.0, -1.0])
+    config = composed("model=gan", "network=linear", "dataset=gaussian_mixture", "model.latent_dim=1")
+    model = VAE(
+        NoEncoder(),
+        priors.Normal(1),
+        likelihoods.Gaussian(instantiate(config.network), 1, (2,), scale=1.0),
+        latent_dim=1,
+    )
+    objective = Generative(ObservedAdversarial(small_mlp(), (2,), 1, features=16, spectral_norm=False, penalty=0.5))
+    optimizer = torch.optim.Adam([*model.parameters(), *objective.parameters()], lr=1e-2, betas=(0.5, 0.999))
+    for _ in range(600):
+        optimizer.zero_grad()
+        objective(model, batch_of(torch.randn(128, 1) * direction)).loss.backward()
+        optimizer.step()
+    learned = model.likelihood.decoder[0].weight[:, 0].detach()
+    assert torch.minimum((learned - direction).norm(), (learned + direction).norm()) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["posterior=none"], "objective ELBO .* encodes x, .* has no encoder; take posterior=.* or objective=gan"),
+        (["model=gan", "posterior=diagonal"], "has an encoder, objective Generative .* trains none; take objective="),
+        (["model=gan", "prior=ex_post"], "is fitted to codes, posterior NoEncoder .* has none; take posterior="),
+        (["model=gan", "prior=vamp"], "is made of densities"),
+        (["model=gan", "prior=mixture"], "learns through the rate, which objective Generative .* prior=.*normal"),
+        (["model=gan", "pretraining=plain"], "trains an encoder, posterior NoEncoder .*; take .*pretraining=none"),
+        (["model=gan", "posttraining=prior"], "needs the density"),
+        (["model=gan", "divergence=adversarial"], "compares x, .* judges z; take divergence=critic.* or objective=aae"),
+        (["model=aae", "divergence=critic"], "compares z, .* judges x; take divergence=adversarial.* or objective=gan"),
+        (["model=gan", "divergence=none"], "weighs a divergence; take divergence="),
+        (["model=vae_gan", "divergence=mmd"], "compares features of x, .* has none; take divergence=critic.critic_hin"),
+        (["model=vae_gan", "posterior=deterministic"], "needs the density"),
+        (["model=gan", "annealing=linear"], "no weight to anneal"),
+        (["model=vae_gan", "trainer.patience=3"], "waits for a better bound, .*; take trainer.patience=null or objec"),
+        (["model=gan", "trainer.devices=2"], "compares its examples"),
+        (["model=gan", "dataset.binarize=dynamic"], "gives binary data, .*dataset.binarize=none"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_way_out(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        composed("dataset=digits", *overrides)
+
+
+@pytest.mark.parametrize("network", [Conv(channels=[4], dense=8, activation="relu"), small_mlp()])
+def test_a_critic_takes_the_networks_of_the_model(network):
+    divergence = ObservedAdversarial(network, IMAGE, 1, features=8, spectral_norm=True, penalty=1.0)
+    q, p = torch.rand(6, D, requires_grad=True), torch.rand(6, D)
+    assert divergence(q, p).shape == () and divergence.features(q).shape == (6, 8)
+    assert divergence.learning(q, p).loss.isfinite()

@@ -1,0 +1,58 @@
+"""Combinations that cannot work: one line that names both sides and the way out."""
+
+import pytest
+
+from tests.contract import configuration
+from vae_cli.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["posterior=top_down"], "several layers of latents, model VAE .* has one; take model=hvae or posterior="),
+        (["model=hvae", "posterior=diagonal"], "has layers of latents, .*; take posterior=bottom_up.graph.top_down or"),
+        (["model=hvae", "objective=dreg"], "single layer of latents, posterior BottomUp .* has several; take"),
+        (["model=hvae", "model.generation={x: [z1]}"], "model.generation.z1: needs parents, of x, z2"),
+        (["model=hvae", "objective.free_bits=[0.1]"], "free_bits=.0.1.: the model has 2 layers of latents"),
+        (["objective=infovae", "objective.lambda_=0.5"], "alpha \\+ lambda_ - 1 = -0.5, .*; take objective.lambda_=1"),
+        (["model=wae", "objective.alpha=0"], "weighs the rate, .*; take objective.alpha=1 or posterior="),
+        (["model=wae", "prior=gaussian"], "learns through the rate, .* take prior=ex_post.normal or objective=.*elbo"),
+        (["refinement=ascent", "posterior=iaf"], "moves the moments of a Gaussian, .*; take posterior=diagonal.full_"),
+        (["refinement=ascent", "objective=stl"], "encodes x twice, .*; take objective=.*elbo.* or refinement=none"),
+        (
+            ["posterior=table", "dataset.binarize=dynamic"],
+            "binarize=dynamic .* draws x anew at each visit; take dataset.binarize=static or posterior",
+        ),
+        (
+            ["posterior=table", "refinement=none"],
+            "not trained on; take refinement=ascent.test_time or posterior=.*diag",
+        ),
+        (["posterior=table", "prior=vamp"], "without an encoder; take posterior="),
+        (["posterior=table", "pretraining=plain"], "trains an encoder, .* pretraining=none"),
+        (["posterior=table", "trainer.devices=2"], "keeps what it learns of them; take one device or posterior="),
+        (["objective=iwae", "annealing=linear"], "no weight to anneal; take objective=.*elbo.* or annealing=none"),
+        (["annealing=cyclical", "annealing.weights=[lambda]"], "lambda is none of objective ELBO .*; it has beta"),
+        (["divergence=mmd"], "is not in objective ELBO .*; take objective=.*infovae.* or divergence=none"),
+        (["model=wae", "objective=elbo"], "needs the density"),
+        (["model=vqvae", "codebook=none"], "Quantised .* needs a codebook; take codebook=ema.loss or posterior="),
+        (["codebook=ema"], "MovingAverages .* is not used by posterior Diagonal .*; take posterior=quantised.* or"),
+        (["model=vqvae", "objective=elbo"], "is of codes, objective ELBO .* is not; take objective=vq or posterior="),
+        (["prior=code_transformer"], "CodeTransformer .* is of codes, posterior Diagonal .* take posterior=quantised"),
+        (
+            ["model=vqvae", "pretraining=plain"],
+            "moves z by its gradient, .* in steps; take posterior=.*pretraining=none",
+        ),
+        (["posttraining=prior"], "lets the prior learn alone, prior Normal .*; take prior=.*code_transformer.* or"),
+        (["posttraining=prior", "prior=vamp"], "prior Vamp .* does not; take prior="),
+        (["model=vqvae", "trainer.devices=2"], "divides each batch, objective VectorQuantisation"),
+        (["model=vqvae", "annealing=linear"], "no weight to anneal"),
+        (["initialisation=umap"], "prior Normal .* has none; take prior=mixture or initialisation=none"),
+        (["objective=optimal_gamma"], "prior Normal .* has none; take prior=mixture or objective=.*elbo"),
+        (["model=vade", "prior=ex_post"], "posterior Diagonal .* has a bound, which needs the prior while training"),
+        (["dataset=mnist", "dataset.pooled=true"], "dataset.pooled=true .* take dataset.val_size=0"),
+        (["model=vade", "posterior=deterministic", "objective=reconstruction"], "initialisation=none"),
+    ],
+)
+def test_combinations_that_cannot_work_are_refused_with_the_way_out(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        configuration("digits", *overrides)
