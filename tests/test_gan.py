@@ -296,7 +296,7 @@ def test_a_gan_learns_a_line(tmp_path):
     ("overrides", "message"),
     [
         (["posterior=none"], "objective ELBO .* encodes x, .* has no encoder; take posterior=.* or objective=gan"),
-        (["model=gan", "posterior=diagonal"], "has an encoder, objective Generative .* trains none; take objective="),
+        (["model=gan", "posterior=diagonal"], r"has a q\(z.x\), objective Generative .* trains none; take objective="),
         (["model=gan", "prior=ex_post"], "is fitted to codes, posterior NoEncoder .* has none; take posterior="),
         (["model=gan", "prior=vamp"], "is made of densities"),
         (["model=gan", "prior=mixture"], "learns through the rate, which objective Generative .* prior=.*normal"),

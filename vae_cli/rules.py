@@ -8,7 +8,7 @@ from vae_cli.graphs import generation_graph, inference_graph
 
 NEEDS = (
     Need("objective", "infers", "encodes x", "posterior", "infers", "has no encoder"),
-    Need("posterior", "infers", "has an encoder", "objective", "infers", "trains none"),
+    Need("posterior", "infers", "has a q(z|x)", "objective", "infers", "trains none"),
     Need("prior", "fitted_after", "is fitted to codes", "posterior", "infers", "has none"),
     Need("network", "has_sites", "gives a map of features", "posterior", "takes_sites", "mixes its sites"),
     Need("objective", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
