@@ -1,0 +1,46 @@
+"""Combinations that cannot run: each rule is a function of the facts and returns one line, or None."""
+
+from vae_cli.facts import Rule
+from vae_cli.rules.data import binarises_probabilities, pooled_has_no_validation, reads_layout, scores_domain, validates
+from vae_cli.rules.latents import (
+    codes_meet_codes,
+    graphs_have_parents,
+    prior_in_time,
+    prior_is_trained,
+    unseen_are_refined,
+)
+from vae_cli.rules.needs import NEEDS, codebook_in_use, divergence_in_use, features_are_there
+from vae_cli.rules.objectives import (
+    anneals_weights,
+    divergence_is_not_rewarded,
+    divergence_judges,
+    encodes_once,
+    rate_has_density,
+    waits_for_the_best,
+)
+from vae_cli.rules.trainer import precision_fits, shares_batches
+
+RULES: tuple[Rule, ...] = (
+    scores_domain,
+    reads_layout,
+    prior_in_time,
+    codes_meet_codes,
+    codebook_in_use,
+    *NEEDS,
+    unseen_are_refined,
+    encodes_once,
+    graphs_have_parents,
+    divergence_in_use,
+    divergence_judges,
+    features_are_there,
+    divergence_is_not_rewarded,
+    rate_has_density,
+    prior_is_trained,
+    anneals_weights,
+    binarises_probabilities,
+    validates,
+    waits_for_the_best,
+    pooled_has_no_validation,
+    shares_batches,
+    precision_fits,
+)

@@ -1,0 +1,76 @@
+"""Rules about data: what a likelihood scores, a network reads, and what is held back."""
+
+from __future__ import annotations
+
+from vae_cli.facts import Facts, options
+
+
+def scores_domain(facts: Facts) -> str | None:
+    """A likelihood is a density or a mass function on certain domains only."""
+    domain, scores = facts.domain(), facts.constant("likelihood", "scores")
+    if domain is None or scores is None or domain in scores:
+        return None
+    binarize = facts.config["dataset"].get("binarize")
+    ways = [options("likelihood", "scores", lambda other: other is not None and domain in other)]
+    if domain == "binary":
+        ways.append("dataset.binarize=none")
+    elif "binary" in scores and binarize is not None:
+        ways.append("dataset.binarize=dynamic")
+    else:
+        ways.append(options("dataset", "domain", lambda other: other in scores))
+    state = f", binarize={binarize}" if binarize is not None else ""
+    return (
+        f"{facts.name('likelihood')} scores {' or '.join(scores)} data, "
+        f"{facts.name('dataset')} gives {domain} data{state}; take {' or '.join(ways)}"
+    )
+
+
+def reads_layout(facts: Facts) -> str | None:
+    """Convolutions need images."""
+    layout, layouts = facts.constant("dataset", "layout"), facts.constant("network", "layouts")
+    if layout is None or layouts is None or layout in layouts:
+        return None
+    networks = options("network", "layouts", lambda other: other is not None and layout in other)
+    datasets = options("dataset", "layout", lambda other: other in layouts)
+    return (
+        f"{facts.name('network')} reads {' or '.join(layouts)} data, "
+        f"{facts.name('dataset')} gives {layout} data; take {networks} or {datasets}"
+    )
+
+
+def binarises_probabilities(facts: Facts) -> str | None:
+    """A Bernoulli draw or a threshold at 1/2 needs x in [0, 1]."""
+    if facts.binarize() == "none" or facts.stored() != "real":
+        return None
+    return (
+        f"dataset.binarize={facts.binarize()} ({facts.where('dataset.binarize')}) needs x in [0, 1], "
+        f"{facts.name('dataset')} gives real data; take dataset.binarize=none or dataset.domain=unit|levels"
+    )
+
+
+def validates(facts: Facts) -> str | None:
+    """Early stopping, and an evaluation of validation data, need validation data."""
+    if facts.config["dataset"].get("val_size") != 0:
+        return None
+    for key, asked, instead in (
+        ("trainer.patience", facts.config["trainer"]["patience"] is not None, "trainer.patience=null"),
+        ("evaluate.split", facts.config["evaluate"]["split"] == "val", "evaluate.split=test"),
+    ):
+        if asked:
+            size = facts.where("dataset.val_size")
+            return (
+                f"{key} ({facts.where(key)}) needs validation data, dataset.val_size is 0 ({size}); "
+                f"take dataset.val_size=1000 or {instead}"
+            )
+    return None
+
+
+def pooled_has_no_validation(facts: Facts) -> str | None:
+    """Pooled data are all used for training."""
+    dataset = facts.config["dataset"]
+    if not dataset.get("pooled") or dataset["val_size"] == 0:
+        return None
+    return (
+        f"dataset.pooled=true ({facts.where('dataset.pooled')}) trains on every image, dataset.val_size="
+        f"{dataset['val_size']} ({facts.where('dataset.val_size')}) holds some back; take dataset.val_size=0"
+    )

@@ -1,0 +1,83 @@
+"""Rules about latents: their posterior, their prior, and what both are made of."""
+
+from __future__ import annotations
+
+from vae_cli.errors import ConfigError
+from vae_cli.facts import Facts, options
+from vae_cli.graphs import generation_graph, inference_graph
+
+
+def prior_in_time(facts: Facts) -> str | None:
+    """A posterior with a density has a bound, and validation needs the prior for it."""
+    if not facts.constant("posterior", "has_density", True) or not facts.constant("prior", "fitted_after"):
+        return None
+    priors = options("prior", "fitted_after", lambda other: not other)
+    posteriors = options("posterior", "has_density", lambda other: other is False)
+    return (
+        f"{facts.name('posterior')} has a bound, which needs the prior while training, "
+        f"{facts.name('prior')} is fitted afterwards; take {priors} or {posteriors}"
+    )
+
+
+def codes_meet_codes(facts: Facts) -> str | None:
+    """Codes of a codebook come from a posterior, are learned by an objective and described by a prior: all or none."""
+    groups = ("posterior", "objective", "prior")
+    having = [group for group in groups if facts.constant(group, "has_codes")]
+    lacking = [group for group in groups if group not in having]
+    if not having or not lacking:
+        return None
+    first, second = having[0], lacking[0]
+    ways = [
+        options(second, "has_codes", bool),
+        *(options(group, "has_codes", lambda other: not other) for group in having),
+    ]
+    return f"{facts.name(first)} is of codes, {facts.name(second)} is not; take {ways[0]} or {' '.join(ways[1:])}"
+
+
+def unseen_are_refined(facts: Facts) -> str | None:
+    """A table has rows for training examples, each of one x; what it was not trained on is to be refined."""
+    if not facts.constant("posterior", "needs_refinement"):
+        return None
+    others = options("posterior", "needs_refinement", lambda needed: not needed)
+    if facts.config.get("refinement") is None:
+        choices = options("refinement", "needs_gaussian", bool)
+        return f"{facts.name('posterior')} has no q(z|x) of x that it was not trained on; take {choices} or {others}"
+    if facts.binarize() == "dynamic":
+        return (
+            f"{facts.name('posterior')} has one q(z|x) for each example, dataset.binarize=dynamic "
+            f"({facts.where('dataset.binarize')}) draws x anew at each visit; take dataset.binarize=static or {others}"
+        )
+    return None
+
+
+def graphs_have_parents(facts: Facts) -> str | None:
+    """The graphs of a hierarchy are graphs, and its layers have a floor each."""
+    model, posterior = facts.config["model"], facts.config["posterior"]
+    count = len(model.get("below", [])) + 1
+    try:
+        if "generation" in model:
+            generation_graph("model.generation", model["generation"], count)
+        if "parents" in posterior:
+            inference_graph("posterior.parents", posterior["parents"], count)
+    except ConfigError as error:
+        return str(error)
+    floors = facts.config["objective"].get("free_bits")
+    if not isinstance(floors, list) or len(floors) == count:
+        return None
+    place = facts.where("objective.free_bits")
+    return f"objective.free_bits={floors}: the model has {count} layers of latents ({place}); take one number for each"
+
+
+def prior_is_trained(facts: Facts) -> str | None:
+    """A prior learns through the rate alone."""
+    objective = facts.config["objective"]
+    weighed = facts.constant("objective", "needs_density", True)
+    if "lambda_" in objective:
+        weighed = objective["alpha"] != 1
+    if weighed or not facts.constant("prior", "learned"):
+        return None
+    objectives = options("objective", "needs_density", bool)
+    return (
+        f"{facts.name('prior')} learns through the rate, which {facts.name('objective')} does not weigh; "
+        f"take {options('prior', 'learned', lambda other: not other)} or {objectives}"
+    )

@@ -1,0 +1,84 @@
+"""Rules about objectives: what they compare, weigh and encode."""
+
+from __future__ import annotations
+
+from vae_cli.facts import Facts, options
+
+
+def divergence_is_not_rewarded(facts: Facts) -> str | None:
+    """A negative weight would drive q(z) away from p(z)."""
+    objective = facts.config["objective"]
+    if "lambda_" not in objective:
+        return None
+    alpha, lambda_ = objective["alpha"], objective["lambda_"]
+    if alpha + lambda_ >= 1:
+        return None
+    return (
+        f"objective.alpha={alpha} and objective.lambda_={lambda_} ({facts.where('objective.lambda_')}) give the "
+        f"divergence the weight alpha + lambda_ - 1 = {alpha + lambda_ - 1:g}, which rewards a q(z) far from p(z); "
+        f"take objective.lambda_={1 - alpha:g} or more"
+    )
+
+
+def rate_has_density(facts: Facts) -> str | None:
+    """InfoVAE needs log q(z|x) unless alpha = 1."""
+    objective = facts.config["objective"]
+    if "lambda_" not in objective or objective["alpha"] == 1:
+        return None
+    if facts.constant("posterior", "has_density", True):
+        return None
+    posteriors = options("posterior", "has_density", lambda other: other is True)
+    return (
+        f"objective.alpha={objective['alpha']} ({facts.where('objective.alpha')}) weighs the rate, which needs the "
+        f"density q(z|x); {facts.name('posterior')} has none; take objective.alpha=1 or {posteriors}"
+    )
+
+
+def divergence_judges(facts: Facts) -> str | None:
+    """Some objectives compare codes, others x; a critic is a network for one of them."""
+    compared, judged = facts.constant("objective", "compares"), facts.constant("divergence", "judges", ())
+    if compared is None or compared in judged:
+        return None
+    divergences = options("divergence", "judges", lambda others: others is not None and compared in others)
+    objectives = options("objective", "compares", lambda other: other in judged)
+    return (
+        f"{facts.name('objective')} compares {compared}, {facts.name('divergence')} judges {' or '.join(judged)}; "
+        f"take {divergences} or {objectives}"
+    )
+
+
+def anneals_weights(facts: Facts) -> str | None:
+    """What is annealed are weights that the objective has."""
+    annealing = facts.config.get("annealing")
+    if annealing is None:
+        return None
+    has = facts.constant("objective", "anneals", ())
+    if not has:
+        objectives = options("objective", "anneals", bool)
+        return f"{facts.name('objective')} has no weight to anneal; take {objectives} or annealing=none"
+    unknown = [name for name in annealing.get("weights") or [] if name not in has]
+    if not unknown:
+        return None
+    place = facts.where("annealing.weights")
+    return f"annealing.weights: {unknown[0]} is none of {facts.name('objective')} ({place}); it has {', '.join(has)}"
+
+
+def encodes_once(facts: Facts) -> str | None:
+    """A refinement ends elsewhere each time."""
+    if facts.config.get("refinement") is None or not facts.constant("objective", "encodes_again"):
+        return None
+    objectives = options("objective", "encodes_again", lambda again: not again)
+    return (
+        f"{facts.name('objective')} encodes x twice, {facts.name('refinement')} refines with other draws each time; "
+        f"take {objectives} or refinement=none"
+    )
+
+
+def waits_for_the_best(facts: Facts) -> str | None:
+    """Early stopping ends at the best bound, which an adversarial objective does not optimise."""
+    if facts.config["trainer"]["patience"] is None or facts.constant("objective", "selects", True):
+        return None
+    return (
+        f"trainer.patience ({facts.where('trainer.patience')}) waits for a better bound, {facts.name('objective')} "
+        f"optimises none; take trainer.patience=null or {options('objective', 'selects', bool)}"
+    )
