@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from vae_cli.datasets import Data
-from vae_cli.datasets.data import SplitName
+from vae_cli.datasets.split import SplitName
 from vae_cli.files import write_atomically, write_text_atomically
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE

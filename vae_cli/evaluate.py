@@ -19,7 +19,7 @@ from vae_cli.callbacks import EpochProgress, History
 from vae_cli.clusters import Assignments
 from vae_cli.config import EvaluateConfig
 from vae_cli.datasets import BatchLoader, Data
-from vae_cli.datasets.data import SplitName
+from vae_cli.datasets.split import SplitName
 from vae_cli.disentanglement import FEWEST, disentanglement
 from vae_cli.errors import UserError
 from vae_cli.estimators import rows_at_once

@@ -5,7 +5,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from vae_cli.datasets import Digits, GaussianMixture, LinearGaussian, TwoPoints
-from vae_cli.datasets.synthetic import GaussianMixtureParameters, LinearGaussianParameters
+from vae_cli.datasets.parameters import GaussianMixtureParameters, LinearGaussianParameters
 
 SIZES = {"batch_size": 100, "val_size": 500, "val_seed": 0, "train_size": 20_000, "test_size": 1000, "data_seed": 3}
 

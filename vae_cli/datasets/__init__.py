@@ -1,7 +1,7 @@
 """Data sets: configured as a Dataset, loaded as Data, visited through a BatchLoader."""
 
 from vae_cli.datasets.colour import CIFAR10, SVHN
-from vae_cli.datasets.data import Data, Split
+from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import Dataset
 from vae_cli.datasets.digits import Digits
 from vae_cli.datasets.factors import Factors
@@ -12,6 +12,7 @@ from vae_cli.datasets.loader import BatchLoader
 from vae_cli.datasets.npz import Npz
 from vae_cli.datasets.omniglot import Omniglot
 from vae_cli.datasets.shapes import Shapes
+from vae_cli.datasets.split import Split
 from vae_cli.datasets.synthetic import GaussianMixture, LinearGaussian, TwoPoints
 
 __all__ = [

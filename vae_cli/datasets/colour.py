@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from vae_cli.datasets.data import Split
 from vae_cli.datasets.dataset import BinarizedDataset, Source
 from vae_cli.datasets.files import data_root, locked, obtain
+from vae_cli.datasets.split import Split
 from vae_cli.types import Domain, Layout
 
 

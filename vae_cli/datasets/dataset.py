@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch.distributions import Distribution
 
-from vae_cli.datasets.data import Data, Split
+from vae_cli.datasets.data import Data
+from vae_cli.datasets.parameters import Parameters
+from vae_cli.datasets.split import Split
 from vae_cli.errors import UserError
 from vae_cli.types import Binarize, Domain, NonNegativeInt, OpenFraction, PositiveInt, Seed
-
-if TYPE_CHECKING:
-    from vae_cli.datasets.synthetic import Parameters
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from vae_cli.datasets.data import Split
 from vae_cli.datasets.dataset import HeldOutDataset, Source
+from vae_cli.datasets.split import Split
 from vae_cli.types import Domain, Layout
 
 

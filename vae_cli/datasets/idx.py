@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.datasets.data import Data, Split
+from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import BinarizedDataset, Source
 from vae_cli.datasets.files import data_root, download, gunzip, locked, read_bytes, remedy, store
+from vae_cli.datasets.split import Split
 from vae_cli.errors import UserError
 from vae_cli.types import Domain, Layout
 

@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from vae_cli.datasets.data import Split
 from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.images import FORMATS, ImageFiles
+from vae_cli.datasets.split import Split
 from vae_cli.errors import UserError
 from vae_cli.types import Domain, Layout, NonNegativeInt, PositiveFloat, PositiveInt
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from vae_cli.datasets.noise import bernoulli, seed_of
+from vae_cli.datasets.split import Split
 from vae_cli.share import Share, sharing
 from vae_cli.trace import Batch
-
-if TYPE_CHECKING:
-    from vae_cli.datasets.data import Split
 
 
 class BatchLoader:

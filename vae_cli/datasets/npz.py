@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.datasets.data import Split
 from vae_cli.datasets.dataset import HeldOutDataset, Source
+from vae_cli.datasets.split import Split
 from vae_cli.errors import UserError
 from vae_cli.types import Domain
 

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_cli.datasets.data import Split
 from vae_cli.datasets.dataset import BinarizedDataset, Source
 from vae_cli.datasets.factors import Factors
+from vae_cli.datasets.split import Split
 from vae_cli.types import Domain, Layout, PositiveInt, Seed
 
 Coordinates = NDArray[np.floating]

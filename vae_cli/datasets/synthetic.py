@@ -7,41 +7,11 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from vae_cli.datasets.data import Split
 from vae_cli.datasets.dataset import Dataset, Source
+from vae_cli.datasets.parameters import GaussianMixtureParameters, LinearGaussianParameters, Parameters
+from vae_cli.datasets.split import Split
 from vae_cli.types import Domain, Layout, PositiveFloat, PositiveInt, Seed
-
-
-@dataclass(frozen=True)
-class LinearGaussianParameters:
-    """x = W z + b + s eps with z, eps standard normal: weight W (D, d), bias b (D,), noise s; float64."""
-
-    weight: Tensor
-    bias: Tensor
-    noise: float
-
-    def marginal(self) -> MultivariateNormal:
-        """p(x) = N(b, W W^T + s^2 I)."""
-        identity = torch.eye(len(self.bias), dtype=self.bias.dtype)
-        return MultivariateNormal(self.bias, self.weight @ self.weight.T + self.noise**2 * identity)
-
-
-@dataclass(frozen=True)
-class GaussianMixtureParameters:
-    """Weights (K,), means (K, D) and standard deviations (K, D) of a mixture of diagonal Gaussians; float64."""
-
-    weights: Tensor
-    means: Tensor
-    scales: Tensor
-
-    def marginal(self) -> MixtureSameFamily:
-        """p(x) = sum_k w_k N(x; m_k, diag s_k^2)."""
-        return MixtureSameFamily(Categorical(self.weights), Independent(Normal(self.means, self.scales), 1))
-
-
-Parameters = LinearGaussianParameters | GaussianMixtureParameters
 
 
 @dataclass(frozen=True, kw_only=True)

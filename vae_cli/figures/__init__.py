@@ -23,7 +23,7 @@ from vae_cli.models import VAE
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data
-    from vae_cli.datasets.data import SplitName
+    from vae_cli.datasets.split import SplitName
 
 __all__ = ["draw", "grid", "panels", "save", "save_grid"]
 

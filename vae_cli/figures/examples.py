@@ -19,7 +19,7 @@ from vae_cli.types import Domain
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data
-    from vae_cli.datasets.data import SplitName
+    from vae_cli.datasets.split import SplitName
 
 
 @contextmanager
