@@ -30,3 +30,13 @@ def test_training_curves_leave_pretraining_out_and_mark_where_phases_change():
     lines = [line.get_xdata() for line in axes.get_lines()]
     assert [list(x) for x in lines[:2]] == [[3.0, 4.0, 5.0]] * 2
     assert [list(x) for x in lines[2:]] == [[4.5, 4.5]]
+
+
+def test_what_has_no_bound_shows_its_divergence_and_its_critic():
+    names = ("loss", "critic_accuracy", "divergence")
+    generator = [{"epoch": epoch, **{f"train/{name}": 0.5 for name in names}} for epoch in (1, 2)]
+    titles = [axes.get_title("left") for axes in training_curves(generator).axes]
+    assert titles == ["divergence", "accuracy of the critic"]
+    bounded = [row | {f"train/{name}": -9.0 for name in ("elbo", "rate", "distortion")} for row in generator]
+    titles = [axes.get_title("left") for axes in training_curves(bounded).axes]
+    assert titles == ["ELBO (nats)", "distortion (nats)", "rate (nats)"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,21 @@ from matplotlib.ticker import MaxNLocator
 from vae_cli.figures.style import BLUE, GREY, ORANGE, TEXT_WIDTH
 
 Curve = tuple[list[float], list[float]]
-QUANTITIES = {"elbo": "ELBO (nats)", "distortion": "distortion (nats)", "rate": "rate (nats)", "loss": "loss"}
+QUANTITIES = {
+    "elbo": "ELBO (nats)",
+    "distortion": "distortion (nats)",
+    "rate": "rate (nats)",
+    "divergence": "divergence",
+    "critic_accuracy": "accuracy of the critic",
+    "loss": "loss",
+}
+PANELS = 3
+"""As many as the width of a text holds."""
 SPLITS = {"train": ("training", BLUE), "val": ("validation", ORANGE)}
 
 
 def training_curves(history: Sequence[dict[str, float]]) -> Figure | None:
-    """ELBO, distortion and rate, for lack of all three the loss, against the epoch; None where nothing was logged.
+    """ELBO, distortion and rate against the epoch, or what there is in their place; None where nothing was logged.
 
     Pretraining is left out where a bound was trained after it: its scale is another.
     """
@@ -34,6 +43,7 @@ def training_curves(history: Sequence[dict[str, float]]) -> Figure | None:
     }
     if len(drawn) > 1:
         drawn.pop("loss", None)  # it is made of the others
+    drawn = dict(islice(drawn.items(), PANELS))
     if not drawn:
         return None
     figure = Figure(figsize=(TEXT_WIDTH * max(2, len(drawn)) / 3, 0.36 * TEXT_WIDTH))
