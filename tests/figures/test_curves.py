@@ -2,6 +2,7 @@
 
 from tests.drawing import Affine, digits, draw, history
 from vae_cli.figures.curves import training_curves
+from vae_cli.figures.style import styled
 
 
 def test_training_curves_draw_what_is_there():
@@ -32,11 +33,14 @@ def test_training_curves_leave_pretraining_out_and_mark_where_phases_change():
     assert [list(x) for x in lines[2:]] == [[4.5, 4.5]]
 
 
+def titles(rows: list[dict[str, float]]) -> list[str]:
+    with styled():
+        return [axes.get_title("left") for axes in training_curves(rows).axes]
+
+
 def test_what_has_no_bound_shows_its_divergence_and_its_critic():
     names = ("loss", "critic_accuracy", "divergence")
     generator = [{"epoch": epoch, **{f"train/{name}": 0.5 for name in names}} for epoch in (1, 2)]
-    titles = [axes.get_title("left") for axes in training_curves(generator).axes]
-    assert titles == ["divergence", "accuracy of the critic"]
+    assert titles(generator) == ["divergence", "accuracy of the critic"]
     bounded = [row | {f"train/{name}": -9.0 for name in ("elbo", "rate", "distortion")} for row in generator]
-    titles = [axes.get_title("left") for axes in training_curves(bounded).axes]
-    assert titles == ["ELBO (nats)", "distortion (nats)", "rate (nats)"]
+    assert titles(bounded) == ["ELBO (nats)", "distortion (nats)", "rate (nats)"]
