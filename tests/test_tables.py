@@ -116,7 +116,10 @@ def test_in_turns_the_rows_move_first_and_the_decoder_learns_from_where_they_cam
     q = model.encode(batch)
     torch.testing.assert_close(model.posterior.rows[[0, 4], :D], q.mean.detach())
     assert model.posterior.rows[[0, 4]].all() and not model.posterior.rows[1].any()
-    assert all(parameter.grad is None for parameter in model.parameters())
+    kept = model.posterior.rows.clone()
+    (-model.trace(batch, q, 4).elbo.mean()).backward()
+    assert torch.equal(model.posterior.rows, kept) and not model.posterior.visits.any()
+    assert all(parameter.grad is not None for parameter in model.likelihood.parameters())
 
 
 WITHOUT_ENCODER = (

@@ -53,6 +53,7 @@ class Refinement:
         refined = _parameters(best)[0]
         if table:
             table.keep(batch, *refined)
+            return best
         return family([own + (other - own).detach() for own, other in zip(start, refined, strict=True)])
 
 

@@ -36,7 +36,6 @@ class Table(Posterior):
     takes_sites: ClassVar = True
     encodes: ClassVar = False
     needs_refinement: ClassVar = True
-    needs_fixed_x: ClassVar = True
     needs_whole_batch: ClassVar = True  # a process would not know of the rows that others have moved
 
     def __init__(self, latent_dim: int, examples: int, *, lr: PositiveFloat) -> None:
