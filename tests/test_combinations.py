@@ -26,7 +26,7 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
     if objective.endswith("gamma"):
         overrides += ["prior=mixture", "prior.components=3"]
     if objective.endswith("gan"):
-        overrides += ["divergence.features=8"]
+        overrides += ["divergence.width=8"]
     if (posterior in QUANTISED) != (objective == "vq"):
         refusal = "is of codes, .* is not; take "
     elif posterior in QUANTISED:
@@ -78,7 +78,7 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior):
     if posterior in QUANTISED:
         overrides += ["objective=vq", "codebook=ema", "posttraining=prior"]
     if posterior == "none":
-        overrides += ["objective=gan", "divergence.features=8"]
+        overrides += ["objective=gan", "divergence.width=8"]
     fits = prior in ("normal", "ex_post") if posterior == "deterministic" else prior != "ex_post"
     fits = fits and not (prior == "vamp" and posterior in (*LAYERED, "table"))
     fits = prior == "normal" if posterior == "none" else fits
@@ -139,7 +139,7 @@ def test_what_is_not_gaussian_is_not_refined(posterior):
 def test_adversarial_models_of_x_take_what_judges_x(model, divergence):
     overrides = [f"model={model}", f"divergence={divergence}", *SMALL_NETWORKS["conv"]]
     if divergence.startswith("critic"):
-        overrides += ["divergence.features=8"]
+        overrides += ["divergence.width=8"]
     elif model == "vae_gan" or divergence == "none" or divergence.startswith("adversarial"):
         with pytest.raises(ConfigError, match="; take "):
             configuration("digits", *overrides)

@@ -22,23 +22,24 @@ from vae_cli.critics import logistic, network_critic
 from vae_cli.divergences import RBFMMD, ObservedAdversarial, ObservedAdversarialHinge
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.evaluation import DataFacts
+from vae_cli.feature_maps import ConvGrid, sites
 from vae_cli.folders import conf_folder
 from vae_cli.gaps import inference_gaps
 from vae_cli.generation import FIRST, Generation
 from vae_cli.models import VAE
-from vae_cli.networks import Conv, ResNet
+from vae_cli.networks import Conv, Linear, ResidualMLP, ResNet
 from vae_cli.objectives import VAEGAN, Generative
 from vae_cli.posteriors import Diagonal, NoEncoder
 from vae_cli.schema import GapsConfig
 
 FAMILIES = [ObservedAdversarial, ObservedAdversarialHinge]
 D = math.prod(IMAGE)
-TINY = ("dataset=digits", "network.channels=[4,8]", "network.dense=16", "model.latent_dim=3", "divergence.features=8")
+TINY = ("dataset=digits", "network.channels=[4,8]", "network.dense=16", "model.latent_dim=3", "divergence.width=8")
 RUN = (*TINY, "trainer.max_epochs=2", "logger=csv", "dataset.batch_size=64")
 
 
 def observed(family=ObservedAdversarial, *, spectral_norm: bool = False, penalty: float = 0.0) -> ObservedAdversarial:
-    return family(small_mlp(), IMAGE, 1, features=8, spectral_norm=spectral_norm, penalty=penalty)
+    return family(small_mlp(), IMAGE, 1, width=8, spectral_norm=spectral_norm, penalty=penalty)
 
 
 def grey_vae(posterior: type[Diagonal] | None = Diagonal) -> VAE:
@@ -72,9 +73,15 @@ def test_a_critic_of_images_and_a_generator_do_not_train_each_other(family, pena
     assert q.grad is None and all(parameter.grad is not None for parameter in divergence.parameters())
 
 
-def test_the_score_is_affine_in_the_features():
-    critic, x = observed().critic, torch.rand(5, D)
-    torch.testing.assert_close(critic.layers[-1](critic.features(x)).squeeze(-1), critic(x))
+def test_the_features_are_the_hidden_layer_in_the_middle():
+    x = torch.rand(5, D)
+    dense = observed().critic
+    first = next(layer for layer in dense.layers if isinstance(layer, nn.Linear))
+    torch.testing.assert_close(dense.features(x), first(x).tanh())
+    maps = ObservedAdversarial(
+        Conv(channels=[4, 6], dense=8, activation="relu"), IMAGE, 1, width=8, spectral_norm=False, penalty=0.0
+    ).critic
+    torch.testing.assert_close(maps.features(x), maps.layers[:5](x).flatten(1))  # after both convolutions
 
 
 def test_residual_branches_that_start_at_zero_can_be_normalised():
@@ -267,7 +274,7 @@ def test_vectors_have_a_generator_too(tmp_path):
 def test_factors_of_data_need_codes(tmp_path):
     """Disentanglement is of an encoder's means."""
     line = ["model=gan", "dataset=shapes", "dataset.train_size=80", "dataset.val_size=10", "dataset.test_size=600"]
-    line += ["network.channels=[4]", "network.dense=8", "trainer.max_epochs=1", "divergence.features=8"]
+    line += ["network.channels=[4]", "network.dense=8", "trainer.max_epochs=1", "divergence.width=8"]
     assert "test/mig" not in train(composed(*line), tmp_path)
 
 
@@ -282,7 +289,7 @@ def test_a_gan_learns_a_line(tmp_path):
         likelihoods.Gaussian(instantiate(config.network), 1, (2,), scale=1.0),
         latent_dim=1,
     )
-    objective = Generative(ObservedAdversarial(small_mlp(), (2,), 1, features=16, spectral_norm=False, penalty=0.5))
+    objective = Generative(ObservedAdversarial(small_mlp(), (2,), 1, width=16, spectral_norm=False, penalty=0.5))
     optimizer = torch.optim.Adam([*model.parameters(), *objective.parameters()], lr=1e-2, betas=(0.5, 0.999))
     for _ in range(600):
         optimizer.zero_grad()
@@ -318,9 +325,20 @@ def test_what_cannot_work_is_refused_with_the_way_out(overrides, message):
         composed("dataset=digits", *overrides)
 
 
-@pytest.mark.parametrize("network", [Conv(channels=[4], dense=8, activation="relu"), small_mlp()])
+NETWORKS = [
+    Conv(channels=[4], dense=8, activation="relu"),
+    ConvGrid(channels=[4], blocks=1, activation="relu"),
+    Linear(),
+    ResidualMLP(width=8, blocks=1, activation="tanh"),
+    ResNet(channels=[4], blocks=1, activation="gelu"),
+    small_mlp(),
+]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: type(network).__name__)
 def test_a_critic_takes_the_networks_of_the_model(network):
-    divergence = ObservedAdversarial(network, IMAGE, 1, features=8, spectral_norm=True, penalty=1.0)
+    places = sites(network, IMAGE)
+    divergence = ObservedAdversarial(network, IMAGE, places, width=8, spectral_norm=True, penalty=1.0)
     q, p = torch.rand(6, D, requires_grad=True), torch.rand(6, D)
-    assert divergence(q, p).shape == () and divergence.features(q).shape == (6, 8)
+    assert divergence(q, p).shape == () and divergence.features(q).ndim == 2
     assert divergence.learning(q, p).loss.isfinite()

@@ -17,9 +17,10 @@ from torch.func import functional_call
 from torch.nn.functional import softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
-from vae_cli.networks import Network
+from vae_cli.networks import ACTIVATIONS, Network
 from vae_cli.types import PositiveInt, Shape
 
+HIDDEN = tuple(ACTIVATIONS.values())  # what ends a hidden layer
 SLOPE = 0.2  # of the leaky rectifier below 0, as in Radford et al. 2016
 
 
@@ -34,8 +35,8 @@ class Learning:
 class Critic(nn.Module):
     """Scores (N,) of points (N, d): large where they look as if drawn from the first of two samples.
 
-    `layers` end in an affine score of what comes before it, the features of a point. `spectral` divides each weight by
-    its largest singular value (Miyato et al. 2018), so that the slope is bounded.
+    `spectral` divides each weight of the `layers` by its largest singular value (Miyato et al. 2018), so that the slope
+    is bounded.
     """
 
     def __init__(self, layers: list[nn.Module], *, spectral: bool) -> None:
@@ -54,8 +55,12 @@ class Critic(nn.Module):
         return _fixed(self, z)
 
     def features(self, z: Tensor) -> Tensor:
-        """What the score is an affine function of, (N, F), in float32, with a gradient into z alone as well."""
-        return _fixed(self.layers[:-1], z).float()
+        """The hidden layer in the middle, (N, F), in float32, with a gradient into z alone as well.
+
+        Later layers know only what tells the samples apart, which is too little to find z by.
+        """
+        hidden = [i for i, layer in enumerate(self.layers) if isinstance(layer, HIDDEN)]
+        return _fixed(self.layers[: hidden[(len(hidden) - 1) // 2] + 1], z).flatten(1).float()
 
 
 def dense_critic(dims: int, hidden: list[PositiveInt], *, spectral: bool) -> Critic:
@@ -66,10 +71,12 @@ def dense_critic(dims: int, hidden: list[PositiveInt], *, spectral: bool) -> Cri
     return Critic([*layers, nn.Linear([dims, *hidden][-1], 1)], spectral=spectral)
 
 
-def network_critic(network: Network, event_shape: Shape, features: int, *, spectral: bool) -> Critic:
-    """Of flattened events (N, D): an encoder of F = `features` outputs, and a score of them."""
-    layers = [nn.Unflatten(1, event_shape), network.encoder(event_shape, features), nn.LeakyReLU(SLOPE)]
-    return Critic([*layers, nn.Linear(features, 1)], spectral=spectral)
+def network_critic(network: Network, event_shape: Shape, outputs: int, *, spectral: bool) -> Critic:
+    """Of flattened events (N, D): an encoder of so many outputs, and a score of them."""
+    encoder = network.encoder(event_shape, outputs)
+    trunk = encoder.children() if isinstance(encoder, nn.Sequential) else [encoder]
+    layers = [nn.Unflatten(1, event_shape), *trunk, nn.LeakyReLU(SLOPE), nn.Linear(outputs, 1)]
+    return Critic(layers, spectral=spectral)
 
 
 def _fixed(module: nn.Module, z: Tensor) -> Tensor:

@@ -186,7 +186,7 @@ class AdversarialHinge(_Hinge, Adversarial):
 
 
 class ObservedAdversarial(Contest):
-    """A critic of x, flattened: the encoder of the model's own recipe of a network, with `features` outputs a site."""
+    """A critic of x, flattened: the encoder of the model's own recipe of a network, with `width` outputs a site."""
 
     judges: ClassVar = ("x",)
     has_features: ClassVar = True
@@ -197,14 +197,14 @@ class ObservedAdversarial(Contest):
         event_shape: Shape,
         sites: int,
         *,
-        features: PositiveInt,
+        width: PositiveInt,
         spectral_norm: bool,
         penalty: NonNegativeFloat,
     ) -> None:
-        super().__init__(network_critic(network, event_shape, sites * features, spectral=spectral_norm), penalty)
+        super().__init__(network_critic(network, event_shape, sites * width, spectral=spectral_norm), penalty)
 
     def features(self, x: Tensor) -> Tensor:
-        """The critic's last hidden layer, (N, F), with a gradient into x (N, D) alone (Larsen et al. 2016, eq. 7)."""
+        """The critic's hidden layer in the middle, (N, F), with a gradient into x (N, D) alone (Larsen et al. 2016)."""
         return self.critic.features(x)
 
 
