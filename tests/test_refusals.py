@@ -51,6 +51,10 @@ from vae_cli.errors import ConfigError
         (["model=vade", "prior=ex_post"], "posterior Diagonal .* has a bound, which needs the prior while training"),
         (["dataset=mnist", "dataset.pooled=true"], "dataset.pooled=true .* take dataset.val_size=0"),
         (["model=vade", "posterior=deterministic", "objective=reconstruction"], "initialisation=none"),
+        (
+            ["dataset=gaussian_mixture", "likelihood=bernoulli"],
+            "gives real data; take likelihood=gaussian.* or dataset=.*digits.* with dataset.binarize=dynamic",
+        ),
     ],
 )
 def test_combinations_that_cannot_work_are_refused_with_the_way_out(overrides, message):

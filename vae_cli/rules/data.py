@@ -14,8 +14,11 @@ def scores_domain(facts: Facts) -> str | None:
     ways = [options("likelihood", "scores", lambda other: other is not None and domain in other)]
     if domain == "binary":
         ways.append("dataset.binarize=none")
-    elif "binary" in scores and binarize is not None:
+    elif "binary" in scores and binarize is not None and facts.stored() != "real":
         ways.append("dataset.binarize=dynamic")
+    elif "binary" in scores:
+        probabilities = options("dataset", "domain", lambda other: other in ("unit", "levels"))
+        ways.append(f"{probabilities} with dataset.binarize=dynamic")
     else:
         ways.append(options("dataset", "domain", lambda other: other in scores))
     state = f", binarize={binarize}" if binarize is not None else ""
