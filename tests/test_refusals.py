@@ -25,7 +25,7 @@ from vae_cli.errors import ConfigError
         ),
         (
             ["posterior=table", "refinement=none"],
-            "not trained on; take refinement=ascent.test_time or posterior=.*diag",
+            "not trained on; take refinement=alternating.ascent.test_time or posterior=.*diag",
         ),
         (["posterior=table", "prior=vamp"], "without an encoder; take posterior="),
         (["posterior=table", "pretraining=plain"], "trains an encoder, .* pretraining=none"),

@@ -29,9 +29,9 @@ class Refinement:
 
     steps: for an image that is evaluated
     train_steps: while training. An encoder learns from the bound that they lead to, whose gradient passes straight
-        through them; a table keeps where they lead, with the decoder held, and then the decoder learns (alternating
-        ascent). With none, encoder or table and the decoder learn from the same bound (joint ascent)
-    samples, lr: draws of z in each step, and the first learning rate
+        through them. Rows of a table take so many steps of their own, with the decoder held, and then the decoder
+        learns (alternating ascent). With none, encoder or table learn from the decoder's bound (joint ascent)
+    samples, lr: draws of z in each step, and the first learning rate; a table's rows have their own
     """
 
     needs_gaussian: ClassVar = True
@@ -44,17 +44,22 @@ class Refinement:
     @torch.compiler.disable
     def __call__(self, model: VAE, batch: Batch, encoded: Distribution) -> Distribution:
         """The refined q(z|x); that of a table's own example is what training has made of it."""
-        table = model.posterior if batch.seen and isinstance(model.posterior, Table) else None
-        steps = self.train_steps if model.training else 0 if table else self.steps
+        if batch.seen and isinstance(model.posterior, Table):
+            return self._in_turns(model, model.posterior, batch) if model.training and self.train_steps else encoded
+        steps = self.train_steps if model.training else self.steps
         if not steps:
             return encoded
         best = refine(model, batch, encoded, steps=steps, samples=self.samples, lr=self.lr)
         start, family = _parameters(encoded)
         refined = _parameters(best)[0]
-        if table:
-            table.keep(batch, *refined)
-            return best
         return family([own + (other - own).detach() for own, other in zip(start, refined, strict=True)])
+
+    def _in_turns(self, model: VAE, table: Table, batch: Batch) -> Distribution:
+        """Where steps of the rows alone lead; the step of the decoder, which comes after them, does not move them."""
+        for _ in range(self.train_steps):
+            table.ascend(batch, lambda q: model.trace(batch, q, self.samples).elbo)
+        with torch.no_grad():
+            return table(batch)
 
 
 def refine(model: VAE, batch: Batch, encoded: Distribution, *, steps: int, samples: int, lr: float) -> Distribution:

@@ -5,6 +5,7 @@ Shape legend: N training examples, B batch, d latent dimensions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -48,8 +49,7 @@ class Table(Posterior):
     def forward(self, batch: Batch) -> Distribution:
         """q(z|x): batch shape (B,), event shape (d,)."""
         look_up: Any = torch.compiler.disable(self._rows)  # a hook is nothing to compile
-        loc, log_scale = look_up(batch).chunk(2, -1)
-        return gaussian(loc, log_scale.exp(), 1)
+        return _gaussian(look_up(batch))
 
     def _rows(self, batch: Batch) -> Tensor:
         """Those of a batch, (B, 2d), which learn once they have a gradient."""
@@ -61,10 +61,12 @@ class Table(Posterior):
             rows.requires_grad_().register_hook(partial(self._learn, batch.index))
         return rows
 
-    @torch.no_grad()
-    def keep(self, batch: Batch, loc: Tensor, log_scale: Tensor) -> None:
-        """Put (B, d) each into the rows of a batch."""
-        self.get_buffer("rows")[batch.index] = torch.cat([loc, log_scale], -1)
+    def ascend(self, batch: Batch, bound: Callable[[Distribution], Tensor]) -> None:
+        """A step of the rows of a batch alone, up the sum of their bounds, (S, B) or (B,)."""
+        with torch.enable_grad():
+            rows = self.get_buffer("rows")[batch.index].requires_grad_()
+            (gradient,) = torch.autograd.grad(-bound(_gaussian(rows)).sum(), rows)
+        self._learn(batch.index, gradient)
 
     @torch.no_grad()
     def _learn(self, index: Tensor, gradient: Tensor) -> None:
@@ -80,3 +82,9 @@ class Table(Posterior):
         visits[index] += 1
         mean, square = (m / (1 - decay ** visits[index]) for m, decay in zip(moments, DECAYS, strict=True))
         self.get_buffer("rows")[index] -= self.lr * mean / (square.sqrt() + 1e-8)
+
+
+def _gaussian(rows: Tensor) -> Distribution:
+    """N(m, diag s^2) of rows (m, log s), (B, 2d)."""
+    loc, log_scale = rows.chunk(2, -1)
+    return gaussian(loc, log_scale.exp(), 1)
