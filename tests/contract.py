@@ -19,6 +19,7 @@ from vae_cli.phases import TrainingCodes
 SMALL_NETWORKS = {
     "mlp": ["network.hidden=[16]"],
     "mlp_vade": ["network.hidden=[16]"],
+    "mlp_iwae": ["network.hidden=[16]"],
     "linear": [],
     "conv": ["network.channels=[4]", "network.dense=8"],
     "residual_mlp": ["network.width=16", "network.blocks=1"],
@@ -40,6 +41,8 @@ def options(group: str) -> list[str]:
 
 def configuration(dataset: str, *overrides: str) -> DictConfig:
     fixed = ["dataset.binarize=static"] if "posterior=table" in overrides else []
+    if fixed and any(one.startswith("objective=") and one != "objective=elbo" for one in overrides):
+        fixed += ["refinement.train_steps=0"]
     return composed(*DATASETS[dataset], *fixed, "model.latent_dim=3", "dataset.batch_size=8", *overrides)
 
 

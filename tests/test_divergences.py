@@ -84,3 +84,10 @@ def test_sliced_wasserstein_of_a_shift_is_its_squared_length_over_the_dimensions
     shift = torch.tensor([1.0, -2.0, 0.5, 0.0])
     value = SlicedWasserstein(projections=4000)(q + shift, q).item()
     assert value == pytest.approx(shift.square().sum().item() / 4, rel=0.1)
+
+
+def test_a_batch_of_one_has_a_finite_mmd():
+    q, p = torch.zeros(1, 2), torch.ones(1, 2)
+    mmd = RBFMMD(bandwidths=[1.0], unbiased=True)
+    assert mmd(q, q).item() == 0
+    assert mmd(q, p).item() == pytest.approx(2 - 2 * math.exp(-1))

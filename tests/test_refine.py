@@ -102,6 +102,12 @@ def test_without_steps_in_training_the_encoder_is_trained_as_it_is():
     assert torch.equal(model.encode(batch).mean, model.posterior(batch).mean)
 
 
+def test_what_is_refined_draws_its_noise_as_the_posterior_does():
+    """From one stream for all processes."""
+    model, batch = semi_amortised(posteriors.FullCovariance, train_steps=2), batch_of(torch.randn(6, 5))
+    assert type(model.encode(batch)) is type(model.posterior(batch))
+
+
 @pytest.mark.parametrize("posterior", [posteriors.Deterministic])
 def test_without_a_density_there_is_no_gap(posterior):
     settings = GapsConfig(**dict.fromkeys(GapsConfig.__dataclass_fields__, 2))

@@ -30,6 +30,25 @@ from vae_cli.errors import ConfigError
         (["posterior=table", "prior=vamp"], "without an encoder; take posterior="),
         (["posterior=table", "pretraining=plain"], "trains an encoder, .* pretraining=none"),
         (["posterior=table", "trainer.devices=2"], "keeps what it learns of them; take one device or posterior="),
+        (
+            ["posterior=table", "objective.beta=2"],
+            "up the ELBO alone, .*ELBO .*; take refinement.train_steps=0",
+        ),
+        (["posterior=table", "objective.free_bits=[0.5]"], "up the ELBO alone, .*; take refinement.train_steps=0"),
+        (["posterior=table", "annealing=linear"], "up the ELBO alone, .*; take refinement.train_steps=0"),
+        (
+            ["posterior=table", "refinement=alternating", "objective=iwae", "refinement.train_steps=3"],
+            "up the ELBO alone, objective IWAE.*; take refinement.train_steps=0",
+        ),
+        (
+            ["posterior=table", "prior=mixture", "initialisation=umap"],
+            "clusters encoded x, .* is without an encoder; take posterior=.*diagonal.* or initialisation=none",
+        ),
+        (
+            ["posterior=iaf", "evaluate=gaps"],
+            "with the best Gaussian, posterior Autoreg.*; take posterior=diagonal.* or evaluate=standard",
+        ),
+        (["objective=infovae", "objective.alpha=1.5"], "weight 1 - alpha = -0.5, .*; take objective.alpha=1 or less"),
         (["objective=iwae", "annealing=linear"], "no weight to anneal; take objective=.*elbo.* or annealing=none"),
         (["annealing=cyclical", "annealing.weights=[lambda]"], "lambda is none of objective ELBO .*; it has beta"),
         (["divergence=mmd"], "is not in objective ELBO .*; take objective=.*infovae.* or divergence=none"),

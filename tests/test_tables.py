@@ -12,7 +12,8 @@ from vae_cli.errors import UserError
 from vae_cli.estimators import elbo
 from vae_cli.exact import linear_gaussian, posterior_gap
 from vae_cli.models import VAE
-from vae_cli.objectives import ELBO
+from vae_cli.objectives import ELBO, PriorFit
+from vae_cli.priors import Gaussian
 from vae_cli.refine import Refinement
 from vae_cli.tables import Table
 from vae_cli.trace import Batch
@@ -121,6 +122,17 @@ def test_in_turns_the_rows_move_first_and_the_decoder_learns_from_where_they_cam
     assert torch.equal(model.posterior.rows, kept)
     assert model.posterior.visits.flatten().tolist() == [5, 0, 0, 0, 5] + [0] * (N - 5)
     assert all(parameter.grad is not None for parameter in model.likelihood.parameters())
+
+
+def test_a_prior_that_learns_alone_leaves_the_rows_alone():
+    model, _, x = with_table(train_steps=5)
+    batch = rows_of(x)
+    model.encode(batch)
+    model.prior = Gaussian(D)
+    kept = model.posterior.rows.clone()
+    PriorFit()(model.train(), batch).loss.backward()
+    assert torch.equal(model.posterior.rows, kept) and model.prior.training
+    assert all(parameter.grad is not None for parameter in model.prior.parameters())
 
 
 WITHOUT_ENCODER = (

@@ -226,7 +226,7 @@ def test_clusters_in_python(clustered):
 
 def test_a_run_without_components_says_so(finished):
     run = vae_cli.load(finished[0])
-    with pytest.raises(UserError, match="its prior has no components; train with prior=mixture or model=vade"):
+    with pytest.raises(UserError, match=r"its p.z. has no components; train with model=vade, or prior=mixture"):
         run.cluster(torch.zeros(2, 64))
 
 

@@ -65,7 +65,9 @@ class _MMD(Divergence):
 
     def _within(self, k: Tensor) -> Tensor:
         n = len(k)
-        return (k.sum() - k.diagonal().sum()) / (n * (n - 1)) if self.unbiased else k.mean()
+        if not self.unbiased or n == 1:  # a lone point has no other to be paired with
+            return k.mean()
+        return (k.sum() - k.diagonal().sum()) / (n * (n - 1))
 
 
 class RBFMMD(_MMD):

@@ -26,7 +26,7 @@ from vae_cli.estimators import rows_at_once
 from vae_cli.exact import linear_gaussian, linear_mixture, posterior_gap
 from vae_cli.files import room
 from vae_cli.folders import checkpoint_path
-from vae_cli.gaps import inference_gaps
+from vae_cli.gaps import check_gaps, inference_gaps
 from vae_cli.loggers import quiet_libraries
 from vae_cli.metrics import Means
 from vae_cli.models import codes
@@ -46,6 +46,8 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
     split: SplitName = config.evaluate.split
     if not len(getattr(data, split)):
         raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0")
+    if config.evaluate.gaps:
+        check_gaps(module.model)
     device = trainer.strategy.root_device
     settings: dict[str, Any] = {"seed": config.evaluate.seed, "shuffle": False, "limit": config.trainer.limit_batches}
     settings |= {"batch_size": config.evaluate.batch_size, "device": device}

@@ -17,6 +17,7 @@ from vae_cli.distributions import Pushed
 from vae_cli.divergences import RBFMMD
 from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal, rows_at_once
 from vae_cli.grids import PointMass
+from vae_cli.hierarchy import Structured
 from vae_cli.information import information
 from vae_cli.memory import Rows
 from vae_cli.metrics import ActiveUnits, Clusters, Codes, Means
@@ -161,8 +162,11 @@ class Evaluation(nn.Module):
         posteriors = [latent.q for latent in self.encoded]
         count = INVERTED if isinstance(posteriors[0], Pushed) else CODES
         z, log_q = (values[:count] for values in draws)
-        means, variances = (torch.cat([getattr(q, name) for q in posteriors]) for name in ("mean", "variance"))
-        spread = (means.var(0, unbiased=False) + variances.mean(0)).mean()
+        if isinstance(posteriors[0], Structured):  # whose moments are those given the means of the layers above
+            spread = draws[0].var(0).mean()
+        else:
+            means, variances = (torch.cat([getattr(q, name) for q in posteriors]) for name in ("mean", "variance"))
+            spread = (means.var(0, unbiased=False) + variances.mean(0)).mean()
         mmd = RBFMMD(bandwidths=[z.shape[-1] ** 0.5], unbiased=True)  # the median heuristic's for N(0, I)
         return {
             **asdict(information(posteriors, self.prior, z, log_q)),

@@ -14,6 +14,18 @@ from vae_cli.schema import GapsConfig
 from vae_cli.trace import Batch
 
 
+def check_gaps(model: VAE) -> None:
+    """Raises a UserError where a model has none."""
+    if not model.infers:
+        raise UserError("evaluate=gaps: the model has no encoder, so it has no bound and no gap")
+    if not model.has_density:
+        raise UserError("evaluate=gaps: q(z|x) is deterministic, so it has no bound and no gap")
+    if not model.is_continuous:
+        raise UserError("evaluate=gaps: z is discrete, and moves along gradients need a continuous one")
+    if not model.posterior.refinable:
+        raise UserError("evaluate=gaps: q(z|x) is compared with the best Gaussian, and is none itself")
+
+
 @torch.no_grad()
 def inference_gaps(model: VAE, batch: Batch, rows: int, settings: GapsConfig) -> dict[str, Tensor]:
     """Nats, (B,) each.
@@ -24,12 +36,7 @@ def inference_gaps(model: VAE, batch: Batch, rows: int, settings: GapsConfig) ->
     hold log p of as many x drawn from the model between them: how far they are apart is what annealed importance
     sampling can be wrong by.
     """
-    if not model.infers:
-        raise UserError("evaluate=gaps: the model has no encoder, so it has no bound and no gap")
-    if not model.has_density:
-        raise UserError("evaluate=gaps: q(z|x) is deterministic, so it has no bound and no gap")
-    if not model.is_continuous:
-        raise UserError("evaluate=gaps: z is discrete, and moves along gradients need a continuous one")
+    check_gaps(model)
     q = model.encode(batch)
     annealing = (settings.chains, settings.temperatures, settings.leapfrogs)
     log_p = ais_log_likelihood(model, batch, q, *annealing)

@@ -42,6 +42,7 @@ class Initialisation(ABC):
 
     needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
+    needs_encoder: ClassVar = True
 
     points: PositiveInt
     restarts: PositiveInt

@@ -34,6 +34,7 @@ class Posterior(nn.Module):
     has_entropy: ClassVar = False  # and moments, all in closed form
     is_continuous: ClassVar = True  # else z is one of finitely many points, and the density a probability
     encodes: ClassVar = True  # any x, not those of the training set alone
+    refinable: ClassVar = False  # is a Gaussian, whose moments can be moved
 
     def forward(self, batch: Batch) -> Distribution:
         """q(z|x)."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from vae_cli.distributions import gaussian
+from vae_cli.distributions import SharedMultivariateNormal, gaussian
 from vae_cli.errors import UserError
 from vae_cli.models import VAE
 from vae_cli.tables import Table
@@ -95,4 +95,4 @@ def _parameters(q: Distribution) -> tuple[Sequence[Tensor], Family]:
 def _full(parameters: Sequence[Tensor]) -> Distribution:
     loc, below, log_diagonal = parameters
     tril = below.tril(-1) + torch.diag_embed(log_diagonal.exp())
-    return MultivariateNormal(loc, scale_tril=tril, validate_args=False)
+    return SharedMultivariateNormal(loc, scale_tril=tril, validate_args=False)

@@ -120,7 +120,9 @@ class Run:
     def mixture(self) -> MixtureSameFamily:
         """p(z) where it is a mixture."""
         if not is_mixture(prior := self.prior):
-            raise UserError(f"{self.folder}: its prior has no components; train with prior=mixture or model=vade")
+            raise UserError(
+                f"{self.folder}: its p(z) has no components; train with model=vade, or prior=mixture and one layer of z"
+            )
         return prior
 
     @torch.no_grad()

@@ -81,9 +81,10 @@ def traversals(model: VAE, examples: Examples) -> Figure:
 
 
 def draws(model: VAE, count: int) -> Tensor:
-    """x ~ p(x|z), z ~ p(z): (count, D)."""
+    """x ~ p(x|z), z ~ p(z): (count, D); of a model without an encoder, which is trained by its means alone, these."""
     z = model.prior().sample(torch.Size((count,)))
-    return torch.cat([model.decode(part[None]).sample()[0].float().cpu() for part in z.split(250)])
+    decoded = (model.decode(part[None]) for part in z.split(250))
+    return torch.cat([(p.sample() if model.infers else p.mean)[0].float().cpu() for p in decoded])
 
 
 def _beside(model: VAE, examples: Points) -> tuple[Figure, list[Axes], list[Cloud], list[Cloud]]:

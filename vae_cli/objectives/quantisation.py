@@ -45,8 +45,9 @@ class PriorFit(Objective):
 
     def forward(self, model: VAE, batch: Batch) -> Terms:
         """The terms of this batch."""
-        model.posterior.eval()  # q as it is evaluated; it stays so, for nothing else of it is trained here
+        model.eval()  # q as it is evaluated
         with torch.no_grad():
             q = model.encode(batch)
+        model.prior.train()
         rate = Latent.draw(q, model.prior(), 1).kl.mean()
         return Terms(rate, {"loss": rate, "rate": rate})

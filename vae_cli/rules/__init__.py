@@ -4,9 +4,11 @@ from vae_cli.facts import Rule
 from vae_cli.rules.data import binarises_probabilities, pooled_has_no_validation, reads_layout, scores_domain, validates
 from vae_cli.rules.latents import (
     codes_meet_codes,
+    gaps_are_of_bounds,
     graphs_have_parents,
     prior_in_time,
     prior_is_trained,
+    rows_ascend_the_objective,
     unseen_are_refined,
 )
 from vae_cli.rules.needs import NEEDS, codebook_in_use, divergence_in_use, features_are_there
@@ -16,6 +18,7 @@ from vae_cli.rules.objectives import (
     divergence_judges,
     encodes_once,
     rate_has_density,
+    rate_is_not_rewarded,
     waits_for_the_best,
 )
 from vae_cli.rules.trainer import precision_fits, shares_batches
@@ -28,12 +31,15 @@ RULES: tuple[Rule, ...] = (
     codebook_in_use,
     *NEEDS,
     unseen_are_refined,
+    rows_ascend_the_objective,
+    gaps_are_of_bounds,
     encodes_once,
     graphs_have_parents,
     divergence_in_use,
     divergence_judges,
     features_are_there,
     divergence_is_not_rewarded,
+    rate_is_not_rewarded,
     rate_has_density,
     prior_is_trained,
     anneals_weights,

@@ -50,6 +50,33 @@ def unseen_are_refined(facts: Facts) -> str | None:
     return None
 
 
+def rows_ascend_the_objective(facts: Facts) -> str | None:
+    """Rows that take steps of their own take them up the ELBO, and so they are the objective's for the ELBO alone."""
+    steps = (facts.config.get("refinement") or {}).get("train_steps")
+    if not steps or not facts.constant("posterior", "needs_refinement"):
+        return None
+    objective, floors = facts.config["objective"], facts.config["objective"].get("free_bits")
+    plain = objective.get("beta") == 1 and not any(floors if isinstance(floors, list) else [floors])
+    if objective["_target_"].endswith(".ELBO") and plain and facts.config.get("annealing") is None:
+        return None
+    return (
+        f"refinement.train_steps={steps} ({facts.where('refinement.train_steps')}) moves the rows of "
+        f"{facts.name('posterior')} up the ELBO alone, {facts.name('objective')} with its weights is another; "
+        "take refinement.train_steps=0, or objective=elbo as it is"
+    )
+
+
+def gaps_are_of_bounds(facts: Facts) -> str | None:
+    """Inference gaps are between bounds, of a continuous q(z|x) that can be refined."""
+    if not facts.config["evaluate"].get("gaps") or facts.constant("posterior", "refinable"):
+        return None
+    posteriors = options("posterior", "refinable", bool)
+    return (
+        f"evaluate.gaps ({facts.where('evaluate.gaps')}) compares a q(z|x) with the best Gaussian, "
+        f"{facts.name('posterior')} is none; take {posteriors} or evaluate=standard"
+    )
+
+
 def graphs_have_parents(facts: Facts) -> str | None:
     """The graphs of a hierarchy are graphs, and its layers have a floor each."""
     model, posterior = facts.config["model"], facts.config["posterior"]
@@ -74,7 +101,7 @@ def prior_is_trained(facts: Facts) -> str | None:
     weighed = facts.constant("objective", "needs_density", True)
     if "lambda_" in objective:
         weighed = objective["alpha"] != 1
-    if weighed or not facts.constant("prior", "learned"):
+    if weighed or facts.config.get("posttraining") or not facts.constant("prior", "learned"):
         return None
     objectives = options("objective", "needs_density", bool)
     return (

@@ -26,6 +26,7 @@ NEEDS = (
         "pretraining", "needs_continuous", "moves z by its gradient", "posterior", "is_continuous", "moves it in steps"
     ),
     Need("pretraining", "needs_encoder", "trains an encoder", "posterior", "encodes", "is without one"),
+    Need("initialisation", "needs_encoder", "clusters encoded x", "posterior", "encodes", "is without an encoder"),
     Need("prior", "needs_encoder", "is made of encoded x", "posterior", "encodes", "is without an encoder"),
     Need("refinement", "needs_gaussian", "moves the moments of a Gaussian", "posterior", "refinable", "has others"),
     Need("posttraining", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),

@@ -20,6 +20,17 @@ def divergence_is_not_rewarded(facts: Facts) -> str | None:
     )
 
 
+def rate_is_not_rewarded(facts: Facts) -> str | None:
+    """A negative weight would drive each q(z|x) away from p(z), without an end."""
+    objective = facts.config["objective"]
+    if "lambda_" not in objective or objective["alpha"] <= 1:
+        return None
+    return (
+        f"objective.alpha={objective['alpha']} ({facts.where('objective.alpha')}) gives the rate the weight "
+        f"1 - alpha = {1 - objective['alpha']:g}, which rewards a q(z|x) far from p(z); take objective.alpha=1 or less"
+    )
+
+
 def rate_has_density(facts: Facts) -> str | None:
     """InfoVAE needs log q(z|x) unless alpha = 1."""
     objective = facts.config["objective"]
