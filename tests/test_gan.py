@@ -23,6 +23,7 @@ from vae_cli.divergences import RBFMMD, ObservedAdversarial, ObservedAdversarial
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.evaluation import DataFacts
 from vae_cli.feature_maps import ConvGrid, sites
+from vae_cli.figures.vectors import draws
 from vae_cli.folders import conf_folder
 from vae_cli.gaps import inference_gaps
 from vae_cli.generation import FIRST, Generation
@@ -260,6 +261,14 @@ def test_a_vae_gan_reports_a_bound_but_is_not_chosen_by_it(tmp_path):
     assert best["epoch"] == 1
     figures = {path.stem for path in (tmp_path / "figures").glob("*.png")}
     assert figures == {"reconstructions", "samples", "traversals", "latent_space", "training_curves"}
+
+
+def test_what_a_generator_draws_of_a_table_are_its_means():
+    model = VAE(NoEncoder(), priors.Normal(2), likelihoods.Gaussian(small_mlp(), 2, (4,), scale=1.0), latent_dim=2)
+    torch.manual_seed(0)
+    drawn = draws(model, 300)
+    torch.manual_seed(0)
+    torch.testing.assert_close(drawn, model.decode(model.prior().sample(torch.Size((300,)))[None]).mean[0])
 
 
 def test_vectors_have_a_generator_too(tmp_path):

@@ -10,6 +10,7 @@ from tests.configs import composed
 from tests.test_train import train
 from vae_cli import likelihoods, priors
 from vae_cli.estimators import elbo, iw_log_likelihood, prior_proposal
+from vae_cli.evaluation import DataFacts, Evaluation
 from vae_cli.hierarchy import BottomUp, HierarchicalVAE, StructuredPosterior, TopDown
 from vae_cli.networks import Linear
 from vae_cli.objectives import ELBO
@@ -131,6 +132,16 @@ def linear_chain(inference: str) -> tuple[HierarchicalVAE, MultivariateNormal, t
     covariance = (a**2 + s1**2) * w @ w.T + s**2 * torch.eye(3)
     marginal = MultivariateNormal(w[:, 0] * c + b, covariance)
     return model, marginal, marginal.sample(torch.Size((20,)))
+
+
+@pytest.mark.parametrize("inference", ["bottom_up", "top_down"])
+def test_the_aggregated_variance_is_that_of_z_whatever_the_layers_above_add(inference):
+    """Under its exact posterior q(z) is p(z), whose variances are 1 and a^2 + s_1^2."""
+    model, marginal, _ = linear_chain(inference)
+    settings = composed("model=hvae", "evaluate.samples=1", "evaluate.elbo_samples=1").evaluate
+    evaluation = Evaluation(settings, DataFacts("none", (3,), "real", ""))
+    evaluation.update(model, batch_of(marginal.sample(torch.Size((4000,)))))
+    assert evaluation.compute()["aggregated_variance"] == pytest.approx((1 + 1.3**2 + 0.6**2) / 2, rel=0.05)
 
 
 @pytest.mark.parametrize("inference", ["bottom_up", "top_down"])
