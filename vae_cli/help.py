@@ -111,7 +111,7 @@ CAVI = """\
 CAVI_EXAMPLES = """\
     values:
       sweeps=500                    over all factors, at most
-      tolerance=1e-9                nats: the gain of a sweep below which it ends
+      tolerance=1e-9                nats: it ends with a sweep that gains no more
       study.components=6            any value of the study that was chosen
       out=DIR                       a new folder for the figure and the numbers
 

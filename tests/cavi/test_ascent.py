@@ -38,6 +38,13 @@ def test_a_step_that_loses_is_named() -> None:
         ascend(study, sweeps=3, tolerance=0.0)
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_sweep_that_gains_nothing_is_the_last_at_a_tolerance_of_nothing(name: str) -> None:
+    steps = ascend(STUDIES[name](), sweeps=5000, tolerance=0.0)
+    exact = ascend(STUDIES[name](), sweeps=5000, tolerance=1e-9)
+    assert steps[-1].elbo == pytest.approx(exact[-1].elbo, abs=1e-6)
+
+
 def test_too_few_sweeps_are_said() -> None:
     with pytest.raises(UserError, match=r"sweeps=1: .* raise either"):
         ascend(STUDIES["gaussian"](), sweeps=1, tolerance=1e-9)

@@ -44,6 +44,7 @@ def test_the_elbo_is_minus_the_kl_of_torch() -> None:
     ("changes", "message"),
     [
         ({"covariance": [[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]]}, "positive definite"),
+        ({"covariance": [[1.0, 0.9], [0.9]]}, r"study\.covariance=\[\[1\.0, 0\.9\], \[0\.9\]\]: .* positive definite"),
         ({"covariance": [[1.0]]}, "d x d"),
         ({"start": [1.0]}, "study.start"),
     ],

@@ -68,6 +68,20 @@ def test_components_that_are_not_needed_lose_their_weight() -> None:
     np.testing.assert_allclose(ours.findings()["weights"], [1 / 3] * 3 + [0] * 3, atol=0.01)
 
 
+def test_the_covariances_found_are_the_inverses_of_the_expected_precisions() -> None:
+    ours = study(components=3)
+    ascend(ours, sweeps=5, tolerance=np.inf)
+    order = np.argsort(-ours.a)
+    q = [wishart(ours.nu[k], np.linalg.inv(ours.inverse[k])) for k in order]
+    np.testing.assert_allclose(ours.findings()["covariances"], [np.linalg.inv(one.mean()) for one in q])
+
+
+@pytest.mark.parametrize("components", [300, 301])
+def test_as_many_components_as_points_are_refused_by_their_own_name(components: int) -> None:
+    with pytest.raises(UserError, match=rf"study\.components={components}: .* points, 300"):
+        study(components=components)
+
+
 def test_points_of_ones_own(tmp_path) -> None:
     np.savetxt(tmp_path / "x.txt", generated(3))
     ours = study(path=str(tmp_path / "x.txt"))

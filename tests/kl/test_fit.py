@@ -46,6 +46,7 @@ def test_by_default_each_time_goes_into_a_folder_of_its_own(work: Path) -> None:
         (["target=samples", "target.path=x.txt"], 1, ["direction=reverse", "take direction=forward"]),
         (["target=double_well", "direction=forward"], 1, ["direction=forward", "take direction=reverse"]),
         (["target.scales=[1,-1]"], 2, ["target.scales", "> 0"]),
+        (["target.size=1", "direction=forward"], 2, ["target.size=1", ">= 2"]),
         (["target.weights=[1]"], 1, ["target.weights", "as many"]),
         (["starts=0"], 2, ["starts=0", "> 0"]),
         (["start=3"], 2, ["start", "nearest: starts"]),

@@ -10,7 +10,7 @@ from scipy.ndimage import minimum_filter
 from tests.kl.targets import bimodal
 from vae_cli.kl.directions import Forward, Reverse
 from vae_cli.kl.minima import minima
-from vae_cli.kl.targets import DoubleWell
+from vae_cli.kl.targets import DoubleWell, Samples
 
 
 def test_the_reverse_direction_has_a_minimum_at_each_mode_and_prefers_the_heavier() -> None:
@@ -44,3 +44,39 @@ def test_the_forward_direction_has_one_minimum_with_the_moments_of_the_target() 
     mixture = target.distribution
     assert (one.mean, one.scale) == pytest.approx((mixture.mean.item(), mixture.stddev.item()), abs=0.05)
     assert one.starts == 18
+
+
+AFAR = [(1.7e9, 3.5e3), (0.0, 1e8), (-3.0, 1e-8), (1e6, 1.0)]
+"""Where a target may lie, and how wide it may be: Unix times are the first."""
+
+
+@pytest.mark.parametrize(("location", "width"), AFAR)
+def test_the_forward_minimum_is_that_of_the_moments_wherever_the_numbers_lie(location, width, tmp_path) -> None:
+    x = location + width * np.random.default_rng(0).normal(size=1000)
+    np.save(tmp_path / "x.npy", x)
+    (one,) = minima(Forward(Samples(path=str(tmp_path / "x.npy"))), starts=9)
+    assert one.mean == pytest.approx(x.mean(), rel=0, abs=1e-5 * x.std())
+    assert one.scale == pytest.approx(x.std(), rel=1e-5)
+    assert one.starts == 18
+
+
+@pytest.mark.parametrize("direction", [Reverse, Forward])
+@pytest.mark.parametrize(("location", "width"), AFAR)
+def test_minima_move_and_widen_with_the_target(direction, location: float, width: float) -> None:
+    """KL does not change when p and q are moved or widened together."""
+    afar = bimodal(means=(location - 2.5 * width, location + 2.5 * width), scales=(0.8 * width, 0.6 * width))
+    near, found = minima(direction(bimodal()), starts=9), minima(direction(afar), starts=9)
+    assert len(found) == len(near)
+    for one, other in zip(found, near, strict=True):
+        assert (one.mean - location) / width == pytest.approx(other.mean, abs=1e-4)
+        assert one.scale / width == pytest.approx(other.scale, rel=1e-4)
+        assert one.loss == pytest.approx(other.loss, abs=1e-6)
+        assert one.starts == other.starts
+
+
+def test_narrow_modes_far_apart_are_each_a_reverse_minimum() -> None:
+    """Between them the density is nothing: each mode is a Gaussian alone, and the loss there -log of its weight."""
+    modes = minima(Reverse(bimodal(means=(-1e4, 1e4), scales=(1.0, 1.0))), starts=2)
+    assert [one.mean for one in modes] == pytest.approx([-1e4, 1e4], abs=1e-3)
+    assert [one.scale for one in modes] == pytest.approx([1.0, 1.0], abs=1e-3)
+    assert [one.loss for one in modes] == pytest.approx([-math.log(0.6), -math.log(0.4)], abs=1e-4)

@@ -46,7 +46,7 @@ class Study(ABC):
 
 
 def ascend(study: Study, sweeps: int, tolerance: float) -> list[Step]:
-    """Steps until a whole sweep gains less than `tolerance` nats; UserError if one loses, or there are too many."""
+    """Steps until a whole sweep gains no more than `tolerance` nats; UserError if one loses, or there are too many."""
     steps = [Step(0, "start", study.elbo)]
     for _ in range(sweeps):
         before = steps[-1].elbo
@@ -55,6 +55,6 @@ def ascend(study: Study, sweeps: int, tolerance: float) -> list[Step]:
             gain = steps[-1].elbo - steps[-2].elbo
             if gain < -ROUNDING * max(1.0, abs(steps[-2].elbo)):
                 raise UserError(f"the ELBO fell by {-gain:.3g} nats at step {len(steps) - 1}, {factor}")
-        if steps[-1].elbo - before < tolerance:
+        if steps[-1].elbo - before <= tolerance:
             return steps
     raise UserError(f"sweeps={sweeps}: the last one still gained more than tolerance={tolerance} nats; raise either")

@@ -24,12 +24,15 @@ class CorrelatedGaussian(Study):
     """
 
     def __init__(self, *, mean: list[float], covariance: list[list[float]], start: list[float]) -> None:
+        wanted = f"study.covariance={covariance}: expected a symmetric positive definite matrix"
+        if any(len(row) != len(covariance) for row in covariance):
+            raise UserError(f"{wanted}, square, with rows of one length")
         self.mean, self.covariance = np.array(mean, dtype=float), np.array(covariance, dtype=float)
         d = len(mean)
         if d < 2 or self.covariance.shape != (d, d) or len(start) != d:
             raise UserError("study.mean, study.covariance, study.start: d, d x d and d numbers, d at least 2")
         if not np.allclose(self.covariance, self.covariance.T) or np.linalg.eigvalsh(self.covariance)[0] <= 0:
-            raise UserError(f"study.covariance={covariance}: expected a symmetric positive definite matrix")
+            raise UserError(wanted)
         self.precision = np.linalg.inv(self.covariance)
         self.variances = 1 / np.diag(self.precision)
         self.path: list[Vector] = [np.array(start, dtype=float)]

@@ -44,8 +44,10 @@ class GaussianMixture(Study):
         seed: Seed,
     ) -> None:
         self.x = generated(seed) if path is None else read_numbers("study.path", path)
-        if self.x.ndim != 2 or len(self.x) <= max(components, self.x.shape[1]):
-            raise UserError(f"study.path={path}: expected more points in rows than that; it holds {self.x.shape}")
+        if self.x.ndim != 2 or len(self.x) <= self.x.shape[1]:
+            raise UserError(f"study.path={path}: expected points in rows, more than columns; it holds {self.x.shape}")
+        if len(self.x) <= components:
+            raise UserError(f"study.components={components}: expected fewer than there are points, {len(self.x)}")
         self.a0, self.b0, self.nu0 = concentration, precision, float(self.x.shape[1])
         self.m0, self.inverse0 = self.x.mean(0), np.cov(self.x.T).reshape(2 * [self.x.shape[1]])
         if np.linalg.eigvalsh(self.inverse0)[0] <= 0:
@@ -118,13 +120,18 @@ class GaussianMixture(Study):
         spread += 0.5 * self.nu * (d - np.einsum("ij,kji->k", self.inverse0, w))
         return assigned + float(weights) + float((means + spread).sum())
 
+    @property
+    def _covariances(self) -> Array:
+        """W_k^-1 / nu_k = (E L_k)^-1 (B.80), of the expected precision; not E L_k^-1 = W_k^-1 / (nu_k - D - 1)."""
+        return self.inverse / self.nu[:, None, None]
+
     def findings(self) -> dict[str, Any]:
-        """Weights, means and covariances of the components, the largest first, as q expects them."""
+        """E pi_k, E mu_k and (E L_k)^-1 under q, as scikit-learn's `covariances_`; the largest components first."""
         order = np.argsort(-self.a)
         return {
             "weights": (self.a / self.a.sum())[order].tolist(),
             "means": self.m[order].tolist(),
-            "covariances": (self.inverse / self.nu[:, None, None])[order].tolist(),
+            "covariances": self._covariances[order].tolist(),
         }
 
     def figure(self, steps: list[Step]) -> Figure:
@@ -132,10 +139,9 @@ class GaussianMixture(Study):
         figure, axes = beside_elbo(steps)
         colours = np.array(CLASSES)[self.r.argmax(1) % len(CLASSES)]
         axes.scatter(self.x[:, 0], self.x[:, min(1, self.x.shape[1] - 1)], s=4, c=colours, linewidths=0)
-        for k, weight in enumerate(self.a / self.a.sum()):
+        for weight, mean, covariance in zip(self.a / self.a.sum(), self.m, self._covariances, strict=True):
             if weight > 0.01 and self.x.shape[1] > 1:
-                covariance = (self.inverse[k] / self.nu[k])[:2, :2]
-                ellipse(axes, self.m[k, :2], covariance, 2, color=GREY)
+                ellipse(axes, mean[:2], covariance[:2, :2], 2, color=GREY)
         axes.set(xlabel="$x_1$", ylabel="$x_2$")
         return figure
 

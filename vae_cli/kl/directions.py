@@ -89,7 +89,7 @@ class Forward(Direction):
         super().__init__(target)
         x = target.draws()
         self.negentropy = float(target.log_prob(x).mean()) if target.normalised else 0.0
-        self.moments = x.mean(), x.square().mean()
+        self.moments = x.mean(), x.var(correction=0)
 
     @staticmethod
     def fits(target: Target) -> bool:
@@ -103,6 +103,6 @@ class Forward(Direction):
 
     def loss(self, mean: Tensor, log_scale: Tensor) -> Tensor:
         """E_p log p - E_p log q over the draws; of x only its first two moments matter."""
-        first, second = self.moments
-        squared = (second - 2 * mean * first + mean.square()) * (-2 * log_scale).exp()
+        centre, variance = self.moments  # not E x^2 - 2 m E x + m^2, which cancels where x is far from 0
+        squared = (variance + (centre - mean).square()) * (-2 * log_scale).exp()
         return self.negentropy + log_scale + 0.5 * (math.log(2 * math.pi) + squared)

@@ -13,7 +13,7 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from vae_cli.errors import UserError
 from vae_cli.numbers import read_numbers
-from vae_cli.types import PositiveFloat, PositiveInt, Seed
+from vae_cli.types import PositiveFloat, Seed, SeveralInt
 
 
 class Target(ABC):
@@ -46,7 +46,7 @@ class Mixture(Target):
     weights: list[PositiveFloat]
     means: list[float]
     scales: list[PositiveFloat]
-    size: PositiveInt
+    size: SeveralInt
     seed: Seed
 
     has_density = normalised = has_draws = True
