@@ -25,9 +25,10 @@ DECAYS = (0.9, 0.999)
 class Table(Posterior):
     """q(z|x_i) = N(m_i, diag s_i^2), a row (m_i, log s_i) for each training example i, in place of an encoder.
 
-    Rows learn from the gradient of whatever objective they are traced in, those of a batch alone: each has moments and
-    a clock of its own (sparse Adam, to which the factor N/B of a minibatch makes no difference). They start at N(0, I),
-    and so does q of an example that was not trained on, for a refinement to go on from.
+    Rows learn from the gradient of whatever objective they are traced in, or before it by steps up their own bounds,
+    those of a batch alone: each has moments and a clock of its own (sparse Adam, to which the factor N/B of a minibatch
+    makes no difference). They start at N(0, I), and so does q of an example that was not trained on, for a refinement
+    to go on from.
     """
 
     has_entropy: ClassVar = True
