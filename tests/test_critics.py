@@ -7,12 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from tests.builders import batch_of, binary_images, binary_vae
-from vae_cli.critics import Critic, dense_critic, gradient_penalty, hinge, logistic
-from vae_cli.divergences import Adversarial, AdversarialHinge
+from tests.builders import IMAGE, batch_of, binary_images, binary_vae, small_mlp
+from vae_cli.critics import Critic, dense_critic, gradient_penalty, hinge, logistic, network_critic
+from vae_cli.divergences import Adversarial, AdversarialHinge, ObservedAdversarial, ObservedAdversarialHinge
+from vae_cli.feature_maps import ConvGrid, sites
+from vae_cli.networks import Conv, Linear, ResidualMLP, ResNet
 from vae_cli.objectives import FactorVAE, InfoVAE
 
 LOSSES = {"logistic": logistic, "hinge": hinge}
+FAMILIES = [ObservedAdversarial, ObservedAdversarialHinge]
+D = math.prod(IMAGE)
 SETTINGS = {"hidden": [8], "spectral_norm": False, "penalty": 0.0}
 
 
@@ -144,3 +148,69 @@ def test_factorvae_with_gamma_0_is_the_elbo_and_a_critic_beside_it():
     terms = double(model, batch)
     penalty = 2 * terms.metrics["total_correlation"]
     torch.testing.assert_close(terms.loss, terms.metrics["critic_loss"] - terms.metrics["elbo"] + penalty)
+
+
+def observed(family=ObservedAdversarial, *, spectral_norm: bool = False, penalty: float = 0.0) -> ObservedAdversarial:
+    return family(small_mlp(), IMAGE, 1, width=8, spectral_norm=spectral_norm, penalty=penalty)
+
+
+def got_gradient(module: nn.Module) -> list[bool]:
+    return [parameter.grad is not None and bool(parameter.grad.any()) for parameter in module.parameters()]
+
+
+def test_the_best_critic_of_equal_samples_says_one_half_and_loses_log_4():
+    x = torch.rand(64, D)
+    critic = trained(network_critic(small_mlp(), IMAGE, 8, spectral=False), logistic, x, x)
+    assert (critic(x).sigmoid() - 0.5).abs().max() < 0.01
+    learning = logistic(critic, x, x)
+    assert learning.loss.item() == pytest.approx(math.log(4), abs=1e-3)
+    assert learning.accuracy.item() == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("penalty", [0.0, 2.0])
+def test_a_critic_of_images_and_a_generator_do_not_train_each_other(family, penalty):
+    divergence = observed(family, penalty=penalty)
+    q, p = torch.rand(20, D, requires_grad=True), torch.rand(20, D)
+    (divergence(q, p) + divergence.features(q).sum()).backward()
+    assert q.grad is not None and q.grad.any() and not any(got_gradient(divergence))
+    q.grad = None
+    divergence.learning(q, p).loss.backward()
+    assert q.grad is None and all(parameter.grad is not None for parameter in divergence.parameters())
+
+
+def test_the_features_are_the_hidden_layer_in_the_middle():
+    x = torch.rand(5, D)
+    dense = observed().critic
+    first = next(layer for layer in dense.layers if isinstance(layer, nn.Linear))
+    torch.testing.assert_close(dense.features(x), first(x).tanh())
+    maps = ObservedAdversarial(
+        Conv(channels=[4, 6], dense=8, activation="relu"), IMAGE, 1, width=8, spectral_norm=False, penalty=0.0
+    ).critic
+    torch.testing.assert_close(maps.features(x), maps.layers[:5](x).flatten(1))  # after both convolutions
+
+
+def test_residual_branches_that_start_at_zero_can_be_normalised():
+    """A weight of zero has no singular value to be divided by."""
+    network = ResNet(channels=[4], blocks=1, activation="relu")
+    critic = network_critic(network, (1, 8, 8), 8, spectral=True)
+    assert critic(torch.rand(3, 64)).isfinite().all()
+
+
+NETWORKS = [
+    Conv(channels=[4], dense=8, activation="relu"),
+    ConvGrid(channels=[4], blocks=1, activation="relu"),
+    Linear(),
+    ResidualMLP(width=8, blocks=1, activation="tanh"),
+    ResNet(channels=[4], blocks=1, activation="gelu"),
+    small_mlp(),
+]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: type(network).__name__)
+def test_a_critic_takes_the_networks_of_the_model(network):
+    places = sites(network, IMAGE)
+    divergence = ObservedAdversarial(network, IMAGE, places, width=8, spectral_norm=True, penalty=1.0)
+    q, p = torch.rand(6, D, requires_grad=True), torch.rand(6, D)
+    assert divergence(q, p).shape == () and divergence.features(q).ndim == 2
+    assert divergence.learning(q, p).loss.isfinite()

@@ -9,87 +9,35 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from torch import nn
 
 import vae_cli
 from tests.builders import IMAGE, batch_of, binary_images, binary_vae, small_mlp
 from tests.commands import fork
 from tests.configs import composed
-from tests.test_critics import trained
+from tests.test_critics import got_gradient, observed
 from tests.test_train import assert_same_end, interrupted, train
 from vae_cli import likelihoods, priors
-from vae_cli.critics import logistic, network_critic
-from vae_cli.divergences import RBFMMD, ObservedAdversarial, ObservedAdversarialHinge
+from vae_cli.divergences import RBFMMD, ObservedAdversarial
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.evaluation import DataFacts
-from vae_cli.feature_maps import ConvGrid, sites
 from vae_cli.figures.vectors import draws
 from vae_cli.folders import conf_folder
 from vae_cli.gaps import inference_gaps
 from vae_cli.generation import FIRST, Generation
 from vae_cli.models import VAE
-from vae_cli.networks import Conv, Linear, ResidualMLP, ResNet
 from vae_cli.objectives import VAEGAN, Generative
 from vae_cli.posteriors import Diagonal, NoEncoder
 from vae_cli.schema import GapsConfig
 
-FAMILIES = [ObservedAdversarial, ObservedAdversarialHinge]
 D = math.prod(IMAGE)
 TINY = ("dataset=digits", "network.channels=[4,8]", "network.dense=16", "model.latent_dim=3", "divergence.width=8")
 RUN = (*TINY, "trainer.max_epochs=2", "logger=csv", "dataset.batch_size=64")
-
-
-def observed(family=ObservedAdversarial, *, spectral_norm: bool = False, penalty: float = 0.0) -> ObservedAdversarial:
-    return family(small_mlp(), IMAGE, 1, width=8, spectral_norm=spectral_norm, penalty=penalty)
 
 
 def grey_vae(posterior: type[Diagonal] | None = Diagonal) -> VAE:
     network = small_mlp()
     q = posterior(network, IMAGE, 3) if posterior else NoEncoder()
     return VAE(q, priors.Normal(3), likelihoods.Gaussian(network, 3, IMAGE, scale=1.0), latent_dim=3)
-
-
-def got_gradient(module: nn.Module) -> list[bool]:
-    return [parameter.grad is not None and bool(parameter.grad.any()) for parameter in module.parameters()]
-
-
-def test_the_best_critic_of_equal_samples_says_one_half_and_loses_log_4():
-    x = torch.rand(64, D)
-    critic = trained(network_critic(small_mlp(), IMAGE, 8, spectral=False), logistic, x, x)
-    assert (critic(x).sigmoid() - 0.5).abs().max() < 0.01
-    learning = logistic(critic, x, x)
-    assert learning.loss.item() == pytest.approx(math.log(4), abs=1e-3)
-    assert learning.accuracy.item() == pytest.approx(0.5, abs=1e-6)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("penalty", [0.0, 2.0])
-def test_a_critic_of_images_and_a_generator_do_not_train_each_other(family, penalty):
-    divergence = observed(family, penalty=penalty)
-    q, p = torch.rand(20, D, requires_grad=True), torch.rand(20, D)
-    (divergence(q, p) + divergence.features(q).sum()).backward()
-    assert q.grad is not None and q.grad.any() and not any(got_gradient(divergence))
-    q.grad = None
-    divergence.learning(q, p).loss.backward()
-    assert q.grad is None and all(parameter.grad is not None for parameter in divergence.parameters())
-
-
-def test_the_features_are_the_hidden_layer_in_the_middle():
-    x = torch.rand(5, D)
-    dense = observed().critic
-    first = next(layer for layer in dense.layers if isinstance(layer, nn.Linear))
-    torch.testing.assert_close(dense.features(x), first(x).tanh())
-    maps = ObservedAdversarial(
-        Conv(channels=[4, 6], dense=8, activation="relu"), IMAGE, 1, width=8, spectral_norm=False, penalty=0.0
-    ).critic
-    torch.testing.assert_close(maps.features(x), maps.layers[:5](x).flatten(1))  # after both convolutions
-
-
-def test_residual_branches_that_start_at_zero_can_be_normalised():
-    """A weight of zero has no singular value to be divided by."""
-    network = ResNet(channels=[4], blocks=1, activation="relu")
-    critic = network_critic(network, (1, 8, 8), 8, spectral=True)
-    assert critic(torch.rand(3, 64)).isfinite().all()
 
 
 def test_a_generator_alone_learns_from_the_divergence_alone():
@@ -332,22 +280,3 @@ def test_a_gan_learns_a_line(tmp_path):
 def test_what_cannot_work_is_refused_with_the_way_out(overrides, message):
     with pytest.raises(ConfigError, match=message):
         composed("dataset=digits", *overrides)
-
-
-NETWORKS = [
-    Conv(channels=[4], dense=8, activation="relu"),
-    ConvGrid(channels=[4], blocks=1, activation="relu"),
-    Linear(),
-    ResidualMLP(width=8, blocks=1, activation="tanh"),
-    ResNet(channels=[4], blocks=1, activation="gelu"),
-    small_mlp(),
-]
-
-
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: type(network).__name__)
-def test_a_critic_takes_the_networks_of_the_model(network):
-    places = sites(network, IMAGE)
-    divergence = ObservedAdversarial(network, IMAGE, places, width=8, spectral_norm=True, penalty=1.0)
-    q, p = torch.rand(6, D, requires_grad=True), torch.rand(6, D)
-    assert divergence(q, p).shape == () and divergence.features(q).ndim == 2
-    assert divergence.learning(q, p).loss.isfinite()
