@@ -174,6 +174,7 @@ def test_jobs_side_by_side(launcher: str, tmp_path: Path) -> None:
     for _ in range(2):
         done = start("vae-train", *line, folder=tmp_path)
         assert (done.code, done.err) == (0, "")
+        assert " at a time, 1 thread each" in done.out  # OMP_NUM_THREADS of the tests
         times.append([path.stat().st_mtime_ns for path in sorted(tmp_path.glob("all/*/results.json"))])
     assert times[0] == times[1] and len(times[0]) == 2
     rows = json.loads((tmp_path / "all" / "sweep.json").read_text())

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
 
+from vae_cli import bench_neighbours
 from vae_cli.build import build_model, build_module
 from vae_cli.compose import Composer, session
 from vae_cli.datasets import Data, Split
@@ -272,7 +273,7 @@ def report(title: str, unit: str, rates: dict[str, list[float]], references: lis
 
 
 def main(rounds: int = 5) -> None:
-    """Measure everything and print two tables."""
+    """Measure everything and print three tables."""
     quiet_libraries()
     warnings.simplefilter("ignore")
     data: Data = instantiate(configure().dataset).load()
@@ -294,6 +295,8 @@ def main(rounds: int = 5) -> None:
         rounds,
     )
     report("Importance-weighted log-likelihood", "pairs/s", likelihood, ["pythae get_nll"])
+    neighbours = measure(bench_neighbours.contestants(), rounds)
+    report("Runs side by side", "images/s, all together", neighbours, ["one run", "one run, OpenMP as it is"])
 
 
 if __name__ == "__main__":

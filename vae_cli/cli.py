@@ -135,6 +135,9 @@ def _begin(command: str) -> list[str]:
 
         print(f"{command} {vae_cli.__version__}")
         sys.exit(0)
+    from vae_cli.cores import limit_spinning
+
+    limit_spinning()
     return argv
 
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import hydra
@@ -39,8 +38,8 @@ EXTRAS = {
 @contextmanager
 def session() -> Iterator[None]:
     """Hydra set up on our configuration folder, and put away again so that hydra.main finds a clean slate."""
-    if find_spec("submitit") and PLUGINS_FOLDER not in sys.path:
-        sys.path.append(PLUGINS_FOLDER)  # where hydra finds our launcher when it looks for plugins, which it does once
+    if PLUGINS_FOLDER not in sys.path:
+        sys.path.append(PLUGINS_FOLDER)  # where hydra finds our launchers when it looks for plugins, which it does once
     with hydra.initialize_config_dir(str(conf_folder()), job_name="vae-train", version_base="1.3"):
         yield
 

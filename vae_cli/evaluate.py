@@ -18,6 +18,7 @@ from vae_cli.build import build_evaluation
 from vae_cli.callbacks import EpochProgress, History
 from vae_cli.clusters import Assignments
 from vae_cli.config import EvaluateConfig
+from vae_cli.cores import Arrival, claim
 from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.split import SplitName
 from vae_cli.disentanglement import FEWEST, disentanglement
@@ -31,7 +32,7 @@ from vae_cli.loggers import quiet_libraries
 from vae_cli.metrics import Means
 from vae_cli.models import codes
 from vae_cli.module import LitVAE
-from vae_cli.processes import together
+from vae_cli.processes import Layout, together
 from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
 from vae_cli.run import load
@@ -140,11 +141,12 @@ def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:
 def evaluate_run(config: DictConfig) -> Results:
     """`vae-eval`: numbers of a finished run's checkpoint, written into a file of their own in its folder."""
     quiet_libraries()
-    began = time.perf_counter()
+    began, arrival = time.perf_counter(), Arrival.now()
     folder = Path(config.run)
     run = load(folder, config.ckpt)
     data, place = run.data, room(folder / "evaluations")
-    torch.set_num_threads(config.trainer.threads or torch.get_num_threads())
+    gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    torch.set_num_threads(claim(config.trainer.threads or Layout(1, 1).threads(gpu, arrival)))
     settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})
     assert isinstance(settings, DictConfig)
     run.module.evaluation = build_evaluation(EvaluateConfig(**config.evaluate), run.facts, run.model)
@@ -163,7 +165,11 @@ def evaluate_run(config: DictConfig) -> Results:
     numbers: Results = {"status": "done", "checkpoint": str(checkpoint_path(folder, config.ckpt))}
     numbers |= evaluate_split(trainer, run.module, data, settings)
     numbers |= settings_of(config)
-    numbers |= {"data/sha256": run.facts.sha256, "wall_seconds": round(time.perf_counter() - began, 3)}
+    numbers |= {
+        "threads": torch.get_num_threads(),
+        "data/sha256": run.facts.sha256,
+        "wall_seconds": round(time.perf_counter() - began, 3),
+    }
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     stem = place / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}"
     written = [stem.with_name(f"{stem.name}.json")]

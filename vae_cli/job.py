@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli import resume, slurm
 from vae_cli.compose import Composer
 from vae_cli.continuation import fingerprint, is_done, read_results, remaining
+from vae_cli.cores import Arrival
 from vae_cli.errors import UserError, out_of_memory
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, LAST, RESULTS, STARTED, Sources, display
@@ -88,10 +89,11 @@ def task(config: DictConfig) -> float:
             return read_results(folder)
         if leads() and not (folder / STARTED).exists():
             write_text_atomically(folder / STARTED, OmegaConf.to_yaml(OmegaConf.create(overrides)))
+        arrival = Arrival.now()
         data = instantiate(effective.dataset).load()
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
 
-        return train(effective, data, folder)
+        return train(effective, data, folder, arrival)
 
     def alone() -> Any:
         with held(folder):

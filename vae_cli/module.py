@@ -139,6 +139,7 @@ class LitVAE(LightningModule):
         """Keep what a model must know of its data, so that a run's folder is enough; and the epoch's sums so far."""
         if not all(value.isfinite().all() for value in self.parameters()):
             self._diverged("the parameters were no longer finite in", "", "")
+        checkpoint["threads"] = torch.get_num_threads()
         checkpoint["sums"] = {"names": list(self.names), "totals": self.totals, "examples": self.examples}
         checkpoint["data"] = {**asdict(self.evaluation.facts), "event_shape": list(self.evaluation.facts.event_shape)}
 

@@ -26,10 +26,13 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor, nn
 
 from vae_cli import slurm
+from vae_cli.cores import Arrival
 from vae_cli.errors import UserError
 from vae_cli.ranks import rank
 
 T = TypeVar("T")
+THREADS = torch.get_num_threads()
+"""What torch finds at its import."""
 LONGEST = timedelta(hours=2)
 """That one process may keep the others waiting: the first one clusters codes for minutes."""
 
@@ -62,13 +65,22 @@ class Layout:
         return self.devices * self.nodes
 
     @property
-    def is_local(self) -> bool:
-        """Whether the first process starts the others."""
-        return self.count > 1 and slurm.tasks() == 1
+    def starts_others(self) -> bool:
+        """Whether this process starts the others, as the first one does where SLURM has not."""
+        return self.count > 1 and slurm.tasks() == 1 and "LOCAL_RANK" not in os.environ
 
-    def threads(self, all_: int) -> int:
-        """Of each process, of all that this one could have."""
-        return max(1, all_ // self.devices) if self.is_local else all_
+    def threads(self, gpu: bool, arrival: Arrival | None, recorded: int | None = None) -> int:
+        """Threads of each process, where the user has not set them.
+
+        A resumed run keeps those `recorded`, for other ones change sums in their last bits. A job of SLURM, a run
+        with OMP_NUM_THREADS and one on a GPU take all that torch has found; any other run takes the cores that were
+        free on its `arrival`.
+        """
+        if recorded is not None:
+            return min(recorded, THREADS)
+        own = arrival is None or gpu or slurm.job() or "OMP_NUM_THREADS" in os.environ
+        threads = THREADS if own or arrival is None else arrival.choose(THREADS)
+        return max(1, threads // self.devices) if self.starts_others else threads
 
     def strategy(self, gpu: bool, partial: bool) -> tuple[Strategy | str, ClusterEnvironment]:
         """What Lightning trains by; `partial` where not every parameter gets a gradient at each batch."""
@@ -88,15 +100,16 @@ class Layout:
     @contextmanager
     def complete(self, folder: Path, resumes: bool) -> Iterator[None]:
         """With all processes of this machine running, where nobody else has started them."""
-        if not self.is_local or "LOCAL_RANK" in os.environ:
+        if not self.starts_others:
             yield
             return
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        own = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
         line = [sys.executable, "-m", "vae_cli.follow", str(folder), *(["resume"] * resumes)]
         others = [
-            subprocess.Popen(line, env=os.environ | place | {"LOCAL_RANK": str(n)}, stdout=subprocess.DEVNULL)
+            subprocess.Popen(line, env=os.environ | place | own | {"LOCAL_RANK": str(n)}, stdout=subprocess.DEVNULL)
             for n in range(1, self.devices)
         ]
         os.environ.update(place | {"LOCAL_RANK": "0"})

@@ -20,6 +20,7 @@ from vae_cli.folders import STARTED, display
 from vae_cli.job import Failure, attempt, report
 from vae_cli.lock import held
 from vae_cli.search import searches
+from vae_cli.side_by_side import Shares
 from vae_cli.slurm import LAUNCHER
 from vae_cli.status import standing
 
@@ -45,6 +46,7 @@ class SweepTable(Callback):
 
     def __init__(self) -> None:
         self.folder: Path | None = None
+        self.shares: Shares | None = None
         self.ended_well = all
         self.well = DONE
 
@@ -71,7 +73,7 @@ class SweepTable(Callback):
             return 1
         rows = read_rows(self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
-        _print(rows, self.folder)
+        _print(rows, self.folder, self.shares)
         return int(not rows or not self.ended_well(row["status"] in self.well for row in rows))
 
     def command(self, argv: Sequence[str]) -> str:
@@ -110,12 +112,13 @@ def _overrides(file: Path) -> list[str]:
         return ["damaged"]
 
 
-def _print(rows: list[dict[str, Any]], folder: Path) -> None:
+def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> None:
     """The jobs named by what distinguishes them, an error in place of numbers."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"sweep in {display(folder)}", title_justify="left", title_style="bold", header_style="bold")
+    title = f"sweep in {display(folder)}" + (f"; {shares}" if shares else "")
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     table.add_column("job")
     table.add_column("status")
     shown = [name for name in NUMBERS if any(row[name] is not None for row in rows)]

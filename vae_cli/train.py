@@ -20,6 +20,7 @@ from vae_cli import checkpoints, figures, folders, loggers, results
 from vae_cli.build import build_module
 from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState, Standing
 from vae_cli.continuation import read_results, resolved
+from vae_cli.cores import Arrival, claim
 from vae_cli.datasets import Data
 from vae_cli.errors import UserError
 from vae_cli.evaluate import evaluate_split, settings_of
@@ -29,25 +30,25 @@ from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
 from vae_cli.models import StartsFromData, codes
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
-from vae_cli.processes import Layout, alike
+from vae_cli.processes import THREADS, Layout, alike
 from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
 from vae_cli.run import load_weights
 from vae_cli.saving import AtomicCheckpointIO, Keeper, Latest, Patience
 
-THREADS = torch.get_num_threads()
 UNFINISHED = "unfinished"
 
 
-def train(config: DictConfig, data: Data, folder: Path) -> Results:
+def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None = None) -> Results:
     """Train and evaluate what `config` describes in `folder`; its `resume` is that folder to go on from last.ckpt.
 
-    Of several processes all come here; the first one writes the results.
+    Of several processes all come here; the first one writes the results. With an `arrival` the run shares the
+    machine's cores with the others that are on it.
     """
     began = time.perf_counter()
     loggers.quiet_libraries()
     layout = Layout.of(config)
-    torch.set_num_threads(config.trainer.threads or layout.threads(THREADS))
+    torch.set_num_threads(threads(config, layout, arrival))
     facts = DataFacts.of(data)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
@@ -79,6 +80,21 @@ def train(config: DictConfig, data: Data, folder: Path) -> Results:
         written = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
         print(f"written to {os.path.relpath(folder)}: {', '.join(written)}")
     return summary
+
+
+def threads(config: DictConfig, layout: Layout, arrival: Arrival | None) -> int:
+    """CPU threads of this process, of which the other runs on the machine are told."""
+    settings = config.trainer
+    recorded = checkpoints.load(checkpoints.newest(Path(config.resume))).get("threads") if config.resume else None
+    count = settings.threads or layout.threads(on_gpu(settings), arrival, recorded)
+    if count < THREADS and arrival and not settings.threads and recorded is None and leads():
+        print(f"threads: {count} of {THREADS}, the other cores are in use; trainer.threads sets another number")
+    return claim(count)
+
+
+def on_gpu(settings: DictConfig) -> bool:
+    """Whether training runs on a GPU."""
+    return settings.accelerator != "cpu" and torch.cuda.is_available()
 
 
 def _draw(
@@ -153,9 +169,8 @@ def build_trainer(
         callbacks.append(Patience(monitor, mode=mode, patience=settings.patience, after=prepared))
     if settings.figures_every:
         callbacks.append(Panels(data, settings.figures_every, config.evaluate.seed))
-    gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
     partial = len(module.phases) > 1 or not module.place.phase.objective.needs_density  # or: without the prior
-    strategy, environment = layout.strategy(gpu, partial)
+    strategy, environment = layout.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
         devices=list(settings.devices) if OmegaConf.is_list(settings.devices) else settings.devices,
@@ -237,6 +252,7 @@ def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer
             summary[keeper.monitor] = float(keeper.best_model_score)
     summary |= evaluate_split(trainer, module, data, config)
     summary |= settings_of(config)
+    summary["threads"] = torch.get_num_threads()
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
     summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}

@@ -1,5 +1,7 @@
 """Where hydra looks for launchers: in the packages of a namespace of its own."""
 
+from importlib.util import find_spec
+
 from hydra.core.config_store import ConfigStore
 
 from vae_cli.launcher import Array
@@ -10,4 +12,5 @@ class SlurmArray(Array):
     """hydra/launcher=submitit_slurm, in place of that of submitit's own plugin."""
 
 
-ConfigStore.instance().store("submitit_slurm", {"_target_": LAUNCHER}, "hydra/launcher", provider="vae_cli")
+if find_spec("submitit"):
+    ConfigStore.instance().store("submitit_slurm", {"_target_": LAUNCHER}, "hydra/launcher", provider="vae_cli")

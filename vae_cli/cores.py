@@ -1,0 +1,136 @@
+"""The cores of this machine, shared among the runs on it.
+
+A run takes the cores that neither another program nor another run uses; runs that start together take equal shares.
+The reason: idle threads of OpenMP spin, so that two runs with all threads each cost each other most of their speed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from vae_cli.files import write_text_atomically
+
+SPINS = 5000
+"""Turns that an idle thread of OpenMP waits before it sleeps; chosen by measurement (`make bench`)."""
+SPIN_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+WINDOW = 0.5
+"""Seconds that a run watches the machine at least."""
+
+Claims = dict[int, int]
+"""Threads of each run by its process; 0 until the run has chosen."""
+
+
+def limit_spinning() -> None:
+    """Let idle threads of OpenMP sleep soon, unless the user has set how they wait; before torch is imported."""
+    if not any(name in os.environ for name in SPIN_VARIABLES):
+        os.environ["GOMP_SPINCOUNT"] = str(SPINS)
+
+
+def usable() -> int:
+    """Cores that this process may use, by its affinity and by the limits of its container."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+def claim(threads: int) -> int:
+    """Tell the other runs that this one uses so many threads, which it returns."""
+    with _claims() as claims:
+        claims[os.getpid()] = threads
+    return threads
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The machine as a run finds it: `idle` CPU seconds of its cores, CPU seconds `used` by each run, at a `time`."""
+
+    time: float
+    idle: float
+    used: dict[int, float]
+
+    @classmethod
+    def now(cls) -> Arrival:
+        """Look at the machine, and tell the other runs that this one is about to choose its threads."""
+        with _claims() as claims:
+            claims[os.getpid()] = 0
+            return cls._of(claims)
+
+    @classmethod
+    def _of(cls, claims: Claims) -> Arrival:
+        return cls(time.monotonic(), _idle(), {process: _used(process) for process in claims})
+
+    def choose(self, most: int) -> int:
+        """Threads for this run, 1 to `most`: of the free cores an equal share with the runs that have not chosen."""
+        time.sleep(max(0.0, self.time + WINDOW - time.monotonic()))
+        with _claims() as claims:
+            now = self._of(claims)
+            used_by_runs = sum(used - self.used.get(process, 0.0) for process, used in now.used.items())
+            without_programs = round((now.idle - self.idle + used_by_runs) / (now.time - self.time))
+            others = [threads for process, threads in claims.items() if process != os.getpid()]
+            free = min(usable(), without_programs) - sum(others)
+            claims[os.getpid()] = threads = max(1, min(most, free // (1 + others.count(0))))
+        return threads
+
+
+@contextmanager
+def _claims() -> Iterator[Claims]:
+    """The claims of all live runs on this machine, to read and to change; where no file can keep them, none."""
+    file = user_cache_path("vae-cli") / f"cores-{platform.node()}.json"
+    claims: Claims = {}
+    with ExitStack() as stack:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(file.with_suffix(".lock"), timeout=5))
+            claims |= {process: threads for process, (began, threads) in _read(file) if _began(process) == began}
+        except OSError:
+            yield claims
+            return
+        yield claims
+        kept = {str(process): [_began(process), threads] for process, threads in claims.items()}
+        with suppress(OSError):
+            write_text_atomically(file, json.dumps(kept) + "\n")
+
+
+def _read(file: Path) -> list[tuple[int, tuple[float, int]]]:
+    """(process, (when it began, threads)) as written; nothing of a missing or damaged file."""
+    try:
+        written = json.loads(file.read_text(encoding="utf-8"))
+        return [(int(process), (float(began), int(threads))) for process, (began, threads) in written.items()]
+    except (OSError, ValueError, TypeError, AttributeError):
+        return []
+
+
+def _began(process: int) -> float | None:
+    """When a process began, which tells it from a later one of the same number; None for one that has ended."""
+    try:
+        return psutil.Process(process).create_time()
+    except psutil.Error:
+        return None
+
+
+def _used(process: int) -> float:
+    """CPU seconds of a process so far."""
+    try:
+        times = psutil.Process(process).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return times.user + times.system
+
+
+def _idle() -> float:
+    """CPU seconds in which the cores that this process may run on had nothing to do."""
+    process = psutil.Process()
+    own = set(process.cpu_affinity() or []) if hasattr(process, "cpu_affinity") else None
+    cores = psutil.cpu_times(percpu=True)
+    return sum(core.idle + getattr(core, "iowait", 0.0) for n, core in enumerate(cores) if own is None or n in own)

@@ -1,0 +1,94 @@
+"""hydra/launcher=submitit_local and joblib, in place of their own packages' launchers: jobs share the cores."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli.search import searches
+from vae_cli.side_by_side import JOBLIB, SUBMITIT, Shares
+from vae_cli.sweep import SweepTable
+
+LONGEST = 60 * 24 * 365
+"""Minutes that a local job may take; submitit's own hour would stop a long one."""
+PAUSE = 0.2
+"""Seconds between two looks at the jobs."""
+
+
+@contextmanager
+def _shared(config: DictConfig, jobs: int) -> Iterator[Shares]:
+    """Cores divided among the processes that are started in this context; the sweep's table is told."""
+    shares, before = Shares.of(config, jobs), os.environ.get("OMP_NUM_THREADS")
+    if SweepTable.current:
+        SweepTable.current.shares = shares
+    if not searches(config):
+        print(f"sweep: {jobs} jobs, {shares}", flush=True)
+    os.environ["OMP_NUM_THREADS"] = str(shares.threads)
+    try:
+        yield shares
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+def _register(name: str, node: object, **changes: object) -> None:
+    settings = OmegaConf.merge(OmegaConf.structured(node), changes)
+    ConfigStore.instance().store(name, settings, "hydra/launcher", provider="vae_cli")
+
+
+if find_spec("submitit"):
+    from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher
+
+    class SubmititJobs(LocalLauncher):
+        """Starts a job as soon as its cores are free, where submitit's own launcher starts all at once."""
+
+        def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+            """Run all jobs."""
+            import submitit
+
+            assert self.config and self.hydra_context and self.task_function
+            executor = submitit.LocalExecutor(self.params["submitit_folder"])
+            known = ("timeout_min", "gpus_per_node", "tasks_per_node", "nodes", "name", "stderr_to_stdout")
+            executor.update_parameters(**{name: self.params[name] for name in known if self.params[name] is not None})
+            work = LocalLauncher(**self.params)  # a job's process can import it, but nothing of this folder
+            work.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
+            waiting = deque(enumerate(job_overrides, initial_job_idx))
+            jobs: list[submitit.Job[JobReturn]] = []
+            state = Singleton.get_state()
+            with _shared(self.config, len(job_overrides)) as shares:
+                while waiting:
+                    if sum(not job.done() for job in jobs) >= shares.jobs:
+                        time.sleep(PAUSE)
+                        continue
+                    number, overrides = waiting.popleft()
+                    jobs.append(executor.submit(work, list(overrides), "hydra.sweep.dir", number, str(number), state))
+            return [job.results()[0] for job in jobs]
+
+    _register("submitit_local", LocalQueueConf, _target_=SUBMITIT, timeout_min=LONGEST)
+
+if find_spec("hydra_plugins.hydra_joblib_launcher"):
+    from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
+    from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
+
+    class JoblibJobs(JoblibLauncher):
+        """Starts no more workers than there are jobs, so that the cores are divided among those that work."""
+
+        def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+            """Run all jobs."""
+            assert self.config is not None
+            with _shared(self.config, len(job_overrides)) as shares:
+                self.joblib["n_jobs"] = shares.jobs
+                return super().launch(job_overrides, initial_job_idx)
+
+    _register("joblib", JobLibLauncherConf, _target_=JOBLIB)
