@@ -71,7 +71,7 @@ def anneals_weights(facts: Facts) -> str | None:
     if not unknown:
         return None
     place = facts.where("annealing.weights")
-    return f"annealing.weights: {unknown[0]} is none of {facts.name('objective')} ({place}); it has {', '.join(has)}"
+    return f"annealing.weights: {unknown[0]} is none of {facts.name('objective')} ({place}); it has {', '.join(has)}; take annealing.weights=null for all"
 
 
 def encodes_once(facts: Facts) -> str | None:
