@@ -88,7 +88,10 @@ def _arrays() -> dict[str, tuple[str, Arrays]]:
         "binary": ("binary", {"x": draw.integers(0, 2, (80, 1, 8, 8), dtype=np.uint8)}),
         "binary_table": ("binary", {"x": draw.random((80, 9)) > 0.7}),
         "tiny": ("real", {"x_train": normal[:6], "x_test": normal[:1]}),
-        "tiny_labels": ("real", {"x_train": normal[:9], "y_train": classes[:9], "x_test": normal[:3], "y_test": classes[:3]}),
+        "tiny_labels": (
+            "real",
+            {"x_train": normal[:9], "y_train": classes[:9], "x_test": normal[:3], "y_test": classes[:3]},
+        ),
         "own_val": ("real", {"x_train": normal[:60], "x_val": normal[60:75], "x_test": normal[75:]}),
     }  # fmt: skip
 
@@ -145,6 +148,6 @@ def drawn_keys(random: Random, kind: Kind) -> dict[str, object]:
     }
     often = ("batch_size", "val_size", "channels", "size")
     drawn = {key: value for key, value in keys.items() if key.endswith(often) or random.random() < 0.25}
-    if random.random() < 0.85:
+    if random.random() < 0.93:
         drawn.pop("dataset.domain", None)
     return drawn | {key: value for key, value in kind.keys.items() if key != "dataset.domain" or key not in drawn}

@@ -51,7 +51,7 @@ SPECIAL: dict[str, Draw] = {
     "objective.free_bits": _one_of(0.0, 0.0, 0.1, 0.1, [0.1], [0.0, 0.2]),
     "annealing.weights": _one_of(None, None, ["beta"], ["gamma"], ["lambda_"]),
     "model.latent_dim": lambda random: random.randint(1, 6),
-    "model.below": _one_of([2], [3], [3, 2]),
+    "model.below": _one_of(*[[2], [3]] * 5, [3, 2]),
     "model.generation": _one_of(None, None, {"x": ["z1"], "z1": ["z2"]}, {"x": ["z1", "z2"], "z1": ["z2"]}),
     "posterior.parents": _one_of({"z1": ["x"], "z2": ["x", "z1"]}, {"z1": ["x", "z2"], "z2": ["x"]}),
     "initialisation.points": _one_of(100000, 100000, 20),

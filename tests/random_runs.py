@@ -1,7 +1,7 @@
 """Random configurations: each trains with finite numbers, or is refused in a line whose remedies work.
 
-    python -m tests.random_runs --seed 0 --count 500
-    python -m tests.random_runs --seed 0 --only 37
+python -m tests.random_runs --seed 0 --count 500
+python -m tests.random_runs --seed 0 --only 37
 """
 
 import argparse
@@ -27,6 +27,8 @@ from tests.random_remedies import Complaint, Remedy, kind_of, remedies, static_c
 from vae_cli.compose import Composer, session
 
 MOST_REMEDIES = 6
+AGAIN = 10
+"""One in so many runs is evaluated again, and one is sampled from."""
 NULL = ("evaluate/", "git/", "version/")
 """Keys of results.json in which null is a setting or says that there is no repository."""
 DIVERGED = "the loss became"
@@ -75,7 +77,8 @@ class Trial:
                 if problem := fault(done, self.folder):
                     return Ending("finding", step, problem, tuple(lines))
                 if done.code == 0:
-                    return Ending("trained", step, lines=tuple(lines))
+                    problem = self.again(combination)
+                    return Ending("finding" if problem else "trained", step, problem or "", tuple(lines))
                 message = done.err.strip().splitlines()[-1].removeprefix("vae-train: error: ")
                 complaint = replace(complaint or Complaint(kind_of(message), message), message=message)
             if last and last.rule == complaint.rule:
@@ -97,6 +100,28 @@ class Trial:
             touched |= way.remedy.touched()
             last, combination = complaint, way.combination
         return Ending("unsettled", MOST_REMEDIES, "refused after so many remedies", tuple(lines))
+
+    def again(self, combination: Combination) -> str | None:
+        """What is wrong with the numbers that vae-eval gives of the run, or with samples, if anything."""
+        if combination.seed % AGAIN == 1:
+            done = fork("vae-sample", "run=run", "n=3", folder=self.folder)
+            return f"vae-sample: {done.err[-500:]}" if done.code else None
+        if combination.seed % AGAIN:
+            return None
+        kept = ("evaluate.", "trainer.precision", "trainer.limit_batches")
+        values = {key: value for key, value in combination.values.items() if key.startswith(kept)}
+        groups = {group: option for group, option in combination.groups.items() if group == "evaluate"}
+        line = ["run=run", "trainer.accelerator=cpu", *replace(combination, groups=groups, values=values).line()]
+        done = fork("vae-eval", *dict.fromkeys(line), folder=self.folder)
+        if done.code:
+            return f"vae-eval: {shlex.join(line)}: {done.err[-500:]}"
+        first = json.loads((self.folder / "run" / "results.json").read_text(encoding="utf-8"))
+        second = json.loads(next((self.folder / "run" / "evaluations").glob("*.json")).read_text(encoding="utf-8"))
+        for name, value in second.items():
+            number = isinstance(value, float) and name in first and name != "wall_seconds"
+            if number and not math.isclose(value, first[name], rel_tol=1e-4, abs_tol=1e-6):
+                return f"vae-eval: {name} is {value}, after training it was {first[name]}: {shlex.join(line)}"
+        return None
 
     def ways(self, complaint: Complaint, combination: Combination, random: Random) -> Iterator[Way]:
         """Each remedy that the complaint names, where it leads, and what is refused there."""
@@ -127,7 +152,8 @@ def missing(run: Path) -> Iterator[str]:
         yield f"status {results.get('status')}"
     for name, value in results.items():
         prefix = name.split("/")[0]
-        alone = 1 in (results.get(f"{prefix}/examples"), results.get(f"{prefix}/images"))
+        split = results["evaluate/split"] if prefix == "exact" else prefix
+        alone = 1 in (results.get(f"{split}/examples"), results.get(f"{split}/images"))
         if alone and name.endswith("_se"):
             continue  # one example has no standard error
         if not name.startswith(NULL) and (value is None or (isinstance(value, list) and None in value)):
@@ -192,7 +218,9 @@ def main() -> None:
         counts["remedies followed"] += ending.remedies
         spent.append(seconds)
         if ending.kind != "trained" or args.only is not None:
-            print(f"\n{number}: {ending.kind}: {ending.problem} ({seconds:.1f} s)", *ending.lines, sep="\n  ", flush=True)
+            print(
+                f"\n{number}: {ending.kind}: {ending.problem} ({seconds:.1f} s)", *ending.lines, sep="\n  ", flush=True
+            )
     cores = time.process_time() + forked_seconds() - began
     print(f"\nseed {args.seed}, {len(spent)} combinations from {numbers.start}, work in {work}")
     print(f"{sum(spent) / len(spent):.2f} s each, {cores / len(spent):.2f} of them on a core")
