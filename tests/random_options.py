@@ -114,7 +114,7 @@ def draw(seed: int, number: int, kinds: dict[str, Kind], composer: Composer) -> 
             groups[group] = option
     groups["logger"] = groups.get("logger", "none")
     values = drawn_keys(random, kind)
-    config = compose(groups, composer)
+    config = compose({group: groups[group] for group in ("dataset", "model") if group in groups}, composer)
     umap = "Umap" in str(OmegaConf.select(config, "initialisation._target_"))
     if umap and "initialisation" not in groups and random.random() > RARE["initialisation", "umap"]:
         groups["initialisation"] = "codes"
@@ -146,7 +146,7 @@ def compose(groups: dict[str, str], composer: Composer) -> DictConfig:
     return _composed(tuple(f"{group}={option}" for group, option in groups.items()), composer).copy()
 
 
-@lru_cache(100)
+@lru_cache(300)
 def _composed(line: tuple[str, ...], composer: Composer) -> DictConfig:
     config = composer.compose(list(line))
     OmegaConf.set_struct(config, False)

@@ -26,7 +26,7 @@ from tests.random_options import Combination, composer, draw
 from tests.random_remedies import Complaint, Remedy, kind_of, remedies, static_complaint
 from vae_cli.compose import Composer, session
 
-MOST_REMEDIES = 6
+MOST_REMEDIES = 12
 AGAIN = 10
 """One in so many runs is evaluated again, and one is sampled from."""
 NULL = ("evaluate/", "git/", "version/")
