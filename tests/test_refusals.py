@@ -3,6 +3,7 @@
 import pytest
 
 from tests.contract import configuration
+from vae_cli.build import build_optimizer
 from vae_cli.errors import ConfigError
 
 
@@ -14,6 +15,7 @@ from vae_cli.errors import ConfigError
         (["model=hvae", "objective=dreg"], "single layer of latents, posterior BottomUp .* has several; take"),
         (["model=hvae", "model.generation={x: [z1]}"], "model.generation.z1: needs parents, of x, z2"),
         (["model=hvae", "objective.free_bits=[0.1]"], "free_bits=.0.1.: the model has 2 layers of latents"),
+        (["objective.free_bits=[0.1,0.3]"], "one layer of latents .*; take objective.free_bits=0.3 or one .*=.0.1.$"),
         (["objective=infovae", "objective.lambda_=0.5"], "alpha \\+ lambda_ - 1 = -0.5, .*; take objective.lambda_=1"),
         (["model=wae", "objective.alpha=0"], "weighs the rate, .*; take objective.alpha=1 or posterior="),
         (["model=wae", "prior=gaussian"], "learns through the rate, .* take prior=ex_post.normal or objective=.*elbo"),
@@ -35,7 +37,7 @@ from vae_cli.errors import ConfigError
             "up the ELBO alone, .*ELBO .*; take refinement.train_steps=0",
         ),
         (["posterior=table", "objective.free_bits=[0.5]"], "up the ELBO alone, .*; take refinement.train_steps=0"),
-        (["posterior=table", "annealing=linear"], "up the ELBO alone, .*; take refinement.train_steps=0"),
+        (["posterior=table", "annealing=linear"], "take refinement.train_steps=0, or objective=elbo annealing=none as"),
         (
             ["posterior=table", "refinement=alternating", "objective=iwae", "refinement.train_steps=3"],
             "up the ELBO alone, objective IWAE.*; take refinement.train_steps=0",
@@ -56,7 +58,10 @@ from vae_cli.errors import ConfigError
         (["model=vqvae", "codebook=none"], "Quantised .* needs a codebook; take codebook=ema.loss or posterior="),
         (["codebook=ema"], "MovingAverages .* is not used by posterior Diagonal .*; take posterior=quantised.* or"),
         (["model=vqvae", "objective=elbo"], "is of codes, objective ELBO .* is not; take objective=vq or posterior="),
-        (["prior=code_transformer"], "CodeTransformer .* is of codes, posterior Diagonal .* take posterior=quantised"),
+        (
+            ["prior=code_transformer"],
+            "is of codes, posterior Diagonal .* take posterior=quantised.quantised_rotation objective=vq or prior=",
+        ),
         (
             ["model=vqvae", "pretraining=plain"],
             "moves z by its gradient, .* in steps; take posterior=.*pretraining=none",
@@ -65,6 +70,10 @@ from vae_cli.errors import ConfigError
         (["posttraining=prior", "prior=vamp"], "prior Vamp .* does not; take prior="),
         (["model=vqvae", "trainer.devices=2"], "divides each batch, objective VectorQuantisation"),
         (["model=vqvae", "annealing=linear"], "no weight to anneal"),
+        (["optimizer.lr=-1"], "optimizer.lr=-1: expected a number >= 0 .*; take optimizer.lr=0.001"),
+        (["optimizer.betas=[0.9,1.0]"], "expected numbers >= 0 and < 1 .*; take optimizer.betas=.0.9,0.999."),
+        (["optimizer=sgd", "optimizer.momentum=0"], "nesterov=true .*; take optimizer.momentum=0.9 or optimizer.nest"),
+        (["optimizer=sgd", "+optimizer.dampening=0.5"], "take optimizer.momentum=0.9 optimizer.dampening=0 or"),
         (["initialisation=umap"], "prior Normal .* has none; take prior=mixture or initialisation=none"),
         (["objective=optimal_gamma"], "prior Normal .* has none; take prior=mixture or objective=.*elbo"),
         (["model=vade", "prior=ex_post"], "posterior Diagonal .* has a bound, which needs the prior while training"),
@@ -79,3 +88,9 @@ from vae_cli.errors import ConfigError
 def test_combinations_that_cannot_work_are_refused_with_the_way_out(overrides, message):
     with pytest.raises(ConfigError, match=message):
         configuration("digits", *overrides)
+
+
+def test_what_an_optimizer_of_torch_does_not_take_is_refused_before_training():
+    config = configuration("digits", "+optimizer.foreach=true")
+    with pytest.raises(ConfigError, match=r"optimizer torch.optim.Adam: .*fused.* and .*foreach.*; change that"):
+        build_optimizer(config.optimizer)

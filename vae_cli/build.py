@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -83,9 +84,20 @@ def build_evaluation(settings: EvaluateConfig, facts: DataFacts, model: VAE) -> 
     return (Evaluation if model.infers else Generation)(settings, facts)
 
 
+def build_optimizer(node: DictConfig) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
+    """Makes an optimiser of parameters; settings that its class does not take are refused here, before training."""
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = instantiate(node, _partial_=True)
+    try:
+        optimizer([nn.Parameter(torch.zeros(1))])
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"optimizer {node._target_}: {reason}; change that, or take optimizer=adam") from error
+    return optimizer
+
+
 def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
-    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = instantiate(config.optimizer, _partial_=True)
+    optimizer = build_optimizer(config.optimizer)
     model = build_model(config, facts.event_shape, facts.examples)
     return LitVAE(
         model,

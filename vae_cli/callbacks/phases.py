@@ -37,7 +37,11 @@ class PhaseStart(Callback):
         prior, count = pl_module.model.prior, len(self.data.train)
         begun = any(phase.begin for phase in pl_module.phases)
         if begun and isinstance(prior, Mixture) and count < 2 * prior.components:
-            raise UserError(f"prior.components={prior.components}: too many for {count} training examples")
+            fewer = f"prior.components={count // 2} or less, or " if count > 1 else ""
+            raise UserError(
+                f"prior.components={prior.components}: too many for {count} training examples, of which each "
+                f"component needs two to begin with; take {fewer}initialisation=none"
+            )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Before the first epoch of a phase: encode the training set and let the phase begin."""

@@ -21,6 +21,7 @@ from vae_cli.rules.objectives import (
     rate_is_not_rewarded,
     waits_for_the_best,
 )
+from vae_cli.rules.optimizer import nesterov_has_momentum, optimizer_in_range
 from vae_cli.rules.trainer import precision_fits, shares_batches
 
 RULES: tuple[Rule, ...] = (
@@ -49,4 +50,6 @@ RULES: tuple[Rule, ...] = (
     pooled_has_no_validation,
     shares_batches,
     precision_fits,
+    optimizer_in_range,
+    nesterov_has_momentum,
 )

@@ -26,12 +26,9 @@ def codes_meet_codes(facts: Facts) -> str | None:
     lacking = [group for group in groups if group not in having]
     if not having or not lacking:
         return None
-    first, second = having[0], lacking[0]
-    ways = [
-        options(second, "has_codes", bool),
-        *(options(group, "has_codes", lambda other: not other) for group in having),
-    ]
-    return f"{facts.name(first)} is of codes, {facts.name(second)} is not; take {ways[0]} or {' '.join(ways[1:])}"
+    with_codes = " ".join(options(group, "has_codes", bool) for group in lacking)
+    without = " ".join(options(group, "has_codes", lambda other: not other) for group in having)
+    return f"{facts.name(having[0])} is of codes, {facts.name(lacking[0])} is not; take {with_codes} or {without}"
 
 
 def unseen_are_refined(facts: Facts) -> str | None:
@@ -57,12 +54,13 @@ def rows_ascend_the_objective(facts: Facts) -> str | None:
         return None
     objective, floors = facts.config["objective"], facts.config["objective"].get("free_bits")
     plain = objective.get("beta") == 1 and not any(floors if isinstance(floors, list) else [floors])
-    if objective["_target_"].endswith(".ELBO") and plain and facts.config.get("annealing") is None:
+    annealed = facts.config.get("annealing") is not None
+    if objective["_target_"].endswith(".ELBO") and plain and not annealed:
         return None
     return (
         f"refinement.train_steps={steps} ({facts.where('refinement.train_steps')}) moves the rows of "
         f"{facts.name('posterior')} up the ELBO alone, {facts.name('objective')} with its weights is another; "
-        "take refinement.train_steps=0, or objective=elbo as it is"
+        f"take refinement.train_steps=0, or objective=elbo{' annealing=none' * annealed} as it is"
     )
 
 
@@ -92,7 +90,12 @@ def graphs_have_parents(facts: Facts) -> str | None:
     if not isinstance(floors, list) or len(floors) == count:
         return None
     place = facts.where("objective.free_bits")
-    return f"objective.free_bits={floors}: the model has {count} layers of latents ({place}); take one number for each"
+    layers = "one layer" if count == 1 else f"{count} layers"
+    one, each = max(floors, default=0), ",".join(["0.1"] * count)
+    return (
+        f"objective.free_bits={floors}: the model has {layers} of latents ({place}); "
+        f"take objective.free_bits={one} or one number for each, as in objective.free_bits=[{each}]"
+    )
 
 
 def prior_is_trained(facts: Facts) -> str | None:

@@ -70,8 +70,10 @@ def anneals_weights(facts: Facts) -> str | None:
     unknown = [name for name in annealing.get("weights") or [] if name not in has]
     if not unknown:
         return None
-    place = facts.where("annealing.weights")
-    return f"annealing.weights: {unknown[0]} is none of {facts.name('objective')} ({place}); it has {', '.join(has)}"
+    return (
+        f"annealing.weights: {unknown[0]} is none of {facts.name('objective')} ({facts.where('annealing.weights')}); "
+        f"it has {', '.join(has)}; take annealing.weights=null for all"
+    )
 
 
 def encodes_once(facts: Facts) -> str | None:
