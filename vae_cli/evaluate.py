@@ -138,7 +138,9 @@ def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:
     for name, density in densities.items():
         values = density.log_prob(x)
         numbers[f"exact/{name}"] = float(values.mean())
-        numbers[f"exact/{name}_se"] = float((values.var(unbiased=False) / (len(values) - 1)).sqrt())  # NaN for a single x
+        numbers[f"exact/{name}_se"] = float(
+            (values.var(unbiased=False) / (len(values) - 1)).sqrt()
+        )  # NaN for a single x
     return numbers
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 class Plane:
     """Coordinates (N, 2) for points (N, d): themselves for d = 2, else the first two principal components of `points`.
 
-    (N, 1) for d = 1; a single point, which has no principal components, is seen in its first two coordinates. `labels` name the coordinates, with the share of the variance that a component explains.
+    (N, 1) for d = 1; a single point, which has no principal components, is seen in its first two coordinates.
+    `labels` name the coordinates, with the share of the variance that a component explains.
     """
 
     def __init__(self, points: Tensor, symbol: str) -> None:
