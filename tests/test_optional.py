@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from tests.configs import composed
 from tests.drawing import Affine, Table, digits, draw, history, wine
 from vae_cli import evaluate, figures, optional
-from vae_cli.errors import UserError
+from vae_cli.errors import ConfigError, UserError
 from vae_cli.evaluation import Evaluation
 from vae_cli.figures import images, vectors
 from vae_cli.figures.plane import Plane
@@ -153,7 +153,7 @@ KINDS: dict[str, list[str]] = {
 
 
 FORMS = ["images", "images of a class", "table", "column", "constant"]
-CASES = [(kind, FORMS[(n + k) % 5]) for n, kind in enumerate(KINDS) for k in (0, 2)]
+CASES = [(kind, FORMS[(n + k) % 5]) for n, kind in enumerate(KINDS) for k in (0, 2) if k == 0 or kind != "vqvae"]
 
 
 @pytest.mark.parametrize(("kind", "form"), CASES, ids=str)
@@ -205,3 +205,23 @@ def test_a_mixture_of_equal_codes_is_one_gaussian_of_the_smallest_covariance(cop
     z = torch.tensor([[1.5, -2.0], [0.0, 0.0]])
     exact = torch.distributions.MultivariateNormal(torch.tensor([1.0, -2.0]), 0.25 * torch.eye(2))
     torch.testing.assert_close(prior().log_prob(z), exact.log_prob(z), atol=1e-4, rtol=1e-4)
+
+
+EMPTY = {
+    "network.channels": ["network=conv", "network=resnet", "model=vqvae"],
+    "divergence.bandwidths": ["model=mmd_vae"],
+    "divergence.scales": ["model=wae"],
+    "trainer.devices": ["model=vae"],
+}
+
+
+@pytest.mark.parametrize(("key", "choice"), [(key, choice) for key, choices in EMPTY.items() for choice in choices])
+def test_lists_that_need_a_value_are_refused_without_one(key: str, choice: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{key}=\[\]: expected a.* list .* of at least one value"):
+        composed("dataset=digits", choice, f"{key}=[]")
+
+
+@pytest.mark.parametrize("choice", [["network=mlp", "network.hidden=[]"], ["prior=flow", "prior.hidden=[]"]], ids=str)
+def test_no_hidden_layers_are_affine_maps(choice: list[str], tmp_path: Path) -> None:
+    small = ["dataset=digits", "model.latent_dim=2", "trainer.max_epochs=1", "trainer.limit_batches=2"]
+    assert np.isfinite(run(tmp_path, *small, *choice)["test/elbo"])

@@ -28,7 +28,7 @@ from vae_cli.folders import CONFIG, LAST, RESULTS, STARTED, Sources, display
 from vae_cli.lock import held
 from vae_cli.ranks import leads
 from vae_cli.saved import read_config
-from vae_cli.search import WORST, score
+from vae_cli.search import WORST, is_search, same_data, score
 from vae_cli.signals import Terminated, TimeLimit, ignore, listen
 from vae_cli.status import Status
 
@@ -89,6 +89,8 @@ def task(config: DictConfig) -> float:
         if leads() and not (folder / STARTED).exists():
             write_text_atomically(folder / STARTED, OmegaConf.to_yaml(OmegaConf.create(overrides)))
         data = instantiate(effective.dataset).load()
+        if sweeping and is_search(settings):
+            same_data(folder, data.sha256)
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
 
         return train(effective, data, folder)
