@@ -19,7 +19,7 @@ FACTS = ("data/name", "data/sha256", "data/domain")
 """Settings and facts that make data sets different: the other settings, such as a batch size, do not."""
 
 CHANGED = "dataset.sha256"
-"""The choice in which configurations differ whose data have changed between their runs, and nothing else."""
+"""The choice that tells configurations apart where data have changed between runs of the same settings."""
 
 LONG = 80
 """Characters of a name that a legend has no room for."""
@@ -108,10 +108,11 @@ def group(runs: Sequence[Run]) -> list[Group]:
             together.setdefault(run.key, []).append(run)
     parts = [_by_data(same) for same in together.values()]
     keys = _differing([same[0] for same in together.values()])
-    keys = [CHANGED] * any(len(part) > 1 for part in parts) + keys
+    mixed = any(len(part) > 1 for part in parts)
+    keys = [CHANGED] * mixed + keys
     words = _words(keys)
     chosen = [
-        (_choices(same[0], keys) | ({CHANGED: digest} if len(part) > 1 else {}), tuple(same))
+        (({CHANGED: digest} if mixed and digest else {}) | _choices(same[0], keys), tuple(same))
         for part in parts
         for digest, same in part.items()
     ]
@@ -138,6 +139,7 @@ def changed(groups: Sequence[Group]) -> list[str]:
         f"Configurations {', '.join(str(one.number) for one in same)} have the same settings but different data "
         "(data/sha256 in results.json): the data set has changed between their runs."
         for same in alike.values()
+        if len(same) > 1
     ]
 
 
