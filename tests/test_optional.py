@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_a_folder_that_is_a_file_costs_the_figures_alone(tmp_path: Path, warned:
     assert capfd.readouterr().err.startswith("warning: figures: left out")
 
 
-def run(folder: Path, *overrides: str) -> dict[str, object]:
+def run(folder: Path, *overrides: str) -> dict[str, Any]:
     config = composed("evaluate.samples=2", "evaluate.elbo_samples=1", *overrides)
     return train(config, instantiate(config.dataset).load(), folder)
 
@@ -170,7 +171,9 @@ def test_splits_of_one_two_and_three_examples(
     train_size, val_size, test_size = sizes.get(form, (2, 0, 1)) if kind != "vade" else (2, 1, 1)
     count = train_size + val_size
     x = np.random.default_rng(0).normal(size=(count + test_size, 1 if form == "column" else 6))
-    arrays = {"x": load_digits().images[: len(x)] / 16 if form.startswith("images") else x}
+    arrays: dict[str, Any] = {
+        "x": load_digits(return_X_y=True)[0].reshape(-1, 8, 8)[: len(x)] / 16 if form.startswith("images") else x
+    }
     if form == "images of a class":
         arrays["y"] = np.full(len(x), 3)
     if form == "constant" and kind != "vade":  # whose clusters start from codes that differ

@@ -92,7 +92,7 @@ UNLIKE = {
         "dataset.binarize=dynamic,threshold",
     ),
     "dataset: a search cannot choose between Digits and MNIST": ([], "dataset=digits,mnist"),
-    "dataset.val_seed: a search cannot choose between 0 and 9": ([], "dataset.val_seed=range(0,10)"),
+    "dataset.val_seed: a search cannot choose between 0 and 1": ([], "dataset.val_seed=range(0,10)"),
     "dataset.val_size: a search cannot choose between 100 and 200": ([], "dataset.val_size=100,200"),
     "dataset.subset: a search cannot choose between null and 100": ([], "dataset.subset=null,100"),
     "dataset.domain: a search cannot choose between real and unit": (
