@@ -9,10 +9,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 
+from vae_cli import optional
+
 
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+
+
+def _raise(what: str, error: Exception) -> None:
+    raise error
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A figure or a side number that fails, which costs a run a warning only, fails a test."""
+    monkeypatch.setattr(optional, "left_out", _raise)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
@@ -180,3 +181,25 @@ def test_jobs_side_by_side(launcher: str, tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "all" / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["done", "done"]
     assert len({row["test/elbo"] for row in rows}) == 2
+
+
+@pytest.mark.parametrize("began", [False, True], ids=["bad data", "a loss of NaN"])
+def test_a_run_that_saved_nothing_is_started_again_as_the_refusal_says(began: bool, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    folder = work / "a run"
+    if began:
+        (work / "diverge").touch()
+    line = [*SMALL, FRAGILE, "trainer.max_epochs=1"]
+    line += [] if began else ["dataset=npz", "likelihood=gaussian", "dataset.path=x.npz", "dataset.val_size=20"]
+    assert fork("vae-train", *line, f"hydra.run.dir={folder}", folder=work, **PLUGIN).code == 1
+    before = fingerprint(folder)
+    for command in (["vae-train", "resume=a run"], ["vae-eval", "run=a run"]):
+        refused = fork(*command, folder=work, **PLUGIN)
+        assert refused.code == 2 and len(refused.err.splitlines()) == 1 and fingerprint(folder) == before
+        assert "it saved none; its own command with ckpt=last 'hydra.run.dir=a run' starts it again" in refused.err
+    np.savez(work / "x.npz", x=np.random.default_rng(0).normal(size=(100, 3)))
+    remedy = shlex.split(refused.err.partition("its own command with ")[2].partition(" starts")[0])
+    done = fork("vae-train", *line, *remedy, folder=work, **PLUGIN)
+    assert (done.code, done.err) == (0, "")
+    assert json.loads((folder / "results.json").read_text())["status"] == "done"

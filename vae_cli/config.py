@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -199,6 +199,8 @@ def describe(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         base, *bounds = get_args(annotation)
         signs = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le"), Lt: ("<", "lt")}
+        if any(isinstance(bound, MinLen) for bound in bounds):
+            return f"{describe(base)} of at least one value"
         limits = [f"{signs[type(b)][0]} {getattr(b, signs[type(b)][1])}" for b in bounds if type(b) in signs]
         return f"{describe(base)} {' and '.join(limits)}".strip()
     if get_origin(annotation) is Literal:

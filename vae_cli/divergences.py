@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from vae_cli.critics import Critic, Learning, dense_critic, gradient_penalty, hinge, logistic, network_critic
 from vae_cli.networks import Network
 from vae_cli.trace import float32
-from vae_cli.types import NonNegativeFloat, PositiveFloat, PositiveInt, Shape
+from vae_cli.types import NonEmpty, NonNegativeFloat, PositiveFloat, PositiveInt, Shape
 
 
 class Divergence(nn.Module):
@@ -76,7 +76,7 @@ class RBFMMD(_MMD):
     h^2 is then half the median of |x - y|^2 between the samples (Gretton et al. 2012, section 8).
     """
 
-    def __init__(self, *, bandwidths: list[PositiveFloat] | None, unbiased: bool) -> None:
+    def __init__(self, *, bandwidths: NonEmpty[PositiveFloat] | None, unbiased: bool) -> None:
         super().__init__(unbiased)
         self.bandwidths = None if bandwidths is None else [float(h) for h in bandwidths]
 
@@ -94,7 +94,7 @@ class RBFMMD(_MMD):
 class InverseMultiquadraticMMD(_MMD):
     """k(x, y) = mean_s C_s / (C_s + |x - y|^2), C_s = 2 d s^2 (Tolstikhin et al. 2018, section 4), s the `scales`."""
 
-    def __init__(self, *, scales: list[PositiveFloat], unbiased: bool) -> None:
+    def __init__(self, *, scales: NonEmpty[PositiveFloat], unbiased: bool) -> None:
         super().__init__(unbiased)
         self.scales = [float(s) for s in scales]
         self.dims = 1

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from errno import EDQUOT, ENOSPC
 
 
 class UserError(Exception):
@@ -28,6 +29,20 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     signs = ("can't allocate memory", "not enough memory", "std::bad_alloc")
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """An error and what is behind it, the first cause last."""
+    chain = [error]
+    while link := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(link)
+    return chain
+
+
+def disk_full(error: BaseException) -> OSError | None:
+    """The error of a disk or a quota that is full, if there is one behind this error."""
+    full = (link for link in causes(error) if isinstance(link, OSError) and link.errno in (ENOSPC, EDQUOT))
+    return next(full, None)
 
 
 def warn(message: str) -> None:

@@ -32,6 +32,7 @@ from vae_cli.loggers import quiet_libraries
 from vae_cli.metrics import Means
 from vae_cli.models import codes
 from vae_cli.module import LitVAE
+from vae_cli.optional import optional
 from vae_cli.processes import Layout, together
 from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
@@ -64,11 +65,15 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
         if not leads():
             return {}
         loader = data.loader(split, **settings)
-        computed |= _disentanglement(module, data, config)
+        with optional("scores of disentanglement"):
+            computed |= _disentanglement(module, data, config)
     numbers: Results = {f"{split}/{name}": value for name, value in computed.items()}
     if config.evaluate.gaps:
-        numbers |= _gaps(module, loader, config.evaluate)
-    return numbers | _exact(module, data, loader)
+        with optional("inference gaps"):
+            numbers |= _gaps(module, loader, config.evaluate)
+    with optional("exact answers"):
+        numbers |= _exact(module, data, loader)
+    return numbers
 
 
 def settings_of(config: DictConfig) -> Results:
@@ -134,7 +139,9 @@ def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:
     for name, density in densities.items():
         values = density.log_prob(x)
         numbers[f"exact/{name}"] = float(values.mean())
-        numbers[f"exact/{name}_se"] = float(values.std() / len(values) ** 0.5)
+        numbers[f"exact/{name}_se"] = float(
+            (values.var(unbiased=False) / (len(values) - 1)).sqrt()
+        )  # NaN for a single x
     return numbers
 
 
@@ -177,6 +184,7 @@ def evaluate_run(config: DictConfig) -> Results:
     results.write(numbers | results.provenance(), written[0])
     if run.has_clusters and not config.trainer.limit_batches:
         clusters = stem.with_name(f"{stem.name}_clusters")
-        written += Assignments.of(run.model, data, run.module.device, config.evaluate.batch_size).write(clusters)
+        with optional("table of the clusters"):
+            written += Assignments.of(run.model, data, run.module.device, config.evaluate.batch_size).write(clusters)
     print("written to " + ", ".join(os.path.relpath(path) for path in written))
     return numbers

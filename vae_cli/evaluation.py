@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from vae_cli.memory import Rows
 from vae_cli.metrics import ActiveUnits, Clusters, Codes, Means
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
+from vae_cli.optional import optional
 from vae_cli.trace import Batch, Latent, layer_rates
 
 if TYPE_CHECKING:
@@ -152,7 +154,15 @@ class Evaluation(nn.Module):
             scale = math.prod(self.facts.event_shape) * math.log(2)
             bits = means[best]
             results |= {"bits_per_dim": -bits.mean / scale, "bits_per_dim_se": bits.standard_error / scale}
-        return results | self._information() | self._clustering() | self.codes.compute()
+        sides: dict[str, Callable[[], dict[str, Number]]] = {
+            "aggregated posterior": self._information,
+            "clusters": self._clustering,
+            "use of the codes": lambda: {**self.codes.compute()},
+        }
+        for name, compute in sides.items():
+            with optional(f"numbers of the {name}"):
+                results |= compute()
+        return results
 
     def _information(self) -> dict[str, Number]:
         """Of the aggregated posterior of the whole split, at one draw from each of the first images."""
@@ -163,7 +173,9 @@ class Evaluation(nn.Module):
         count = INVERTED if isinstance(posteriors[0], Pushed) else CODES
         z, log_q = (values[:count] for values in draws)
         if isinstance(posteriors[0], Structured):  # whose moments are those given the means of the layers above
-            spread = draws[0].var(0).mean()
+            spread = (
+                (draws[0] - draws[0].mean(0)).square().sum(0) / (len(draws[0]) - 1)
+            ).mean()  # NaN for a single one
         else:
             means, variances = (torch.cat([getattr(q, name) for q in posteriors]) for name in ("mean", "variance"))
             spread = (means.var(0, unbiased=False) + variances.mean(0)).mean()

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from torch import nn
 
 from vae_cli.networks import ACTIVATIONS, Network, conv_block, halved, image_shape, narrowing, widening
-from vae_cli.types import Activation, NonNegativeInt, PositiveInt, Shape
+from vae_cli.types import Activation, NonEmpty, NonNegativeInt, PositiveInt, Shape
 
 
 @runtime_checkable
@@ -36,7 +36,7 @@ class ConvGrid:
     layouts: ClassVar = ("image",)
     has_sites: ClassVar = True
 
-    channels: list[PositiveInt]
+    channels: NonEmpty[PositiveInt]
     blocks: NonNegativeInt
     activation: Activation
 

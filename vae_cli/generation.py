@@ -11,6 +11,7 @@ from vae_cli.estimators import rows_at_once
 from vae_cli.evaluation import DataFacts, Number
 from vae_cli.memory import Rows
 from vae_cli.models import VAE
+from vae_cli.optional import optional
 from vae_cli.trace import Batch
 
 FIRST = 2000
@@ -47,7 +48,8 @@ class Generation(nn.Module):
         x, drawn = torch.cat(self.x), torch.cat(self.drawn)
         results: dict[str, Number] = {"examples": self.examples}
         if len(x) > 1:
-            results["sample_mmd"] = float(RBFMMD(bandwidths=None, unbiased=True)(drawn, x))
+            with optional("sample_mmd"):
+                results["sample_mmd"] = float(RBFMMD(bandwidths=None, unbiased=True)(drawn, x))
         return results
 
     def reset(self) -> None:

@@ -23,13 +23,13 @@ from vae_cli import resume, slurm
 from vae_cli.compose import Composer
 from vae_cli.continuation import fingerprint, is_done, read_results, remaining
 from vae_cli.cores import Arrival
-from vae_cli.errors import UserError, out_of_memory
+from vae_cli.errors import UserError, causes, disk_full, out_of_memory
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, LAST, RESULTS, STARTED, Sources, display
 from vae_cli.lock import held
 from vae_cli.ranks import leads
 from vae_cli.saved import read_config
-from vae_cli.search import WORST, score
+from vae_cli.search import WORST, is_search, same_data, score
 from vae_cli.signals import Terminated, TimeLimit, ignore, listen
 from vae_cli.status import Status
 
@@ -91,6 +91,8 @@ def task(config: DictConfig) -> float:
             write_text_atomically(folder / STARTED, OmegaConf.to_yaml(OmegaConf.create(overrides)))
         arrival = Arrival.now()
         data = instantiate(effective.dataset).load()
+        if sweeping and is_search(settings):
+            same_data(folder, data.sha256)
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
 
         return train(effective, data, folder, arrival)
@@ -205,12 +207,9 @@ def _stopped(error: BaseException) -> Failure:
 
 def _cause(error: BaseException) -> BaseException:
     """What is behind it: hydra wraps whatever a constructor raises, and torch trips over a file cut short."""
-    chain = [error]
-    while link := chain[-1].__cause__ or chain[-1].__context__:
-        chain.append(link)
-    cause = next((link for link in chain if type(link).__name__ != "InstantiationException"), error)
-    full = [link for link in chain if isinstance(link, OSError) and link.errno in (ENOSPC, EDQUOT)]
-    return full[0] if full and not isinstance(cause, UserError) else cause
+    cause = next((link for link in causes(error) if type(link).__name__ != "InstantiationException"), error)
+    full = disk_full(error)
+    return full if full and not isinstance(cause, UserError) else cause
 
 
 def _describe(error: BaseException, log: Path | None) -> str:

@@ -17,6 +17,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from vae_cli.errors import UserError, warn
 from vae_cli.folders import sweep_name
+from vae_cli.optional import optional
 
 PATIENCE = float(os.environ.get("WANDB_INIT_TIMEOUT") or 30)
 """Seconds that W&B's server may take to answer."""
@@ -142,14 +143,15 @@ def _first(error: Exception) -> str:
 def log_figures(loggers: Sequence[Logger], figures: Mapping[str, Figure], step: int) -> None:
     """Send figures to every logger that takes images."""
     for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            import wandb
+        with optional("figures in the logger"):
+            if isinstance(logger, WandbLogger):
+                import wandb
 
-            images: dict[str, Any] = {f"figures/{name}": wandb.Image(figure) for name, figure in figures.items()}
-            logger.experiment.log({**images, "trainer/global_step": step})
-        elif isinstance(logger, TensorBoardLogger):
-            for name, figure in figures.items():
-                logger.experiment.add_figure(f"figures/{name}", figure, step, close=False)
+                images: dict[str, Any] = {f"figures/{name}": wandb.Image(figure) for name, figure in figures.items()}
+                logger.experiment.log({**images, "trainer/global_step": step})
+            elif isinstance(logger, TensorBoardLogger):
+                for name, figure in figures.items():
+                    logger.experiment.add_figure(f"figures/{name}", figure, step, close=False)
 
 
 def finish(loggers: Sequence[Logger], summary: Mapping[str, Any], succeeded: bool) -> None:

@@ -222,7 +222,7 @@ class Clusters:
         labels = torch.cat(self.labels).cpu().numpy() if self.labels else None
         return Clustering(
             float(entropies.mean()),
-            float(entropies.std() / len(entropies) ** 0.5),
+            float((entropies.var(unbiased=False) / (len(entropies) - 1)).sqrt()),  # NaN for a single example
             (torch.bincount(assigned, minlength=self.components) / len(assigned)).tolist(),
             None if labels is None else Agreement.of(assigned.numpy(), labels),
         )

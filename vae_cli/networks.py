@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.errors import ConfigError
-from vae_cli.types import Activation, Fraction, NonNegativeInt, PositiveInt, Shape
+from vae_cli.types import Activation, Fraction, NonEmpty, NonNegativeInt, PositiveInt, Shape
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -128,7 +128,7 @@ class Conv:
 
     layouts: ClassVar = ("image",)
 
-    channels: list[PositiveInt]
+    channels: NonEmpty[PositiveInt]
     dense: PositiveInt
     activation: Activation
 
@@ -212,7 +212,7 @@ class ResNet:
 
     layouts: ClassVar = ("image",)
 
-    channels: list[PositiveInt]
+    channels: NonEmpty[PositiveInt]
     blocks: NonNegativeInt
     activation: Activation
 

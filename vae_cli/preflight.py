@@ -24,6 +24,7 @@ from vae_cli.folders import (
     CONFIG,
     OWN,
     STARTED,
+    SUPERSEDED,
     Sources,
     checkpoint_path,
     display,
@@ -33,7 +34,7 @@ from vae_cli.folders import (
 )
 from vae_cli.nearest import nearest
 from vae_cli.saved import read_config
-from vae_cli.search import searches
+from vae_cli.search import searches, unlike
 from vae_cli.slurm import LAUNCHER
 
 PATHS = ("run", "out", "target.path", "study.path", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
@@ -171,12 +172,28 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
             problem = f"{override.input_line}: names no values ({COMMAND_LINE})"
             raise ConfigError(f"{problem}; list them, as in seed=1,2, or search with hparams_search=optuna")
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
+    trials: list[DictConfig] = []
     for job in jobs:
         overrides = [*fixed, *composer.tidy(job)]
         config = composer.compose(overrides)
         check(config, lambda key, overrides=overrides: composer.where(overrides, key))
         if searches(master):
             _check_search(composer, config, overrides)
+            trials.append(config)
+            if fault := unlike(trials[0], config):
+                where = composer.where(overrides, fault.key)
+                raise ConfigError(
+                    f"{fault} ({where}); take one of them, or a sweep: vae-train -m without hparams_search"
+                )
+    if trials:
+        _check_earlier(trials[0], Path(master.hydra.sweep.dir))
+
+
+def _check_earlier(trial: DictConfig, folder: Path) -> None:
+    """A search that goes on compares its trials with those of earlier starts."""
+    for file in [*folder.glob(f"*/{CONFIG}"), *folder.glob(f"{SUPERSEDED}/*/{CONFIG}")]:
+        if fault := unlike(read_config(file.parent), trial):
+            raise ConfigError(f"{fault} ({display(file.parent)} has the first); name another hydra.sweep.dir")
 
 
 def _check_search(composer: Composer, config: DictConfig, overrides: list[str]) -> None:
@@ -261,6 +278,8 @@ def _plain_names(master: DictConfig) -> None:
 def _locate_run(config: DictConfig) -> None:
     """Make `run` absolute and see that it is one, legible, and that a checkpoint given by its path is there."""
     folder = Path(config.run).absolute()
+    if config.ckpt in OWN and resume.saved_nothing(folder):
+        raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(folder)}")
     if not (folder / CONFIG).is_file():
         newest = newest_run()
         hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"

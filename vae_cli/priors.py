@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+import numpy as np
 import torch
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
@@ -164,19 +165,23 @@ class ExPost(nn.Module):
         return MixtureSameFamily(weights, parts, validate_args=False)
 
     def fit(self, codes: Tensor, seed: int) -> None:
-        """Maximum likelihood of the codes (N, d) by expectation-maximisation from several starts."""
+        """Maximum likelihood of the codes (N, d) by expectation-maximisation from several starts.
+
+        There are no more components than codes that differ; codes that are all the same get one at their place.
+        """
+        z = codes.double().cpu().numpy()
         mixture = GaussianMixture(
-            min(self.components, len(codes)),
+            min(self.components, len(np.unique(z, axis=0))),
             covariance_type="full",
             n_init=self.restarts,
             reg_covar=self.covariance_floor,
             random_state=seed,
-        ).fit(codes.double().cpu().numpy())
+        ).fit(np.repeat(z, 2, 0) if len(z) == 1 else z)  # the same likelihood: scikit-learn wants two
         k = mixture.n_components
-        covariances = torch.as_tensor(mixture.covariances_)
+        tril = torch.linalg.cholesky(torch.as_tensor(mixture.covariances_))
         logits = torch.full((self.components,), -torch.inf, dtype=torch.float64)
         logits[:k] = torch.as_tensor(mixture.weights_).log()
         self.get_buffer("fitted").fill_(True)
         self.get_buffer("logits").copy_(logits)
         self.get_buffer("means")[:k] = torch.as_tensor(mixture.means_).to(self.get_buffer("means"))
-        self.get_buffer("tril")[:k] = torch.linalg.cholesky(covariances).to(self.get_buffer("tril"))
+        self.get_buffer("tril")[:k] = tril.to(self.get_buffer("tril"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -126,7 +127,20 @@ def value_overrides(composer: Composer, overrides: Sequence[str]) -> list[Overri
     return [o for o in parsed if o.key_or_group not in ASKING and not composer.is_group(o)]
 
 
+def saved_nothing(folder: Path) -> bool:
+    """Whether a run began here that has no checkpoint of any name."""
+    return holds_run(folder) and not any(folder.joinpath(LAST.parent).glob("*.ckpt"))
+
+
+def start_again(folder: Path) -> str:
+    """How a run that has saved no checkpoint begins anew in its folder."""
+    place = shlex.quote(f"{RUN_DIR}={display(folder)}")
+    return f"it saved none; its own command with ckpt=last {place} starts it again"
+
+
 def _complete(folder: Path) -> None:
+    if saved_nothing(folder):
+        raise ConfigError(f"resume={display(folder)}: has no {LAST} ({COMMAND_LINE}); {start_again(folder)}")
     for name in (CONFIG, LAST):
         if not (folder / name).is_file():
             newest = newest_run()

@@ -7,6 +7,7 @@ from typing import Literal
 
 from vae_cli.types import (
     Epochs,
+    NonEmpty,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -26,7 +27,7 @@ class TrainerConfig:
     """How to train: hardware, precision, length."""
 
     accelerator: Literal["auto", "cpu", "gpu"]
-    devices: PositiveInt | list[NonNegativeInt]
+    devices: PositiveInt | NonEmpty[NonNegativeInt]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     max_epochs: Epochs
     gradient_clip: NonNegativeFloat | None

@@ -29,6 +29,7 @@ from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
 from vae_cli.models import StartsFromData, codes
 from vae_cli.module import LitVAE
+from vae_cli.optional import optional
 from vae_cli.priors import ExPost
 from vae_cli.processes import THREADS, Layout, alike
 from vae_cli.ranks import leads, rank
@@ -234,7 +235,8 @@ def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -
         device, size = module.device, config.evaluate.batch_size
         if leads():
             train = data.loader("train", batch_size=size, seed=0, shuffle=False, device=device)
-            module.model.prior.fit(codes(module.model, train).means, config.seed)
+            with optional("mixture on the codes (prior=ex_post)"):
+                module.model.prior.fit(codes(module.model, train).means, config.seed)
             checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
         alike(module)
 

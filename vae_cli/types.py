@@ -1,8 +1,10 @@
 """Types of configuration values: ranges are part of the type, so that a config is checked without importing torch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+
+T = TypeVar("T")
 
 PositiveInt = Annotated[int, Gt(0)]
 NonNegativeInt = Annotated[int, Ge(0)]
@@ -15,6 +17,9 @@ NonNegativeFloat = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 PositiveFraction = Annotated[float, Gt(0), Le(1)]
 OpenFraction = Annotated[float, Gt(0), Lt(1)]
+
+NonEmpty = Annotated[list[T], MinLen(1)]
+"""A list of at least one value."""
 
 Seed = Annotated[int, Ge(0), Lt(2**32)]
 

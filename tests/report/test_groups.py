@@ -6,8 +6,10 @@ import pytest
 import scipy.stats
 
 from tests.report.folders import write_run, write_sweep
+from tests.report.markup import made
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.groups import best, group, shared
+from vae_cli.report.groups import best, changed, group, shared
+from vae_cli.report.metrics import present
 from vae_cli.report.runs import find
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -130,3 +132,66 @@ def test_the_least_distortion_is_best_where_there_is_no_bound() -> None:
         rows = [{"epoch": 1, "val/distortion": distortion}]
         write_run(Path(f"all/{size}"), {"model.latent_dim": size}, rows=rows)
     assert best(group(find([Path("all")]))) == [False, True]
+
+
+def test_runs_whose_data_have_changed_are_of_two_configurations() -> None:
+    for seed, digest in enumerate(("a" * 64, "a" * 64, "b" * 64)):
+        write_run(Path(f"all/{seed}"), {"seed": seed}, results={"data/sha256": digest}, validation=[-90 - seed])
+    write_run(Path("all/3"), {"seed": 3}, done=False)  # which has not told its data yet
+    write_run(Path("all/4"), {"model.latent_dim": 8}, results={"data/sha256": "a" * 64}, validation=[-80])
+    groups = group(find([Path("all")]))
+    one, two = "a" * 12, "b" * 12
+    assert [(g.name, g.standing) for g in groups] == [
+        (f"sha256={one}, latent_dim=8", "n = 1"),
+        (f"sha256={one}, latent_dim=32", "n = 2, 1 unfinished"),
+        (f"sha256={two}, latent_dim=32", "n = 1"),
+    ]
+    (sentence,) = changed(groups)
+    assert sentence.startswith("Configurations 2, 3 have the same settings but different data")
+    assert best(groups) == [True, False, False]  # of the two on data a
+    text = made()
+    assert sentence in text and text.count("sha256=") > 2
+
+
+def test_nothing_is_said_where_no_data_have_changed() -> None:
+    write_sweep(Path("all"), [0.5, 1], [0, 1])
+    assert changed(group(find([Path("all")]))) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"dataset.test_seed": 1},
+        {"dataset.val_size": 50},
+        {"trainer.limit_batches": 2},
+        {"likelihood._target_": "vae_cli.likelihoods.Gaussian"},
+    ],
+    ids=str,
+)
+def test_validation_of_other_rows_or_of_another_kind_is_not_compared(other: dict[str, object]) -> None:
+    write_run(Path("all/a"), {"dataset.test_seed": 0})
+    write_run(Path("all/b"), {"dataset.test_seed": 0} | other)
+    assert best(group(find([Path("all")]))) == [False, False]
+
+
+def test_equal_data_are_compared_wherever_they_lie() -> None:
+    for name, elbo in (("a", -90), ("b", -95)):
+        write_run(Path("all") / name, {"dataset.path": f"/{name}.npz"}, results={"data/sha256": "c"}, validation=[elbo])
+    assert best(group(find([Path("all")]))) == [True, False]
+
+
+@pytest.mark.parametrize("number", ["elbo", "distortion"])
+def test_without_metrics_the_best_is_by_the_results(number: str) -> None:
+    for size, value in ((2, 80.0), (8, 40.0)):
+        folder = write_run(Path(f"all/{size}"), {"model.latent_dim": size}, results={f"val/{number}": value})
+        (folder / "metrics.csv").unlink()
+    groups = group(find([Path("all")]))
+    assert best(groups) == [number == "elbo", number == "distortion"]
+    assert present(groups)[0] == f"validation/{number}" and f"val/{number}" not in present(groups)
+
+
+def test_an_evaluation_of_validation_data_does_not_choose() -> None:
+    for size in (2, 8):
+        results = {"val/elbo": -80.0 - size, "val/elbo_se": 1.0, "evaluate/split": "val"}
+        (write_run(Path(f"all/{size}"), {"model.latent_dim": size}, results=results) / "metrics.csv").unlink()
+    assert best(group(find([Path("all")]))) == [False, False]

@@ -30,20 +30,25 @@ SHOWN = 30
 """Components at most, those of largest weight."""
 
 
-def components(model: VAE, prior: MixtureSameFamily, examples: Examples) -> dict[str, Figure]:
-    """E[x|mu_c] of each component, of vectors as a heat map; of images also a row of p(x|z) means, z ~ p(z|c), each."""
+def component_means(model: VAE, prior: MixtureSameFamily, examples: Examples) -> Figure:
+    """E[x|mu_c] of each component, of vectors as a heat map."""
+    order, names = _largest(prior)
+    x = decoded(model, prior.component_distribution.mean[order])
+    return images.rows(x, ["mean"], examples, names) if examples.is_image else _heat_map(x, names)
+
+
+def component_samples(model: VAE, prior: MixtureSameFamily, examples: Examples) -> Figure:
+    """A row of p(x|z) means, z ~ p(z|c), of each component of images."""
+    order, names = _largest(prior)
+    draws = prior.component_distribution.sample(torch.Size((SAMPLES,)))[:, order].movedim(0, 1)
+    return images.rows(decoded(model, draws.flatten(0, 1)), names, examples)
+
+
+def _largest(prior: MixtureSameFamily) -> tuple[Tensor, list[str]]:
+    """The components of largest weight, in order, and their names."""
     weights = prior.mixture_distribution.probs
     order = weights.argsort(descending=True, stable=True)[:SHOWN].sort().values
-    names = [f"{c} ({weights[c]:.0%})" for c in order.tolist()]
-    means = prior.component_distribution.mean[order]
-    if not examples.is_image:
-        return {"component_means": _heat_map(decoded(model, means), names)}
-    draws = prior.component_distribution.sample(torch.Size((SAMPLES,)))[:, order].movedim(0, 1)
-    samples = decoded(model, draws.flatten(0, 1))
-    return {
-        "component_samples": images.rows(samples, names, examples),
-        "component_means": images.rows(decoded(model, means), ["mean"], examples, names),
-    }
+    return order, [f"{c} ({weights[c]:.0%})" for c in order.tolist()]
 
 
 def _heat_map(x: Tensor, names: list[str]) -> Figure:

@@ -11,13 +11,16 @@ from torch import Tensor
 class Plane:
     """Coordinates (N, 2) for points (N, d): themselves for d = 2, else the first two principal components of `points`.
 
-    (N, 1) for d = 1. `labels` name the coordinates, with the share of the variance that a component explains.
+    (N, 1) for d = 1; a single point, which has no principal components, is seen in its first two coordinates.
+    `labels` name the coordinates, with the share of the variance that a component explains.
     """
 
     def __init__(self, points: Tensor, symbol: str) -> None:
         self.pca: PCA | None = None
         self.labels = [f"${symbol}_{{{j + 1}}}$" for j in range(points.shape[1])]
-        if len(self.labels) > 2:
+        if len(points) == 1:
+            self.labels = self.labels[:2]
+        elif len(self.labels) > 2:
             self.pca = PCA(2, random_state=0)
             with np.errstate(invalid="ignore"):  # nothing varies where a posterior has collapsed
                 self.pca.fit(points.numpy())
@@ -26,4 +29,4 @@ class Plane:
 
     def __call__(self, points: Tensor) -> NDArray[np.float32]:
         """The coordinates of points (N, d)."""
-        return points.numpy() if self.pca is None else self.pca.transform(points.numpy())
+        return points[:, :2].numpy() if self.pca is None else self.pca.transform(points.numpy())

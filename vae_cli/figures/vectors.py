@@ -27,7 +27,7 @@ VARIABLES = 12
 def reconstructions(model: VAE, examples: Examples) -> Figure:
     """Each variable's mean under p(x|z) at the posterior mean z, against its value in the test example."""
     x, means = examples.x, decoded(model, examples.codes)
-    chosen = x.var(0).argsort(descending=True, stable=True)[:VARIABLES].sort().values.tolist()
+    chosen = x.var(0, unbiased=False).argsort(descending=True, stable=True)[:VARIABLES].sort().values.tolist()
     figure, panels = _panels(len(chosen), columns=4)
     for axes, j in zip(panels, chosen, strict=True):
         low, high = x[:, j].aminmax()
@@ -65,7 +65,7 @@ def density(model: VAE, examples: Points) -> Figure:
 def traversals(model: VAE, examples: Examples) -> Figure:
     """How the mean of p(x|z) answers to one dimension of z a panel: the variables that move most, standardised."""
     path = Traversal.of(model, examples, rows=10, columns=41)
-    scale = examples.x.std(0).clamp(min=1e-12)
+    scale = examples.x.std(0, unbiased=False).clamp(min=1e-12)
     x = (path.decoded(model) - examples.x.mean(0)) / scale
     moving = (x.amax(1) - x.amin(1)).amax(0).argsort(descending=True, stable=True)[: len(LINES)].sort().values.tolist()
     figure, panels = _panels(len(path.dims), columns=5, shared=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from vae_cli import comparison
 from vae_cli.folders import RESULTS
 from vae_cli.report.estimate import Estimate
 from vae_cli.report.runs import Run, apart, written
@@ -16,6 +17,9 @@ CLASS = "_target_"
 DATA = (CLASS, "path", "binarize", "val_size", "val_seed")
 FACTS = ("data/name", "data/sha256", "data/domain")
 """Settings and facts that make data sets different: the other settings, such as a batch size, do not."""
+
+CHANGED = "dataset.sha256"
+"""The choice that tells configurations apart where data have changed between runs of the same settings."""
 
 LONG = 80
 """Characters of a name that a legend has no room for."""
@@ -73,11 +77,18 @@ class Group:
 
     @property
     def contest(self) -> tuple[object, ...]:
-        """What configurations share whose validation can be compared: data, bound or none, probability or density."""
+        """What configurations share whose validation can be compared: data, bound or none, probability or density.
+
+        The SHA-256 of the data tells more than the settings that they came by.
+        """
         first = self.finished[0]
-        data = [written(first.config.get(f"dataset.{key}")) for key in DATA] + [first.results.get(key) for key in FACTS]
+        settings = comparison.measure(first.config)
+        if first.digest is None:
+            settings |= comparison.data(first.config)
+        shared = sorted((name, written(value)) for name, value in settings.items())
         kind = next((name for name in VALIDATION if self.estimate(name)), None)
-        return (*data, kind, any(name.endswith("/bits_per_dim") for name in first.results))
+        bits = any(name.endswith("/bits_per_dim") for name in first.results)
+        return (*shared, *(first.results.get(key) for key in FACTS), kind, bits)
 
     @property
     def validation(self) -> float | None:
@@ -87,16 +98,49 @@ class Group:
 
 
 def group(runs: Sequence[Run]) -> list[Group]:
-    """Runs by configuration, those with smaller values first; runs without a configuration are left out."""
+    """Runs by configuration, those with smaller values first; runs without a configuration are left out.
+
+    Runs whose data have changed in between are of two configurations.
+    """
     together: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in runs:
         if run.config:
             together.setdefault(run.key, []).append(run)
+    parts = [_by_data(same) for same in together.values()]
     keys = _differing([same[0] for same in together.values()])
+    mixed = any(len(part) > 1 for part in parts)
+    keys = [CHANGED] * mixed + keys
     words = _words(keys)
-    chosen = [(_choices(same[0], keys), tuple(same)) for same in together.values()]
+    chosen = [
+        (({CHANGED: digest} if mixed and digest else {}) | _choices(same[0], keys), tuple(same))
+        for part in parts
+        for digest, same in part.items()
+    ]
     chosen.sort(key=lambda pair: [_rank(pair[0].get(key)) for key in keys])
     return [Group(number, same, choices, words) for number, (choices, same) in enumerate(chosen, 1)]
+
+
+def _by_data(runs: Sequence[Run]) -> dict[str | None, list[Run]]:
+    """Runs of one configuration by the SHA-256 of their data; those that have not told it stand with the first."""
+    told = list(dict.fromkeys(run.digest for run in runs if run.digest))
+    parts: dict[str | None, list[Run]] = {}
+    for run in runs:
+        parts.setdefault(run.digest or next(iter(told), None), []).append(run)
+    return parts
+
+
+def changed(groups: Sequence[Group]) -> list[str]:
+    """A sentence for each set of configurations that differ in nothing but their data."""
+    alike: dict[tuple[tuple[str, str], ...], list[Group]] = {}
+    for one in groups:
+        if CHANGED in one.choices:
+            alike.setdefault(one.runs[0].key, []).append(one)
+    return [
+        f"Configurations {', '.join(str(one.number) for one in same)} have the same settings but different data "
+        "(data/sha256 in results.json): the data set has changed between their runs."
+        for same in alike.values()
+        if len(same) > 1
+    ]
 
 
 def best(groups: Sequence[Group]) -> list[bool]:

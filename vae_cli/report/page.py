@@ -11,7 +11,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
-from vae_cli.report.groups import Group, shared, shown
+from vae_cli.report.groups import Group, changed, shared, shown
 from vae_cli.report.metrics import words
 from vae_cli.report.plots import Plot, colours
 from vae_cli.report.runs import Run
@@ -43,6 +43,7 @@ def page(title: str, runs: Sequence[Run], table: Table, plots: Sequence[Plot]) -
         runs=runs,
         undone=[run for run in runs if run.status != "done"],
         table=table,
+        changed=changed(groups),
         titles=list(map(words, table.metrics)),
         colours=colours(len(groups)),
         sections=sections,

@@ -66,6 +66,12 @@ class Run:
             return f"still running or killed, {len(self.history)} epochs so far; resume=DIR goes on with it"
         return self.stands[1] or "no reason was written"
 
+    @property
+    def digest(self) -> str | None:
+        """The beginning of the SHA-256 of its data; None where no results tell it."""
+        digest = self.results.get("data/sha256")
+        return digest[:12] if isinstance(digest, str) else None
+
     @cached_property
     def key(self) -> tuple[tuple[str, str], ...]:
         """What runs of one configuration share: everything but APART, so that it is the configuration itself."""
@@ -80,7 +86,8 @@ class Run:
     def _validation(self) -> dict[str, float]:
         """The best validation ELBO of the last phase, or distortion where there is no bound: what `best.ckpt` has.
 
-        Nothing of an objective that does not choose its checkpoint by it.
+        Nothing of an objective that does not choose its checkpoint by it. Without metrics.csv (logger=none) it is that
+        of results.json, unless an evaluation of the validation data has taken its place, which has a standard error.
         """
         if not _selects(self.config.get("objective._target_")):
             return {}
@@ -89,6 +96,9 @@ class Run:
             values = [row.get(f"val/{name}", math.nan) for row in self.history if row.get("phase") == last]
             if finite := [value for value in values if math.isfinite(value)]:
                 return {f"validation/{name}": choose(finite)}
+            value = self.results.get(f"val/{name}")
+            if not self.history and isinstance(value, float) and f"val/{name}_se" not in self.results:
+                return {f"validation/{name}": value}
         return {}
 
 

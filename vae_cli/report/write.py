@@ -12,7 +12,7 @@ from rich.console import Console
 from vae_cli.figures.style import styled
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import display
-from vae_cli.report.groups import group
+from vae_cli.report.groups import changed, group
 from vae_cli.report.page import page
 from vae_cli.report.plots import Plot, plots
 from vae_cli.report.runs import Run, find
@@ -41,6 +41,8 @@ def report(folders: Sequence[Path], out: Path) -> None:
             write_text_atomically(path, content)
         console = Console()
         table.print(console if console.is_terminal else Console(width=WIDTH))
+        for sentence in changed(groups):
+            print(sentence)
         _list(runs)
         print("written to " + ", ".join(os.path.relpath(path) for path in written))
         if settings := wandb_settings(runs):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from vae_cli.figures.style import GREY
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.groups import DATA, LONG, Group, shown
+from vae_cli.report.groups import CHANGED, DATA, LONG, Group, shown
 from vae_cli.report.metrics import words
 from vae_cli.report.plots.plot import WIDTH, Plot, colours, legend, single, text
 
@@ -22,7 +22,7 @@ Point = tuple[float, Estimate, str]
 
 def swept(groups: Sequence[Group]) -> list[str]:
     """Keys of which there are two values, all else being equal; but numbers of different data are not compared."""
-    data = {f"dataset.{key}" for key in DATA}
+    data = {CHANGED, *(f"dataset.{key}" for key in DATA)}
     keys = dict.fromkeys(key for one in groups for key in one.choices if key not in data)
     return [key for key in keys if any(len(family) > 1 for family in _families(groups, key).values())]
 
