@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from vae_cli import help
 from vae_cli.errors import UserError
-from vae_cli.folders import OWN, checkpoint_path, conf_folder
+from vae_cli.folders import checkpoint_path, conf_folder
 from vae_cli.signals import listen
 
 T = TypeVar("T")
@@ -116,11 +116,11 @@ def _readable(config: Any) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, which takes seconds."""
     from vae_cli import checkpoints
 
+    path = checkpoint_path(Path(config.run), config.ckpt)
     try:
-        checkpoints.load(checkpoint_path(Path(config.run), config.ckpt))
+        checkpoints.load(path)
     except UserError as error:
-        others = [name for name in OWN if name != config.ckpt and checkpoint_path(Path(config.run), name).exists()]
-        raise UserError(f"{error}; take another one{''.join(f', ckpt={name}' for name in others)}") from error
+        raise UserError(f"{error}; take another one{checkpoints.others(path)}") from error
 
 
 def _begin(command: str) -> list[str]:

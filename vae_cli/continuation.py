@@ -65,6 +65,9 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
     if fingerprint(read_config(folder)) != fingerprint(config):
         if not leads():
             return config
+        from vae_cli import machine
+
+        machine.check(config.trainer)
         aside = set_aside(folder)
         print(f"{folder.name}: its configuration has changed; runs anew, the earlier run is now in {display(aside)}")
         return config

@@ -222,5 +222,6 @@ def _describe(error: BaseException, log: Path | None) -> str:
     if out_of_memory(error):
         return f"out of memory; lower dataset.batch_size, evaluate.batch_size or evaluate.memory_mb{place}"
     if type(error).__name__ == "MisconfigurationException":
-        return f"Lightning refuses the trainer's settings: {reason}; trainer=auto takes what is there{place}"
+        remedy = "trainer.accelerator=auto trainer.devices=1 takes what is there"
+        return f"Lightning refuses the trainer's settings: {reason}; {remedy}{place}"
     return f"{type(error).__name__}: {reason}{place}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,15 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
-from vae_cli import checkpoints, figures, folders, loggers, results
+from vae_cli import checkpoints, figures, folders, loggers, machine, results, resumption
 from vae_cli.build import build_module
 from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState, Standing
 from vae_cli.continuation import read_results, resolved
 from vae_cli.datasets import Data
-from vae_cli.errors import UserError
-from vae_cli.evaluate import evaluate_split, settings_of
+from vae_cli.evaluate import check_evaluation, evaluate_split, settings_of
 from vae_cli.evaluation import DataFacts
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
+from vae_cli.folders import CONFIG, LAST, RESULTS, checkpoint_path
 from vae_cli.models import StartsFromData, codes
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
@@ -46,14 +46,14 @@ def train(config: DictConfig, data: Data, folder: Path) -> Results:
     """
     began = time.perf_counter()
     loggers.quiet_libraries()
-    layout = Layout.of(config)
+    layout, tried = Layout.of(config), machine.check(config.trainer)
     torch.set_num_threads(config.trainer.threads or layout.threads(THREADS))
     facts = DataFacts.of(data)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
-    checkpoint = resumable(config, module, facts) if config.resume else None
-    if leads():
-        begin(config, folder)
+    checkpoint = resumption.prepare(config, module, facts, tried) if config.resume else None
+    module.origin = replace(module.origin, max_epochs=config.trainer.max_epochs)
+    check_evaluation(module, data, config)
     if config.trainer.compile:
         for phase in module.phases:
             phase.objective.compile()
@@ -61,6 +61,11 @@ def train(config: DictConfig, data: Data, folder: Path) -> Results:
     summary: Results = {}
     succeeded = False
     try:
+        if leads():  # what can be refused is refused by now: until here an earlier end of this run stays as it was
+            if checkpoint:
+                checkpoints.mend(folder)
+                checkpoint = folder / LAST
+            begin(config, folder)
         with layout.complete(folder, resumes=checkpoint is not None):
             history, trainer = build_trainer(config, layout, folder, data, module, run_loggers)
             fit(config, layout, data, module, trainer, checkpoint)
@@ -108,17 +113,6 @@ def begin(config: DictConfig, folder: Path) -> None:
         numbers = {name: value for name, value in earlier.items() if name != "error"}
         results.write(numbers | {"status": UNFINISHED}, folder / RESULTS)
     write_text_atomically(folder / CONFIG, OmegaConf.to_yaml(resolved(config)))
-
-
-def resumable(config: DictConfig, module: LitVAE, facts: DataFacts) -> Path:
-    """The last checkpoint of the run to go on with, once it fits the model and the data."""
-    checkpoints.mend(Path(config.resume))
-    path = checkpoint_path(Path(config.resume), "last")
-    checkpoint = checkpoints.load(path)
-    if checkpoint["data"]["sha256"] != facts.sha256:
-        raise UserError(f"resume={config.resume}: {facts.name} is no longer the data that this run was trained on")
-    load_weights(module, checkpoint, path)
-    return path
 
 
 def sweep() -> str | None:
@@ -236,7 +230,7 @@ def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer
         if isinstance(keeper, Keeper) and keeper.monitor and keeper.best_model_score is not None:
             summary[keeper.monitor] = float(keeper.best_model_score)
     summary |= evaluate_split(trainer, module, data, config)
-    summary |= settings_of(config)
+    summary |= settings_of(config) | module.origin.results
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
     summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}
