@@ -33,6 +33,8 @@ def resolved(config: DictConfig) -> DictConfig:
     for key in ("path", "root"):
         if kept.dataset.get(key):
             kept.dataset[key] = str(Path(kept.dataset[key]).expanduser().absolute())
+    if kept.get("init"):
+        kept.init = str(Path(kept.init).expanduser().absolute())
     return kept
 
 

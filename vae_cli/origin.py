@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vae_cli.results import Results
@@ -15,16 +15,18 @@ class Origin:
 
     max_epochs: `trainer.max_epochs` of the checkpoint; None in those of earlier versions
     continued_at: epochs of training after which the run went on under another schedule
+    init: the parts that began with weights of another run, and which; see WarmStart
     """
 
     max_epochs: int | None = None
     continued_at: tuple[int, ...] = ()
+    init: Results = field(default_factory=dict)
 
     @classmethod
     def read(cls, checkpoint: Mapping[str, Any]) -> Origin:
         """From a checkpoint; those of earlier versions have none."""
         saved = checkpoint.get("origin") or {}
-        return cls(saved.get("max_epochs"), tuple(saved.get("continued_at", ())))
+        return cls(saved.get("max_epochs"), tuple(saved.get("continued_at", ())), dict(saved.get("init", {})))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -34,4 +36,5 @@ class Origin:
     @property
     def results(self) -> Results:
         """For results.json, where there is something to tell."""
-        return {"continued_at": list(map(float, self.continued_at))} if self.continued_at else {}
+        continued: Results = {"continued_at": list(self.continued_at)} if self.continued_at else {}
+        return continued | self.init

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
-from vae_cli import checkpoints, figures, folders, loggers, machine, results, resumption
+from vae_cli import checkpoints, figures, folders, loggers, machine, results, resumption, warm_start
 from vae_cli.build import build_module
 from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState, Standing
 from vae_cli.continuation import read_results, resolved
@@ -53,6 +53,10 @@ def train(config: DictConfig, data: Data, folder: Path) -> Results:
     module = build_module(config, facts)
     checkpoint = resumption.prepare(config, module, facts, tried) if config.resume else None
     module.origin = replace(module.origin, max_epochs=config.trainer.max_epochs)
+    warm = warm_start.start(module.model, config, facts) if config.get("init") and not checkpoint else None
+    if warm:
+        module.origin = replace(module.origin, init=warm.results)
+        announce(warm, config)
     check_evaluation(module, data, config)
     if config.trainer.compile:
         for phase in module.phases:
@@ -68,7 +72,7 @@ def train(config: DictConfig, data: Data, folder: Path) -> Results:
             begin(config, folder)
         with layout.complete(folder, resumes=checkpoint is not None):
             history, trainer = build_trainer(config, layout, folder, data, module, run_loggers)
-            fit(config, layout, data, module, trainer, checkpoint)
+            fit(config, layout, data, module, trainer, checkpoint, warm.parts if warm else ())
             restore_best(config, folder, data, module)
             summary = _numbers(config, data, module, trainer, history)
             summary["wall_seconds"] = round(time.perf_counter() - began, 3)
@@ -101,6 +105,16 @@ def _draw(
     drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
     loggers.log_figures(run_loggers, drawn, trainer.global_step)
     figures.save(drawn, folder / "figures")
+
+
+def announce(warm: warm_start.WarmStart, config: DictConfig) -> None:
+    """Say what the run starts from, and what changes that before the objective does."""
+    if not leads():
+        return
+    print(warm.words, flush=True)
+    if phases := [name for name in ("pretraining", "initialisation") if config.get(name) is not None]:
+        off = " ".join(f"{name}=none" for name in phases)
+        print(f"init: {' and '.join(phases)} follow as configured; {off} leaves that out", flush=True)
 
 
 def begin(config: DictConfig, folder: Path) -> None:
@@ -180,8 +194,9 @@ def fit(
     module: LitVAE,
     trainer: pl.Trainer,
     checkpoint: Path | None = None,
+    loaded: tuple[str, ...] = (),
 ) -> None:
-    """Train, from a checkpoint of the same run if one is given."""
+    """Train, from a checkpoint of the same run if one is given; parts that are loaded do not start from the data."""
     settings, device = config.trainer, trainer.strategy.root_device
     common: dict[str, Any] = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
     part: dict[str, Any] = {"rank": rank(), "processes": layout.count}
@@ -197,9 +212,11 @@ def fit(
         loops = checkpoints.load(checkpoint)["loops"]
         loader.load_state_dict(loops["fit_loop"]["state_dict"]["combined_loader"][0])
     else:
+        kept = {n: v.clone() for n, v in module.model.state_dict().items() if warm_start.part_of(n, loaded)}
         for piece in module.model.modules():
             if isinstance(piece, StartsFromData):
                 piece.start_from(data.loader("train", batch_size=config.evaluate.batch_size, shuffle=True, **common))
+        module.model.load_state_dict(kept, strict=False)
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
 
