@@ -142,7 +142,7 @@ def test_mnist_out_of_reach_names_the_three_ways(place: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu(place: Path) -> None:
     done = fork("vae-train", "dataset=digits", "trainer.accelerator=gpu", "logger=none", folder=place)
-    one_line(done, 1, "trainer", "trainer=auto")
+    one_line(done, 2, "trainer.accelerator=gpu", "trainer.accelerator=auto")
 
 
 @pytest.fixture

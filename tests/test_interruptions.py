@@ -1,8 +1,13 @@
 """Runs and sweeps that are stopped at any moment: the same command again ends as if nothing had happened."""
 
+import errno
 import json
+import os
+import pty
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,8 +17,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.commands import Done, fingerprint, fork, forked
-from vae_cli import checkpoints
+from tests.commands import NAMES, ROOT, Done, environment, fingerprint, fork, forked, line
+from vae_cli import checkpoints, job, signals
+from vae_cli.files import write_atomically
 from vae_cli.lock import held
 from vae_cli.signals import STOPS, Deferral, listen
 
@@ -197,17 +203,135 @@ def test_a_signal_within_an_epoch_is_obeyed_after_the_batch(tmp_path: Path) -> N
     assert 0 < steps < 619
 
 
+@pytest.fixture
+def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The handlers of a process that has just started; afterwards those of the tests again."""
+    monkeypatch.setattr(signals, "_state", signals._State())
+    fresh = dict.fromkeys(STOPS, signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
+    earlier = {number: signal.signal(number, handler) for number, handler in fresh.items()}
+    yield
+    for number, handler in earlier.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
 def test_a_second_signal_does_not_wait() -> None:
-    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     deferral = Deferral()
     deferral.begin()
-    try:
+    signal.raise_signal(signal.SIGINT)
+    assert deferral.asked == signal.SIGINT
+    with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-        assert deferral.asked == signal.SIGINT
-        with pytest.raises(KeyboardInterrupt):
+
+
+PAIRS = [(signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGHUP)]
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("pair", PAIRS)
+def test_signals_wait_for_the_file_that_is_being_written(pair: tuple[int, int], tmp_path: Path) -> None:
+    """torch would make a RuntimeError of an exception within, and the run would have failed."""
+    listen()
+
+    def write(file: Any) -> None:
+        for number in pair:
+            file.write(b"half")
+            signal.raise_signal(number)
+
+    (tmp_path / "last.ckpt").write_bytes(b"earlier")
+    with pytest.raises(STOPS[pair[0]]):
+        write_atomically(tmp_path / "last.ckpt", write, tmp_path / "previous.ckpt")
+    assert (tmp_path / "last.ckpt").read_bytes() == b"halfhalf"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_the_end_of_a_run_is_not_disturbed_by_further_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    listen()
+    ends: list[int] = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:
+            signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, earlier)
+            raise RuntimeError("a library has made an error of it") from error
+
+    assert job.attempt(work) == job.Failure("terminated", 143, "interrupted")
+    assert ends == []
+    signals._state.since -= 2 * signals.GRACE  # the user has waited, and does not wait any longer
+    signal.raise_signal(signal.SIGINT)
+    assert ends == [130]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", NAMES)
+def test_a_signal_while_a_command_starts(command: str, number: int, tmp_path: Path) -> None:
+    """It comes in the middle of an import, before the command has begun anything."""
+    module = {"vae-train": "hydra", "vae-report": "rich"}.get(command, "omegaconf")
+    stub = f"import os, time; os.kill(os.getpid(), {int(number)}); time.sleep(20)"
+    (tmp_path / f"{module}.py").write_text(stub)
+    variables = environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    done = subprocess.run(line(command, "."), cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60)
+    word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}.get(number, "the terminal was closed")
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", f"{command}: error: {word}\n")
+
+
+def test_a_signal_while_lightning_is_imported(tmp_path: Path) -> None:
+    stub = "import os, time; os.kill(os.getpid(), 2); time.sleep(20)"
+    (tmp_path / "pytorch_lightning.py").write_text(stub)
+    words = line("vae-train", "dataset=digits", "logger=none", "hydra.run.dir=run")
+    variables = environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, len(done.stderr.splitlines())) == (130, 1), done.stderr
+    assert "vae-train: error: interrupted" in done.stderr
+
+
+def test_a_signal_at_the_end_of_the_interpreter() -> None:
+    late = "import atexit, os; atexit.register(os.kill, os.getpid(), 2); from vae_cli.cli import train; train()"
+    words = [sys.executable, "-c", late, "--version"]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("vae-train ")
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_two_signals_close_together(pair: tuple[int, int], whole: Whole, tmp_path: Path) -> None:
+    work = place(tmp_path)
+    running = forked("vae-train", *VADE, OFTEN, *HERE, folder=work)
+    appears(work / "run" / "metrics.csv")
+    os.kill(running.process.pid or 0, pair[0])
+    time.sleep(0.02)
+    done = running.end(pair[1], after=0)
+    assert done.code in (128 + pair[0], 128 + pair[1]) and len(done.err.splitlines()) == 1, done.err
+    assert results(work / "run")["status"] == "interrupted"
+    done = fork("vae-train", "resume=run", folder=work)
+    assert (done.code, done.err) == (0, "")
+    assert_same(work / "run", whole.folder)
+
+
+def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
+    """The run is saved and ends; what it writes to the terminal is lost, and no error."""
+    words = line("vae-train", *SMALL, "dataset.batch_size=2", "trainer.max_epochs=50", OFTEN, *HERE)
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(tmp_path)
+        os.execve(words[0], words, environment())
+    os.set_blocking(terminal, False)
+    shown, until = b"", time.monotonic() + 240
+    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
+        try:
+            shown += os.read(terminal, 10_000)
+        except OSError as error:
+            assert error.errno == errno.EAGAIN, shown
+        assert time.monotonic() < until, shown
+        time.sleep(0.01)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    found = results(tmp_path / "run")
+    assert (found["status"], found["error"]) == ("interrupted", "the terminal was closed")
 
 
 def test_signals_of_others_are_left_to_them() -> None:

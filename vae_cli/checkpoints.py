@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vae_cli.errors import UserError, warn
 from vae_cli.files import keep_as, write_atomically
-from vae_cli.folders import DAMAGED, LAST, PREVIOUS, display
+from vae_cli.folders import DAMAGED, LAST, OWN, PREVIOUS, display
 
-KEYS = {"state_dict", "data"}
-"""What every checkpoint of ours holds."""
+Layout = dict[tuple[str, ...], type | tuple[type, ...]]
+
+MODEL: Layout = {
+    ("state_dict",): dict,
+    ("data", "name"): str,
+    ("data", "event_shape"): (list, tuple),
+    ("data", "domain"): str,
+    ("data", "sha256"): str,
+}
+"""What a checkpoint holds of the model and of its data, and of which type it is."""
+
+_LOOP = ("loops", "fit_loop")
+TRAINING: Layout = {
+    ("epoch",): int,
+    ("global_step",): int,
+    (*_LOOP, "state_dict", "combined_loader"): list,
+    (*_LOOP, "epoch_progress", "current", "ready"): int,
+    (*_LOOP, "epoch_progress", "current", "processed"): int,
+    (*_LOOP, "epoch_loop.batch_progress", "current", "ready"): int,
+    (*_LOOP, "epoch_loop.automatic_optimization.optim_progress", "optimizer"): dict,
+    ("callbacks", "RandomState", "cpu"): Tensor,
+    ("callbacks", "RandomState", "cuda"): list,
+    ("callbacks", "History", "rows"): list,
+    ("callbacks", "Keeper(best)", "best_k_models"): dict,
+    ("callbacks", "Latest(last)", "best_k_models"): dict,
+    ("optimizer_states",): list,
+    ("lr_schedulers",): list,
+    ("sums", "names"): list,
+    ("sums", "totals"): Tensor,
+    ("sums", "examples"): int,
+}
+"""What it holds of the training, which goes on from there."""
 
 
 def save(checkpoint: dict[str, Any], path: Path) -> None:
@@ -34,9 +66,39 @@ def load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
     except Exception as error:  # a damaged file meets torch's reader and the unpickler with almost any exception
         reason = (str(error).strip() or type(error).__name__).split("\n")[0]
         raise UserError(f"{path}: not a readable checkpoint, it is damaged or of another kind ({reason})") from error
-    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= KEYS:
-        raise UserError(f"{path}: not a checkpoint of vae-train")
+    if fault := _fault(checkpoint, MODEL) or _model_fault(checkpoint):
+        raise UserError(f"{path}: not a whole checkpoint of vae-train, {fault}")
     return checkpoint
+
+
+def _fault(checkpoint: Any, layout: Layout) -> str:
+    """The first thing that is missing or of another type, in words; empty if there is none."""
+    for keys, kind in layout.items():
+        found = checkpoint
+        for key in keys:
+            if not isinstance(found, Mapping) or key not in found:
+                return f"it has no {'/'.join(keys)}"
+            found = found[key]
+        if not isinstance(found, kind) or isinstance(found, bool):
+            return f"its {'/'.join(keys)} is of type {type(found).__name__}"
+    return ""
+
+
+def _model_fault(checkpoint: dict[str, Any]) -> str:
+    """The same of what is in the containers of the model."""
+    for name, value in checkpoint["state_dict"].items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            return f"its state_dict/{name} is of type {type(value).__name__}"
+    shape = checkpoint["data"]["event_shape"]
+    if not shape or any(type(size) is not int or size < 1 for size in shape):
+        return f"its data/event_shape is {list(shape)}"
+    return ""
+
+
+def others(path: Path) -> str:
+    """The other checkpoints of a run beside the one at `path`, as advice."""
+    names = [name for name in OWN if (file := path.with_name(f"{name}.ckpt")) != path and file.exists()]
+    return "".join(f", ckpt={name}" for name in names)
 
 
 def newest(folder: Path) -> Path:
@@ -44,7 +106,8 @@ def newest(folder: Path) -> Path:
     faults = []
     for path in (folder / LAST, folder / PREVIOUS):
         try:
-            load(path)
+            if fault := _fault(load(path), TRAINING):
+                raise UserError(f"{path}: a training cannot go on from it, {fault}")
         except UserError as error:
             faults.append(str(error))
         else:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vae_cli import help
-from vae_cli.errors import UserError
-from vae_cli.folders import OWN, checkpoint_path, conf_folder
-from vae_cli.signals import listen
+from vae_cli import signals
 
 T = TypeVar("T")
 REFUSED = 2
@@ -18,9 +16,14 @@ REFUSED = 2
 
 def train() -> None:
     """vae-train: check everything, then hand over to hydra, so that its launchers and sweepers work."""
-    argv = _begin("vae-train")
+    _main("vae-train", _train)
+
+
+def _train(argv: list[str]) -> None:
+    os.environ["PYTHONSAFEPATH"] = "1"  # for launchers' processes: a random.py that lies here is not Python's own
     import hydra
 
+    from vae_cli.folders import conf_folder
     from vae_cli.preflight import prepare_training
 
     arguments = _checked("vae-train", lambda: prepare_training(argv))
@@ -45,13 +48,17 @@ def train() -> None:
 
 def evaluate() -> None:
     """vae-eval: evaluate a run's checkpoint again."""
-    argv = _begin("vae-eval")
+    _main("vae-eval", _evaluate)
+
+
+def _evaluate(argv: list[str]) -> None:
     from vae_cli.schema import EvalConfig
 
     def work(config: Any) -> None:
         _readable(config)
         from vae_cli.evaluate import evaluate_run
 
+        signals.listen()
         evaluate_run(config)
 
     _command("vae-eval", "eval", EvalConfig, argv, work)
@@ -59,13 +66,17 @@ def evaluate() -> None:
 
 def sample() -> None:
     """vae-sample: draw from a run's model."""
-    argv = _begin("vae-sample")
+    _main("vae-sample", _sample)
+
+
+def _sample(argv: list[str]) -> None:
     from vae_cli.schema import SampleConfig
 
     def work(config: Any) -> None:
         _readable(config)
         from vae_cli.sample import sample_run
 
+        signals.listen()
         sample_run(config)
 
     _command("vae-sample", "sample", SampleConfig, argv, work)
@@ -73,12 +84,16 @@ def sample() -> None:
 
 def kl() -> None:
     """vae-kl: fit a Gaussian to a density on the line by either direction of KL."""
-    argv = _begin("vae-kl")
+    _main("vae-kl", _kl)
+
+
+def _kl(argv: list[str]) -> None:
     from vae_cli.schema import KLConfig
 
     def work(config: Any) -> None:
         from vae_cli.kl.fit import fit
 
+        signals.listen()
         fit(config)
 
     _command("vae-kl", "kl", KLConfig, argv, work)
@@ -86,12 +101,16 @@ def kl() -> None:
 
 def cavi() -> None:
     """vae-cavi: mean-field inference by coordinate ascent, where it has a closed form."""
-    argv = _begin("vae-cavi")
+    _main("vae-cavi", _cavi)
+
+
+def _cavi(argv: list[str]) -> None:
     from vae_cli.schema import CAVIConfig
 
     def work(config: Any) -> None:
         from vae_cli.cavi.study import run
 
+        signals.listen()
         run(config)
 
     _command("vae-cavi", "cavi", CAVIConfig, argv, work)
@@ -99,7 +118,10 @@ def cavi() -> None:
 
 def report() -> None:
     """vae-report: a page and tables over any set of runs."""
-    argv = _begin("vae-report")
+    _main("vae-report", _report)
+
+
+def _report(argv: list[str]) -> None:
     from vae_cli.report.arguments import Arguments
 
     arguments = _checked("vae-report", lambda: Arguments.parse(argv))
@@ -107,6 +129,7 @@ def report() -> None:
     def work() -> None:
         from vae_cli.report import write
 
+        signals.listen()
         write.report(arguments.folders, arguments.out)
 
     _run("vae-report", work)
@@ -115,30 +138,43 @@ def report() -> None:
 def _readable(config: Any) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, which takes seconds."""
     from vae_cli import checkpoints
+    from vae_cli.errors import UserError
+    from vae_cli.folders import checkpoint_path
 
+    path = checkpoint_path(Path(config.run), config.ckpt)
     try:
-        checkpoints.load(checkpoint_path(Path(config.run), config.ckpt))
+        checkpoints.load(path)
     except UserError as error:
-        others = [name for name in OWN if name != config.ckpt and checkpoint_path(Path(config.run), name).exists()]
-        raise UserError(f"{error}; take another one{''.join(f', ckpt={name}' for name in others)}") from error
+        raise UserError(f"{error}; take another one{checkpoints.others(path)}") from error
 
 
-def _begin(command: str) -> list[str]:
-    """The arguments, unless they ask for help or the version."""
-    listen()
-    argv = sys.argv[1:]
-    if {"--help", "-h"} & set(argv):
-        print(help.text(command, argv))
-        sys.exit(0)
-    if "--version" in argv:
-        import vae_cli
+def _main(command: str, work: Callable[[list[str]], None]) -> None:
+    """Do what the arguments say, or show help or the version; signals before and after that end the process at once."""
+    signals.begin(command)
+    from vae_cli.terminal import outlive
 
-        print(f"{command} {vae_cli.__version__}")
-        sys.exit(0)
-    from vae_cli.cores import limit_spinning
+    outlive()
+    argv, code = sys.argv[1:], 0
+    try:
+        if {"--help", "-h"} & set(argv):
+            from vae_cli import help
 
-    limit_spinning()
-    return argv
+            print(help.text(command, argv))
+        elif "--version" in argv:
+            import vae_cli
+
+            print(f"{command} {vae_cli.__version__}")
+        else:
+            from vae_cli.cores import limit_spinning
+
+            limit_spinning()
+            work(argv)
+    except KeyboardInterrupt:
+        code = 130
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    signals.finish(code)
+    sys.exit(code)
 
 
 def _command(command: str, root: str, schema: type, argv: list[str], work: Callable[[Any], None]) -> None:

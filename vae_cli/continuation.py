@@ -33,6 +33,8 @@ def resolved(config: DictConfig) -> DictConfig:
     for key in ("path", "root"):
         if kept.dataset.get(key):
             kept.dataset[key] = str(Path(kept.dataset[key]).expanduser().absolute())
+    if kept.get("init"):
+        kept.init = str(Path(kept.init).expanduser().absolute())
     return kept
 
 
@@ -65,6 +67,9 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
     if fingerprint(read_config(folder)) != fingerprint(config):
         if not leads():
             return config
+        from vae_cli import machine
+
+        machine.check(config.trainer)
         aside = set_aside(folder)
         print(f"{folder.name}: its configuration has changed; runs anew, the earlier run is now in {display(aside)}")
         return config

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli import results
+from vae_cli import machine, results
 from vae_cli.build import build_evaluation
 from vae_cli.callbacks import EpochProgress, History
 from vae_cli.clusters import Assignments
@@ -40,16 +40,22 @@ from vae_cli.run import load
 from vae_cli.schema import GapsConfig
 
 
+def check_evaluation(module: LitVAE, data: Data, config: DictConfig) -> None:
+    """Refuse what cannot be evaluated: a split without data, gaps of a model that has none."""
+    split: SplitName = config.evaluate.split
+    if not len(getattr(data, split)):
+        raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0", 2)
+    if config.evaluate.gaps:
+        check_gaps(module.model)
+
+
 def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig) -> Results:
     """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known.
 
     Of data with known factors also the scores of disentanglement.
     """
     split: SplitName = config.evaluate.split
-    if not len(getattr(data, split)):
-        raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0")
-    if config.evaluate.gaps:
-        check_gaps(module.model)
+    check_evaluation(module, data, config)
     device = trainer.strategy.root_device
     settings: dict[str, Any] = {"seed": config.evaluate.seed, "shuffle": False, "limit": config.trainer.limit_batches}
     settings |= {"batch_size": config.evaluate.batch_size, "device": device}
@@ -151,7 +157,10 @@ def evaluate_run(config: DictConfig) -> Results:
     began, arrival = time.perf_counter(), Arrival.now()
     folder = Path(config.run)
     run = load(folder, config.ckpt)
-    data, place = run.data, room(folder / "evaluations")
+    data = run.data
+    machine.check(config.trainer)
+    check_evaluation(run.module, data, config)
+    place = room(folder / "evaluations")
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     torch.set_num_threads(claim(config.trainer.threads or Layout(1, 1).threads(gpu, arrival)))
     settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from vae_cli.errors import UserError
+from vae_cli.signals import held_back
 
 PARTIAL = ".partial"
 
@@ -18,19 +19,20 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], previous:
     """Call `write(file)` on a new file beside `path` and move it there once it is on the disk.
 
     What stood at `path` goes on as `previous`, if that is named. The folder must be there: one that has vanished is
-    not made anew.
+    not made anew. Signals wait until it is done.
     """
     partial = _partial(path)
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        if previous and path.exists():
-            keep_as(path, previous)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with held_back():
+        try:
+            with partial.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            if previous and path.exists():
+                keep_as(path, previous)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def write_text_atomically(path: Path, text: str) -> None:

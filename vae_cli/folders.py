@@ -127,6 +127,18 @@ def newest_run(names: Sequence[Path] = (LAST,)) -> Path | None:
     return max(whole, key=lambda run: (run / CONFIG).stat().st_mtime_ns, default=None)
 
 
+def initial_checkpoint(init: str) -> Path:
+    """The file that `init` names, or the best checkpoint of the run in that folder; ConfigError where there is none."""
+    path = Path(init).expanduser().absolute()
+    file = checkpoint_path(path, "best") if path.is_dir() else path
+    if not file.is_file():
+        problem = f"it has no {LAST.with_name('best.ckpt')}" if path.is_dir() else "there is no such file or folder"
+        newest = newest_run()
+        hint = f"nearest: init={display(newest)}" if newest else "name the folder of a run, or a checkpoint"
+        raise ConfigError(f"init={init}: {problem}; {hint}")
+    return file
+
+
 def checkpoint_path(folder: Path, ckpt: str) -> Path:
     """`best`, `last` and `previous` name a run's own checkpoints, anything else is a path."""
     return folder / LAST.with_name(f"{ckpt}.ckpt") if ckpt in OWN else Path(ckpt)

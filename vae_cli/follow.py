@@ -6,19 +6,23 @@ import logging
 import sys
 from pathlib import Path
 
-from hydra.utils import instantiate
-
-from vae_cli.job import LOG, follow
-from vae_cli.saved import read_config
-from vae_cli.signals import listen
-from vae_cli.train import train
+from vae_cli import signals
+from vae_cli.terminal import outlive
 
 
 def main() -> None:
     """Train along, by the configuration that the first process has written."""
+    signals.begin("vae-train")
+    outlive()
+    from hydra.utils import instantiate
+
+    from vae_cli.job import LOG, follow
+    from vae_cli.saved import read_config
+    from vae_cli.train import train
+
     folder, resumes = Path(sys.argv[1]), len(sys.argv) > 2
     logging.basicConfig(filename=folder / LOG, level=logging.WARNING, format="[%(asctime)s][follower] %(message)s")
-    listen()
+    signals.listen()
     config = read_config(folder)
     config.resume = str(folder) if resumes else None
     follow(lambda: train(config, instantiate(config.dataset).load(), folder), folder)

@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli import resume, slurm
+from vae_cli import resume, signals, slurm
 from vae_cli.compose import Composer
 from vae_cli.continuation import fingerprint, is_done, read_results, remaining
 from vae_cli.cores import Arrival
@@ -30,12 +30,14 @@ from vae_cli.lock import held
 from vae_cli.ranks import leads
 from vae_cli.saved import read_config
 from vae_cli.search import WORST, is_search, same_data, score
-from vae_cli.signals import Terminated, TimeLimit, ignore, listen
+from vae_cli.signals import HungUp, Terminated, TimeLimit, ignore, listen
 from vae_cli.status import Status
+from vae_cli.terminal import outlive
 
 T = TypeVar("T")
 LOG = "vae-train.log"
 STOPPED = ("interrupted", "requeued")
+REFUSED = 2
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,14 @@ class Failure:
 
 def attempt(work: Callable[[], T], log: Path | None = None) -> T | Failure:
     """What `work` returns, or the Failure that stopped it; a traceback goes to the log file, if anywhere."""
+    before = signals.raised()
     try:
         return work()
     except (KeyboardInterrupt, SystemExit) as error:
-        return _stopped(error)
+        return _stopped(error, None if before else signals.raised())
     except Exception as error:
+        if signals.raised() and not before:  # a library has made an error of it, or met one while it was stopped
+            return _stopped(error, signals.raised())
         if isinstance(cause := _cause(error), UserError):
             return Failure(" ".join(str(cause).split()), cause.exit_code)
         if log:
@@ -99,15 +104,19 @@ def task(config: DictConfig) -> float:
 
     def alone() -> Any:
         with held(folder):
-            earlier = _stamp(folder)
+            earlier, new = _stamp(folder), not (folder / STARTED).exists()
             result = attempt(work, folder / LOG)
             began = earlier is None or _stamp(folder) != earlier  # else an earlier run's results stay
             if isinstance(result, Failure) and result.status == "requeued":
                 result = _requeued(folder, config)
+            if isinstance(result, Failure) and result.exit_code == REFUSED and new and not sweeping:
+                (folder / STARTED).unlink(missing_ok=True)  # nothing is begun: the folder is free
+                return result
             if isinstance(result, Failure) and result.status != "requeued" and began:
                 write_status(folder, result)
             return result
 
+    outlive()
     listen()
     if not leads():
         follow(work, folder)
@@ -192,14 +201,16 @@ def write_status(folder: Path, failure: Failure) -> None:
         return  # a full disk, say: the line on stderr has told
 
 
-def _stopped(error: BaseException) -> Failure:
-    """Lightning turns Ctrl-C into exit(1), with what it was as its context."""
-    chain = [error, error.__cause__, error.__context__]
-    if any(isinstance(link, Terminated) or type(link).__name__ == "SIGTERMException" for link in chain):
+def _stopped(error: BaseException, number: int | None) -> Failure:
+    """By this signal, if any; Lightning turns Ctrl-C into exit(1), with what it was as its context."""
+    kinds = (signals.STOPS[number],) if number else tuple(map(type, causes(error)))
+    if any(kind is Terminated or kind.__name__ == "SIGTERMException" for kind in kinds):
         return Failure("terminated", 143, "interrupted")
-    if any(isinstance(link, TimeLimit) for link in chain):
+    if HungUp in kinds:
+        return Failure("the terminal was closed", 129, "interrupted")
+    if TimeLimit in kinds:
         return Failure("the time limit is near", 143, "requeued")
-    if any(isinstance(link, KeyboardInterrupt) for link in chain):
+    if KeyboardInterrupt in kinds:
         return Failure("interrupted", 130, "interrupted")
     code = getattr(error, "code", 1)
     return Failure(f"stopped with exit code {code}", code if isinstance(code, int) else 1)
@@ -223,5 +234,6 @@ def _describe(error: BaseException, log: Path | None) -> str:
     if out_of_memory(error):
         return f"out of memory; lower dataset.batch_size, evaluate.batch_size or evaluate.memory_mb{place}"
     if type(error).__name__ == "MisconfigurationException":
-        return f"Lightning refuses the trainer's settings: {reason}; trainer=auto takes what is there{place}"
+        remedy = "trainer.accelerator=auto trainer.devices=1 takes what is there"
+        return f"Lightning refuses the trainer's settings: {reason}; {remedy}{place}"
     return f"{type(error).__name__}: {reason}{place}"

@@ -192,7 +192,7 @@ def parameters(config: DictConfig) -> dict[str, Any]:
         "signal_delay_s": 120,
         "array_parallelism": cluster.parallel,
         "srun_args": ["--kill-on-bad-exit=1"],
-        "setup": [f"export SRUN_CPUS_PER_TASK={cores} OMP_NUM_THREADS={cores}", *cluster.setup],
+        "setup": [f"export SRUN_CPUS_PER_TASK={cores} OMP_NUM_THREADS={cores} PYTHONSAFEPATH=1", *cluster.setup],
         "additional_parameters": {"requeue": True} | {name: value or True for name, value in options.items()},
     }
     return {name: value for name, value in wanted.items() if value is not None}

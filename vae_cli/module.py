@@ -22,6 +22,7 @@ from vae_cli.memory import Rows
 from vae_cli.metrics import Means
 from vae_cli.models import VAE
 from vae_cli.objectives import Terms
+from vae_cli.origin import Origin
 from vae_cli.phases import Phase, Place, locate
 from vae_cli.processes import summed
 from vae_cli.share import sharing
@@ -43,6 +44,7 @@ class LitVAE(LightningModule):
         self.model, self.phases, self.evaluation = model, tuple(phases), evaluation
         self.objectives = nn.ModuleList(phase.objective for phase in phases)
         self.make_optimizer, self.schedule = optimizer, schedule
+        self.origin = Origin()
         self.names: tuple[str, ...] = ()
         self.totals, self.examples = torch.zeros(()), 0
         self.validation = Means()
@@ -141,6 +143,7 @@ class LitVAE(LightningModule):
             self._diverged("the parameters were no longer finite in", "", "")
         checkpoint["threads"] = torch.get_num_threads()
         checkpoint["sums"] = {"names": list(self.names), "totals": self.totals, "examples": self.examples}
+        checkpoint["origin"] = self.origin.state
         checkpoint["data"] = {**asdict(self.evaluation.facts), "event_shape": list(self.evaluation.facts.event_shape)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from vae_cli.folders import (
     Sources,
     checkpoint_path,
     display,
+    initial_checkpoint,
     newest_run,
     outputs_folder,
     run_around,
@@ -37,7 +38,7 @@ from vae_cli.saved import read_config
 from vae_cli.search import searches, unlike
 from vae_cli.slurm import LAUNCHER
 
-PATHS = ("run", "out", "target.path", "study.path", "resume", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
+PATHS = ("run", "out", "target.path", "study.path", "resume", "init", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 PLAIN = re.compile(r"[\w./~@%+-]*")
 
 
@@ -71,6 +72,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             folder = None if args.cfg or args.info else resume.folder_to_resume(master, composer, lines)
             if folder is None:
                 check(master, lambda key: composer.where(lines, key))
+                _initial(master)
                 _creatable(Path(master.hydra.run.dir))
                 _free(Path(master.hydra.run.dir))
             else:
@@ -177,6 +179,7 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
         overrides = [*fixed, *composer.tidy(job)]
         config = composer.compose(overrides)
         check(config, lambda key, overrides=overrides: composer.where(overrides, key))
+        _initial(config)
         if searches(master):
             _check_search(composer, config, overrides)
             trials.append(config)
@@ -194,6 +197,14 @@ def _check_earlier(trial: DictConfig, folder: Path) -> None:
     for file in [*folder.glob(f"*/{CONFIG}"), *folder.glob(f"{SUPERSEDED}/*/{CONFIG}")]:
         if fault := unlike(read_config(file.parent), trial):
             raise ConfigError(f"{fault} ({display(file.parent)} has the first); name another hydra.sweep.dir")
+
+
+def _initial(config: DictConfig) -> None:
+    """Refuse a warm start from where there is nothing, and parts of one that is not asked for."""
+    if config.get("init"):
+        initial_checkpoint(config.init)
+    elif config.get("init_parts"):
+        raise ConfigError(f"init_parts={list(config.init_parts)}: of which run? ({COMMAND_LINE}); say init=DIR")
 
 
 def _check_search(composer: Composer, config: DictConfig, overrides: list[str]) -> None:

@@ -107,7 +107,8 @@ class Layout:
             free.bind(("127.0.0.1", 0))
             place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
         own = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-        line = [sys.executable, "-m", "vae_cli.follow", str(folder), *(["resume"] * resumes)]
+        # -P: a random.py in the working directory is not Python's own
+        line = [sys.executable, "-P", "-m", "vae_cli.follow", str(folder), *(["resume"] * resumes)]
         others = [
             subprocess.Popen(line, env=os.environ | place | own | {"LOCAL_RANK": str(n)}, stdout=subprocess.DEVNULL)
             for n in range(1, self.devices)

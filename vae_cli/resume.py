@@ -83,16 +83,18 @@ def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictC
     changes = value_overrides(composer, overrides)
     config = read_config(folder)
     for override in changes:
-        key = override.key_or_group
+        key, value = override.key_or_group, None if override.is_delete() else override.value()
+        if key == "init" and value:
+            value = str(Path(str(value)).expanduser().absolute())  # as the run keeps it
         old = OmegaConf.select(config, key, default=UNKNOWN)  # a key that it has not is for the check to refuse
-        same = old is UNKNOWN or (not override.is_delete() and old == override.value())
+        same = old is UNKNOWN or (not override.is_delete() and old == value)
         if not same and (override.is_delete() or not any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE)):
             raise ConfigError(
                 f"{override.input_line}: a resumed run keeps this ({COMMAND_LINE}); "
                 f"it can change {', '.join(CHANGEABLE)}"
             )
         try:
-            OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
+            OmegaConf.update(config, key, value, merge=True, force_add=True)
         except OmegaConfBaseException as error:
             reason = str(error).split("\n")[0]
             raise ConfigError(f"{override.input_line}: {reason} ({COMMAND_LINE})") from None

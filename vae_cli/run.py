@@ -37,7 +37,8 @@ def load_weights(module: LitVAE, checkpoint: dict[str, Any], path: Path) -> None
     try:
         module.load_state_dict(checkpoint["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise UserError(f"{path}: does not fit the model that the run's {CONFIG} describes") from error
+        problem = f"does not fit the model that the run's {CONFIG} describes"
+        raise UserError(f"{path}: {problem}; take another one{checkpoints.others(path)}") from error
 
 
 DOMAINS: dict[str, Callable[[Tensor], bool]] = {
@@ -181,7 +182,17 @@ def load(folder: str | Path, ckpt: str = "best", device: str | torch.device = "c
     check(config)
     path = checkpoint_path(folder, ckpt)
     checkpoint = checkpoints.load(path, device)
-    facts = DataFacts(**{**checkpoint["data"], "event_shape": tuple(checkpoint["data"]["event_shape"])})
-    module = build_module(config, facts)
+    data = checkpoint["data"]
+    try:
+        facts = DataFacts(**{**data, "event_shape": tuple(data["event_shape"])})
+        if facts.domain not in DOMAINS:
+            raise ValueError(f"domain {facts.domain}")
+        module = build_module(config, facts)
+    except UserError:
+        raise
+    except Exception as error:  # sizes that no network can have meet torch with almost any exception
+        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        problem = f"its facts of the data (event_shape={data['event_shape']}) fit no model of the run's {CONFIG}"
+        raise UserError(f"{path}: {problem} ({reason}); take another one{checkpoints.others(path)}") from error
     load_weights(module, checkpoint, path)
     return Run(folder, config, facts, module.to(device).eval())

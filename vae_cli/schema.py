@@ -146,6 +146,8 @@ class TrainConfig:
     codebook: Node | None = None  # nor this
     posttraining: Node | None = None  # nor this
     refinement: Node | None = None  # nor this
+    init: str | None = None  # nor this
+    init_parts: list[str] | None = None  # nor this
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from vae_cli.job import Failure, attempt, report
 from vae_cli.lock import held
 from vae_cli.search import searches
 from vae_cli.side_by_side import Shares
+from vae_cli.signals import listen
 from vae_cli.slurm import LAUNCHER
 from vae_cli.status import standing
 
@@ -55,6 +56,7 @@ class SweepTable(Callback):
 
         A second process in the same folder is refused; hydra would turn an error into a warning.
         """
+        listen()
         self.folder = Path(config.hydra.sweep.dir).absolute()
         result = attempt(lambda: SweepTable.lock.enter_context(held(Path(config.hydra.sweep.dir), "running a sweep")))
         if isinstance(result, Failure):

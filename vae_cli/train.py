@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,16 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
-from vae_cli import checkpoints, figures, folders, loggers, results
+from vae_cli import checkpoints, figures, folders, loggers, machine, results, resumption, warm_start
 from vae_cli.build import build_module
 from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState, Standing
 from vae_cli.continuation import read_results, resolved
 from vae_cli.cores import Arrival, claim
 from vae_cli.datasets import Data
-from vae_cli.errors import UserError
-from vae_cli.evaluate import evaluate_split, settings_of
+from vae_cli.evaluate import check_evaluation, evaluate_split, settings_of
 from vae_cli.evaluation import DataFacts
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
+from vae_cli.folders import CONFIG, LAST, RESULTS, checkpoint_path
 from vae_cli.models import StartsFromData, codes
 from vae_cli.module import LitVAE
 from vae_cli.optional import optional
@@ -48,14 +48,18 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
     """
     began = time.perf_counter()
     loggers.quiet_libraries()
-    layout = Layout.of(config)
+    layout, tried = Layout.of(config), machine.check(config.trainer)
     torch.set_num_threads(threads(config, layout, arrival))
     facts = DataFacts.of(data)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
-    checkpoint = resumable(config, module, facts) if config.resume else None
-    if leads():
-        begin(config, folder)
+    checkpoint = resumption.prepare(config, module, facts, tried) if config.resume else None
+    module.origin = replace(module.origin, max_epochs=config.trainer.max_epochs)
+    warm = warm_start.start(module.model, config, facts) if config.get("init") and not checkpoint else None
+    if warm:
+        module.origin = replace(module.origin, init=warm.results)
+        announce(warm, config)
+    check_evaluation(module, data, config)
     if config.trainer.compile:
         for phase in module.phases:
             phase.objective.compile()
@@ -63,9 +67,14 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
     summary: Results = {}
     succeeded = False
     try:
+        if leads():  # what can be refused is refused by now: until here an earlier end of this run stays as it was
+            if checkpoint:
+                checkpoints.mend(folder)
+                checkpoint = folder / LAST
+            begin(config, folder)
         with layout.complete(folder, resumes=checkpoint is not None):
             history, trainer = build_trainer(config, layout, folder, data, module, run_loggers)
-            fit(config, layout, data, module, trainer, checkpoint)
+            fit(config, layout, data, module, trainer, checkpoint, warm.parts if warm else ())
             restore_best(config, folder, data, module)
             summary = _numbers(config, data, module, trainer, history)
             summary["wall_seconds"] = round(time.perf_counter() - began, 3)
@@ -115,6 +124,16 @@ def _draw(
     figures.save(drawn, folder / "figures")
 
 
+def announce(warm: warm_start.WarmStart, config: DictConfig) -> None:
+    """Say what the run starts from, and what changes that before the objective does."""
+    if not leads():
+        return
+    print(warm.words, flush=True)
+    if phases := [name for name in ("pretraining", "initialisation") if config.get(name) is not None]:
+        off = " ".join(f"{name}=none" for name in phases)
+        print(f"init: {' and '.join(phases)} follow as configured; {off} leaves that out", flush=True)
+
+
 def begin(config: DictConfig, folder: Path) -> None:
     """Write the resolved configuration; paths absolute, so that the run can be evaluated from any directory.
 
@@ -125,17 +144,6 @@ def begin(config: DictConfig, folder: Path) -> None:
         numbers = {name: value for name, value in earlier.items() if name != "error"}
         results.write(numbers | {"status": UNFINISHED}, folder / RESULTS)
     write_text_atomically(folder / CONFIG, OmegaConf.to_yaml(resolved(config)))
-
-
-def resumable(config: DictConfig, module: LitVAE, facts: DataFacts) -> Path:
-    """The last checkpoint of the run to go on with, once it fits the model and the data."""
-    checkpoints.mend(Path(config.resume))
-    path = checkpoint_path(Path(config.resume), "last")
-    checkpoint = checkpoints.load(path)
-    if checkpoint["data"]["sha256"] != facts.sha256:
-        raise UserError(f"resume={config.resume}: {facts.name} is no longer the data that this run was trained on")
-    load_weights(module, checkpoint, path)
-    return path
 
 
 def sweep() -> str | None:
@@ -202,8 +210,9 @@ def fit(
     module: LitVAE,
     trainer: pl.Trainer,
     checkpoint: Path | None = None,
+    loaded: tuple[str, ...] = (),
 ) -> None:
-    """Train, from a checkpoint of the same run if one is given."""
+    """Train, from a checkpoint of the same run if one is given; parts that are loaded do not start from the data."""
     settings, device = config.trainer, trainer.strategy.root_device
     common: dict[str, Any] = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
     part: dict[str, Any] = {"rank": rank(), "processes": layout.count}
@@ -219,9 +228,11 @@ def fit(
         loops = checkpoints.load(checkpoint)["loops"]
         loader.load_state_dict(loops["fit_loop"]["state_dict"]["combined_loader"][0])
     else:
+        kept = {n: v.clone() for n, v in module.model.state_dict().items() if warm_start.part_of(n, loaded)}
         for piece in module.model.modules():
             if isinstance(piece, StartsFromData):
                 piece.start_from(data.loader("train", batch_size=config.evaluate.batch_size, shuffle=True, **common))
+        module.model.load_state_dict(kept, strict=False)
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
 
@@ -253,7 +264,7 @@ def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer
         if isinstance(keeper, Keeper) and keeper.monitor and keeper.best_model_score is not None:
             summary[keeper.monitor] = float(keeper.best_model_score)
     summary |= evaluate_split(trainer, module, data, config)
-    summary |= settings_of(config)
+    summary |= settings_of(config) | module.origin.results
     summary["threads"] = torch.get_num_threads()
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}

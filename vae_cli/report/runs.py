@@ -154,7 +154,13 @@ def read(folder: Path) -> Run | None:
     except UserError as error:
         return Run(folder, {}, {}, [], ("damaged", str(error)))
     ours = {"model", "dataset"} <= config.keys() if config is not None else bool(status) or "status" in results
-    return Run(folder, dict(flat(config or {})), results or {}, history or [], standing(folder)) if ours else None
+    known = dict(flat(config or {}))
+    if config and (continued := (results or {}).get("continued_at")):
+        known["continued_at"] = continued  # another schedule than that of a run of so many epochs
+    if config and (parts := (results or {}).get("init/parts")):
+        place = f"epoch {results['init/epoch']}, sha256 {str(results['init/sha256'])[:12]}"
+        known["init.weights"] = f"{parts} ({place})"
+    return Run(folder, known, results or {}, history or [], standing(folder)) if ours else None
 
 
 def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:

@@ -1,0 +1,36 @@
+"""A terminal that may be closed while a command runs: what is written to it then is lost, and no error."""
+
+from __future__ import annotations
+
+import errno
+import io
+import sys
+from typing import Any
+
+
+class Terminal(io.FileIO):
+    """A file descriptor that takes what nobody can read any more."""
+
+    def write(self, data: Any, /) -> int | None:
+        """Write, or, where the terminal is closed, do nothing."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return memoryview(data).nbytes
+
+
+def outlive() -> None:
+    """Let stdout and stderr bear that their terminal is closed, where they are one."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream.isatty() and not isinstance(_raw(stream), Terminal):
+            raw = Terminal(stream.fileno(), "w", closefd=False)
+            stream.flush()
+            settings = {"encoding": stream.encoding, "errors": stream.errors, "line_buffering": True}
+            setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(raw), **settings))
+
+
+def _raw(stream: io.TextIOWrapper) -> Any:
+    return getattr(stream.buffer, "raw", None)
