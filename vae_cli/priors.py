@@ -10,9 +10,11 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
-from vae_cli.distributions import floored, gaussian
+from vae_cli.distributions import floored, gaussian, log_gaussian
+from vae_cli.errors import UserError, warn
 from vae_cli.flows import density_flow
 from vae_cli.mixtures import Aggregate, mixture
+from vae_cli.overflow import finite_rows, named
 from vae_cli.posteriors import Encoded
 from vae_cli.trace import Batch
 from vae_cli.types import PositiveFloat, PositiveInt, Shape
@@ -47,7 +49,7 @@ class Gaussian(nn.Module):
 
     def forward(self) -> Distribution:
         """N(m, diag s^2): batch shape (), event shape (d,)."""
-        return gaussian(self.loc, self.log_scale.exp(), 1)
+        return log_gaussian(self.loc, self.log_scale, 1)
 
 
 class Flow(nn.Module):
@@ -164,7 +166,16 @@ class ExPost(nn.Module):
         return MixtureSameFamily(weights, parts, validate_args=False)
 
     def fit(self, codes: Tensor, seed: int) -> None:
-        """Maximum likelihood of the codes (N, d) by expectation-maximisation from several starts."""
+        """Maximum likelihood of the codes (N, d) by expectation-maximisation from several starts.
+
+        Codes that are not finite are left out, and named.
+        """
+        finite = finite_rows([codes])
+        if not finite.any():
+            raise UserError("prior: no code of a training example is finite, so that no mixture fits them")
+        if left_out := (~finite).nonzero().flatten().tolist():
+            warn(f"prior: the fit leaves out {named(left_out)} of the training split, whose codes are not finite")
+        codes = codes[finite]
         mixture = GaussianMixture(
             min(self.components, len(codes)),
             covariance_type="full",
