@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_cli.models import VAE
+from vae_cli.overflow import without_overflow
 from vae_cli.trace import Batch, float32
 
 TARGET, GROWTH = 0.65, 1.05
@@ -128,7 +129,7 @@ def ais_log_likelihood(
     path, schedule = Path(model, batch, start), temperatures(count)
     steps = tuned_steps(path, start.sample(torch.Size((1,))), schedule, leapfrogs)
     weights = forward_weights(path, start.sample(torch.Size((chains,))), schedule, steps, leapfrogs)
-    return weights.logsumexp(0) - math.log(chains)
+    return without_overflow(weights).logsumexp(0) - math.log(chains)
 
 
 @dataclass(frozen=True)

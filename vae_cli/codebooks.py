@@ -43,13 +43,17 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def nearest(self, points: Tensor) -> Tensor:
-        """Indices (...) of the codes nearest to points (..., D)."""
+        """Indices (...) of the codes nearest to points (..., D).
+
+        In float64, for |e|^2 - 2 z e loses the digits of |z - e|^2 where the codes are far from 0.
+        """
         with float32():
-            return (self.vectors.square().sum(-1) - 2 * points @ self.vectors.T).argmin(-1)
+            vectors = self.vectors.double()
+            return (vectors.square().sum(-1) - 2 * points.double() @ vectors.T).argmin(-1)
 
     @torch.no_grad()
     def identify(self, vectors: Tensor) -> Tensor:
-        """Indices (...) of codes given by their vectors (..., D): exact, where `nearest` confuses codes that are close.
+        """Indices (...) of codes given by their vectors (..., D): exact, where `nearest` may confuse close ones.
 
         A difference of a vector from itself is 0, which the expanded square is only up to rounding.
         """

@@ -17,6 +17,10 @@ from torch.types import _size
 from vae_cli.share import drawn
 
 LEVELS = 256
+FARTHEST = 1e15
+"""Standard deviations and distances in units of them lie within this and its inverse, so that no square overflows."""
+STEEPEST = 1e30
+"""The same of a logistic distribution, whose log density is linear in the distance."""
 
 
 class Unchecked(Distribution):
@@ -144,21 +148,19 @@ class ContinuousBernoulli(_Elementwise):
         super().__init__(logits.shape)
 
     @property
-    def log_normaliser(self) -> Tensor:
-        """log((e^l - 1) / l), by its series l/2 + l^2/24 - l^4/2880 near l = 0."""
+    def _small(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where l is near 0, as `log_prob` and `mean` take a series; l there, else 0; |l| elsewhere, else 1."""
         small = self.logits.abs() < 0.1
-        magnitude = torch.where(small, 1.0, self.logits.abs())
-        exact = self.logits.clamp(min=0) + torch.log(-torch.expm1(-magnitude)) - magnitude.log()
-        series = self.logits / 2 + self.logits**2 / 24 - self.logits**4 / 2880
-        return torch.where(small, series, exact)
+        return small, torch.where(small, self.logits, 0.0), torch.where(small, 1.0, self.logits.abs())
 
     @property
     def mean(self) -> Tensor:
-        """1 / (1 - e^-l) - 1 / l, the derivative of the log normaliser."""
-        small = self.logits.abs() < 0.1
-        safe = torch.where(small, 1.0, self.logits)
-        series = 0.5 + self.logits / 12 - self.logits**3 / 720
-        return torch.where(small, series, -1 / torch.expm1(-safe) - 1 / safe)
+        """1 / (1 - e^-l) - 1 / l, the derivative of the log normaliser; from the side where e^-l cannot overflow."""
+        small, near, magnitude = self._small
+        above = -1 / torch.expm1(-magnitude) - 1 / magnitude
+        below = (-magnitude).exp() / torch.expm1(-magnitude) + 1 / magnitude
+        series = 0.5 + near / 12 - near**3 / 720
+        return torch.where(small, series, torch.where(self.logits > 0, above, below))
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """Inverse distribution function log(1 + u (e^l - 1)) / l, taken from the side where it cannot overflow."""
@@ -168,8 +170,12 @@ class ContinuousBernoulli(_Elementwise):
         return torch.where(self.logits < 0, 1 - x, x).clamp(0, 1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of each entry."""
-        return value * self.logits - self.log_normaliser
+        """Log-density of each entry, x l - log((e^l - 1) / l): by a series near l = 0, without cancellation far out."""
+        small, near, magnitude = self._small
+        far = torch.where(small, 0.0, self.logits)
+        exact = (value - (far > 0).to(far.dtype)) * far - torch.log(-torch.expm1(-magnitude)) + magnitude.log()
+        series = value * near - (near / 2 + near**2 / 24 - near**4 / 2880)
+        return torch.where(small, series, exact)
 
 
 class DiscretisedLogistic(_Elementwise):
@@ -185,28 +191,37 @@ class DiscretisedLogistic(_Elementwise):
     @property
     def mean(self) -> Tensor:
         """E k / 255 = sum over j >= 1 of P(k >= j) / 255."""
-        inverse_scale = (-self.log_scale).exp()
         total = torch.zeros_like(self.loc)
         for j in range(1, LEVELS):
-            total += torch.sigmoid((self.loc - (j - 0.5) / (LEVELS - 1)) * inverse_scale)
+            total += torch.sigmoid((self.loc - (j - 0.5) / (LEVELS - 1)) * self._inverse_scale)
         return total / (LEVELS - 1)
 
     def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """A logistic draw rounded to the nearest level."""
         with torch.no_grad():
             u = torch.rand(*sample_shape, *self.batch_shape, device=self.loc.device).clamp(1e-6, 1 - 1e-6)
-            x = self.loc + self.log_scale.exp() * torch.logit(u)
+            x = self.loc + self.log_scale.clamp(max=math.log(STEEPEST)).exp() * torch.logit(u)
             return (x.clamp(0, 1) * (LEVELS - 1)).round() / (LEVELS - 1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """With a, b the upper and lower edge, log(s(a) - s(b)) = log s(a) + log s(-b) + log(1 - e^(b - a))."""
-        inverse_scale = (-self.log_scale).exp()
+        """With a, b the upper and lower edge, log(s(a) - s(b)) = log s(a) + log s(-b) + log(1 - e^(b - a)).
+
+        The last term is log(a - b), a - b = 2h/c, plus a series where that is small: 1 - e^(b - a) may underflow.
+        """
         half = 0.5 / (LEVELS - 1)
-        below_upper = logsigmoid((value - self.loc + half) * inverse_scale)
-        above_lower = logsigmoid((self.loc - value + half) * inverse_scale)
-        inner = below_upper + above_lower + torch.log(-torch.expm1(-2 * half * inverse_scale))
+        upper, lower = ((sign * (value - self.loc) + half) * self._inverse_scale for sign in (1, -1))
+        below_upper, above_lower = (logsigmoid(edge.clamp(-STEEPEST, STEEPEST)) for edge in (upper, lower))
+        width = 2 * half * self._inverse_scale
+        thin = width < 0.01
+        series = math.log(2 * half) - self.log_scale - width / 2 + width.square() / 24
+        exact = torch.log(-torch.expm1(-torch.where(thin, 1.0, width)))
+        inner = below_upper + above_lower + torch.where(thin, series, exact)
         first, last = value < half, value > 1 - half
         return torch.where(first, below_upper, torch.where(last, above_lower, inner))
+
+    @cached_property
+    def _inverse_scale(self) -> Tensor:
+        return (-self.log_scale.clamp(min=-math.log(STEEPEST))).exp()
 
 
 class CategoricalLevels(_Elementwise):
@@ -248,11 +263,39 @@ def _kl_full_diagonal(q: MultivariateNormal, p: Independent) -> Tensor:
 
 
 class SharedNormal(Normal):
-    """torch's, whose noise is that of the whole batch where several processes have a share of it; loc (B, d)."""
+    """N(loc, scale^2), whose noise is that of the whole batch where several processes have a share of it; loc (B, d).
+
+    log_scale is that of the scale, also where the scale itself would overflow: densities and KL then stay what they are
+    up to the range of the numbers.
+    """
+
+    def __init__(self, loc: Tensor, scale: Tensor, log_scale: Tensor | None = None) -> None:
+        super().__init__(loc, scale, validate_args=False)
+        self.log_scale = self.scale.log() if log_scale is None else log_scale
+
+    def expand(self, batch_shape: _size, _instance: Distribution | None = None) -> SharedNormal:
+        """The same for each index of a batch shape."""
+        return SharedNormal(*(one.expand(batch_shape) for one in (self.loc, self.scale, self.log_scale)))
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """z (*sample_shape, B, d)."""
         return self.loc + drawn(_noise(self.loc), self._extended_shape(sample_shape), len(sample_shape)) * self.scale
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density of each entry."""
+        distance = ((value - self.loc) / self.scale).clamp(-FARTHEST, FARTHEST)
+        return -0.5 * distance.square() - self.log_scale - 0.5 * math.log(2 * math.pi)
+
+    def entropy(self) -> Tensor:
+        """1/2 log(2 pi e) + log scale."""
+        return 0.5 + 0.5 * math.log(2 * math.pi) + self.log_scale
+
+
+@register_kl(SharedNormal, SharedNormal)
+def _kl_normal(q: SharedNormal, p: SharedNormal) -> Tensor:
+    """1/2 (s^2 / s0^2 + (m - m0)^2 / s0^2 - 1) - log s / s0."""
+    log_ratio = q.log_scale - p.log_scale
+    return 0.5 * ((2 * log_ratio).exp() + ((q.loc - p.loc) / p.scale).square() - 1) - log_ratio
 
 
 class SharedMultivariateNormal(MultivariateNormal):
@@ -270,9 +313,21 @@ def _noise(like: Tensor) -> Callable[[torch.Size], Tensor]:
 
 def gaussian(loc: Tensor, scale: Tensor, event_dims: int) -> Independent:
     """N(loc, diag scale^2) with the last `event_dims` axes as its event."""
-    return Independent(SharedNormal(loc, scale, validate_args=False), event_dims, validate_args=False)
+    return Independent(SharedNormal(loc, scale), event_dims, validate_args=False)
+
+
+def log_gaussian(loc: Tensor, log_scale: Tensor, event_dims: int) -> Independent:
+    """N(loc, diag exp(log_scale)^2) for any log_scale a network puts out: draws keep to scales within FARTHEST."""
+    limit = math.log(FARTHEST)
+    normal = SharedNormal(loc, log_scale.clamp(-limit, limit).exp(), log_scale)
+    return Independent(normal, event_dims, validate_args=False)
+
+
+def log_floored(log_variance: Tensor, min_scale: float) -> Tensor:
+    """log sqrt(exp(log_variance) + min_scale^2), of a standard deviation that is at least min_scale."""
+    return 0.5 * torch.logaddexp(log_variance, log_variance.new_tensor(2 * math.log(min_scale)))
 
 
 def floored(log_variance: Tensor, min_scale: float) -> Tensor:
     """Standard deviation sqrt(exp(log_variance) + min_scale^2)."""
-    return (0.5 * torch.logaddexp(log_variance, log_variance.new_tensor(2 * math.log(min_scale)))).exp()
+    return log_floored(log_variance, min_scale).exp()

@@ -33,8 +33,8 @@ class Divergence(nn.Module):
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """|a_i - b_j|^2, (M, N), never negative."""
-    return (a.square().sum(-1, keepdim=True) + b.square().sum(-1) - 2 * a @ b.T).clamp(min=0)
+    """|a_i - b_j|^2, (M, N), by their differences: |a|^2 + |b|^2 - 2 a b loses its digits far from 0."""
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
 class _MMD(Divergence):
@@ -128,7 +128,8 @@ class SlicedWasserstein(Divergence):
         directions = torch.randn(q.shape[-1], self.projections, device=q.device)
         directions = directions / directions.norm(dim=0)
         with float32():
-            sides = [(z @ directions).sort(0).values for z in (q, p)]
+            centre = p.detach().mean(0)  # projections of points far from 0 would lose their digits
+            sides = [((z - centre) @ directions).sort(0).values for z in (q, p)]
             return (sides[0] - sides[1]).square().mean()
 
 

@@ -16,12 +16,16 @@ from torch.distributions import Distribution
 from vae_cli.memory import Rows
 from vae_cli.mixtures import Aggregate, is_mixture
 from vae_cli.models import VAE
+from vae_cli.overflow import without_overflow
 from vae_cli.trace import Batch, total
 
 
 @dataclass(frozen=True)
 class Bound:
-    """ELBO = -distortion - rate at beta = 1, each (B,); rates, one for each layer of latents, sum to the rate."""
+    """ELBO = -distortion - rate at beta = 1, each (B,); rates, one for each layer of latents, sum to the rate.
+
+    Never NaN: an example that overflows has an ELBO of -inf.
+    """
 
     elbo: Tensor
     distortion: Tensor
@@ -31,7 +35,10 @@ class Bound:
 
 @dataclass(frozen=True)
 class Importance:
-    """log 1/k sum w and the effective sample size (sum w)^2 / sum w^2 of its weights, in [1, k], each (B,)."""
+    """log 1/k sum w and the effective sample size (sum w)^2 / sum w^2 of its weights, in [1, k], each (B,).
+
+    Never NaN: a draw that overflows has w = 0, and where all have it is log 0 = -inf with a sample size of 0.
+    """
 
     log_likelihood: Tensor
     effective_sample_size: Tensor
@@ -47,9 +54,9 @@ def elbo(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: in
     for n in split(samples, max(1, rows // len(batch))):
         trace = model.trace(batch, encoded, n)
         parts.append(n / samples * torch.stack([trace.distortion, *trace.rates]))
-    distortion, *rates = total(parts)
+    distortion, *rates = -without_overflow(-total(parts))
     rate = total(rates)
-    return Bound(-distortion - rate, distortion, rate, tuple(rates))
+    return Bound(without_overflow(-distortion - rate), distortion, rate, tuple(rates))
 
 
 @torch.no_grad()
@@ -60,10 +67,11 @@ def iw_log_likelihood(model: VAE, batch: Batch, encoded: Distribution, samples: 
     samples x images are held at a time; the result does not depend on it.
     """
     size = max(1, rows // len(batch))
-    log_weights = [model.trace(batch, encoded, n).log_weight for n in split(samples, size)]
+    log_weights = [without_overflow(model.trace(batch, encoded, n).log_weight) for n in split(samples, size)]
     sums = torch.stack([w.logsumexp(0) for w in log_weights]).logsumexp(0)
     squares = torch.stack([(2 * w).logsumexp(0) for w in log_weights]).logsumexp(0)
-    return Importance(sums - math.log(samples), (2 * sums - squares).exp())
+    effective = torch.where(sums > -math.inf, (2 * sums - squares).exp(), 0.0)
+    return Importance(sums - math.log(samples), effective)
 
 
 def prior_proposal(model: VAE, batch: Batch) -> Distribution:

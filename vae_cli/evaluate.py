@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from vae_cli import machine, results
 from vae_cli.build import build_evaluation
@@ -22,7 +23,7 @@ from vae_cli.cores import Arrival, claim
 from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.split import SplitName
 from vae_cli.disentanglement import FEWEST, disentanglement
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, warn
 from vae_cli.estimators import rows_at_once
 from vae_cli.exact import linear_gaussian, linear_mixture, posterior_gap
 from vae_cli.files import room
@@ -33,11 +34,13 @@ from vae_cli.metrics import Means
 from vae_cli.models import codes
 from vae_cli.module import LitVAE
 from vae_cli.optional import optional
+from vae_cli.overflow import counted, finite_rows, named
 from vae_cli.processes import Layout, together
 from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
 from vae_cli.run import load
 from vae_cli.schema import GapsConfig
+from vae_cli.trace import Batch
 
 
 def check_evaluation(module: LitVAE, data: Data, config: DictConfig) -> None:
@@ -49,10 +52,11 @@ def check_evaluation(module: LitVAE, data: Data, config: DictConfig) -> None:
         check_gaps(module.model)
 
 
-def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig) -> Results:
-    """The numbers of `evaluate.split`, prefixed by its name; beside them the exact ones where they are known.
+def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig, prefix: str) -> Results:
+    """The numbers of `evaluate.split`, as prefix/name; beside them the exact ones where they are known.
 
-    Of data with known factors also the scores of disentanglement.
+    Examples whose numbers are not finite are left out of all of them, named and counted. Of data with known factors
+    also the scores of disentanglement.
     """
     split: SplitName = config.evaluate.split
     check_evaluation(module, data, config)
@@ -71,15 +75,25 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
         if not leads():
             return {}
         loader = data.loader(split, **settings)
+        _tell(f"{split} split", module.evaluation.left_out)
         with optional("scores of disentanglement"):
             computed |= _disentanglement(module, data, config)
-    numbers: Results = {f"{split}/{name}": value for name, value in computed.items()}
+    numbers: Results = {f"{prefix}/{name}": value for name, value in computed.items()}
     if config.evaluate.gaps:
         with optional("inference gaps"):
             numbers |= _gaps(module, loader, config.evaluate)
     with optional("exact answers"):
         numbers |= _exact(module, data, loader)
     return numbers
+
+
+def _tell(what: str, left_out: Sequence[int]) -> None:
+    """Warn of examples whose numbers are not finite."""
+    if left_out:
+        warn(
+            f"{what}: the numbers of {named(left_out)}, counted from 0, are not finite under this model "
+            f"({len(left_out)} in all); the means leave them out"
+        )
 
 
 def settings_of(config: DictConfig) -> Results:
@@ -94,18 +108,24 @@ def settings_of(config: DictConfig) -> Results:
 
 def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
     """Inference gaps of the first images, each with its standard error."""
-    means, left = Means(), settings.gaps.images
+    means, left, left_out = Means(), settings.gaps.images, []
     rows = rows_at_once(module.model, module.device, settings.memory_mb)
+
+    def measure(part: Batch, at_once: int) -> tuple[Tensor, dict[str, Tensor]]:
+        return part.index, inference_gaps(module.model, part, at_once, GapsConfig(**settings.gaps))
+
     with torch.random.fork_rng([module.device] if module.device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
         for batch in loader:
-            measure = partial(inference_gaps, module.model, settings=GapsConfig(**settings.gaps))
-            for values in rows.over(batch.part(0, left), measure, most=100):
-                means.update(values)
+            for index, values in rows.over(batch.part(0, left), measure, most=100):
+                finite = finite_rows(values.values())
+                left_out += index[~finite].tolist()
+                means.update({name: value[finite] for name, value in values.items()})
             left -= min(left, len(batch))
             if not left:
                 break
-    numbers: Results = {"gaps/images": int(means.count)}
+    _tell("gaps", left_out)
+    numbers: Results = {"gaps/images": int(means.count)} | {f"gaps/{k}": v for k, v in counted(left_out).items()}
     for name, mean in means.compute().items():
         numbers |= {f"gaps/{name}": mean.mean, f"gaps/{name}_se": mean.standard_error}
     return numbers
@@ -122,10 +142,11 @@ def _disentanglement(module: LitVAE, data: Data, config: DictConfig) -> dict[str
         return {}
     order = {"seed": settings.seed, "shuffle": False, "limit": config.trainer.limit_batches}
     loader = data.loader(split, batch_size=settings.batch_size, device=module.device, **order)
-    means = codes(module.model, loader).means.numpy()
-    if len(means) < FEWEST:
+    means = codes(module.model, loader).means
+    finite = finite_rows([means])
+    if finite.sum() < FEWEST:
         return {}
-    values = factors.values[: len(means)].numpy()
+    means, values = means[finite].numpy(), factors.values[: len(means)][finite].numpy()
     return asdict(disentanglement(means, values, settings.active_threshold, settings.seed))
 
 
@@ -142,6 +163,9 @@ def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:
     if not densities:
         return numbers
     x = torch.cat([batch.x.flatten(1).cpu() for batch in loader]).double()
+    kept = torch.ones(len(x), dtype=torch.bool)
+    kept[module.evaluation.left_out] = False
+    x = x[kept]  # the examples that the model's numbers are of
     for name, density in densities.items():
         values = density.log_prob(x)
         numbers[f"exact/{name}"] = float(values.mean())
@@ -179,7 +203,7 @@ def evaluate_run(config: DictConfig) -> Results:
         use_distributed_sampler=False,
     )
     numbers: Results = {"status": "done", "checkpoint": str(checkpoint_path(folder, config.ckpt))}
-    numbers |= evaluate_split(trainer, run.module, data, settings)
+    numbers |= evaluate_split(trainer, run.module, data, settings, config.evaluate.split)
     numbers |= settings_of(config)
     numbers |= {
         "threads": torch.get_num_threads(),

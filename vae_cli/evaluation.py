@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from vae_cli.metrics import ActiveUnits, Clusters, Codes, Means
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.optional import optional
+from vae_cli.overflow import counted, finite_rows, without_overflow
 from vae_cli.trace import Batch, Latent, layer_rates
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class DataFacts:
 class _Measured:
     """Of some images: values by name (B,), a latent where it has a density, log q(c|x) of a mixture, labels.
 
-    sites and counts (K,) of codes, where z is made of them.
+    sites and counts (K,) of codes, where z is made of them; positions in the split of those that are left out.
     """
 
     values: dict[str, Tensor]
@@ -67,6 +68,13 @@ class _Measured:
     log_gamma: Tensor | None
     counts: tuple[int, Tensor] | None
     y: Tensor | None
+    left_out: tuple[int, ...] = ()
+
+    def finite(self) -> Tensor:
+        """Whether all numbers of an example are, (B,)."""
+        latent, gamma = self.latent, self.log_gamma
+        numbers = [*self.values.values(), *([] if gamma is None else [gamma])]
+        return finite_rows([*numbers, latent.z[0], latent.q.mean, latent.log_q[0]] if latent else numbers)
 
 
 class Evaluation(nn.Module):
@@ -83,6 +91,8 @@ class Evaluation(nn.Module):
     and code_uniform_rate, the rate n log K under equally likely codes.
     Under a mixture prior also cluster_entropy, cluster_occupancy and cluster_weights, and for labelled data
     cluster_accuracy, cluster_nmi and cluster_ari. Nats, means over images.
+    Examples whose numbers are not finite are left out of all of these: `left_out` has their positions in the split, and
+    not_finite_rows is how many they are, first_not_finite_rows which come first.
     """
 
     def __init__(self, settings: EvaluateConfig, facts: DataFacts) -> None:
@@ -96,6 +106,7 @@ class Evaluation(nn.Module):
         self.prior: Distribution | None = None
         self.discrete = False
         self.rows: Rows | None = None
+        self.left_out: list[int] = []
 
     def update(self, model: VAE, batch: Batch) -> None:
         """Add a batch, in parts that keep within the memory budget."""
@@ -113,10 +124,24 @@ class Evaluation(nn.Module):
             if measured.log_gamma is not None:
                 self.clusters.update(measured.log_gamma, measured.y)
             self.means.update(measured.values)
+            self.left_out += measured.left_out
         if is_mixture(prior := model.prior()):
             self.weights = prior.mixture_distribution.probs.tolist()
 
     def _measure(self, model: VAE, part: Batch, rows: int) -> _Measured:
+        """What is to be added of a part of a batch, without the examples whose numbers are not finite."""
+        measured = self._all(model, part, rows)
+        finite = measured.finite()
+        if finite.all():
+            return measured
+        left_out = tuple(part.index[~finite].tolist())
+        if not finite.any():
+            names = {name: value[finite] for name, value in measured.values.items()}
+            return _Measured(names, None, None, None, None, left_out)
+        others = self._measure(model, part.rows(finite), rows)
+        return replace(others, left_out=left_out + others.left_out)
+
+    def _all(self, model: VAE, part: Batch, rows: int) -> _Measured:
         """What is to be added of a part of a batch; nothing is, so that it can be measured again."""
         encoded, prior = model.encode(part), model.prior()
         reconstruction = model.decode(encoded.mean.unsqueeze(0))
@@ -141,7 +166,8 @@ class Evaluation(nn.Module):
         parts = processes.gather((self.encoded, self.prior, self.weights, self.discrete))
         self.encoded = [latent for part in parts for latent in part[0]]
         self.prior, self.weights, self.discrete = next((part[1:] for part in parts if part[0] or part[2]), parts[0][1:])
-        results: dict[str, Number] = {"examples": int(self.means.count)}
+        self.left_out = sorted(index for part in processes.gather(self.left_out) for index in part)
+        results: dict[str, Number] = {"examples": int(self.means.count)} | counted(self.left_out)
         means = self.means.compute()
         for name, mean in means.items():
             results |= {name: mean.mean, f"{name}_se": mean.standard_error}
@@ -206,14 +232,14 @@ class Evaluation(nn.Module):
         self.active.reset()
         self.clusters.reset()
         self.codes.reset()
-        self.encoded, self.prior = [], None
+        self.encoded, self.prior, self.left_out = [], None, []
 
 
 @torch.no_grad()
 def bound_terms(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: int) -> dict[str, Tensor]:
     """elbo at beta = 1 with its parts, rate_z1, ... of several layers; distortion alone without a bound. Each (B,)."""
     if not model.has_density:
-        return {"distortion": model.trace(batch, encoded, 1).distortion}
+        return {"distortion": -without_overflow(-model.trace(batch, encoded, 1).distortion)}
     bound = elbo(model, batch, encoded, samples, rows)
     numbers = {"elbo": bound.elbo, "distortion": bound.distortion, "rate": bound.rate}
     return numbers | layer_rates(bound.rates)

@@ -23,13 +23,14 @@ class Generation(nn.Module):
 
     sample_mmd: unbiased squared MMD between the first `FIRST` images and as many means E[x|z], z ~ p(z), under an RBF
     kernel by the median heuristic (Gretton et al. 2012, section 8): 0 in expectation where the two are alike, and then
-    as often negative. No unit. examples: of the split.
+    as often negative. No unit. examples: of the split. No example is left out.
     """
 
     def __init__(self, settings: EvaluateConfig, facts: DataFacts) -> None:
         super().__init__()
         self.settings, self.facts = settings, facts
         self.rows: Rows | None = None
+        self.left_out: list[int] = []
         self.reset()
 
     def update(self, model: VAE, batch: Batch) -> None:

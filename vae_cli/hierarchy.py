@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.types import _size
 
-from vae_cli.distributions import Unchecked, gaussian
+from vae_cli.distributions import Unchecked, gaussian, log_gaussian
 from vae_cli.graphs import Graph, X, bottom_up, generation_graph, inference_graph, layer_names, top_down
 from vae_cli.likelihoods import Decoded
 from vae_cli.models import VAE
@@ -110,7 +110,7 @@ class Conditional(nn.Module):
         lead = torch.broadcast_shapes(*(parent.shape[:-1] for parent in parents))
         together = torch.cat([parent.expand(*lead, -1) for parent in parents], -1)
         loc, log_variance = apply_rows(self.network, together).chunk(2, -1)
-        return gaussian(loc, (0.5 * log_variance).exp(), 1)
+        return log_gaussian(loc, 0.5 * log_variance, 1)
 
 
 class StructuredPosterior(Posterior):
@@ -158,7 +158,7 @@ class StructuredPosterior(Posterior):
         if parents:
             return self.conditionals[name]([seen, *parents])
         loc, log_variance = seen.chunk(2, -1)
-        return gaussian(loc, (0.5 * log_variance).exp(), 1)
+        return log_gaussian(loc, 0.5 * log_variance, 1)
 
 
 class BottomUp(StructuredPosterior):

@@ -131,9 +131,8 @@ class GaussianLearned(Decoded):
     def distribution(self, outputs: Tensor) -> Distribution:
         """p(x|z) from outputs (S, B, M, *event)."""
         loc = self.single(outputs)
-        return distributions.gaussian(
-            loc, distributions.floored(2 * self.log_scale, self.min_scale).expand_as(loc), self.event_dims
-        )
+        log_scale = distributions.log_floored(2 * self.log_scale, self.min_scale)
+        return distributions.log_gaussian(loc, log_scale.expand_as(loc), self.event_dims)
 
 
 class GaussianDecoder(Decoded):
@@ -152,7 +151,8 @@ class GaussianDecoder(Decoded):
     def distribution(self, outputs: Tensor) -> Distribution:
         """p(x|z) from outputs (S, B, M, *event)."""
         loc, log_variance = outputs.unbind(-1 - self.event_dims)
-        return distributions.gaussian(loc, distributions.floored(log_variance, self.min_scale), self.event_dims)
+        log_scale = distributions.log_floored(log_variance, self.min_scale)
+        return distributions.log_gaussian(loc, log_scale, self.event_dims)
 
 
 class DiscretisedLogistic(Decoded):

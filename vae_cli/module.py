@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, NoReturn
@@ -14,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from vae_cli.datasets.noise import seed_of
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, warn
 from vae_cli.estimators import rows_at_once
 from vae_cli.evaluation import Evaluation, bound_terms
 from vae_cli.generation import Generation
@@ -23,8 +22,10 @@ from vae_cli.metrics import Means
 from vae_cli.models import VAE
 from vae_cli.objectives import Terms
 from vae_cli.origin import Origin
+from vae_cli.overflow import LARGEST, finite_rows, named
 from vae_cli.phases import Phase, Place, locate
-from vae_cli.processes import summed
+from vae_cli.processes import gather, summed
+from vae_cli.ranks import leads
 from vae_cli.share import sharing
 from vae_cli.trace import Batch
 
@@ -52,6 +53,9 @@ class LitVAE(LightningModule):
         self.row: dict[str, float] = {}
         self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation batches than processes
         self.rows: Rows | None = None
+        self.window_weights: Sequence[float] = ()
+        self.overflowed: list[tuple[int, float]] = []
+        self.warned = False
 
     @property
     def place(self) -> Place:
@@ -80,12 +84,13 @@ class LitVAE(LightningModule):
         self.names = tuple(terms.metrics)
         sums = summed(torch.stack([terms.loss, *terms.metrics.values()]).detach() * count)
         loss = sums[0].item() / batch.total
-        if not math.isfinite(loss):
+        if not abs(loss) < LARGEST:
             broken = [k for k, v in zip(self.names, sums[1:], strict=True) if k != "loss" and not v.isfinite()]
             self._diverged(f"the loss became {loss} at", f"batch {batch_idx}, ", broken[0] if broken else "loss")
         self.totals = self.totals.to(sums.device) + sums[1:]
         self.examples += batch.total
-        return terms.loss * weight if batch.share else terms.loss
+        weight *= self.window_weights[batch_idx]
+        return terms.loss if weight == 1 else terms.loss * weight
 
     def _diverged(self, what: str, batch: str, term: str) -> NoReturn:
         """The end of a training whose numbers are no longer finite; no checkpoint of them is kept."""
@@ -104,8 +109,14 @@ class LitVAE(LightningModule):
         def terms(part: Batch, rows: int) -> dict[str, Tensor]:
             return bound_terms(self.model, part, self.model.encode(part), 1, rows)
 
-        for values in self.rows.over(batch, terms):
+        parts = list(self.rows.over(batch, terms))
+        for values in parts:
             self.validation.update(values)
+        finite = torch.cat([finite_rows(values.values()) for values in parts])
+        if not finite.all():
+            x = batch.x[~finite].flatten(1)
+            extremes = x.gather(1, x.abs().argmax(1, keepdim=True)).flatten()
+            self.overflowed += zip(batch.index[~finite].tolist(), extremes.tolist(), strict=True)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch, once: training terms, validation terms, learning rate."""
@@ -115,10 +126,25 @@ class LitVAE(LightningModule):
         if self.validation.names:
             row |= {f"val/{name}": torch.tensor(m.mean) for name, m in self.validation.compute().items()}
         row["lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+        self._tell_overflow()
         self.log_dict(row)
         self.row = {name: float(value) for name, value in row.items()}
         self.totals, self.examples = torch.zeros(()), 0
         self.validation.reset()
+
+    def _tell_overflow(self) -> None:
+        """Warn, once, of validation examples whose bound is not finite."""
+        rows = sorted(row for part in gather(self.overflowed) for row in part)
+        self.overflowed = []
+        if not rows or self.warned or not leads():
+            return
+        self.warned = True
+        index, extreme = rows[0]
+        warn(
+            f"epoch {self.current_epoch + 1}: the bound of {named([row for row, _ in rows])} of the validation split, "
+            f"counted from 0, is not finite ({len(rows)} of {int(self.validation.count)}); the entry of row {index} "
+            f"that is farthest from 0 is {extreme:g}. No such epoch is chosen as the best, nor ends the run"
+        )
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the evaluation, with draws of its own, whichever process has it."""

@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
 from vae_cli.codebooks import POINTS, Codebook
-from vae_cli.distributions import Delta, Pushed, SharedMultivariateNormal, gaussian
+from vae_cli.distributions import FARTHEST, Delta, Pushed, SharedMultivariateNormal, gaussian, log_gaussian
 from vae_cli.errors import UserError
 from vae_cli.flows import autoregressive_steps, coupling_steps
 from vae_cli.gradients import rotated, straight_through
@@ -82,7 +82,7 @@ class Diagonal(Encoded):
     def forward(self, batch: Batch) -> Distribution:
         """q(z|x): batch shape (B,), event shape (d,)."""
         loc, log_variance = self.features(batch).chunk(2, -1)
-        return gaussian(loc, (0.5 * log_variance).exp(), 1)
+        return log_gaussian(loc, 0.5 * log_variance, 1)
 
 
 class FixedScale(Encoded):
@@ -120,7 +120,7 @@ class FullCovariance(Encoded):
         d = self.latent_dim
         features = self.features(batch)
         loc, diagonal, below = features.split([d, d, features.shape[-1] - 2 * d], -1)
-        tril = torch.diag_embed(softplus(diagonal + SOFTPLUS_OF_ONE))
+        tril = torch.diag_embed(softplus(diagonal + SOFTPLUS_OF_ONE).clamp(min=1 / FARTHEST))
         rows, columns = self.get_buffer("rows_columns")
         tril = tril.index_put((torch.arange(len(tril), device=tril.device)[:, None], rows, columns), below)
         return SharedMultivariateNormal(loc, scale_tril=tril, validate_args=False)
@@ -153,7 +153,7 @@ class AutoregressiveFlow(Encoded):
         """q(z|x): batch shape (B,), event shape (d,)."""
         loc, log_variance, context = self.features(batch).split(self.sizes, -1)
         with float32():
-            return Pushed(gaussian(loc, (0.5 * log_variance).exp(), 1), self.flow(context))
+            return Pushed(log_gaussian(loc, 0.5 * log_variance, 1), self.flow(context))
 
 
 class CouplingFlow(AutoregressiveFlow):

@@ -11,9 +11,11 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
-from vae_cli.distributions import floored, gaussian
+from vae_cli.distributions import floored, gaussian, log_gaussian
+from vae_cli.errors import UserError, warn
 from vae_cli.flows import density_flow
 from vae_cli.mixtures import Aggregate, mixture
+from vae_cli.overflow import finite_rows, named
 from vae_cli.posteriors import Encoded
 from vae_cli.trace import Batch
 from vae_cli.types import PositiveFloat, PositiveInt, Shape
@@ -48,7 +50,7 @@ class Gaussian(nn.Module):
 
     def forward(self) -> Distribution:
         """N(m, diag s^2): batch shape (), event shape (d,)."""
-        return gaussian(self.loc, self.log_scale.exp(), 1)
+        return log_gaussian(self.loc, self.log_scale, 1)
 
 
 class Flow(nn.Module):
@@ -168,8 +170,14 @@ class ExPost(nn.Module):
         """Maximum likelihood of the codes (N, d) by expectation-maximisation from several starts.
 
         There are no more components than codes that differ; codes that are all the same get one at their place.
+        Codes that are not finite are left out, and named.
         """
-        z = codes.double().cpu().numpy()
+        finite = finite_rows([codes])
+        if not finite.any():
+            raise UserError("prior: no code of a training example is finite, so that no mixture fits them")
+        if left_out := (~finite).nonzero().flatten().tolist():
+            warn(f"prior: the fit leaves out {named(left_out)} of the training split, whose codes are not finite")
+        z = codes[finite].double().cpu().numpy()
         mixture = GaussianMixture(
             min(self.components, len(np.unique(z, axis=0))),
             covariance_type="full",

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+from torch.distributions import Distribution, Independent, MultivariateNormal
 
-from vae_cli.distributions import SharedMultivariateNormal, gaussian
+from vae_cli.distributions import SharedMultivariateNormal, SharedNormal, log_gaussian
 from vae_cli.errors import UserError
 from vae_cli.models import VAE
 from vae_cli.tables import Table
@@ -83,8 +83,8 @@ def refine(model: VAE, batch: Batch, encoded: Distribution, *, steps: int, sampl
 
 def _parameters(q: Distribution) -> tuple[Sequence[Tensor], Family]:
     """Unconstrained parameters of a Gaussian, and the Gaussian of such parameters."""
-    if isinstance(q, Independent) and isinstance(q.base_dist, Normal):
-        return (q.base_dist.loc, q.base_dist.scale.log()), lambda p: gaussian(p[0], p[1].exp(), 1)
+    if isinstance(q, Independent) and isinstance(q.base_dist, SharedNormal):
+        return (q.base_dist.loc, q.base_dist.log_scale), lambda p: log_gaussian(p[0], p[1], 1)
     if isinstance(q, MultivariateNormal):
         tril = q.scale_tril
         log_diagonal = torch.diagonal(tril, dim1=-2, dim2=-1).log()

@@ -81,7 +81,7 @@ def print_table(results: Mapping[str, object], title: str) -> None:
         table.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
     for name, value in results.items():
         prefix, _, key = name.partition("/")
-        if prefix not in ("train", "val", "test", "exact", "gaps") or key.endswith("_se"):
+        if prefix not in ("train", "val", "train_split", "val_split", "test", "exact", "gaps") or key.endswith("_se"):
             continue
         if isinstance(value, list):
             table.add_row(name, _range(value), "", _unit(key))
@@ -95,7 +95,9 @@ def print_table(results: Mapping[str, object], title: str) -> None:
 
 
 def _range(values: list[float]) -> str:
-    """A list's extremes."""
+    """A list's extremes, or the positions that it names."""
+    if all(isinstance(value, int) for value in values):
+        return ", ".join(map(str, values))
     return f"{min(values):.3f} to {max(values):.3f}"
 
 
@@ -110,4 +112,4 @@ def _unit(key: str) -> str:
         return "1/s"
     if key == "reconstruction_error":
         return "squared"
-    return "" if key in ("epochs", "steps") else "nats"
+    return "" if key in ("epochs", "steps", "best_epoch", "not_finite_rows", "first_not_finite_rows") else "nats"

@@ -22,6 +22,7 @@ ASKING = ("resume", "ckpt", RUN_DIR)
 UNKNOWN = object()
 CHANGEABLE = (
     "trainer.max_epochs",
+    "trainer.patience",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import CheckpointIO
+from torch import Tensor
 
 from vae_cli.checkpoints import load, save
 from vae_cli.errors import UserError, warn
@@ -21,7 +22,8 @@ PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 class Keeper(ModelCheckpoint):
     """Keeps one checkpoint under a fixed name; its memory of the best score survives a move of the run's folder.
 
-    The first `after` epochs do not count: what is best is the best of the last phase.
+    The first `after` epochs do not count: what is best is the best of the last phase. A score that is not finite is
+    none; as long as there is no other, the last epoch is kept.
     """
 
     def __init__(self, *, after: int = 0, **settings: Any) -> None:
@@ -32,6 +34,12 @@ class Keeper(ModelCheckpoint):
         """Save, if it is time to."""
         if trainer.current_epoch >= self.after:
             super().on_train_epoch_end(trainer, pl_module)
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        """Whether to keep this epoch in place of the one before."""
+        if current is None or (_is_finite(current) and _is_finite(self.best_model_score)):
+            return super().check_monitor_top_k(trainer, current)
+        return not _is_finite(self.best_model_score)
 
     @property
     def state_key(self) -> str:
@@ -52,6 +60,10 @@ class Keeper(ModelCheckpoint):
         paths = {k: str(Path(str(self.dirpath)) / Path(state_dict[k]).name) for k in PATHS if state_dict.get(k)}
         best_k = {str(Path(str(self.dirpath)) / Path(k).name): v for k, v in state_dict["best_k_models"].items()}
         super().load_state_dict({**state_dict, **paths, "best_k_models": best_k, "dirpath": self.dirpath})
+
+
+def _is_finite(score: Tensor | None) -> bool:
+    return score is not None and bool(score.isfinite())
 
 
 class Latest(Keeper):
@@ -106,23 +118,6 @@ class Latest(Keeper):
         asked, late_ = largest(self.signals.asked or 0, late, device=trainer.strategy.root_device)
         self.signals.asked = int(asked) or None
         return bool(late_)
-
-
-class Patience(EarlyStopping):
-    """Stops after `patience` epochs without improvement; the first `after` epochs do not count."""
-
-    def __init__(self, monitor: str, *, after: int, mode: str, patience: int) -> None:
-        super().__init__(monitor, mode=mode, patience=patience, check_on_train_epoch_end=True)
-        self.after = after
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A run that had stopped and goes on, because it was killed later, has stopped still."""
-        trainer.should_stop = self.wait_count >= self.patience
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop, if it is time to."""
-        if trainer.current_epoch >= self.after:
-            super().on_train_epoch_end(trainer, pl_module)
 
 
 class AtomicCheckpointIO(CheckpointIO):

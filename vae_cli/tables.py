@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_cli.distributions import gaussian
+from vae_cli.distributions import log_gaussian
 from vae_cli.posteriors import Posterior
 from vae_cli.trace import Batch
 from vae_cli.types import PositiveFloat
@@ -88,4 +88,4 @@ class Table(Posterior):
 def _gaussian(rows: Tensor) -> Distribution:
     """N(m, diag s^2) of rows (m, log s), (B, 2d)."""
     loc, log_scale = rows.chunk(2, -1)
-    return gaussian(loc, log_scale.exp(), 1)
+    return log_gaussian(loc, log_scale, 1)

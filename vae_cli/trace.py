@@ -50,6 +50,11 @@ class Batch:
         y = None if self.y is None else self.y[part]
         return Batch(self.x[part], self.index[part], y, seen=self.seen)
 
+    def rows(self, chosen: Tensor) -> Batch:
+        """The examples where `chosen` (B,) is true."""
+        y = None if self.y is None else self.y[chosen]
+        return Batch(self.x[chosen], self.index[chosen], y, seen=self.seen)
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
         y = None if self.y is None else self.y.to(device)

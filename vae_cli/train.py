@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, Ph
 from vae_cli.continuation import read_results, resolved
 from vae_cli.cores import Arrival, claim
 from vae_cli.datasets import Data
+from vae_cli.errors import warn
 from vae_cli.evaluate import check_evaluation, evaluate_split, settings_of
 from vae_cli.evaluation import DataFacts
 from vae_cli.files import write_text_atomically
@@ -35,7 +36,8 @@ from vae_cli.processes import THREADS, Layout, alike
 from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
 from vae_cli.run import load_weights
-from vae_cli.saving import AtomicCheckpointIO, Keeper, Latest, Patience
+from vae_cli.saving import AtomicCheckpointIO, Keeper, Latest
+from vae_cli.selection import Patience, Selection
 
 UNFINISHED = "unfinished"
 
@@ -75,8 +77,9 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
         with layout.complete(folder, resumes=checkpoint is not None):
             history, trainer = build_trainer(config, layout, folder, data, module, run_loggers)
             fit(config, layout, data, module, trainer, checkpoint, warm.parts if warm else ())
-            restore_best(config, folder, data, module)
-            summary = _numbers(config, data, module, trainer, history)
+            best = restore_best(config, folder, data, module)
+            summary = {"status": "done", "seed": config.seed, **_training(config, data, module, trainer, history, best)}
+            summary |= _numbers(config, data, module, trainer)
             summary["wall_seconds"] = round(time.perf_counter() - began, 3)
             if leads():
                 _draw(config, folder, data, module, trainer, history, run_loggers, summary)
@@ -158,10 +161,7 @@ def build_trainer(
 ) -> tuple[History, pl.Trainer]:
     """Lightning's Trainer with our callbacks, and the history among them."""
     settings = config.trainer
-    validated = len(data.val) > 0
-    selects = validated and module.phases[-1].objective.selects
-    prepared = module.epochs - module.phases[-1].epochs
-    monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
+    selection = selection_of(data, module)
     history = History(None if config.logger.name == "none" else folder / "metrics.csv")
     shown: list[Callback] = [EpochProgress(history), Standing(folder, history)] if leads() else []
     files = {"dirpath": folder / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
@@ -171,11 +171,11 @@ def build_trainer(
         ComponentWatch(),
         history,
         *shown,
-        Keeper(filename="best", monitor=monitor if selects else None, mode=mode, after=prepared, **files),
+        Keeper(filename="best", **asdict(selection), **files),
         Latest(settings.get("checkpoint_every"), filename="last", **files),
     ]
-    if settings.patience and selects:
-        callbacks.append(Patience(monitor, mode=mode, patience=settings.patience, after=prepared))
+    if settings.patience and selection.monitor:
+        callbacks.append(Patience(settings.patience, selection, history))
     if settings.figures_every:
         callbacks.append(Panels(data, settings.figures_every, config.evaluate.seed))
     partial = len(module.phases) > 1 or not module.place.phase.objective.needs_density  # or: without the prior
@@ -203,6 +203,13 @@ def build_trainer(
     return history, trainer
 
 
+def selection_of(data: Data, module: LitVAE) -> Selection:
+    """By what the best epoch of the last phase is chosen."""
+    monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
+    selects = len(data.val) > 0 and module.phases[-1].objective.selects
+    return Selection(monitor if selects else None, mode, module.epochs - module.phases[-1].epochs)
+
+
 def fit(
     config: DictConfig,
     layout: Layout,
@@ -218,6 +225,7 @@ def fit(
     part: dict[str, Any] = {"rank": rank(), "processes": layout.count}
     loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common, **part)
     module.steps_per_epoch = ceil(len(loader) / settings.accumulate)
+    module.window_weights = loader.window_weights(settings.accumulate)
     for phase in module.phases:
         phase.objective.examples = len(data.train)
     validation = None
@@ -236,8 +244,8 @@ def fit(
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
 
 
-def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -> None:
-    """Load the best checkpoint's weights; fit an ex-post prior to its codes and keep it there."""
+def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -> int:
+    """Load the best checkpoint's weights; fit an ex-post prior to its codes and keep it there. Returns its epoch."""
     path = checkpoint_path(folder, "best")
     checkpoint = checkpoints.load(path)
     load_weights(module, checkpoint, path)
@@ -250,20 +258,39 @@ def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -
                 module.model.prior.fit(codes(module.model, train).means, config.seed)
             checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
         alike(module)
+    return checkpoint["epoch"] + 1
 
 
-def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, history: History) -> Results:
-    """Everything results.json holds but the wall time."""
-    summary: Results = {"status": "done", "seed": config.seed}
-    epochs = history.rows
-    summary |= {"train/epochs": len(epochs), "train/steps": trainer.global_step}
-    if seconds := sum(row["train/seconds"] for row in epochs):
-        examples = sum(row["train/samples_per_second"] * row["train/seconds"] for row in epochs)
+def _training(
+    config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, history: History, best: int
+) -> Results:
+    """How training went, why it ended, and which epoch is kept, by what."""
+    rows, selection = history.rows, selection_of(data, module)
+    patience = next((one for one in trainer.checkpoint_callbacks if isinstance(one, Patience)), None)
+    early = patience.reason if patience else None
+    summary: Results = {"train/epochs": len(rows), "train/steps": trainer.global_step}
+    summary |= {"train/stopped": early or f"trainer.max_epochs={config.trainer.max_epochs}"}
+    summary |= {"train/best_epoch": best, "train/best_by": selection.words(rows)}
+    if seconds := sum(row["train/seconds"] for row in rows):
+        examples = sum(row["train/samples_per_second"] * row["train/seconds"] for row in rows)
         summary["train/samples_per_second"] = examples / seconds
-    for keeper in trainer.checkpoint_callbacks:
-        if isinstance(keeper, Keeper) and keeper.monitor and keeper.best_model_score is not None:
-            summary[keeper.monitor] = float(keeper.best_model_score)
-    summary |= evaluate_split(trainer, module, data, config)
+    if selection.monitor:
+        summary[selection.monitor] = rows[best - 1][selection.monitor]
+    if early and leads():
+        trained = f"stopped at epoch {len(rows)} by" if patience and not patience.at_once else "no epoch was trained:"
+        print(f"{trained} {early}; trainer.patience=null goes on", flush=True)
+    if selection.monitor and not selection.candidates(rows) and leads():
+        warn(f"{selection.monitor} was finite at no epoch: the weights are those of the last one, epoch {best}")
+    return summary
+
+
+def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer) -> Results:
+    """What there is to know of the trained model and the data; of a split that is not the test split as `..._split`.
+
+    The names val/... and train/... are those of training itself.
+    """
+    split = config.evaluate.split
+    summary = evaluate_split(trainer, module, data, config, split if split == "test" else f"{split}_split")
     summary |= settings_of(config) | module.origin.results
     summary["threads"] = torch.get_num_threads()
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())

@@ -57,6 +57,16 @@ class BatchLoader:
     def __len__(self) -> int:
         return self.batches
 
+    def window_weights(self, accumulate: int) -> list[float]:
+        """Of the loss of each batch, where a step takes the sum over `accumulate` batches divided by their number.
+
+        It is then the mean over all examples of the step's batches, also where the last ones of an epoch are fewer, or
+        the last of all is short.
+        """
+        sizes = [min(self.batch_size, len(self.split) - self.batch_size * number) for number in range(len(self))]
+        steps = [sizes[start : start + accumulate] for start in range(0, len(sizes), accumulate)]
+        return [accumulate * size / sum(step) for step in steps for size in step]
+
     def state_dict(self) -> dict[str, int]:
         """The epoch and the number of its batches that were handed out; after the last one, the next epoch."""
         over = self.batch == len(self)

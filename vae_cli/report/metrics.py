@@ -35,13 +35,15 @@ WORDS = {
     "model_log_likelihood": "model's log p(x) (nats)",
     "posterior_gap": "posterior gap (nats)",
 }
+SPLITS = ("test", "val", "val_split", "train", "train_split", "exact")
+"""val and train as `vae-eval` and earlier versions name what was evaluated."""
 MAIN = {"elbo", "iw_log_likelihood", "mc_log_likelihood", "distortion", "rate", "active_units", "cluster_accuracy"}
 """What a terminal has room for."""
 
 
 def present(groups: Sequence[Group]) -> list[str]:
     """The metrics that at least one finished run has: what runs are chosen by, then test, other splits, exact ones."""
-    known = [*VALIDATION, *(f"{split}/{name}" for split in ("test", "val", "train", "exact") for name in WORDS)]
+    known = [*VALIDATION, *(f"{split}/{name}" for split in SPLITS for name in WORDS)]
     found = {name for one in groups for run in one.finished for name in run.numbers}
     twice = {name for name in found if name.startswith("val/") and f"validation/{name[4:]}" in found}
     return [name for name in known if name in found - twice]
@@ -54,7 +56,7 @@ def words(metric: str) -> str:
     ('test IW log-likelihood (nats)', 'validation ELBO (nats)')
     """
     split, _, name = metric.partition("/")
-    return f"{split} {WORDS[name]}"
+    return f"{split.replace('_', ' ')} {WORDS[name]}"
 
 
 def is_main(metric: str) -> bool:
