@@ -37,8 +37,6 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
         refusal = "mixes its sites; take posterior=.*diagonal"
     elif objective not in ("reconstruction", "wae", "mmd_vae", "aae") and posterior == "deterministic":
         refusal = "density"
-    elif posterior == "table" and objective in ("stl", "dreg"):
-        refusal = "encodes x twice, refinement"
     elif posterior in LAYERED:
         refusal = "single layer|entropy|factorises|several layers"
     elif objective.endswith("gamma") and posterior not in GAUSSIAN:

@@ -3,7 +3,10 @@ import torch
 
 from tests.builders import IMAGE, batch_of, binary_images, small_mlp
 from vae_cli.distributions import Pushed
+from vae_cli.mixtures import log_responsibilities
+from vae_cli.points import normal_points
 from vae_cli.posteriors import AutoregressiveFlow, CouplingFlow, Deterministic, Diagonal, FixedScale, FullCovariance
+from vae_cli.priors import Mixture
 
 FLOW = {"steps": 2, "hidden": [8], "context": 3}
 FLOWS = {
@@ -97,3 +100,37 @@ def test_the_density_of_a_draw_is_that_of_the_same_point(name):
     torch.testing.assert_close(q.log_prob(point), q.log_prob(point.expand(7, 6, 3)))
     many = q.sample(torch.Size((20_000,)))
     torch.testing.assert_close(q.mean, many.mean(0), atol=0.4, rtol=0.1)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("latent_dim", [1, 4, 16])
+def test_moments_of_a_flow_are_exact_where_it_starts(name, latent_dim):
+    """They decide the clusters of a mixture and add up to the aggregated variance."""
+    with torch.no_grad():
+        q = FLOWS[name](small_mlp(), IMAGE, latent_dim)(batch_of(binary_images(50)))
+        torch.testing.assert_close(q.mean, q.base.mean)
+        torch.testing.assert_close(q.variance, q.base.variance)
+        prior = Mixture(latent_dim, components=5, spread=1.0, min_scale=0.01)
+        prior.log_variances.normal_()
+        said, right = (log_responsibilities(prior(), one) for one in (q, q.base))
+        torch.testing.assert_close(said, right, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("latent_dim", [1, 2, 5])
+def test_moments_of_a_flow_are_those_of_many_draws(name, latent_dim):
+    with torch.no_grad():
+        q = perturbed(FLOWS[name](small_mlp(), IMAGE, latent_dim))(batch_of(binary_images(4)))
+        z = q.sample(torch.Size((200_000,)))
+        assert ((q.mean - z.mean(0)) / z.std(0)).abs().max() < 0.015
+        torch.testing.assert_close(q.variance, z.var(0), atol=0, rtol=0.03)
+
+
+def test_points_of_a_normal_distribution_have_its_moments():
+    for dims in (1, 3, 300):
+        points = normal_points(dims)
+        assert len(points) >= 4 * dims
+        torch.testing.assert_close(points.mean(0), torch.zeros(dims, dtype=torch.float64))
+        torch.testing.assert_close(points.T @ points / len(points), torch.eye(dims, dtype=torch.float64))
+    fourth = normal_points(3).pow(4).mean(0)
+    torch.testing.assert_close(fourth, torch.full_like(fourth, 3.0), atol=0.1, rtol=0)

@@ -12,7 +12,7 @@ from vae_cli.errors import ConfigError
     [
         (["posterior=top_down"], "several layers of latents, model VAE .* has one; take model=hvae or posterior="),
         (["model=hvae", "posterior=diagonal"], "has layers of latents, .*; take posterior=bottom_up.graph.top_down or"),
-        (["model=hvae", "objective=dreg"], "single layer of latents, posterior BottomUp .* has several; take"),
+        (["model=hvae", "objective=factorvae"], "single layer of latents, posterior BottomUp .* has several; take"),
         (["model=hvae", "model.generation={x: [z1]}"], "model.generation.z1: needs parents, of x, z2"),
         (["model=hvae", "objective.free_bits=[0.1]"], "free_bits=.0.1.: the model has 2 layers of latents"),
         (["objective.free_bits=[0.1,0.3]"], "one layer of latents .*; take objective.free_bits=0.3 or one .*=.0.1.$"),
@@ -20,7 +20,6 @@ from vae_cli.errors import ConfigError
         (["model=wae", "objective.alpha=0"], "weighs the rate, .*; take objective.alpha=1 or posterior="),
         (["model=wae", "prior=gaussian"], "learns through the rate, .* take prior=ex_post.normal or objective=.*elbo"),
         (["refinement=ascent", "posterior=iaf"], "moves the moments of a Gaussian, .*; take posterior=diagonal.full_"),
-        (["refinement=ascent", "objective=stl"], "encodes x twice, .*; take objective=.*elbo.* or refinement=none"),
         (
             ["posterior=table", "dataset.binarize=dynamic"],
             "binarize=dynamic .* draws x anew at each visit; take dataset.binarize=static or posterior",

@@ -112,6 +112,7 @@ def accuracy(first: Tensor, second: Tensor) -> Tensor:
     return ((first.sign().mean() - second.sign().mean()) / 4 + 0.5).detach()
 
 
+@torch.compiler.disable  # it is differentiated twice, which compiled code is not
 def gradient_penalty(critic: Critic, z: Tensor) -> Tensor:
     """E |dT/dz|^2 over a sample, with a gradient into the parameters (Mescheder et al. 2018, eq. 9)."""
     z = z.detach().requires_grad_()

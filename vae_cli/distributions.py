@@ -14,6 +14,7 @@ from torch.distributions.utils import _standard_normal
 from torch.nn.functional import logsigmoid, softplus
 from torch.types import _size
 
+from vae_cli.points import normal_points
 from vae_cli.share import drawn
 
 LEVELS = 256
@@ -21,6 +22,9 @@ FARTHEST = 1e15
 """Standard deviations and distances in units of them lie within this and its inverse, so that no square overflows."""
 STEEPEST = 1e30
 """The same of a logistic distribution, whose log density is linear in the distance."""
+
+AT_ONCE = 2**16
+"""Points times examples that a flow moves at a time for its moments."""
 
 
 class Unchecked(Distribution):
@@ -60,7 +64,7 @@ class Pushed(Unchecked):
     """f(z_0), z_0 ~ base: a flow in the direction of its draws, which are never inverted to be scored.
 
     `step` is a bijection of vectors (zuko's, with `call_and_ladj`), base a diagonal Gaussian of batch shape (B,). Its
-    moments, which have no closed form, are those of f at 64 fixed points of the base.
+    moments, which have no closed form, are those of f at fixed points of the base: exact where f is affine.
     """
 
     has_rsample = True
@@ -89,21 +93,27 @@ class Pushed(Unchecked):
         return self.base.log_prob(start) - self.step.log_abs_det_jacobian(start, value)
 
     @cached_property
-    def _points(self) -> Tensor:
-        generator = torch.Generator().manual_seed(0)
-        half = torch.randn(32, *[1] * len(self.batch_shape), *self.event_shape, generator=generator)
-        unit = torch.cat([half, -half]).to(self.base.mean.device)
-        return self._push(self.base.mean + self.base.stddev * unit)[0]
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """E z and Var z, (B, d), by sums over the points of what lies between them and the image of the base's mean."""
+        centre = self.step(self.base.mean)
+        first, second = torch.zeros_like(centre), torch.zeros_like(centre)
+        points = normal_points(self.event_shape[0]).to(centre)
+        for unit in points.split(max(1, AT_ONCE // self.batch_shape.numel())):
+            unit = unit.reshape(len(unit), *[1] * len(self.batch_shape), -1)
+            moved = self.step(self.base.mean + self.base.stddev * unit) - centre
+            first, second = first + moved.sum(0), second + moved.square().sum(0)
+        shift = first / len(points)
+        return centre + shift, second / len(points) - shift.square()
 
     @property
     def mean(self) -> Tensor:
         """E z, (B, d), by fixed points."""
-        return self._points.mean(0)
+        return self._moments[0]
 
     @property
     def variance(self) -> Tensor:
         """Var z, (B, d), by fixed points."""
-        return self._points.var(0)
+        return self._moments[1]
 
 
 class _Elementwise(Unchecked):

@@ -1,4 +1,4 @@
-"""Rules about objectives: what they compare, weigh and encode."""
+"""Rules about objectives: what they compare and weigh."""
 
 from __future__ import annotations
 
@@ -73,17 +73,6 @@ def anneals_weights(facts: Facts) -> str | None:
     return (
         f"annealing.weights: {unknown[0]} is none of {facts.name('objective')} ({facts.where('annealing.weights')}); "
         f"it has {', '.join(has)}; take annealing.weights=null for all"
-    )
-
-
-def encodes_once(facts: Facts) -> str | None:
-    """A refinement ends elsewhere each time."""
-    if facts.config.get("refinement") is None or not facts.constant("objective", "encodes_again"):
-        return None
-    objectives = options("objective", "encodes_again", lambda again: not again)
-    return (
-        f"{facts.name('objective')} encodes x twice, {facts.name('refinement')} refines with other draws each time; "
-        f"take {objectives} or refinement=none"
     )
 
 
