@@ -87,6 +87,7 @@ def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = instantiate(config.optimizer, _partial_=True)
     model = build_model(config, facts.event_shape, facts.examples)
+    model.likelihood.standardisation = facts.standardisation
     return LitVAE(
         model,
         build_phases(config, model, facts.event_shape),

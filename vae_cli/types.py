@@ -15,6 +15,8 @@ NonNegativeFloat = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 PositiveFraction = Annotated[float, Gt(0), Le(1)]
 OpenFraction = Annotated[float, Gt(0), Lt(1)]
+HeldOut = NonNegativeInt | OpenFraction
+"""So many examples, or so large a part of them."""
 
 Seed = Annotated[int, Ge(0), Lt(2**32)]
 
