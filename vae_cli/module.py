@@ -83,7 +83,9 @@ class LitVAE(LightningModule):
         loss = sums[0].item() / batch.total
         if not math.isfinite(loss):
             broken = [k for k, v in zip(self.names, sums[1:], strict=True) if k != "loss" and not v.isfinite()]
-            self._diverged(f"the loss became {loss} at", f"batch {batch_idx}, ", broken[0] if broken else "loss", batch.x)
+            self._diverged(
+                f"the loss became {loss} at", f"batch {batch_idx}, ", broken[0] if broken else "loss", batch.x
+            )
         self.totals = self.totals.to(sums.device) + sums[1:]
         self.examples += batch.total
         return terms.loss * weight if batch.share else terms.loss

@@ -75,7 +75,7 @@ class Run:
                 f"{self.folder}: the data set {data.name} is not the one this run was trained on "
                 f"(SHA-256 {data.sha256[:12]}..., then {self.facts.sha256[:12]}...)"
             )
-        return replace(data, standardisation=self.facts.standardisation)
+        return replace(data, standardisation=self.facts.standardisation, _resident={})
 
     def batch(self, x: ArrayLike | Tensor) -> Batch:
         """x as the model takes it: bytes become k/255, a table is standardised; shape and domain are checked."""

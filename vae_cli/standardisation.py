@@ -1,6 +1,6 @@
 """Standardised data: a model sees u = (x - mean) / scale, and every number that is reported is one of x.
 
-x becomes u where it enters a model: in `BatchLoader` and in `Run.batch`. u becomes x where it is shown: by
+x becomes u where it enters a model: in `Data.loader` and in `Run.batch`. u becomes x where it is shown: by
 `Decoded.original` and `Scored.original`. In between there is u alone, but for log p(x|z), which `Scored` gives.
 """
 

@@ -60,15 +60,21 @@ class Data:
         """
         resident = self._resident.get((split, device))
         if resident is None:
-            resident = self._resident[split, device] = getattr(self, split).to(device)
+            resident = self._resident[split, device] = self._seen(getattr(self, split)).to(device)
         order = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "limit": limit, "seen": split == "train"}
-        part = {"rank": rank, "processes": processes, "whole": whole}
-        return BatchLoader(resident, device=device, standardisation=self.standardisation, **part, **order)
+        return BatchLoader(resident, device=device, rank=rank, processes=processes, whole=whole, **order)
+
+    def _seen(self, split: Split) -> Split:
+        """A split as the model sees it."""
+        if self.standardisation is None:
+            return split
+        assert isinstance(split.x, Tensor)
+        return replace(split, x=self.standardisation.standardise(split.x))
 
     def standardised(self) -> Data:
         """The same data, which loaders deliver standardised by the statistics of the training split."""
         assert isinstance(self.train.x, Tensor)
-        return replace(self, standardisation=Standardisation.of(self.train.x))
+        return replace(self, standardisation=Standardisation.of(self.train.x), _resident={})
 
     def binarised(self, mode: Binarize, seed: int) -> Data:
         """Binary data, drawn once by `seed`; a dynamic binarisation redraws x of the training split alone.

@@ -45,7 +45,8 @@ class Dataset(ABC):
     """A data set as configured.
 
     batch_size: examples in a training batch
-    val_size: validation examples, or the fraction that they are, from the end of a seeded permutation of the training set
+    val_size: validation examples, or the fraction that they are, taken from the end of a seeded permutation of the
+        training set
     val_seed: of that permutation, and of every binarisation that is drawn once
     """
 
@@ -77,8 +78,10 @@ class Dataset(ABC):
         )
 
     def _val_count(self, examples: int) -> int:
-        """How many of the training examples are for validation: of a fraction at least one."""
-        count = max(1, int(self.val_size * examples)) if isinstance(self.val_size, float) else self.val_size
+        """How many of the training examples are for validation: of a fraction at least one, and never all."""
+        count = self.val_size
+        if isinstance(count, float):
+            count = max(1, min(round(count * examples), examples - 1))
         if count >= examples:
             plural, way = ("", "take dataset.val_size=0") if examples == 1 else ("s", f"choose at most {examples - 1}")
             raise UserError(

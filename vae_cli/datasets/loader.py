@@ -10,7 +10,6 @@ from torch import Tensor
 from vae_cli.datasets.noise import bernoulli, seed_of
 from vae_cli.datasets.split import Split
 from vae_cli.share import Share, sharing
-from vae_cli.standardisation import Standardisation
 from vae_cli.trace import Batch
 
 
@@ -35,11 +34,9 @@ class BatchLoader:
         processes: int = 1,
         whole: bool = False,
         seen: bool = False,
-        standardisation: Standardisation | None = None,
     ) -> None:
         self.split = split
         self.seen = seen
-        self.standardisation = standardisation
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
@@ -101,6 +98,4 @@ class BatchLoader:
             return bernoulli(
                 x, self._generator.manual_seed(seed_of("noise", self.seed, epoch, self.first + self.batch))
             )
-        if self.standardisation:
-            return self.standardisation.standardise(x)
         return x.float().div_(255) if x.dtype == torch.uint8 else x
