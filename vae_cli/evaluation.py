@@ -59,7 +59,7 @@ class DataFacts:
     def read(cls, kept: dict[str, Any]) -> DataFacts:
         """From a checkpoint, where they are plain containers and tensors."""
         statistics = kept.get("standardisation")
-        units = None if statistics is None else Standardisation(**statistics)
+        units = None if statistics is None else Standardisation(statistics["mean"], statistics["scale"])
         return cls(**{**kept, "event_shape": tuple(kept["event_shape"]), "standardisation": units})
 
 

@@ -6,8 +6,7 @@ x becomes u where it enters a model: in `Data.loader` and in `Run.batch`. u beco
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,10 +22,15 @@ class Standardisation:
     """u = (x - mean) / scale for each entry of x; mean and scale (*event), float64.
 
     mean, scale: mean and standard deviation of the training examples; an entry that is constant in them has scale 1
+    log_scale: sum log scale, so that log p(x) = log p(u) - log_scale
     """
 
     mean: Tensor
     scale: Tensor
+    log_scale: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log_scale", float(self.scale.log().sum()))
 
     @classmethod
     def of(cls, x: Tensor) -> Standardisation:
@@ -37,11 +41,6 @@ class Standardisation:
         unit = moved / np.where(reach > 0, reach, 1.0)
         mean, deviation = values[0] + reach * unit.mean(0), reach * unit.std(0)
         return cls(torch.from_numpy(mean), torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
-
-    @cached_property
-    def log_scale(self) -> float:
-        """log |du/dx| is minus this: log p(x) = log p(u) - log_scale."""
-        return float(self.scale.log().sum())
 
     def standardise(self, x: Tensor) -> Tensor:
         """u of x (..., *event), float32; the difference is taken in float64."""
