@@ -99,6 +99,7 @@ def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
     optimizer = build_optimizer(config.optimizer)
     model = build_model(config, facts.event_shape, facts.examples)
+    model.likelihood.standardisation = facts.standardisation
     return LitVAE(
         model,
         build_phases(config, model, facts.event_shape),

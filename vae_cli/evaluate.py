@@ -153,25 +153,28 @@ def _disentanglement(module: LitVAE, data: Data, config: DictConfig) -> dict[str
 def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:
     """log p(x) under the data's own density, and, for a linear-Gaussian model, under the model's."""
     numbers: Results = {}
-    densities = {"log_likelihood": data.exact} if data.exact else {}
+    units, density = module.model.likelihood.standardisation, None
     if model := linear_gaussian(module.model):
-        densities["model_log_likelihood"] = model.marginal()
+        density = model.marginal()
         if (gap := posterior_gap(module.model, model)) is not None:
             numbers["exact/posterior_gap"] = gap
-    elif mixture := linear_mixture(module.model):
-        densities["model_log_likelihood"] = mixture
-    if not densities:
+    else:
+        density = linear_mixture(module.model)
+    if data.exact is None and density is None:
         return numbers
     x = torch.cat([batch.x.flatten(1).cpu() for batch in loader]).double()
     kept = torch.ones(len(x), dtype=torch.bool)
     kept[module.evaluation.left_out] = False
     x = x[kept]  # the examples that the model's numbers are of
-    for name, density in densities.items():
-        values = density.log_prob(x)
-        numbers[f"exact/{name}"] = float(values.mean())
-        numbers[f"exact/{name}_se"] = float(
-            (values.var(unbiased=False) / (len(values) - 1)).sqrt()
-        )  # NaN for a single x
+    values: dict[str, Tensor] = {}
+    if data.exact is not None:
+        values["log_likelihood"] = data.exact.log_prob(module.model.likelihood.original(x))
+    if density is not None:
+        values["model_log_likelihood"] = density.log_prob(x) - (units.log_scale if units else 0.0)
+    for name, one in values.items():
+        numbers[f"exact/{name}"] = float(one.mean())
+        spread = one.var(unbiased=False) / (len(one) - 1)  # NaN for a single x
+        numbers[f"exact/{name}_se"] = float(spread.sqrt())
     return numbers
 
 

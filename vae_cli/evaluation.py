@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.optional import optional
 from vae_cli.overflow import counted, finite_rows, without_overflow
+from vae_cli.standardisation import Standardisation
 from vae_cli.trace import Batch, Latent, layer_rates
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class DataFacts:
     """What a model has to know of the data it was trained on; kept in its checkpoint.
 
     examples: of the training split; earlier checkpoints do not know
+    standardisation: what the data are scaled by, if they are
     """
 
     name: str
@@ -49,11 +51,19 @@ class DataFacts:
     domain: str
     sha256: str
     examples: int = 0
+    standardisation: Standardisation | None = None
 
     @classmethod
     def of(cls, data: Data) -> DataFacts:
         """Of these data."""
-        return cls(data.name, data.event_shape, data.domain, data.sha256, len(data.train))
+        return cls(data.name, data.event_shape, data.domain, data.sha256, len(data.train), data.standardisation)
+
+    @classmethod
+    def read(cls, kept: dict[str, Any]) -> DataFacts:
+        """From a checkpoint, where they are plain containers and tensors."""
+        statistics = kept.get("standardisation")
+        units = None if statistics is None else Standardisation(statistics["mean"], statistics["scale"])
+        return cls(**{**kept, "event_shape": tuple(kept["event_shape"]), "standardisation": units})
 
 
 @dataclass(frozen=True)
@@ -145,8 +155,10 @@ class Evaluation(nn.Module):
         """What is to be added of a part of a batch; nothing is, so that it can be measured again."""
         encoded, prior = model.encode(part), model.prior()
         reconstruction = model.decode(encoded.mean.unsqueeze(0))
-        error = (reconstruction.mean[0] - part.x).square().flatten(1).sum(1)
-        values = {"reconstruction_error": error}
+        error = reconstruction.mean[0] - part.x
+        if units := self.facts.standardisation:
+            error = units.deviation(error)
+        values = {"reconstruction_error": error.square().flatten(1).sum(1)}
         values |= bound_terms(model, part, encoded, self.settings.elbo_samples, rows)
         if model.has_density and (model.is_continuous or self.estimator == "mc"):
             proposal = prior_proposal(model, part) if self.estimator == "mc" else encoded

@@ -23,7 +23,8 @@ class Generation(nn.Module):
 
     sample_mmd: unbiased squared MMD between the first `FIRST` images and as many means E[x|z], z ~ p(z), under an RBF
     kernel by the median heuristic (Gretton et al. 2012, section 8): 0 in expectation where the two are alike, and then
-    as often negative. No unit. examples: of the split. No example is left out.
+    as often negative. No unit; of standardised data, so that every column counts alike. examples: of the split. No
+    example is left out.
     """
 
     def __init__(self, settings: EvaluateConfig, facts: DataFacts) -> None:

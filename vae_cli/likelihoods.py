@@ -16,15 +16,21 @@ from torch.distributions import Distribution, Independent
 
 from vae_cli import distributions
 from vae_cli.networks import Network, apply_rows
+from vae_cli.standardisation import Scored, Standardisation
 from vae_cli.trace import Batch
 from vae_cli.types import PositiveFloat, Shape
 
 
 class Decoded(nn.Module):
-    """A decoder network from z (S, B, d) to outputs (S, B, M, *event), which a subclass turns into p(x|z)."""
+    """A decoder network from z (S, B, d) to outputs (S, B, M, *event), which a subclass turns into p(x|z).
+
+    Where the data are standardised, x in a model is (x - mean) / scale throughout: encoded, decoded and drawn. Only
+    log p(x|z) is that of the data's own units.
+    """
 
     outputs: ClassVar = 1
     discrete: ClassVar = False  # whether log p(x|z) is the logarithm of a probability, not of a density
+    standardisation: Standardisation | None = None
 
     def __init__(self, network: Network, latent_dim: int, event_shape: Shape) -> None:
         super().__init__()
@@ -33,7 +39,16 @@ class Decoded(nn.Module):
 
     def forward(self, z: Tensor) -> Distribution:
         """p(x|z), batch shape (S, B), for z (S, B, d)."""
-        return self.distribution(apply_rows(self.decoder, z))
+        return self.scored(apply_rows(self.decoder, z))
+
+    def scored(self, outputs: Tensor) -> Distribution:
+        """p(x|z) whose parameters the decoder put out; `log_prob` is the density in the data's own units."""
+        distribution = self.distribution(outputs)
+        return distribution if self.standardisation is None else Scored(distribution, self.standardisation)
+
+    def original(self, x: Tensor) -> Tensor:
+        """x (..., *event) of the model in the data's own units."""
+        return x if self.standardisation is None else self.standardisation.original(x)
 
     def distribution(self, outputs: Tensor) -> Distribution:
         """p(x|z) whose parameters the decoder put out: float32, (S, B, M, *event)."""

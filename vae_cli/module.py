@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -27,6 +29,7 @@ from vae_cli.phases import Phase, Place, locate
 from vae_cli.processes import gather, summed
 from vae_cli.ranks import leads
 from vae_cli.share import sharing
+from vae_cli.standardisation import furthest
 from vae_cli.trace import Batch
 
 
@@ -86,20 +89,39 @@ class LitVAE(LightningModule):
         loss = sums[0].item() / batch.total
         if not abs(loss) < LARGEST:
             broken = [k for k, v in zip(self.names, sums[1:], strict=True) if k != "loss" and not v.isfinite()]
-            self._diverged(f"the loss became {loss} at", f"batch {batch_idx}, ", broken[0] if broken else "loss")
+            self._diverged(
+                f"the loss became {loss} at", f"batch {batch_idx}, ", broken[0] if broken else "loss", batch.x
+            )
         self.totals = self.totals.to(sums.device) + sums[1:]
         self.examples += batch.total
         weight *= self.window_weights[batch_idx]
         return terms.loss if weight == 1 else terms.loss * weight
 
-    def _diverged(self, what: str, batch: str, term: str) -> NoReturn:
+    def _diverged(self, what: str, batch: str, term: str, x: Tensor | None = None) -> NoReturn:
         """The end of a training whose numbers are no longer finite; no checkpoint of them is kept."""
+        where = f"{what} epoch {self.current_epoch}, {batch}step {self.global_step}"
+        if x is not None and self.global_step == 0:
+            raise UserError(f"{where}, before any update; the first term to go was {term}; {self._reach(x)}")
         broken = next((name for name, value in self.named_parameters() if not value.isfinite().all()), None)
         first = f"to go was the parameter {broken}, in the update before" if broken else f"term to go was {term}"
         raise UserError(
-            f"{what} epoch {self.current_epoch}, {batch}step {self.global_step}; the first {first}. "
-            "The last good checkpoint stays; a lower optimizer.lr or trainer.gradient_clip=1 often helps"
+            f"{where}; the first {first}. {'The last good checkpoint stays; a' if self._kept() else 'A'} "
+            "lower optimizer.lr or trainer.gradient_clip=1 often helps"
         )
+
+    def _reach(self, x: Tensor) -> str:
+        """The largest entry of x (B, *event), and what makes it smaller."""
+        facts, reach = self.evaluation.facts, furthest(x)
+        if facts.standardisation:
+            return f"{reach} standard deviations of its training rows: look for a mistake in the data"
+        if facts.domain != "real":
+            return f"{reach}, so the cause lies in the settings of the model or the objective"
+        return f"{reach}: {'take dataset.standardise=true' if facts.name == 'npz' else 'scale the data'}"
+
+    def _kept(self) -> bool:
+        """Whether there is a checkpoint."""
+        keepers = [one for one in self.trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
+        return any((Path(str(one.dirpath)) / f"{one.filename}{one.FILE_EXTENSION}").is_file() for one in keepers)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Validation terms of a batch, whatever the objective."""

@@ -211,7 +211,7 @@ def _check_search(composer: Composer, config: DictConfig, overrides: list[str]) 
     """A search chooses by a validation bound."""
     if config.dataset.get("val_size") == 0:
         where = composer.where(overrides, "dataset.val_size")
-        raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 1000, or a sweep")
+        raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 0.1, or a sweep")
     target = config.objective._target_
     if not signatures.read(target).constants.get("selects", True):
         where = composer.where(overrides, "objective._target_")

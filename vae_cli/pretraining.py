@@ -49,7 +49,7 @@ class OuterLayers(Objective):
         encoder, decoder = outermost(_encoder(model), model.likelihood.decoder, self.depth)
         outputs = decoder(encoder(masked(batch.x, self.corruption))).float()
         with float32():
-            distortion = -model.likelihood.distribution(outputs).log_prob(batch.x).mean()
+            distortion = -model.likelihood.scored(outputs).log_prob(batch.x).mean()
         return Terms(distortion, {"loss": distortion, "distortion": distortion})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
 from vae_cli.saved import read_config
+from vae_cli.standardisation import Scored
 from vae_cli.trace import Batch
 
 
@@ -74,21 +76,24 @@ class Run:
                 f"{self.folder}: the data set {data.name} is not the one this run was trained on "
                 f"(SHA-256 {data.sha256[:12]}..., then {self.facts.sha256[:12]}...)"
             )
-        return data
+        return replace(data, standardisation=self.facts.standardisation, _resident={})
 
     def batch(self, x: ArrayLike | Tensor) -> Batch:
-        """x as the model takes it: bytes become k/255; shape and domain are checked."""
+        """x as the model takes it: bytes become k/255, a table is standardised; shape and domain are checked."""
         tensor = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
-        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
         if tensor.dim() == 0 or tensor[:1].numel() != math.prod(self.facts.event_shape):
             raise UserError(
                 f"x has shape {tuple(tensor.shape)}; this model takes (N, {_commas(self.facts.event_shape)})"
             )
+        tensor = tensor.reshape(-1, *self.facts.event_shape)
+        if units := self.facts.standardisation:
+            tensor = units.standardise(tensor)
+        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
         if not tensor.isfinite().all():
             raise UserError("x holds NaN or infinite values")
         if not DOMAINS[self.facts.domain](tensor):
             raise UserError(f"this model scores {WORDS[self.facts.domain]}, and x holds other values")
-        tensor = tensor.reshape(-1, *self.facts.event_shape).to(self.module.device)
+        tensor = tensor.to(self.module.device)
         return Batch(tensor, torch.arange(len(tensor), device=tensor.device))
 
     @torch.no_grad()
@@ -98,11 +103,12 @@ class Run:
 
     @torch.no_grad()
     def decode(self, z: ArrayLike | Tensor) -> Distribution:
-        """p(x|z) for z (N, d), with `.mean` (N, *event) and `.sample()`."""
+        """p(x|z) for z (N, d), with `.mean` (N, *event) and `.sample()`, in the data's own units."""
         codes = torch.as_tensor(z, dtype=torch.float32, device=self.module.device)
         if codes.dim() != 2 or codes.shape[1] != self.model.latent_dim:
             raise UserError(f"z has shape {tuple(codes.shape)}; this model takes (N, {self.model.latent_dim})")
-        return self.model.decode(codes)
+        likelihood = self.model.decode(codes)
+        return likelihood.original() if isinstance(likelihood, Scored) else likelihood
 
     @property
     def prior(self) -> Distribution:
@@ -149,7 +155,7 @@ class Run:
     @torch.no_grad()
     def sample(self, n: int, component: int | None = None) -> Tensor:
         """n means of p(x|z), z ~ p(z) or z ~ p(z|c) of one component: (n, *event)."""
-        return self.model.decode(self.draw(n, component)).mean
+        return self.decode(self.draw(n, component)).mean
 
     def log_likelihood(self, x: ArrayLike | Tensor, samples: int = 100) -> Tensor:
         """Importance-weighted log p(x) with k = `samples`, a lower bound in expectation: nats, (N,).
@@ -184,7 +190,7 @@ def load(folder: str | Path, ckpt: str = "best", device: str | torch.device = "c
     checkpoint = checkpoints.load(path, device)
     data = checkpoint["data"]
     try:
-        facts = DataFacts(**{**data, "event_shape": tuple(data["event_shape"])})
+        facts = DataFacts.read(data)
         if facts.domain not in DOMAINS:
             raise ValueError(f"domain {facts.domain}")
         module = build_module(config, facts)

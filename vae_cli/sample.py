@@ -24,13 +24,13 @@ def sample_run(config: DictConfig) -> Path:
     """
     run = load(Path(config.run), config.ckpt)
     torch.manual_seed(config.seed)
-    z = run.draw(config.n, config.component).unsqueeze(0)
-    likelihood = run.model.decode(z)
-    mean, x = likelihood.mean[0], likelihood.sample()[0]
+    z = run.draw(config.n, config.component)
+    likelihood = run.decode(z)
+    mean, x = likelihood.mean, likelihood.sample()
     stem = room(run.folder / "samples") / f"{config.ckpt if config.ckpt in OWN else Path(config.ckpt).stem}"
     which = "" if config.component is None else f"_c{config.component}"
     stem = stem.with_name(f"{stem.name}{which}_n{config.n}_seed{config.seed}")
-    arrays: dict[str, Any] = {"z": z[0].numpy(), "x": x.numpy(), "mean": mean.numpy()}
+    arrays: dict[str, Any] = {"z": z.numpy(), "x": x.numpy(), "mean": mean.numpy()}
     write_atomically(stem.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))
     written = [stem.with_suffix(".npz")]
     if len(run.facts.event_shape) == 3:

@@ -295,5 +295,8 @@ def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer
     summary["threads"] = torch.get_num_threads()
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
+    summary["data/standardised"] = data.standardisation is not None
+    if data.standardisation:
+        summary["data/log_scale"] = data.standardisation.log_scale  # log p(x) = log p(standardised x) - this
     summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}
     return summary | results.provenance()

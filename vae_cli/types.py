@@ -17,6 +17,8 @@ NonNegativeFloat = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 PositiveFraction = Annotated[float, Gt(0), Le(1)]
 OpenFraction = Annotated[float, Gt(0), Lt(1)]
+HeldOut = NonNegativeInt | OpenFraction
+"""So many examples, or so large a part of them."""
 
 NonEmpty = Annotated[list[T], MinLen(1)]
 """A list of at least one value."""

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.configs import composed
 from vae_cli.datasets import Npz
-from vae_cli.errors import UserError
+from vae_cli.errors import ConfigError, UserError
 
 RNG = np.random.default_rng(0)
 
@@ -56,9 +57,9 @@ def edited(x, row, column, value):
 
 UNIT = RNG.random((10, 3))
 FAULTS = [
-    ({"x": edited(UNIT, 7, 1, np.nan)}, "real", r"data\.npz: x: row 7 holds nan"),
-    ({"x": edited(UNIT, 3, 0, 1e300)}, "real", r"x: row 3 holds inf"),
-    ({"x": edited(UNIT, 4, 2, 1.5)}, "unit", r"x: row 4 holds 1\.5"),
+    ({"x": edited(UNIT, 7, 1, np.nan)}, "real", r"data\.npz: x: row 7, column 1 holds nan"),
+    ({"x": edited(UNIT, 3, 0, 1e300)}, "real", r"x: row 3, column 0 holds inf"),
+    ({"x": edited(UNIT, 4, 2, 1.5)}, "unit", r"x: row 4, column 2 holds 1\.5"),
     ({"x": edited(UNIT, 5, 2, -0.1)}, "unit", r"x: row 5"),
     ({"x": UNIT}, "levels", r"x: row \d"),
     ({"x": UNIT}, "binary", r"x: row 0"),
@@ -105,6 +106,33 @@ def test_real_data_are_not_binarised(tmp_path):
     with pytest.raises(UserError, match=r"dataset\.binarize=dynamic"):
         npz(saved(tmp_path, x=UNIT), binarize="dynamic").load()
     assert npz(saved(tmp_path, x=UNIT), "unit", binarize="dynamic").load().domain == "binary"
+
+
+@pytest.mark.parametrize(
+    ("val_size", "rows", "held"), [(0.1, 400, 40), (0.29, 100, 29), (0.1, 5, 1), (0.99, 10, 9), (7, 50, 7), (0, 50, 0)]
+)
+def test_val_size_is_a_number_or_a_fraction_of_the_training_rows(val_size, rows, held, tmp_path):
+    x = np.arange(3.0 * rows).reshape(rows, 3)
+    data = npz(saved(tmp_path, x_train=x, x_test=x[:4]), val_size=val_size).load()
+    assert (len(data.val), len(data.train)) == (held, rows - held)
+
+
+@pytest.mark.parametrize("val_size", [1, 2, 0.1, 0.9])
+def test_of_one_training_row_none_can_be_held_back(val_size, tmp_path):
+    file = saved(tmp_path, x_train=UNIT[:1], x_test=UNIT)
+    with pytest.raises(
+        UserError, match=rf"dataset\.val_size={val_size} .* has 1 training example; take dataset\.val_size=0"
+    ):
+        npz(file, val_size=val_size).load()
+    assert len(npz(file, val_size=0).load().train) == 1
+    with pytest.raises(UserError, match="npz has one example"):
+        npz(saved(tmp_path, x=UNIT[:1])).load()
+
+
+@pytest.mark.parametrize("value", ["0.0", "1.0", "1.5", "-1", "-0.1", "true", "null"])
+def test_a_val_size_that_is_neither_is_refused(value):
+    with pytest.raises(ConfigError, match=r"dataset\.val_size=.*an integer >= 0 or a number > 0 and < 1"):
+        composed("dataset=npz", "dataset.path=x", f"dataset.val_size={value}")
 
 
 def test_val_size_beyond_the_data_names_the_key(tmp_path):

@@ -6,18 +6,23 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
+from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_cli.datasets.loader import BatchLoader
 from vae_cli.datasets.noise import seed_of
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split, SplitName, sha256_of
+from vae_cli.standardisation import Standardisation
 from vae_cli.types import Binarize, Domain, Shape
 
 
 @dataclass
 class Data:
-    """A data set as delivered: after binarisation, split; `exact` is p(x) where it is known (float64, on the CPU)."""
+    """A data set as delivered: after binarisation, split; `exact` is p(x) where it is known (float64, on the CPU).
+
+    Splits hold x in its own units; loaders deliver it standardised, where there is a standardisation.
+    """
 
     name: str
     domain: Domain
@@ -28,6 +33,7 @@ class Data:
     classes: int | None = None
     exact: Distribution | None = None
     parameters: Parameters | None = None
+    standardisation: Standardisation | None = None
     _resident: dict[tuple[SplitName, torch.device], Split] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -54,9 +60,21 @@ class Data:
         """
         resident = self._resident.get((split, device))
         if resident is None:
-            resident = self._resident[split, device] = getattr(self, split).to(device)
+            resident = self._resident[split, device] = self._seen(getattr(self, split)).to(device)
         order = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "limit": limit, "seen": split == "train"}
         return BatchLoader(resident, device=device, rank=rank, processes=processes, whole=whole, **order)
+
+    def _seen(self, split: Split) -> Split:
+        """A split as the model sees it."""
+        if self.standardisation is None:
+            return split
+        assert isinstance(split.x, Tensor)
+        return replace(split, x=self.standardisation.standardise(split.x))
+
+    def standardised(self) -> Data:
+        """The same data, which loaders deliver standardised by the statistics of the training split."""
+        assert isinstance(self.train.x, Tensor)
+        return replace(self, standardisation=Standardisation.of(self.train.x), _resident={})
 
     def binarised(self, mode: Binarize, seed: int) -> Data:
         """Binary data, drawn once by `seed`; a dynamic binarisation redraws x of the training split alone.

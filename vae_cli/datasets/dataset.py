@@ -13,7 +13,7 @@ from vae_cli.datasets.data import Data
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split
 from vae_cli.errors import UserError
-from vae_cli.types import Binarize, Domain, NonNegativeInt, OpenFraction, PositiveInt, Seed
+from vae_cli.types import Binarize, Domain, HeldOut, OpenFraction, PositiveInt, Seed
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,13 @@ class Dataset(ABC):
     """A data set as configured.
 
     batch_size: examples in a training batch
-    val_size: validation examples, taken from the end of a seeded permutation of the training set
+    val_size: validation examples, or the fraction that they are, taken from the end of a seeded permutation of the
+        training set
     val_seed: of that permutation, and of every binarisation that is drawn once
     """
 
     batch_size: PositiveInt
-    val_size: NonNegativeInt
+    val_size: HeldOut
     val_seed: Seed
 
     name: ClassVar[str]
@@ -63,12 +64,7 @@ class Dataset(ABC):
         """The data, split: the same in every run."""
         source = self.read()
         train, test = self._test_split(source)
-        if self.val_size >= len(train):
-            raise UserError(
-                f"dataset.val_size={self.val_size} leaves no training data: "
-                f"{self.name} has {len(train)} training examples; choose at most {len(train) - 1}"
-            )
-        train, val = hold_out(train, self.val_size, self.val_seed)
+        train, val = hold_out(train, self._val_count(len(train)), self.val_seed)
         return Data(
             name=self.name,
             domain=source.domain,
@@ -80,6 +76,19 @@ class Dataset(ABC):
             exact=source.exact,
             parameters=source.parameters,
         )
+
+    def _val_count(self, examples: int) -> int:
+        """How many of the training examples are for validation: of a fraction at least one, and never all."""
+        count = self.val_size
+        if isinstance(count, float):
+            count = max(1, min(round(count * examples), examples - 1))
+        if count >= examples:
+            plural, way = ("", "take dataset.val_size=0") if examples == 1 else ("s", f"choose at most {examples - 1}")
+            raise UserError(
+                f"dataset.val_size={self.val_size} leaves no training data: "
+                f"{self.name} has {examples} training example{plural}; {way}"
+            )
+        return count
 
     def _test_split(self, source: Source) -> tuple[Split, Split]:
         assert source.test is not None
@@ -130,4 +139,6 @@ class HeldOutDataset(BinarizedDataset):
         if source.test is not None:
             return source.train, source.test
         size = max(1, int(self.test_fraction * len(source.train)))
+        if size >= len(source.train):
+            raise UserError(f"{self.name} has one example: there is none to train on beside the test example")
         return hold_out(source.train, size, self.test_seed)

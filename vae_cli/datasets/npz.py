@@ -7,15 +7,16 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.split import Split
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, warn
 from vae_cli.types import Domain
 
 NAMES = ("x", "y", "x_train", "y_train", "x_test", "y_test")
@@ -30,12 +31,30 @@ class Npz(HeldOutDataset):
 
     x is (N, D), (N, H, W) or (N, C, H, W); uint8 counts as k/255, other numbers are taken as they are.
     path: the file; domain: where the numbers lie, checked row by row
+    standardise: whether the model sees (x - mean) / standard deviation, of the training rows; auto for tables of
+        real numbers, (N, D), alone. Runs of earlier versions do not.
     """
 
     path: str
     domain: Domain
+    standardise: bool | Literal["auto"] = False
 
     name: ClassVar[str] = "npz"
+
+    def load(self) -> Data:
+        """The data, split, and standardised if that is asked for."""
+        data = super().load()
+        if not self._standardises(len(data.event_shape)):
+            return data
+        data = data.standardised()
+        assert isinstance(data.train.x, Tensor)
+        if constant := named_columns((data.train.x == data.train.x[0]).all(0)):
+            warn(f"{self.path}: {constant} the same value in all training rows; dataset.standardise leaves its scale")
+        return data
+
+    def _standardises(self, event_dims: int) -> bool:
+        automatic = self.domain == "real" and event_dims == 1
+        return automatic if self.standardise == "auto" else self.standardise
 
     def read(self) -> Source:
         """The arrays, checked: UserError names the file, the array and the row."""
@@ -53,7 +72,8 @@ class Npz(HeldOutDataset):
         return Source(self.domain, train, test)
 
     def _split(self, path: Path, arrays: Arrays, x: str, y: str) -> Split:
-        values = events(arrays[x], self.domain, f"{path}: {x}")
+        precise = self._standardises(arrays[x].ndim - 1)
+        values = events(arrays[x], self.domain, f"{path}: {x}", floats(arrays[x]) if precise else np.float32)
         if y not in arrays:
             return Split(values)
         return Split(values, labels(arrays[y], len(values), f"{path}: {y}"))
@@ -83,8 +103,13 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def events(array: np.ndarray, domain: Domain, where: str) -> Tensor:
-    """(N, *event): uint8 for bytes, levels and binary data, else float32; UserError at the first row at fault."""
+def floats(array: np.ndarray) -> type[np.floating]:
+    """float32 if it holds all numbers of this array's type exactly, else float64."""
+    return np.float32 if np.can_cast(array.dtype, np.float32, "safe") else np.float64
+
+
+def events(array: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] = np.float32) -> Tensor:
+    """(N, *event): uint8 for bytes, levels and binary data, else `dtype`; UserError at the first row at fault."""
     if array.dtype.kind not in "buif":
         raise UserError(f"{where}: numbers are needed, not {array.dtype}")
     if array.ndim not in (2, 3, 4) or 0 in array.shape:
@@ -98,7 +123,7 @@ def events(array: np.ndarray, domain: Domain, where: str) -> Tensor:
     if x.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(x))
     with np.errstate(over="ignore"):
-        x = x.astype(np.float32)
+        x = x.astype(dtype)
     check(x, np.isfinite(x), "finite", where)
     if domain == "real":
         return torch.from_numpy(x)
@@ -114,7 +139,17 @@ def check(x: np.ndarray, fine: np.ndarray, wanted: str, where: str) -> None:
     """Raise UserError with the first row and value of x (N, *event) that is not fine."""
     if not fine.all():
         index = np.unravel_index(int(np.argmin(fine)), fine.shape)
-        raise UserError(f"{where}: row {index[0]} holds {x[index]}; every value must be {wanted}")
+        place = f"row {index[0]}, column {index[1]}" if x.ndim == 2 else f"row {index[0]}"
+        raise UserError(f"{where}: {place} holds {x[index]}; every value must be {wanted}")
+
+
+def named_columns(marked: Tensor, shown: int = 5) -> str:
+    """The marked ones of the entries (*event) with their verb, the first few by name; empty if there are none."""
+    found = marked.nonzero().tolist()
+    names = [str(index[0] if len(index) == 1 else tuple(index)) for index in found[:shown]]
+    if len(found) > shown:
+        names.append(f"{len(found) - shown} more")
+    return f"column{'s' * (len(found) > 1)} {', '.join(names)} hold{'s' * (len(found) == 1)}" if found else ""
 
 
 def labels(array: np.ndarray, length: int, where: str) -> Tensor:

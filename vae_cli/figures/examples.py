@@ -47,7 +47,7 @@ IMAGES = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Test points x (N, *event) as the model sees them: all that is needed where nothing is encoded."""
+    """Test points x (N, *event) in the data's own units: all that is needed where nothing is encoded."""
 
     x: Tensor
     domain: Domain
@@ -60,7 +60,7 @@ class Points:
             x.append(batch.x[: shown - sum(map(len, x))].cpu())
             if sum(map(len, x)) >= shown:
                 break
-        return cls(x=torch.cat(x).float(), domain=data.domain)
+        return cls(x=_original(data, torch.cat(x)), domain=data.domain)
 
     @property
     def is_image(self) -> bool:
@@ -70,6 +70,10 @@ class Points:
 
 def _shown(data: Data, points: int) -> int:
     return IMAGES if len(data.event_shape) == 3 else points
+
+
+def _original(data: Data, x: Tensor) -> Tensor:
+    return data.standardisation.original(x) if data.standardisation else x.float()
 
 
 def _batches(data: Data, split: SplitName, device: torch.device, points: int) -> Iterable[Batch]:
@@ -113,7 +117,7 @@ class Examples(Points):
         counted = total(counts) if counts else None
         means, drawn = (torch.cat(parts)[:points] for parts in (codes, draws))
         return cls(
-            x=torch.cat(x).float(),
+            x=_original(data, torch.cat(x)),
             domain=data.domain,
             codes=means,
             draws=drawn,
@@ -134,7 +138,8 @@ class Examples(Points):
 
 def decoded(model: VAE, z: Tensor) -> Tensor:
     """E[x|z] for z (N, d): (N, *event) on the CPU, in pieces that fit any memory the model was trained in."""
-    return torch.cat([model.decode(part[None]).mean[0].float().cpu() for part in z.split(25)])
+    means = torch.cat([model.decode(part[None]).mean[0].float().cpu() for part in z.split(25)])
+    return model.likelihood.original(means)
 
 
 @dataclass(frozen=True)

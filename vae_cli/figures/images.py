@@ -35,7 +35,7 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
 
 def samples(model: VAE, examples: Points) -> Figure:
     """Means of p(x|z) at draws z ~ p(z)."""
-    x = torch.cat([model.sample(COLUMNS).float().cpu() for _ in range(COLUMNS)])
+    x = model.likelihood.original(torch.cat([model.sample(COLUMNS).float().cpu() for _ in range(COLUMNS)]))
     figure = _figure(x, COLUMNS, COLUMNS)
     _show(figure.subplots(), _unit(x, examples), COLUMNS)
     return figure

@@ -33,7 +33,8 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
         low, high = x[:, j].aminmax()
         axes.plot([low, high], [low, high], color=GREY, linewidth=0.6)
         axes.scatter(x[:, j], means[:, j], s=4, color=BLUE, alpha=0.4, linewidths=0, rasterized=True)
-        axes.set_title(f"$x_{{{j + 1}}}$  ($R^2 = {_explained(x[:, j], means[:, j]):.2f}$)")
+        explained = _explained(x[:, j], means[:, j])
+        axes.set_title(f"$x_{{{j + 1}}}$" + (f"  ($R^2 = {explained:.2f}$)" if explained is not None else ""))
     figure.supxlabel("original")
     figure.supylabel("reconstruction")
     return figure
@@ -65,7 +66,8 @@ def density(model: VAE, examples: Points) -> Figure:
 def traversals(model: VAE, examples: Examples) -> Figure:
     """How the mean of p(x|z) answers to one dimension of z a panel: the variables that move most, standardised."""
     path = Traversal.of(model, examples, rows=10, columns=41)
-    scale = examples.x.std(0, unbiased=False).clamp(min=1e-12)
+    scale = examples.x.std(0, unbiased=False)
+    scale = torch.where(scale > 0, scale, 1.0)
     x = (path.decoded(model) - examples.x.mean(0)) / scale
     moving = (x.amax(1) - x.amin(1)).amax(0).argsort(descending=True, stable=True)[: len(LINES)].sort().values.tolist()
     figure, panels = _panels(len(path.dims), columns=5, shared=True)
@@ -84,15 +86,19 @@ def draws(model: VAE, count: int) -> Tensor:
     """x ~ p(x|z), z ~ p(z): (count, D); of a model without an encoder, which is trained by its means alone, these."""
     z = model.prior().sample(torch.Size((count,)))
     decoded = (model.decode(part[None]) for part in z.split(250))
-    return torch.cat([(p.sample() if model.infers else p.mean)[0].float().cpu() for p in decoded])
+    x = torch.cat([(p.sample() if model.infers else p.mean)[0].float().cpu() for p in decoded])
+    return model.likelihood.original(x)
 
 
 def _beside(model: VAE, examples: Points) -> tuple[Figure, list[Axes], list[Cloud], list[Cloud]]:
     """Axes of one scale for test data and for draws from the model, both clouds in a plane, and bins along its axes.
 
-    The frame fits the data; the share of draws beyond it is stated.
+    The frame fits the data; the share of draws beyond it is stated. Principal components are those of standardised
+    columns, where the model's are: else the column of the smallest unit would be the first of them.
     """
     x, drawn = examples.x, draws(model, len(examples.x))
+    if (units := model.likelihood.standardisation) and x.shape[1] > 2:
+        x, drawn = units.standardise(x), units.standardise(drawn)
     plane = Plane(x, "x")
     clouds = [plane(x), plane(drawn[drawn.isfinite().all(1)])]
     edges = [_edges(values) for values in clouds[0].T]
@@ -114,9 +120,10 @@ def _edges(values: Cloud) -> Cloud:
     return np.linspace(low - (high - low) / 4, high + (high - low) / 4, 61)
 
 
-def _explained(x: Tensor, means: Tensor) -> float:
-    """R^2, the share of the variance of x that its reconstruction explains."""
-    return float(1 - (x - means).square().mean() / x.var(unbiased=False).clamp(min=1e-12))
+def _explained(x: Tensor, means: Tensor) -> float | None:
+    """R^2, the share of the variance of x that its reconstruction explains; None where x does not vary."""
+    variance = x.var(unbiased=False)
+    return float(1 - (x - means).square().mean() / variance) if variance > 0 else None
 
 
 def _panels(count: int, columns: int, shared: bool = False) -> tuple[Figure, list[Axes]]:

@@ -1,7 +1,14 @@
 """Combinations that cannot run: each rule is a function of the facts and returns one line, or None."""
 
 from vae_cli.facts import Rule
-from vae_cli.rules.data import binarises_probabilities, pooled_has_no_validation, reads_layout, scores_domain, validates
+from vae_cli.rules.data import (
+    binarises_probabilities,
+    pooled_has_no_validation,
+    reads_layout,
+    scores_domain,
+    standardises_real,
+    validates,
+)
 from vae_cli.rules.latents import (
     codes_meet_codes,
     gaps_are_of_bounds,
@@ -43,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     prior_is_trained,
     anneals_weights,
     binarises_probabilities,
+    standardises_real,
     validates,
     waits_for_the_best,
     pooled_has_no_validation,

@@ -51,6 +51,16 @@ def binarises_probabilities(facts: Facts) -> str | None:
     )
 
 
+def standardises_real(facts: Facts) -> str | None:
+    """Only real numbers have units that are free to choose."""
+    if facts.config["dataset"].get("standardise") is not True or facts.stored() == "real":
+        return None
+    return (
+        f"dataset.standardise=true ({facts.where('dataset.standardise')}) scales real data, "
+        f"{facts.name('dataset')} gives {facts.stored()} data; take dataset.standardise=false"
+    )
+
+
 def validates(facts: Facts) -> str | None:
     """Early stopping, and an evaluation of validation data, need validation data."""
     if facts.config["dataset"].get("val_size") != 0:
@@ -63,7 +73,7 @@ def validates(facts: Facts) -> str | None:
             size = facts.where("dataset.val_size")
             return (
                 f"{key} ({facts.where(key)}) needs validation data, dataset.val_size is 0 ({size}); "
-                f"take dataset.val_size=1000 or {instead}"
+                f"take dataset.val_size=0.1 or {instead}"
             )
     return None
 
