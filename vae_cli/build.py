@@ -17,6 +17,7 @@ from vae_cli.evaluation import DataFacts, Evaluation
 from vae_cli.feature_maps import sites
 from vae_cli.generation import Generation
 from vae_cli.graphs import X, generation_graph, layer_names
+from vae_cli.loading import check_support
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.phases import Phase
@@ -85,6 +86,7 @@ def build_evaluation(settings: EvaluateConfig, facts: DataFacts, model: VAE) -> 
 
 def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
+    check_support(config, facts.domain)
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = instantiate(config.optimizer, _partial_=True)
     model = build_model(config, facts.event_shape, facts.examples)
     return LitVAE(

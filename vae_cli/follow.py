@@ -6,9 +6,8 @@ import logging
 import sys
 from pathlib import Path
 
-from hydra.utils import instantiate
-
 from vae_cli.job import LOG, follow
+from vae_cli.loading import load_data
 from vae_cli.saved import read_config
 from vae_cli.signals import listen
 from vae_cli.train import train
@@ -21,7 +20,7 @@ def main() -> None:
     listen()
     config = read_config(folder)
     config.resume = str(folder) if resumes else None
-    follow(lambda: train(config, instantiate(config.dataset).load(), folder), folder)
+    follow(lambda: train(config, load_data(config), folder), folder)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from numpy.typing import ArrayLike
 from omegaconf import DictConfig
 from torch import Tensor
@@ -20,10 +17,12 @@ from vae_cli import checkpoints
 from vae_cli.build import build_module
 from vae_cli.config import check
 from vae_cli.datasets import Data
+from vae_cli.datasets.arrays import events_like, numbers
 from vae_cli.errors import UserError
 from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
 from vae_cli.folders import CONFIG, checkpoint_path
+from vae_cli.loading import load_data
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
@@ -40,19 +39,6 @@ def load_weights(module: LitVAE, checkpoint: dict[str, Any], path: Path) -> None
         raise UserError(f"{path}: does not fit the model that the run's {CONFIG} describes") from error
 
 
-DOMAINS: dict[str, Callable[[Tensor], bool]] = {
-    "binary": lambda x: bool(((x == 0) | (x == 1)).all()),
-    "unit": lambda x: bool(((x >= 0) & (x <= 1)).all()),
-    "levels": lambda x: bool(((x >= 0) & (x <= 1) & ((255 * x - (255 * x).round()).abs() < 1e-3)).all()),
-    "real": lambda x: True,
-}
-WORDS = {
-    "binary": "binary x (pass (x > 0.5) or torch.bernoulli(x))",
-    "unit": "x in [0, 1]",
-    "levels": "x = k/255 (or bytes)",
-}
-
-
 class Run:
     """A trained model with its configuration; x are arrays or tensors (N, *event), log-likelihoods are nats (N,)."""
 
@@ -67,7 +53,7 @@ class Run:
     @cached_property
     def data(self) -> Data:
         """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
-        data = instantiate(self.config.dataset).load()
+        data = load_data(self.config)
         if data.sha256 != self.facts.sha256:
             raise UserError(
                 f"{self.folder}: the data set {data.name} is not the one this run was trained on "
@@ -76,18 +62,11 @@ class Run:
         return data
 
     def batch(self, x: ArrayLike | Tensor) -> Batch:
-        """x as the model takes it: bytes become k/255; shape and domain are checked."""
-        tensor = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
-        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
-        if tensor.dim() == 0 or tensor[:1].numel() != math.prod(self.facts.event_shape):
-            raise UserError(
-                f"x has shape {tuple(tensor.shape)}; this model takes (N, {_commas(self.facts.event_shape)})"
-            )
-        if not tensor.isfinite().all():
-            raise UserError("x holds NaN or infinite values")
-        if not DOMAINS[self.facts.domain](tensor):
-            raise UserError(f"this model scores {WORDS[self.facts.domain]}, and x holds other values")
-        tensor = tensor.reshape(-1, *self.facts.event_shape).to(self.module.device)
+        """x as the model takes it, converted as a file's: (N, *event), or (N, H, W) or (N, D) of one channel."""
+        x = numbers(x, "x")
+        stored = events_like(x, self.facts.event_shape, self.facts.domain, "x")
+        tensor = stored.to(self.module.device)
+        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor
         return Batch(tensor, torch.arange(len(tensor), device=tensor.device))
 
     @torch.no_grad()
@@ -98,7 +77,7 @@ class Run:
     @torch.no_grad()
     def decode(self, z: ArrayLike | Tensor) -> Distribution:
         """p(x|z) for z (N, d), with `.mean` (N, *event) and `.sample()`."""
-        codes = torch.as_tensor(z, dtype=torch.float32, device=self.module.device)
+        codes = torch.as_tensor(numbers(z, "z"), dtype=torch.float32, device=self.module.device)
         if codes.dim() != 2 or codes.shape[1] != self.model.latent_dim:
             raise UserError(f"z has shape {tuple(codes.shape)}; this model takes (N, {self.model.latent_dim})")
         return self.model.decode(codes)
@@ -137,6 +116,7 @@ class Run:
     @torch.no_grad()
     def draw(self, n: int, component: int | None = None) -> Tensor:
         """z ~ p(z), or z ~ p(z|c) of one component: (n, d)."""
+        positive(n, "n")
         if component is None:
             return self.prior.sample(torch.Size((n,)))
         components = self.mixture.component_distribution
@@ -159,6 +139,7 @@ class Run:
             raise UserError("posterior=none: the model has no encoder, so there is no log-likelihood of x")
         if not self.model.has_density:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
+        positive(samples, "samples")
         batch = self.batch(x)
         rows, draws = rows_at_once(self.model, batch.x.device), samples if self.model.is_continuous else 1
 
@@ -168,8 +149,10 @@ class Run:
         return torch.cat(list(rows.over(batch, measure, most=256)))
 
 
-def _commas(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))
+def positive(count: int, name: str) -> None:
+    """Raise UserError unless it is a whole number above 0."""
+    if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+        raise UserError(f"{name}={count!r}: an integer > 0 is needed")
 
 
 def load(folder: str | Path, ckpt: str = "best", device: str | torch.device = "cpu") -> Run:
