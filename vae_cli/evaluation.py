@@ -24,6 +24,7 @@ from vae_cli.metrics import ActiveUnits, Clusters, Codes, Means
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.trace import Batch, Latent, layer_rates
+from vae_cli.types import Domain
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data
@@ -43,7 +44,7 @@ class DataFacts:
 
     name: str
     event_shape: tuple[int, ...]
-    domain: str
+    domain: Domain
     sha256: str
     examples: int = 0
 

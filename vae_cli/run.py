@@ -29,6 +29,7 @@ from vae_cli.module import LitVAE
 from vae_cli.priors import ExPost
 from vae_cli.saved import read_config
 from vae_cli.trace import Batch
+from vae_cli.types import Domain
 
 
 def load_weights(module: LitVAE, checkpoint: dict[str, Any], path: Path) -> None:
@@ -37,6 +38,14 @@ def load_weights(module: LitVAE, checkpoint: dict[str, Any], path: Path) -> None
         module.load_state_dict(checkpoint["state_dict"])
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{path}: does not fit the model that the run's {CONFIG} describes") from error
+
+
+WORDS: dict[Domain, str] = {
+    "binary": "binary x",
+    "unit": "x in [0, 1]",
+    "levels": "x = k/255 or bytes",
+    "real": "real x",
+}
 
 
 class Run:
@@ -63,8 +72,8 @@ class Run:
 
     def batch(self, x: ArrayLike | Tensor) -> Batch:
         """x as the model takes it, converted as a file's: (N, *event), or (N, H, W) or (N, D) of one channel."""
-        x = numbers(x, "x")
-        stored = events_like(x, self.facts.event_shape, self.facts.domain, "x")
+        scored = f"this model scores {WORDS[self.facts.domain]}; x"
+        stored = events_like(numbers(x, "x"), self.facts.event_shape, self.facts.domain, scored)
         tensor = stored.to(self.module.device)
         tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor
         return Batch(tensor, torch.arange(len(tensor), device=tensor.device))

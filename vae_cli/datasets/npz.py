@@ -127,7 +127,7 @@ def no_archive(path: Path) -> str:
         return "not a readable .npz file (no archive, or cut short)"
     first = start.decode("utf-8-sig", errors="replace").splitlines()[0]
     delimiter = next((sign for sign in ",;\t" if sign in first), None)
-    options = [repr(str(path))]
+    options = [repr(str(path)), "ndmin=2"]
     options += [f"delimiter={delimiter!r}"] if delimiter else []
     options += [] if all(is_number(cell) for cell in first.split(delimiter)) else ["skiprows=1"]
     options += ["encoding='utf-8-sig'"] if start.startswith(b"\xef\xbb\xbf") else []

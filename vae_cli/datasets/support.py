@@ -101,11 +101,11 @@ def _check_tensor(split: Split, domain: Domain, where: str) -> None:
     if is_bytes and domain != "binary":
         return
     words, lies_in = IN_DOMAIN[domain]
-    for start, x in zip(range(0, len(split), BLOCK), split.x.split(BLOCK), strict=True):
+    for number, x in enumerate(split.x.split(BLOCK)):
         fine = (x == 0) | (x == 255) if is_bytes else lies_in(x)
         if not fine.all():
             index = tuple(fine.logical_not().nonzero()[0].tolist())
-            row, wanted = int(split.rows[start + index[0]]), "0 or 255, as bytes of binary data" if is_bytes else words
+            row, wanted = int(split.rows[number * BLOCK + index[0]]), "0 or 255, as bytes of binary data" if is_bytes else words
             is_in = next((name for name, (_, inside) in IN_DOMAIN.items() if inside(split.x).all()), None)
             raise DomainError(
                 f"{where}: row {row} holds {x[index].item():g}; its domain is {domain}, every value must be {wanted}",
