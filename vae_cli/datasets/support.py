@@ -90,8 +90,7 @@ def check_values(data: Data, named: str) -> None:
         if isinstance(split.x, Tensor):
             domain = "unit" if split.dynamic else data.domain  # what is drawn at each visit are probabilities
             _check_tensor(split, domain, f"{named}: {name}")
-    if data.domain != "binary" or any(split.dynamic for split in splits.values()):
-        _check_levels([split.x for split in splits.values()], named)
+    _check_levels([split.x for split in splits.values() if split.dynamic or data.domain != "binary"], named)
 
 
 def _check_tensor(split: Split, domain: Domain, where: str) -> None:
@@ -100,15 +99,15 @@ def _check_tensor(split: Split, domain: Domain, where: str) -> None:
     is_bytes = split.x.dtype == torch.uint8
     if is_bytes and domain != "binary":
         return
-    words, lies_in = IN_DOMAIN[domain]
+    words, lies_in = ("0 or 255", lambda x: (x == 0) | (x == 255)) if is_bytes else IN_DOMAIN[domain]
     for number, x in enumerate(split.x.split(BLOCK)):
-        fine = (x == 0) | (x == 255) if is_bytes else lies_in(x)
+        fine = lies_in(x)
         if not fine.all():
             index = tuple(fine.logical_not().nonzero()[0].tolist())
-            row, wanted = int(split.rows[number * BLOCK + index[0]]), "0 or 255, as bytes of binary data" if is_bytes else words
+            row, value = int(split.rows[number * BLOCK + index[0]]), x[index].item()
             is_in = next((name for name, (_, inside) in IN_DOMAIN.items() if inside(split.x).all()), None)
             raise DomainError(
-                f"{where}: row {row} holds {x[index].item():g}; its domain is {domain}, every value must be {wanted}",
+                f"{where}: row {row} holds {value:g}; its domain is {domain}, every value must be {words}",
                 "levels" if is_bytes else is_in,
             )
 
