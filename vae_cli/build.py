@@ -18,6 +18,7 @@ from vae_cli.evaluation import DataFacts, Evaluation
 from vae_cli.feature_maps import sites
 from vae_cli.generation import Generation
 from vae_cli.graphs import X, generation_graph, layer_names
+from vae_cli.loading import check_support
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
 from vae_cli.phases import Phase
@@ -97,6 +98,7 @@ def build_optimizer(node: DictConfig) -> Callable[[Iterable[nn.Parameter]], Opti
 
 def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
+    check_support(config, facts.domain)
     optimizer = build_optimizer(config.optimizer)
     model = build_model(config, facts.event_shape, facts.examples)
     model.likelihood.standardisation = facts.standardisation

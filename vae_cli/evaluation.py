@@ -28,6 +28,7 @@ from vae_cli.optional import optional
 from vae_cli.overflow import counted, finite_rows, without_overflow
 from vae_cli.standardisation import Standardisation
 from vae_cli.trace import Batch, Latent, layer_rates
+from vae_cli.types import Domain
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data
@@ -48,7 +49,7 @@ class DataFacts:
 
     name: str
     event_shape: tuple[int, ...]
-    domain: str
+    domain: Domain
     sha256: str
     examples: int = 0
     standardisation: Standardisation | None = None

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from vae_cli import signals
+from vae_cli.loading import load_data
 from vae_cli.terminal import outlive
 
 
@@ -14,7 +15,6 @@ def main() -> None:
     """Train along, by the configuration that the first process has written."""
     signals.begin("vae-train")
     outlive()
-    from hydra.utils import instantiate
 
     from vae_cli.job import LOG, follow
     from vae_cli.saved import read_config
@@ -25,7 +25,7 @@ def main() -> None:
     signals.listen()
     config = read_config(folder)
     config.resume = str(folder) if resumes else None
-    follow(lambda: train(config, instantiate(config.dataset).load(), folder), folder)
+    follow(lambda: train(config, load_data(config), folder), folder)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli import resume, signals, slurm
@@ -25,7 +24,7 @@ from vae_cli.continuation import fingerprint, is_done, read_results, remaining
 from vae_cli.cores import Arrival
 from vae_cli.errors import UserError, causes, disk_full, out_of_memory
 from vae_cli.files import write_text_atomically
-from vae_cli.folders import CONFIG, LAST, RESULTS, STARTED, Sources, display
+from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, STARTED, Sources, display
 from vae_cli.lock import held
 from vae_cli.ranks import leads
 from vae_cli.saved import read_config
@@ -94,8 +93,10 @@ def task(config: DictConfig) -> float:
             return read_results(folder)
         if leads() and not (folder / STARTED).exists():
             write_text_atomically(folder / STARTED, OmegaConf.to_yaml(OmegaConf.create(overrides)))
+        from vae_cli.loading import load_data
+
         arrival = Arrival.now()
-        data = instantiate(effective.dataset).load()
+        data = load_data(effective)
         if sweeping and is_search(settings):
             same_data(folder, data.sha256)
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
@@ -104,14 +105,15 @@ def task(config: DictConfig) -> float:
 
     def alone() -> Any:
         with held(folder):
-            earlier, new = _stamp(folder), not (folder / STARTED).exists()
+            earlier = _stamp(folder)
             result = attempt(work, folder / LOG)
-            began = earlier is None or _stamp(folder) != earlier  # else an earlier run's results stay
+            started = _stamp(folder) != earlier
+            if isinstance(result, Failure) and result.exit_code == REFUSED and not (started or sweeping):
+                leave(folder)
+                return result
+            began = earlier is None or started  # else an earlier run's results stay
             if isinstance(result, Failure) and result.status == "requeued":
                 result = _requeued(folder, config)
-            if isinstance(result, Failure) and result.exit_code == REFUSED and new and not sweeping:
-                (folder / STARTED).unlink(missing_ok=True)  # nothing is begun: the folder is free
-                return result
             if isinstance(result, Failure) and result.status != "requeued" and began:
                 write_status(folder, result)
             return result
@@ -124,7 +126,7 @@ def task(config: DictConfig) -> float:
     result = attempt(alone, folder / LOG)
     if not isinstance(result, Failure):
         return score(result)
-    if not folder.is_dir():
+    if result.exit_code != REFUSED and not folder.is_dir():
         result = Failure(f"{display(folder)}: the folder of the run has vanished while it trained", 1)
     elif result.status in STOPPED and not sweeping:
         result = replace(result, message=f"{result.message}; {_way_on(folder)}")
@@ -134,6 +136,15 @@ def task(config: DictConfig) -> float:
     if result.status in STOPPED:  # ends the sweep, too
         raise KeyboardInterrupt if result.exit_code == 130 else SystemExit(result.exit_code)
     return WORST
+
+
+def leave(folder: Path) -> None:
+    """Remove what a run that was refused has left in a folder of its own, where only its name and its lock are."""
+    if {path.name for path in folder.iterdir()} <= {STARTED, LOCK}:
+        (folder / STARTED).unlink(missing_ok=True)
+        (folder / LOCK).unlink(missing_ok=True)
+        if folder != Path.cwd():
+            folder.rmdir()
 
 
 def follow(work: Callable[[], Any], folder: Path) -> None:

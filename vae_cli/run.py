@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from numpy.typing import ArrayLike
 from omegaconf import DictConfig
 from torch import Tensor
@@ -21,10 +18,12 @@ from vae_cli import checkpoints
 from vae_cli.build import build_module
 from vae_cli.config import check
 from vae_cli.datasets import Data
+from vae_cli.datasets.arrays import events_like, floats, numbers
 from vae_cli.errors import UserError
 from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
 from vae_cli.folders import CONFIG, checkpoint_path
+from vae_cli.loading import load_data
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
@@ -32,6 +31,7 @@ from vae_cli.priors import ExPost
 from vae_cli.saved import read_config
 from vae_cli.standardisation import Scored
 from vae_cli.trace import Batch
+from vae_cli.types import Domain
 
 
 def load_weights(module: LitVAE, checkpoint: dict[str, Any], path: Path) -> None:
@@ -43,16 +43,11 @@ def load_weights(module: LitVAE, checkpoint: dict[str, Any], path: Path) -> None
         raise UserError(f"{path}: {problem}; take another one{checkpoints.others(path)}") from error
 
 
-DOMAINS: dict[str, Callable[[Tensor], bool]] = {
-    "binary": lambda x: bool(((x == 0) | (x == 1)).all()),
-    "unit": lambda x: bool(((x >= 0) & (x <= 1)).all()),
-    "levels": lambda x: bool(((x >= 0) & (x <= 1) & ((255 * x - (255 * x).round()).abs() < 1e-3)).all()),
-    "real": lambda x: True,
-}
-WORDS = {
-    "binary": "binary x (pass (x > 0.5) or torch.bernoulli(x))",
+WORDS: dict[Domain, str] = {
+    "binary": "binary x",
     "unit": "x in [0, 1]",
-    "levels": "x = k/255 (or bytes)",
+    "levels": "x = k/255 or bytes",
+    "real": "real x",
 }
 
 
@@ -70,7 +65,7 @@ class Run:
     @cached_property
     def data(self) -> Data:
         """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
-        data = instantiate(self.config.dataset).load()
+        data = load_data(self.config)
         if data.sha256 != self.facts.sha256:
             raise UserError(
                 f"{self.folder}: the data set {data.name} is not the one this run was trained on "
@@ -79,21 +74,17 @@ class Run:
         return replace(data, standardisation=self.facts.standardisation, _resident={})
 
     def batch(self, x: ArrayLike | Tensor) -> Batch:
-        """x as the model takes it: bytes become k/255, a table is standardised; shape and domain are checked."""
-        tensor = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))
-        if tensor.dim() == 0 or tensor[:1].numel() != math.prod(self.facts.event_shape):
-            raise UserError(
-                f"x has shape {tuple(tensor.shape)}; this model takes (N, {_commas(self.facts.event_shape)})"
-            )
-        tensor = tensor.reshape(-1, *self.facts.event_shape)
-        if units := self.facts.standardisation:
-            tensor = units.standardise(tensor)
-        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
-        if not tensor.isfinite().all():
-            raise UserError("x holds NaN or infinite values")
-        if not DOMAINS[self.facts.domain](tensor):
-            raise UserError(f"this model scores {WORDS[self.facts.domain]}, and x holds other values")
-        tensor = tensor.to(self.module.device)
+        """x as the model takes it, converted as a file's: (N, *event), or (N, H, W) or (N, D) of one channel.
+
+        Bytes of images become k/255, a table is standardised as the training rows were.
+        """
+        scored = f"this model scores {WORDS[self.facts.domain]}; x"
+        units, array = self.facts.standardisation, numbers(x, "x")
+        stored = events_like(array, self.facts.event_shape, self.facts.domain, scored, floats(array) if units else np.float32)
+        if units:
+            stored = units.standardise(stored)
+        tensor = stored.to(self.module.device)
+        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor
         return Batch(tensor, torch.arange(len(tensor), device=tensor.device))
 
     @torch.no_grad()
@@ -104,7 +95,7 @@ class Run:
     @torch.no_grad()
     def decode(self, z: ArrayLike | Tensor) -> Distribution:
         """p(x|z) for z (N, d), with `.mean` (N, *event) and `.sample()`, in the data's own units."""
-        codes = torch.as_tensor(z, dtype=torch.float32, device=self.module.device)
+        codes = torch.as_tensor(numbers(z, "z"), dtype=torch.float32, device=self.module.device)
         if codes.dim() != 2 or codes.shape[1] != self.model.latent_dim:
             raise UserError(f"z has shape {tuple(codes.shape)}; this model takes (N, {self.model.latent_dim})")
         likelihood = self.model.decode(codes)
@@ -144,6 +135,7 @@ class Run:
     @torch.no_grad()
     def draw(self, n: int, component: int | None = None) -> Tensor:
         """z ~ p(z), or z ~ p(z|c) of one component: (n, d)."""
+        positive(n, "n")
         if component is None:
             return self.prior.sample(torch.Size((n,)))
         components = self.mixture.component_distribution
@@ -166,6 +158,7 @@ class Run:
             raise UserError("posterior=none: the model has no encoder, so there is no log-likelihood of x")
         if not self.model.has_density:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
+        positive(samples, "samples")
         batch = self.batch(x)
         rows, draws = rows_at_once(self.model, batch.x.device), samples if self.model.is_continuous else 1
 
@@ -175,8 +168,10 @@ class Run:
         return torch.cat(list(rows.over(batch, measure, most=256)))
 
 
-def _commas(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))
+def positive(count: int, name: str) -> None:
+    """Raise UserError unless it is a whole number above 0."""
+    if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+        raise UserError(f"{name}={count!r}: an integer > 0 is needed")
 
 
 def load(folder: str | Path, ckpt: str = "best", device: str | torch.device = "cpu") -> Run:
@@ -191,7 +186,7 @@ def load(folder: str | Path, ckpt: str = "best", device: str | torch.device = "c
     data = checkpoint["data"]
     try:
         facts = DataFacts.read(data)
-        if facts.domain not in DOMAINS:
+        if facts.domain not in WORDS:
             raise ValueError(f"domain {facts.domain}")
         module = build_module(config, facts)
     except UserError:

@@ -8,7 +8,8 @@ from PIL import Image
 
 from vae_cli.datasets import ImageFolder
 from vae_cli.datasets.images import ImageFiles
-from vae_cli.errors import UserError
+from vae_cli.datasets.support import check_data
+from vae_cli.errors import ConfigError, UserError
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
@@ -149,3 +150,27 @@ def test_folders_at_fault_are_named(tmp_path, images):
     (tmp_path / "new" / "test").mkdir()
     with pytest.raises(UserError, match="no images"):
         folder(tmp_path / "new").load()
+
+
+@pytest.mark.parametrize("memory_gb", [1.0, 1e-9])
+@pytest.mark.parametrize("binarize", ["none", "dynamic", "static", "threshold"])
+def test_images_of_zero_and_one_are_no_grey_levels(tmp_path, binarize, memory_gb):
+    mask = np.eye(8, dtype=np.uint8)
+    for i in range(6):
+        Image.fromarray(mask).save(tmp_path / f"{i}.png")
+    options = {"binarize": binarize, "memory_gb": memory_gb, "workers": 0, "val_size": 1}
+    with pytest.raises(ConfigError, match=r"bytes of 0 and 1.*store 0 and 255, or .*dataset\.domain=binary"):
+        check_data(folder(tmp_path, **options).load(), "dataset x")
+    for i in range(6):
+        Image.fromarray(255 * mask).save(tmp_path / f"{i}.png")
+    data = check_data(folder(tmp_path, **options).load(), "dataset x")
+    (batch,) = data.loader("test", batch_size=9, seed=0, shuffle=False, device=CPU)
+    np.testing.assert_array_equal(batch.x[0, 0], mask)
+
+
+def test_images_of_one_bit_are_black_and_white(tmp_path):
+    mask = np.eye(8, dtype=bool)
+    for i in range(6):
+        Image.fromarray(mask).save(tmp_path / f"{i}.png")
+    data = check_data(folder(tmp_path, val_size=1, binarize="threshold").load(), "dataset x")
+    np.testing.assert_array_equal(data.train.x[0, 0], 255 * mask)

@@ -1,3 +1,8 @@
+import io
+import pickle
+import re
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -68,12 +73,18 @@ FAULTS = [
     ({"x": np.zeros((9, 8, 8, 3))}, "real", r"channels last"),
     ({"x": np.array([["a", "b"]])}, "real", r"x: numbers are needed"),
     ({"x": UNIT, "y": np.zeros(9, int)}, "real", r"y: shape \(9,\)"),
-    ({"x": UNIT, "y": np.zeros(10)}, "real", r"y: labels are whole"),
-    ({"x": UNIT, "y": np.arange(10) - 1}, "real", r"y: row 0 holds -1"),
-    ({"z": UNIT}, "real", r"needs an array x"),
+    ({"x": UNIT, "y": np.arange(10) / 2}, "real", r"y: row 1 holds 0\.5; every value must be a whole number"),
+    ({"x": UNIT, "y": np.full(10, np.nan)}, "real", r"y: row 0 holds nan"),
+    ({"x": UNIT, "y": np.arange(10) - 1}, "real", r"y: row 0 holds -1; .*leave y out"),
+    ({"z": UNIT}, "real", r"needs an array x, .*; it holds z;"),
+    (
+        {"imgs": UNIT, "latents_classes": UNIT},
+        "real",
+        r"it holds imgs, latents_classes; numpy\.savez\(path, x=\.\.\.\)",
+    ),
     ({"x_train": UNIT}, "real", r"x_test; it holds x_train"),
     ({"x_train": UNIT, "x_test": UNIT[:, :2]}, "real", r"\(3,\), x_test \(2,\)"),
-    ({"x": np.array([[object()]], dtype=object)}, "real", r"not a readable .npz"),
+    ({"x": np.array([[object()]], dtype=object)}, "real", r"not a readable .npz file \(x holds Python objects; "),
 ]
 
 
@@ -100,6 +111,110 @@ def test_damaged_and_missing_files_are_one_line(tmp_path):
         npz(tmp_path / "single.npy").load()
     with pytest.raises(UserError, match=r"dataset\.path"):
         npz(tmp_path / "none.npz").load()
+
+
+def npy(x: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, x)
+    return stream.getvalue()
+
+
+def changed(content: bytes, old: bytes, new: bytes) -> bytes:
+    assert content.count(old) == 1 and len(old) == len(new)
+    return content.replace(old, new)
+
+
+WHOLE = npy(RNG.random((50, 4)))
+CSV = "a;b\n1;2\n3;4\n"
+MEMBERS = {
+    "two of a name": [("x.npy", WHOLE), ("x.npy", WHOLE)],
+    "two of a name, one without ending": [("x", WHOLE), ("x.npy", WHOLE)],
+    "no array": [("x.npy", b"hello")],
+    "no array, no ending": [("x", b"hello")],
+    "a header that a tokenizer trips over": [("x.npy", WHOLE[:10] + b"(((((" + WHOLE[15:])],
+    "a header that is no dictionary": [("x.npy", WHOLE[:10] + b"[1, 2]".ljust(len(WHOLE) - 1610) + WHOLE[-1600:])],
+    "a header of more rows": [("x.npy", changed(WHOLE, b"(50, 4)", b"(99, 4)"))],
+    "a header of fewer rows": [("x.npy", changed(WHOLE, b"(50, 4)", b"(10, 4)"))],
+    "a header of negative rows": [("x.npy", changed(WHOLE, b"(50, 4)", b"(-9, 4)"))],
+    "a header of vast size": [("x.npy", changed(WHOLE, b"(50, 4), }    ", b"(9999999, 999)}"[:14].ljust(14)))],
+    "a header of objects": [("x.npy", changed(WHOLE, b"<f8", b"|O8"))],
+    "cut short": [("x.npy", WHOLE[:-8])],
+    "empty": [("x.npy", b"")],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("members", MEMBERS.values(), ids=MEMBERS)
+def test_damaged_members_are_one_line_without_advice_to_unpickle(tmp_path, members):
+    with zipfile.ZipFile(tmp_path / "data.npz", "w") as file:
+        for name, content in members:
+            file.writestr(name, content)
+    with pytest.raises(UserError, match=r"data\.npz: not a readable \.npz file \(") as caught:
+        npz(tmp_path / "data.npz").load()
+    assert "pickle" not in str(caught.value) and "\n" not in str(caught.value)
+    assert "multi-line" not in str(caught.value) and "attribute" not in str(caught.value)
+
+
+def test_a_wrong_check_sum_is_one_line(tmp_path):
+    content = bytearray(saved(tmp_path, x=RNG.random((50, 4))).read_bytes())
+    content[900] ^= 1
+    (tmp_path / "data.npz").write_bytes(content)
+    with pytest.raises(UserError, match=r"x is damaged: Bad CRC-32"):
+        npz(tmp_path / "data.npz").load()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [CSV, CSV.replace(";", ","), CSV.replace(";", "\t"), "1 2\n3 4\n", "1\n3\n", "\ufeff1,2\n3,4\n", "\ufeff" + CSV],
+)
+def test_a_table_of_text_says_how_to_convert_it(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"table\.csv: not a readable .npz file \(it is text\); ") as caught:
+        npz("table.csv").load()
+    assert "pickle" not in str(caught.value)
+    call = re.search(r"(numpy\.savez\(.*\)) makes one", str(caught.value))
+    assert call is not None
+    exec(call[1], {"numpy": np})
+    data = npz("table.npz", val_size=0).load()
+    assert sorted(float(split.x[0, 0]) for split in (data.train, data.test)) == [1, 3]
+
+
+def test_a_pickle_is_no_text_and_is_not_read(tmp_path):
+    (tmp_path / "data.npz").write_bytes(pickle.dumps({"x": UNIT}))
+    with pytest.raises(UserError, match=r"not a readable .npz file \(no archive, or cut short\)"):
+        npz(tmp_path / "data.npz").load()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])
+def test_labels_that_are_whole_numbers_are_taken(tmp_path, dtype):
+    data = npz(saved(tmp_path, x=UNIT, y=np.full(10, 3, dtype)), val_size=0).load()
+    assert data.train.y.dtype == torch.int64 and data.train.y.unique().tolist() == [3] and data.classes == 4
+
+
+MASK = RNG.integers(0, 2, (20, 6, 6), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("domain", ["unit", "levels"])
+@pytest.mark.parametrize("binarize", ["none", "dynamic", "static", "threshold"])
+def test_bytes_of_zero_and_one_are_no_grey_levels(tmp_path, domain, binarize):
+    with pytest.raises(ConfigError, match=r"bytes of 0 and 1.*take dataset\.domain=binary"):
+        npz(saved(tmp_path, x=MASK), domain, binarize=binarize).load()
+    data = npz(saved(tmp_path, x=MASK), "binary", val_size=0).load()
+    assert sum(int((split.x > 0).sum()) for split in (data.train, data.test)) == MASK.sum()
+
+
+def test_a_dark_test_set_of_a_grey_training_set_is_grey(tmp_path):
+    data = npz(saved(tmp_path, x_train=255 * MASK, x_test=MASK), "levels").load()
+    np.testing.assert_array_equal(data.test.x[:, 0], MASK)
+
+
+def test_bytes_of_images_as_real_numbers_are_said_to_be_so(tmp_path, capsys):
+    data = npz(saved(tmp_path, x_train=255 * MASK, x_test=MASK)).load()
+    assert data.train.x.dtype == torch.float32 and data.train.x.max() == 255
+    assert "warning: " in (err := capsys.readouterr().err) and "dataset.domain=levels" in err and err.count("\n") == 1
+    npz(saved(tmp_path, x=MASK.reshape(20, 36))).load()
+    assert not capsys.readouterr().err
 
 
 def test_real_data_are_not_binarised(tmp_path):
@@ -138,3 +253,9 @@ def test_a_val_size_that_is_neither_is_refused(value):
 def test_val_size_beyond_the_data_names_the_key(tmp_path):
     with pytest.raises(UserError, match=r"dataset\.val_size=8"):
         npz(saved(tmp_path, x=UNIT), val_size=8).load()
+
+
+@pytest.mark.parametrize("val_size", [0, 5])
+def test_one_row_is_too_few(tmp_path, val_size):
+    with pytest.raises(UserError, match=r"npz: has 1 example, which is held out for the test; 2 are needed"):
+        npz(saved(tmp_path, x=UNIT[:1]), val_size=val_size).load()

@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split
+from vae_cli.datasets.support import check_data
 from vae_cli.errors import UserError
 from vae_cli.types import Binarize, Domain, HeldOut, OpenFraction, PositiveInt, Seed
 
@@ -64,6 +65,8 @@ class Dataset(ABC):
         """The data, split: the same in every run."""
         source = self.read()
         train, test = self._test_split(source)
+        if not len(train):
+            raise UserError(f"{self.name}: has {len(test)} example, which is held out for the test; 2 are needed")
         train, val = hold_out(train, self._val_count(len(train)), self.val_seed)
         return Data(
             name=self.name,
@@ -117,6 +120,8 @@ class BinarizedDataset(Dataset):
             )
         if data.domain == "binary":
             return data
+        if self.binarize != "none":
+            check_data(data, f"dataset {self.name}")  # of what is drawn or cut, nothing more can be seen
         return data.binarised(self.binarize, self.val_seed)
 
     def _some(self, train: Split, size: int) -> Split:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vae_cli.datasets.arrays import LEVEL_TOLERANCE, are_levels, check, events, floats
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.split import Split
-from vae_cli.errors import UserError, warn
+from vae_cli.errors import ConfigError, UserError, warn
 from vae_cli.types import Domain
 
+__all__ = ["LEVEL_TOLERANCE", "Npz", "events", "labels", "memory_bytes", "read_arrays"]
 NAMES = ("x", "y", "x_train", "y_train", "x_test", "y_test")
-CHANNELS = (1, 3)
-LEVEL_TOLERANCE = 0.01  # of a level: what float16 or a sloppy division leaves of k/255
 Arrays = dict[str, np.ndarray]
 
 
@@ -29,7 +29,8 @@ Arrays = dict[str, np.ndarray]
 class Npz(HeldOutDataset):
     """Arrays x_train and x_test, or x of which a seeded fraction is held out; labels y_train, y_test, y if known.
 
-    x is (N, D), (N, H, W) or (N, C, H, W); uint8 counts as k/255, other numbers are taken as they are.
+    x is (N, D), (N, H, W) or (N, C, H, W). Numbers are taken as they are, but bytes (uint8) count as k/255 where
+    domain is levels, or unit and x are images.
     path: the file; domain: where the numbers lie, checked row by row
     standardise: whether the model sees (x - mean) / standard deviation, of the training rows; auto for tables of
         real numbers, (N, D), alone. Runs of earlier versions do not.
@@ -60,11 +61,9 @@ class Npz(HeldOutDataset):
         """The arrays, checked: UserError names the file, the array and the row."""
         path = Path(self.path).expanduser()
         arrays = read_arrays(path)
+        check_bytes(path, arrays, self.domain)
         if "x" in arrays:
             return Source(self.domain, self._split(path, arrays, "x", "y"))
-        if not ("x_train" in arrays and "x_test" in arrays):
-            found = ", ".join(arrays) or "none of them"
-            raise UserError(f"{path}: needs an array x, or x_train and x_test; it holds {found}")
         train = self._split(path, arrays, "x_train", "y_train")
         test = self._split(path, arrays, "x_test", "y_test")
         if train.event_shape != test.event_shape:
@@ -80,67 +79,108 @@ class Npz(HeldOutDataset):
 
 
 def read_arrays(path: Path) -> Arrays:
-    """All arrays of a file; nothing in it is ever unpickled."""
+    """The arrays of a file that are named as ours; nothing in it is ever unpickled."""
     if not path.is_file():
         raise UserError(f"dataset.path={path}: there is no such file")
     try:
         with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if isinstance(file, np.ndarray):
-                raise UserError(f"{path}: a single array; save it with numpy.savez(path, x=...)")
-            with file:
+            if not zipfile.is_zipfile(stream):
+                raise UserError(f"{path}: {no_archive(path)}")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
                 size, memory = sum(part.file_size for part in file.zip.infolist()), memory_bytes()
                 if size > memory:
                     raise UserError(f"{path}: unpacks to {size:,} bytes; this machine's memory has {memory:,}")
-                return {name: file[name] for name in file.files if name in NAMES}
-    except (ValueError, OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+                check_names(path, file.files)
+                return {name: read_array(path, file, name) for name in file.files if name in NAMES}
+    except UserError:
+        raise
+    except Exception as error:  # a damaged header ends in a tokenizer's error, others in almost any
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: not a readable .npz file ({reason})") from error
+
+
+def read_array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    """One array of a file; UserError if it is damaged, of Python objects or no array."""
+    try:
+        array = file[name]
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if "pickle" in reason:  # numpy's advice is to allow it, which runs whatever the file says
+            raise UserError(f"{path}: not a readable .npz file ({name} holds Python objects; save numbers)") from error
+        if isinstance(error, SyntaxError | TokenError | TypeError | AttributeError):
+            reason = "its header cannot be read"
+        raise UserError(f"{path}: not a readable .npz file ({name} is damaged: {reason})") from error
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: not a readable .npz file ({name} is no array)")
+    if array.nbytes != content_bytes(file, name):
+        raise UserError(f"{path}: not a readable .npz file ({name} is damaged: its header states another size)")
+    return array
+
+
+def content_bytes(file: np.lib.npyio.NpzFile, name: str) -> int:
+    """How many bytes follow the header of an array."""
+    member = next(part for part in file.zip.infolist() if part.filename.removesuffix(".npy") == name)
+    with file.zip.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        width = 2 if version == (1, 0) else 4  # bytes that hold the header's length
+        return member.file_size - 8 - width - int.from_bytes(stream.read(width), "little")
+
+
+def check_names(path: Path, found: list[str]) -> None:
+    """Raise UserError if arrays that are needed are not there, or one is there twice."""
+    if "x" not in found and not ("x_train" in found and "x_test" in found):
+        holds = ", ".join(found[:20]) or "no array"
+        way = "; numpy.savez(path, x=...) saves one under this name"
+        raise UserError(f"{path}: needs an array x, or x_train and x_test; it holds {holds}{way}")
+    if twice := next((name for name in found if name in NAMES and found.count(name) > 1), None):
+        raise UserError(f"{path}: not a readable .npz file (it holds two arrays {twice})")
+
+
+def no_archive(path: Path) -> str:
+    """What a file is that is no .npz, and how to make one of it."""
+    with path.open("rb") as stream:
+        start = stream.read(4096)
+    if start.startswith(b"\x93NUMPY"):
+        return "a single array; save it with numpy.savez(path, x=...)"
+    if not start.strip() or any(byte < 32 and chr(byte) not in "\t\n\f\r" for byte in start):
+        return "not a readable .npz file (no archive, or cut short)"
+    first = start.decode("utf-8-sig", errors="replace").splitlines()[0]
+    delimiter = next((sign for sign in ",;\t" if sign in first), None)
+    options = [repr(str(path)), "ndmin=2"]
+    options += [f"delimiter={delimiter!r}"] if delimiter else []
+    options += [] if all(is_number(cell) for cell in first.split(delimiter)) else ["skiprows=1"]
+    options += ["encoding='utf-8-sig'"] if start.startswith(b"\xef\xbb\xbf") else []
+    made = str(path.with_suffix(".npz" if path.suffix != ".npz" else ".arrays.npz"))
+    call = f"numpy.savez({made!r}, x=numpy.loadtxt({', '.join(options)}))"
+    return f"not a readable .npz file (it is text); {call} makes one"
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell of a table is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_bytes(path: Path, arrays: Arrays, domain: Domain) -> None:
+    """Refuse bytes of 0 and 1 as grey levels; say so where bytes of images are taken as the numbers they are."""
+    bytes_ = [x for name, x in arrays.items() if name.startswith("x") and x.dtype == np.uint8 and x.size]
+    largest = max((int(x.max()) for x in bytes_), default=0)
+    if largest == 1 and any(are_levels(x, domain) for x in bytes_):
+        raise ConfigError(
+            f"{path}: x holds bytes of 0 and 1, which are no grey levels k/255 (dataset.domain={domain}); "
+            "take dataset.domain=binary and likelihood=bernoulli, or dataset.domain=real for the numbers 0 and 1"
+        )
+    if largest > 1 and domain == "real" and any(x.ndim > 2 for x in bytes_):
+        warn(f"{path}: bytes of images are taken as the numbers 0 to 255; dataset.domain=levels reads them as k/255")
 
 
 def memory_bytes() -> int:
     """Of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def floats(array: np.ndarray) -> type[np.floating]:
-    """float32 if it holds all numbers of this array's type exactly, else float64."""
-    return np.float32 if np.can_cast(array.dtype, np.float32, "safe") else np.float64
-
-
-def events(array: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] = np.float32) -> Tensor:
-    """(N, *event): uint8 for bytes, levels and binary data, else `dtype`; UserError at the first row at fault."""
-    if array.dtype.kind not in "buif":
-        raise UserError(f"{where}: numbers are needed, not {array.dtype}")
-    if array.ndim not in (2, 3, 4) or 0 in array.shape:
-        raise UserError(f"{where}: shape {array.shape}; needs (N, D), (N, H, W) or (N, C, H, W), none of them 0")
-    if array.ndim == 4 and array.shape[1] not in CHANNELS and array.shape[3] in CHANNELS:
-        raise UserError(f"{where}: shape {array.shape} has channels last; transpose it to (N, C, H, W)")
-    x = array[:, None] if array.ndim == 3 else array
-    if domain == "binary":
-        check(x, (x == 0) | (x == 1), "0 or 1", where)
-        return torch.from_numpy(x.astype(np.uint8) * 255)
-    if x.dtype == np.uint8:
-        return torch.from_numpy(np.ascontiguousarray(x))
-    with np.errstate(over="ignore"):
-        x = x.astype(dtype)
-    check(x, np.isfinite(x), "finite", where)
-    if domain == "real":
-        return torch.from_numpy(x)
-    check(x, (x >= 0) & (x <= 1), "in [0, 1]", where)
-    if domain == "unit":
-        return torch.from_numpy(x)
-    levels = np.rint(255 * x)
-    check(x, abs(255 * x - levels) <= LEVEL_TOLERANCE, "k/255 with a whole k (dataset.domain=levels)", where)
-    return torch.from_numpy(levels.astype(np.uint8))
-
-
-def check(x: np.ndarray, fine: np.ndarray, wanted: str, where: str) -> None:
-    """Raise UserError with the first row and value of x (N, *event) that is not fine."""
-    if not fine.all():
-        index = np.unravel_index(int(np.argmin(fine)), fine.shape)
-        place = f"row {index[0]}, column {index[1]}" if x.ndim == 2 else f"row {index[0]}"
-        raise UserError(f"{where}: {place} holds {x[index]}; every value must be {wanted}")
 
 
 def named_columns(marked: Tensor, shown: int = 5) -> str:
@@ -156,7 +196,10 @@ def labels(array: np.ndarray, length: int, where: str) -> Tensor:
     """(N,) int64; UserError if they are no labels of these examples."""
     if array.shape != (length,):
         raise UserError(f"{where}: shape {array.shape}; one label for each of the {length} examples is needed")
-    if array.dtype.kind not in "bui":
+    if array.dtype.kind not in "buif":
         raise UserError(f"{where}: labels are whole numbers, not {array.dtype}")
-    check(array, array >= 0, "0 or more", where)
-    return torch.from_numpy(array.astype(np.int64))
+    with np.errstate(invalid="ignore"):
+        whole = array.astype(np.int64)
+    check(array, whole == array, "a whole number", where)
+    check(array, whole >= 0, "0 or more; leave y out where labels are unknown", where)
+    return torch.from_numpy(whole)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vae_cli.facts import Facts, options
 
 
 def scores_domain(facts: Facts) -> str | None:
-    """A likelihood is a density or a mass function on certain domains only."""
+    """A likelihood is a density or a mass function on certain domains only; before loading, as the classes say."""
     domain, scores = facts.domain(), facts.constant("likelihood", "scores")
     if domain is None or scores is None or domain in scores:
         return None
-    binarize = facts.config["dataset"].get("binarize")
+    return unscored(facts, domain, scores)
+
+
+def unscored(facts: Facts, domain: str, scores: Sequence[str]) -> str:
+    """What to do about data of a domain that the likelihood does not score."""
+    dataset = facts.config["dataset"]
+    binarize = dataset.get("binarize")
     ways = [options("likelihood", "scores", lambda other: other is not None and domain in other)]
-    if domain == "binary":
+    if domain == "binary" and binarize not in (None, "none"):
         ways.append("dataset.binarize=none")
-    elif "binary" in scores and binarize is not None and facts.stored() != "real":
+    elif "binary" in scores and binarize is not None and domain != "real":
         ways.append("dataset.binarize=dynamic")
+    elif dataset.get("domain"):
+        ways.append(f"dataset.domain={'|'.join(scores)} if x lies there")
     elif "binary" in scores:
         probabilities = options("dataset", "domain", lambda other: other in ("unit", "levels"))
         ways.append(f"{probabilities} with dataset.binarize=dynamic")
