@@ -28,6 +28,7 @@ class Data:
     classes: int | None = None
     exact: Distribution | None = None
     parameters: Parameters | None = None
+    class_names: tuple[str, ...] | None = None
     _resident: dict[tuple[SplitName, torch.device], Split] = field(default_factory=dict, repr=False)
 
     @cached_property
