@@ -38,7 +38,7 @@ CODES, INVERTED = 2000, 100
 class DataFacts:
     """What a model has to know of the data it was trained on; kept in its checkpoint.
 
-    examples: of the training split; earlier checkpoints do not know
+    examples: of the training split; class_names: of the labels, where they are names; earlier checkpoints know neither
     """
 
     name: str
@@ -46,11 +46,12 @@ class DataFacts:
     domain: str
     sha256: str
     examples: int = 0
+    class_names: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, data: Data) -> DataFacts:
         """Of these data."""
-        return cls(data.name, data.event_shape, data.domain, data.sha256, len(data.train))
+        return cls(data.name, data.event_shape, data.domain, data.sha256, len(data.train), data.class_names)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,11 @@ class Run:
             )
         return data
 
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the labels of its data stand for, in their order; None where labels are numbers."""
+        return self.facts.class_names
+
     def batch(self, x: ArrayLike | Tensor) -> Batch:
         """x as the model takes it: bytes become k/255; shape and domain are checked."""
         tensor = x if isinstance(x, Tensor) else torch.as_tensor(np.asarray(x))

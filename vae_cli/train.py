@@ -239,5 +239,7 @@ def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer
     summary |= settings_of(config)
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
+    if data.class_names:
+        summary["data/class_names"] = list(data.class_names)
     summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}
     return summary | results.provenance()

@@ -107,7 +107,9 @@ def test_drawn_images_depend_on_their_names_and_the_seed_alone(images, binarize,
 
 
 @pytest.mark.parametrize("memory_gb", [1.0, 1e-9])
-@pytest.mark.parametrize("names", [("train", "val", "test"), ("Train", "Validation", "TEST"), ("train", "valid", "test")])
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("Train", "Validation", "TEST"), ("train", "valid", "test")]
+)
 def test_a_validation_folder_is_the_validation_set(tmp_path, capsys, names, memory_gb):
     pixels = {}
     for name, count in zip(names, (5, 3, 2), strict=True):
@@ -171,7 +173,8 @@ def test_transparent_pixels_show_the_background(tmp_path, mode, background, grou
         image.putpalette(palette.tobytes())
         colours = palette[index]
         opacities = np.array([0, 128, 255] if mode == "P bytes" else [255, 0, 255])
-        options, alpha = {"transparency": opacities.astype(np.uint8).tobytes() if mode == "P bytes" else 1}, opacities[index]
+        options = {"transparency": opacities.astype(np.uint8).tobytes() if mode == "P bytes" else 1}
+        alpha = opacities[index]
     image.save(path, **options)
     share = alpha[..., None] / 255
     expected = colours * share + ground * (1 - share)

@@ -97,11 +97,11 @@ class Dataset(ABC):
         """The training examples, all of them, beside validation examples that the data bring."""
         if self.val_size == 0:
             raise UserError(
-                f"dataset.val_size=0 asks for no validation data, but {self.name} brings {len(val):,} examples "
-                "of its own; leave dataset.val_size out, or take them out of the data"
+                f"dataset.val_size=0 asks for no validation data, but {self.name} brings {len(val):,} examples; "
+                "leave dataset.val_size out, or take them out of the data"
             )
         if leads():
-            print(f"{self.name}: {len(val):,} validation examples of its own; dataset.val_size does not apply", flush=True)
+            print(f"{self.name} brings {len(val):,} validation examples; dataset.val_size does not apply", flush=True)
         return train, val
 
     def _test_split(self, source: Source) -> tuple[Split, Split]:

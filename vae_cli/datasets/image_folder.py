@@ -32,7 +32,7 @@ SPLITS: dict[str, SplitName] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(HeldOutDataset):
-    """Images below a folder; the subfolder is the label. Folders train, test and val, if they are there, are the splits.
+    """Images below a folder; the subfolder is the label. Folders train, test and val, if there, are splits.
 
     path: the folder; size: of the square that images are scaled and cropped to; channels: grey or rgb
     background: what shows where pixels are transparent
@@ -99,7 +99,7 @@ def split_folders(root: Path) -> dict[SplitName, Path]:
         problem = f"{root}: has a folder {names}, but not the other one of train and test"
         raise UserError(f"{problem}; add it (val is optional), or rename {names} if that is a label")
     if len(found) < sum(path.is_dir() for _, path in named):
-        raise UserError(f"{root}: has two folders for one split among {names}; keep one of train, one of val, one of test")
+        raise UserError(f"{root}: has two folders for one split among {names}; keep one of train, of val, of test")
     return found
 
 
