@@ -83,6 +83,15 @@ def build_evaluation(settings: EvaluateConfig, facts: DataFacts, model: VAE) -> 
     return (Evaluation if model.infers else Generation)(settings, facts)
 
 
+def check_optimizer(module: LitVAE) -> None:
+    """Refuse arguments that the optimiser's class does not take together, before anything is written."""
+    try:
+        module.make_optimizer(module.parameters())
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"optimizer: its class refuses these arguments: {reason}; change optimizer.*") from error
+
+
 def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = instantiate(config.optimizer, _partial_=True)

@@ -142,7 +142,7 @@ def evaluate_run(config: DictConfig) -> Results:
     quiet_libraries()
     began = time.perf_counter()
     folder = Path(config.run)
-    run = load(folder, config.ckpt)
+    run = load(folder, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
     data, place = run.data, room(folder / "evaluations")
     torch.set_num_threads(config.trainer.threads or torch.get_num_threads())
     settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,11 @@ class DataFacts:
     sha256: str
     examples: int = 0
     class_names: tuple[str, ...] | None = None
+
+    @classmethod
+    def read(cls, checkpoint: dict[str, Any]) -> DataFacts:
+        """Those that a checkpoint holds."""
+        return cls(**{**checkpoint["data"], "event_shape": tuple(checkpoint["data"]["event_shape"])})
 
     @classmethod
     def of(cls, data: Data) -> DataFacts:

@@ -26,6 +26,7 @@ from vae_cli.errors import UserError, out_of_memory
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, LAST, RESULTS, STARTED, Sources, display
 from vae_cli.lock import held
+from vae_cli.places import load_again
 from vae_cli.ranks import leads
 from vae_cli.saved import read_config
 from vae_cli.search import WORST, score
@@ -88,7 +89,7 @@ def task(config: DictConfig) -> float:
             return read_results(folder)
         if leads() and not (folder / STARTED).exists():
             write_text_atomically(folder / STARTED, OmegaConf.to_yaml(OmegaConf.create(overrides)))
-        data = instantiate(effective.dataset).load()
+        data = load_again(effective) if effective.resume else instantiate(effective.dataset).load()
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not
 
         return train(effective, data, folder)

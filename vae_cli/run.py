@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from numpy.typing import ArrayLike
 from omegaconf import DictConfig
 from torch import Tensor
@@ -27,6 +26,7 @@ from vae_cli.folders import CONFIG, checkpoint_path
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
+from vae_cli.places import load_again, other_data, relocated
 from vae_cli.priors import ExPost
 from vae_cli.saved import read_config
 from vae_cli.trace import Batch
@@ -67,12 +67,9 @@ class Run:
     @cached_property
     def data(self) -> Data:
         """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
-        data = instantiate(self.config.dataset).load()
+        data = load_again(self.config)
         if data.sha256 != self.facts.sha256:
-            raise UserError(
-                f"{self.folder}: the data set {data.name} is not the one this run was trained on "
-                f"(SHA-256 {data.sha256[:12]}..., then {self.facts.sha256[:12]}...)"
-            )
+            raise other_data(self.folder, self.config, self.facts, DataFacts.of(data))
         return data
 
     @property
@@ -177,16 +174,28 @@ def _commas(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
 
 
-def load(folder: str | Path, ckpt: str = "best", device: str | torch.device = "cpu") -> Run:
-    """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read."""
+def load(
+    folder: str | Path,
+    ckpt: str = "best",
+    device: str | torch.device = "cpu",
+    *,
+    dataset_path: str | Path | None = None,
+    dataset_root: str | Path | None = None,
+) -> Run:
+    """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read.
+
+    dataset_path, dataset_root: where its data are now, for `Run.data`, if they have moved
+    """
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
     config = read_config(folder)
     check(config)
+    places = {"dataset.path": dataset_path, "dataset.root": dataset_root}
+    config = relocated(config, {key: None if place is None else str(place) for key, place in places.items()})
     path = checkpoint_path(folder, ckpt)
     checkpoint = checkpoints.load(path, device)
-    facts = DataFacts(**{**checkpoint["data"], "event_shape": tuple(checkpoint["data"]["event_shape"])})
+    facts = DataFacts.read(checkpoint)
     module = build_module(config, facts)
     load_weights(module, checkpoint, path)
     return Run(folder, config, facts, module.to(device).eval())

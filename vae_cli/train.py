@@ -17,17 +17,17 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
 from vae_cli import checkpoints, figures, folders, loggers, results
-from vae_cli.build import build_module
+from vae_cli.build import build_module, check_optimizer
 from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState, Standing
 from vae_cli.continuation import read_results, resolved
 from vae_cli.datasets import Data
-from vae_cli.errors import UserError
 from vae_cli.evaluate import evaluate_split, settings_of
 from vae_cli.evaluation import DataFacts
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, RESULTS, checkpoint_path
 from vae_cli.models import StartsFromData, codes
 from vae_cli.module import LitVAE
+from vae_cli.places import other_data
 from vae_cli.priors import ExPost
 from vae_cli.processes import Layout, alike
 from vae_cli.ranks import leads, rank
@@ -51,6 +51,7 @@ def train(config: DictConfig, data: Data, folder: Path) -> Results:
     facts = DataFacts.of(data)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
+    check_optimizer(module)
     checkpoint = resumable(config, module, facts) if config.resume else None
     if leads():
         begin(config, folder)
@@ -116,7 +117,7 @@ def resumable(config: DictConfig, module: LitVAE, facts: DataFacts) -> Path:
     path = checkpoint_path(Path(config.resume), "last")
     checkpoint = checkpoints.load(path)
     if checkpoint["data"]["sha256"] != facts.sha256:
-        raise UserError(f"resume={config.resume}: {facts.name} is no longer the data that this run was trained on")
+        raise other_data(Path(config.resume), config, DataFacts.read(checkpoint), facts)
     load_weights(module, checkpoint, path)
     return path
 

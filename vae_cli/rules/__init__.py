@@ -21,6 +21,7 @@ from vae_cli.rules.objectives import (
     rate_is_not_rewarded,
     waits_for_the_best,
 )
+from vae_cli.rules.optimizers import optimizer_is_in_range
 from vae_cli.rules.trainer import precision_fits, shares_batches
 
 RULES: tuple[Rule, ...] = (
@@ -49,4 +50,5 @@ RULES: tuple[Rule, ...] = (
     pooled_has_no_validation,
     shares_batches,
     precision_fits,
+    optimizer_is_in_range,
 )
