@@ -9,7 +9,6 @@ KEYS = {
     "n_epochs": "trainer.max_epochs",
     "num_epochs": "trainer.max_epochs",
     "learning_rate": "optimizer.lr",
-    "alpha": "objective.alpha",
     "batch": "dataset.batch_size",
     "bs": "dataset.batch_size",
     "beta": "objective.beta",

@@ -58,7 +58,7 @@ def other_data(folder: Path, config: DictConfig, then: DataFacts, now: DataFacts
     sizes = f"{then.examples:,} training examples, " if then.examples else ""
     return UserError(
         f"{display(folder)} was trained on {old} ({sizes}SHA-256 {then.sha256[:12]}...), no longer the data in "
-        f"{new} ({now.examples:,} training examples, SHA-256 {now.sha256[:12]}...); give the place of those it was trained on"
+        f"{new} ({now.examples:,} training examples, SHA-256 {now.sha256[:12]}...); give the place of the former"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import tempfile
@@ -168,7 +167,8 @@ def _quoted(line: str, several: Sequence[str] = ()) -> str:
 
 def _literal(path: str) -> str:
     """A path such that hydra reads it as it is."""
-    path = os.path.expanduser(path)
+    if path.startswith("~/"):
+        path = str(Path(path).expanduser())
     return path if PLAIN.fullmatch(path) and not NO_TEXT.fullmatch(path) else _quote(path)
 
 
@@ -268,7 +268,7 @@ def _creatable(folder: Path) -> None:
     """Refuse an output folder that could not be made, before anything is."""
     parent = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
     try:
-        os.rmdir(tempfile.mkdtemp(dir=parent))  # permissions alone do not tell: /proc seems to be writable
+        Path(tempfile.mkdtemp(dir=parent)).rmdir()  # permissions alone do not tell: /proc seems to be writable
     except OSError:
         problem = f"{display(folder)}: cannot be made in {display(parent)}"
         raise ConfigError(f"{problem}; set VAE_OUTPUT_DIR or hydra.run.dir to another folder") from None

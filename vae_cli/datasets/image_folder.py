@@ -13,10 +13,10 @@ from torch import Tensor
 
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import HeldOutDataset, Source
-from vae_cli.datasets.images import FORMATS, Background, ImageFiles
+from vae_cli.datasets.images import FORMATS, ImageFiles
 from vae_cli.datasets.split import Split, SplitName
 from vae_cli.errors import UserError, warn
-from vae_cli.types import Domain, Layout, NonNegativeInt, PositiveFloat, PositiveInt
+from vae_cli.types import Background, Domain, Layout, NonNegativeInt, PositiveFloat, PositiveInt
 
 SPLITS: dict[str, SplitName] = {
     "train": "train",

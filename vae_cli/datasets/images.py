@@ -18,12 +18,12 @@ from torch.utils.data import Dataset as TorchDataset
 
 from vae_cli.datasets.noise import fixed_bernoulli, seed_of, threshold
 from vae_cli.errors import UserError
+from vae_cli.types import Background
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Channels = Literal["grey", "rgb"]
-Background = Literal["white", "black"]
 FORMATS = {  # only raster formats that Pillow decodes by itself: no external program ever sees a file
     ".png": "PNG",
     ".jpg": "JPEG",

@@ -19,9 +19,9 @@ def optimizer_is_in_range(facts: Facts) -> str | None:
         numbers = value if isinstance(value, list) else [value]
         most = 1 if name in BELOW_1 else float("inf")
         if any(isinstance(number, int | float) and not 0 <= number < most for number in numbers):
-            wanted = ">= 0" + " and < 1" * (name in BELOW_1)
-            return f"optimizer.{name}={value}: must be {wanted} ({facts.where(f'optimizer.{name}')})"
+            expected = f"expected {'numbers' if isinstance(value, list) else 'a number'} >= 0{' and < 1' * (most == 1)}"
+            return f"optimizer.{name}={value}: {expected} ({facts.where(f'optimizer.{name}')})"
     if node.get("nesterov") and (not node.get("momentum") or node.get("dampening")):
         where = facts.where("optimizer.nesterov")
-        return f"optimizer.nesterov=true ({where}) needs optimizer.momentum > 0 and no dampening; take nesterov=false"
+        return f"optimizer.nesterov=true ({where}) needs momentum and no dampening; take optimizer.nesterov=false"
     return None
