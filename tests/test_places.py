@@ -103,8 +103,8 @@ def test_keys_of_vae_eval_are_its_own(moved: Path) -> None:
     for argument, told in (
         ("datset.path=x", "nearest: dataset (the top level takes run, ckpt, dataset, evaluate, trainer)"),
         ("epochs=3", "(the top level takes run, ckpt, dataset, evaluate, trainer)"),
-        ("dataset=npz", "dataset: this command takes no such group (command line); it takes evaluate"),
-        ("model=vae", "model: this command takes no such group (command line); it takes evaluate"),
+        ("dataset=npz", "dataset: unknown key (command line); groups of this command: evaluate"),
+        ("model=vae", "model: unknown key (command line); groups of this command: evaluate"),
     ):
         done = fork("vae-eval", "run=run", argument, folder=moved)
         assert done.code == 2 and told in done.err

@@ -139,8 +139,8 @@ class Composer:
         if match := re.search(r"Could not override '(.+?)'. No match in the defaults list", text):
             groups = list(defaults(conf_folder() / f"{self.name}.yaml"))
             if match[1] in self.sources.groups() and self.name != "train":
-                has = ", ".join(groups) or "none, only keys"
-                return f"{match[1]}: this command takes no such group ({COMMAND_LINE}); it takes {has}; see --help"
+                has = ", ".join(groups) or "none"
+                return f"{match[1]}: unknown key ({COMMAND_LINE}); groups of this command: {has}; see --help"
             return f"{match[1]}: unknown key ({COMMAND_LINE}); {_near(match[1], groups)}"
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
         key = getattr(cause, "full_key", None) or ""

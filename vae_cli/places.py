@@ -40,7 +40,7 @@ def relocated(config: DictConfig, places: Mapping[str, str | None]) -> DictConfi
 
 def load_again(config: DictConfig) -> Data:
     """The data of an earlier run; where they are gone, the error says how to name their new place."""
-    gone = [key for key, place in _places(config).items() if not Path(place).expanduser().exists()]
+    gone = [key for key, place in _places(config).items() if not Path(place).exists()]
     try:
         return instantiate(config.dataset).load()
     except UserError as error:
@@ -64,4 +64,5 @@ def other_data(folder: Path, config: DictConfig, then: DataFacts, now: DataFacts
 
 def _places(config: DictConfig) -> dict[str, str]:
     """The keys of DATA that are set, with their values."""
-    return {key: str(place) for key in DATA if (place := OmegaConf.select(config, key))}
+    found = {key: OmegaConf.select(config, key) for key in DATA}
+    return {key: str(Path(place).expanduser().absolute()) for key, place in found.items() if place}
