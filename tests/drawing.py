@@ -26,6 +26,7 @@ class Table:
     y: Tensor | None
     domain: str
     exact: object = None
+    class_names: tuple[str, ...] | None = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -121,6 +121,20 @@ def test_the_legend_names_the_labels():
     assert [text.get_text() for text in legend.get_texts()] == [str(k) for k in range(10)]
 
 
+@pytest.mark.parametrize(("classes", "latent_dim"), [(10, 2), (10, 1), (25, 2)])
+def test_labels_are_shown_by_their_names(classes, latent_dim):
+    names = ["_$x$ y", *(f"{chr(97 + k)}-kind" for k in range(1, classes))]
+    data = Table(digits().x, torch.arange(1797) % classes, "unit", class_names=tuple(names))
+    figure = draw(Affine(data, latent_dim), data, [])["latent_space"]
+    figure.canvas.draw()
+    if classes == 10:
+        texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        assert texts == [r" _\$x\$ y", *names[1:]]
+    else:
+        texts = [text.get_text() for text in figure.axes[1].get_yticklabels() if text.get_text()]
+        assert len(texts) > 3 and set(texts) <= {r" _\$x\$ y", *names[1:]}
+
+
 def test_draws_outside_the_frame_are_stated():
     data = wine(1)
     model = Affine(data, 1)

@@ -17,6 +17,9 @@ from vae_cli.build import build_module
 from vae_cli.clusters import SPLITS, Assignments
 from vae_cli.errors import UserError
 from vae_cli.evaluation import DataFacts
+from vae_cli.figures import clusters
+from vae_cli.figures.examples import Examples, observed
+from vae_cli.figures.style import styled
 from vae_cli.metrics import Agreement
 from vae_cli.processes import Layout
 from vae_cli.train import build_trainer, fit
@@ -262,6 +265,25 @@ def test_an_evaluation_names_the_file_of_every_image(clustered, tmp_path):
     header, first = files[1].read_text().splitlines()[:2]
     assert header.startswith("split,row,path,cluster,label,") and first.startswith("train,")
     assert first.split(",")[2] == "train/0.png"
+
+
+def test_names_of_classes_are_shown_wherever_a_class_is(tmp_path):
+    x, names = np.random.default_rng(0).normal(size=(60, 4)), np.array(["poor", "rich"])[np.arange(60) % 2]
+    np.savez(tmp_path / "named.npz", x=x, y=names)
+    data = ("dataset=npz", f"dataset.path={tmp_path}/named.npz", "dataset.val_size=10", "likelihood=gaussian")
+    results = train(composed("prior=mixture", "prior.components=2", *data, *TINY[1:]), tmp_path / "run")
+    assert results["data/class_names"] == ["poor", "rich"]
+    run = vae_cli.load(tmp_path / "run")
+    assert run.class_names == run.data.class_names == ("poor", "rich")
+    with styled(), observed(run.model, torch.device("cpu"), 0):
+        examples = Examples.gather(run.model, run.data, "test", torch.device("cpu"), 100)
+        confusion, codes = clusters.confusion(examples), clusters.codes(examples, 0)
+    assert [text.get_text() for text in confusion.axes[0].get_yticklabels()] == ["poor", "rich"]
+    assert [text.get_text() for text in codes.axes[1].get_legend().get_texts()] == ["poor", "rich"]
+    files = Assignments.of(run.model, run.data, torch.device("cpu"), 100).write(tmp_path / "all")
+    arrays, (_, *lines) = np.load(files[0]), [line.split(",") for line in files[1].read_text().splitlines()]
+    assert arrays["class_names"][arrays["label"]].tolist() == names[arrays["row"]].tolist()
+    assert [line[3] for line in lines] == names[arrays["row"]].tolist()
 
 
 def test_a_diverging_run_names_the_term_and_the_step(tmp_path):

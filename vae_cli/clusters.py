@@ -26,7 +26,8 @@ class Assignments:
     """Of N examples: where they stand, their labels, and q(c|x) for each of K components.
 
     split (N,) names, row (N,) the position in the array, file or canonical split that was read (validation examples
-    come from the training one), path (N,) of its file or None, label (N,) or None, responsibilities (N, K).
+    come from the training one), path (N,) of its file or None, label (N,) or None, responsibilities (N, K),
+    class_names what labels stand for or None.
     """
 
     split: NDArray[np.str_]
@@ -34,6 +35,7 @@ class Assignments:
     path: NDArray[np.str_] | None
     label: NDArray[np.int64] | None
     responsibilities: NDArray[np.float32]
+    class_names: tuple[str, ...] | None = None
 
     @classmethod
     @torch.no_grad()
@@ -55,6 +57,7 @@ class Assignments:
             np.array([file for split in splits for file in split.files]) if splits[0].files is not None else None,
             torch.cat(labels).numpy() if known else None,
             torch.cat(parts).numpy(),
+            data.class_names,
         )
 
     @property
@@ -63,19 +66,23 @@ class Assignments:
         return self.responsibilities.argmax(1)
 
     def write(self, stem: Path) -> list[Path]:
-        """STEM.npz with the arrays, STEM.csv with a line for each example."""
+        """STEM.npz with the arrays, STEM.csv with a line for each example, its label by name if it has one."""
         named = {"split": self.split, "row": self.row, "path": self.path, "cluster": self.cluster, "label": self.label}
         arrays: dict[str, Any] = {name: values for name, values in named.items() if values is not None}
         columns = list(arrays)
+        rows = [self._names(arrays[name]) if name == "label" else arrays[name] for name in columns]
         arrays["responsibilities"] = self.responsibilities
+        if self.class_names:
+            arrays["class_names"] = np.array(self.class_names)
         files = [stem.with_name(f"{stem.name}.{kind}") for kind in ("npz", "csv")]
         write_atomically(files[0], lambda file: np.savez_compressed(file, **arrays))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*columns, *(f"responsibility_{c}" for c in range(self.responsibilities.shape[1]))])
         shares = self.responsibilities.astype(np.float64).round(6).tolist()
-        writer.writerows(
-            [*row, *share] for *row, share in zip(*(arrays[name] for name in columns), shares, strict=True)
-        )
+        writer.writerows([*row, *share] for *row, share in zip(*rows, shares, strict=True))
         write_text_atomically(files[1], text.getvalue())
         return files
+
+    def _names(self, labels: NDArray[np.int64]) -> NDArray[Any]:
+        return np.array(self.class_names)[labels] if self.class_names else labels

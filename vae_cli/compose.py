@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import hydra
@@ -22,7 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_cli.errors import ConfigError
 from vae_cli.folders import Sources, conf_folder, display
 from vae_cli.help import defaults
-from vae_cli.nearest import nearest
+from vae_cli.nearest import meant_option, nearest
+from vae_cli.schema import CAVIConfig, EvalConfig, KLConfig, TrainConfig
 
 COMMAND_LINE = "command line"
 PLUGINS_FOLDER = str(Path(__file__).with_name("plugins"))
@@ -50,6 +52,9 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
     except OverrideParseException as error:
+        if re.search(r",\s*[\]})]", error.override):
+            hint = "leave out the comma before the closing bracket"
+            raise ConfigError(f"{error.override}: a comma that nothing follows ({COMMAND_LINE}); {hint}") from None
         if "=" not in error.override and not error.override.startswith("~"):
             raise ConfigError(f"{error.override}: not of the form key=value ({COMMAND_LINE}); see --help") from None
         reason = str(error).split("\n")[0].removeprefix(f"Error parsing override '{error.override}'")
@@ -91,9 +96,28 @@ class Composer:
                 problem = f"{override.input_line}: not the name of an option ({COMMAND_LINE})"
                 raise ConfigError(f"{problem}; {override.key_or_group} has {has}")
         try:
-            return hydra.compose(self.name, lines, return_hydra_config=True)
+            config = hydra.compose(self.name, lines, return_hydra_config=True)
         except (yaml.YAMLError, HydraException, OmegaConfBaseException, ValueError, TypeError, AssertionError) as error:
             raise ConfigError(self._explain(error, overrides)) from error
+        self._check_places(config, overrides)
+        return config
+
+    def _check_places(self, config: DictConfig, overrides: Sequence[str]) -> None:
+        """Refuse a preset whose keys have landed in a group of its own instead of at the top level."""
+        known = {field.name for root in (TrainConfig, EvalConfig, KLConfig, CAVIConfig) for field in fields(root)}
+        for group in self.sources.groups():
+            if group in config and group not in known and isinstance(config[group], DictConfig):
+                file = next((f for f in self._files(overrides) if f.parent.name == group), None)
+                if file:
+                    raise ConfigError(f"{display(file)}: its keys do not reach the top level; {_header_fault(file)}")
+
+    def _files(self, overrides: Sequence[str]) -> Iterator[Path]:
+        """The files that a configuration is composed from, the last first."""
+        loader = GlobalHydra.instance().config_loader()
+        found = loader.compute_defaults_list(self.name, self.forced(overrides), RunMode.RUN).defaults
+        for default in reversed(found):
+            if file := self.sources.file(default.config_path or ""):
+                yield file
 
     def _explain(self, error: Exception, overrides: Sequence[str]) -> str:
         """One line for an error of hydra, omegaconf or yaml."""
@@ -109,10 +133,13 @@ class Composer:
             file, (group, _, package) = self.sources.file(match[1]), match[2].partition("@")
             place = self._mention(group, "", [file] if file else [])
             if package and group in self.sources.groups():
-                return f"override {group}: not found ({place}); '# @package _global_' belongs in the file's first line"
+                return f"override {group}: not found ({place}); {_header_fault(file)}"
             return f"override {group}: no such group in the defaults ({place}); {_near(group, self.sources.groups())}"
         if match := re.search(r"Could not override '(.+?)'. No match in the defaults list", text):
             groups = list(defaults(conf_folder() / f"{self.name}.yaml"))
+            if match[1] in self.sources.groups() and self.name != "train":
+                has = ", ".join(groups) or "none"
+                return f"{match[1]}: unknown key ({COMMAND_LINE}); groups of this command: {has}; see --help"
             return f"{match[1]}: unknown key ({COMMAND_LINE}); {_near(match[1], groups)}"
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
         key = getattr(cause, "full_key", None) or ""
@@ -140,7 +167,8 @@ class Composer:
         has = f"{group} has {', '.join(options) or 'no options'}"
         if extra := EXTRAS.get((group, option)):
             return f"{group}={option}: its plugin is not installed ({place}); pip install 'vae-cli[{extra}]'; {has}"
-        return f"{group}={option}: no such option ({place}); {_near(option, options)}; {has}"
+        near = f"nearest: {meant}" if (meant := meant_option(group, option)) else _near(option, options)
+        return f"{group}={option}: no such option ({place}); {near}; {has}"
 
     def _mention(self, group: str, option: str, first: Sequence[Path]) -> str:
         """The file and line whose defaults name a group and an option."""
@@ -185,6 +213,13 @@ def line_of(file: Path, key: str, package: str = "") -> int | None:
             return None
         line, node = found[-1][0].start_mark.line + 1, found[-1][1]
     return line
+
+
+def _header_fault(file: Path | None) -> str:
+    """Why hydra does not see that the keys of a preset belong at the top level."""
+    if file and file.read_bytes().startswith(BOM_UTF8):
+        return "the file begins with a byte order mark; save it as UTF-8 without one"
+    return "'# @package _global_' belongs in the file's first line"
 
 
 def _near(word: str, words: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from vae_cli import folders, signatures
 from vae_cli.errors import ConfigError
 from vae_cli.facts import Facts
 from vae_cli.folders import Sources
-from vae_cli.nearest import nearest
+from vae_cli.nearest import meant_key, nearest
 from vae_cli.rules import RULES
 from vae_cli.schema import EvalConfig, EvaluateConfig, Node, SampleConfig, TrainConfig, TrainerConfig
 
@@ -39,7 +39,7 @@ def check(config: DictConfig, where: Where = lambda _: "in the configuration", s
     root = config.copy()
     OmegaConf.set_struct(root, False)
     root.pop("hydra", None)
-    _Check(where).root(root, schema)
+    _Check(where, schema).root(root)
 
 
 @dataclass
@@ -47,14 +47,15 @@ class _Check:
     """One pass over a configuration."""
 
     where: Where
+    schema: type = TrainConfig
     known: list[str] = dataclasses.field(default_factory=list)
 
-    def root(self, config: DictConfig, schema: type) -> None:
+    def root(self, config: DictConfig) -> None:
         plain = self.plain(config)
         self.known = _leaves(plain)
         self.targets("", plain)
-        self.fields("", plain, schema)
-        if schema is TrainConfig:
+        self.fields("", plain, self.schema)
+        if self.schema is TrainConfig:
             for rule in RULES:
                 if message := rule(Facts(plain, self.where)):
                     raise ConfigError(message)
@@ -136,9 +137,11 @@ class _Check:
             self.value(_join(key, name), item, annotations[name])
 
     def unknown(self, key: str, name: str, names: list[str]) -> NoReturn:
-        options = names if key else sorted({*names, *Sources.find().groups()})
+        trains = self.schema is TrainConfig
+        options = names if key or not trains else sorted({*names, *Sources.find().groups()})
         same = [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)]
-        near = same[:2] or [_join(key, match) for match in nearest(name, options)]
+        meant = meant_key(name) if trains else None
+        near = same[:2] or ([meant] if meant else [_join(key, match) for match in nearest(name, options)])
         takes = f"{key or 'the top level'} takes {', '.join(options) or 'no keys'}"
         self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({takes})" if near else takes)
 

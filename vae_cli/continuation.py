@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, SUPERSEDED, display
+from vae_cli.places import DATA
 from vae_cli.ranks import leads
 from vae_cli.saved import read_config
 
@@ -30,11 +31,9 @@ def resolved(config: DictConfig) -> DictConfig:
     """The configuration as a run keeps it: no interpolations, paths of data absolute."""
     kept = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
     assert isinstance(kept, DictConfig)
-    for key in ("path", "root"):
-        if kept.dataset.get(key):
-            kept.dataset[key] = str(Path(kept.dataset[key]).expanduser().absolute())
-    if kept.get("init"):
-        kept.init = str(Path(kept.init).expanduser().absolute())
+    for key in (*DATA, "init"):
+        if place := OmegaConf.select(kept, key):
+            OmegaConf.update(kept, key, str(Path(place).expanduser().absolute()))
     return kept
 
 

@@ -183,7 +183,7 @@ def evaluate_run(config: DictConfig) -> Results:
     quiet_libraries()
     began, arrival = time.perf_counter(), Arrival.now()
     folder = Path(config.run)
-    run = load(folder, config.ckpt)
+    run = load(folder, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
     data = run.data
     machine.check(config.trainer)
     check_evaluation(run.module, data, config)

@@ -43,8 +43,9 @@ CODES, INVERTED = 2000, 100
 class DataFacts:
     """What a model has to know of the data it was trained on; kept in its checkpoint.
 
-    examples: of the training split; earlier checkpoints do not know
+    examples: of the training split; earlier checkpoints do not know them, nor what follows
     standardisation: what the data are scaled by, if they are
+    class_names: of the labels, where they are names
     """
 
     name: str
@@ -53,18 +54,28 @@ class DataFacts:
     sha256: str
     examples: int = 0
     standardisation: Standardisation | None = None
+    class_names: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, data: Data) -> DataFacts:
         """Of these data."""
-        return cls(data.name, data.event_shape, data.domain, data.sha256, len(data.train), data.standardisation)
+        return cls(
+            name=data.name,
+            event_shape=data.event_shape,
+            domain=data.domain,
+            sha256=data.sha256,
+            examples=len(data.train),
+            standardisation=data.standardisation,
+            class_names=data.class_names,
+        )
 
     @classmethod
     def read(cls, kept: dict[str, Any]) -> DataFacts:
         """From a checkpoint, where they are plain containers and tensors."""
-        statistics = kept.get("standardisation")
+        statistics, names = kept.get("standardisation"), kept.get("class_names")
         units = None if statistics is None else Standardisation(statistics["mean"], statistics["scale"])
-        return cls(**{**kept, "event_shape": tuple(kept["event_shape"]), "standardisation": units})
+        changes = {"standardisation": units, "class_names": None if names is None else tuple(names)}
+        return cls(**{**kept, "event_shape": tuple(kept["event_shape"]), **changes})
 
 
 @dataclass(frozen=True)

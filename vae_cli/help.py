@@ -63,6 +63,7 @@ EVAL = """\
       evaluate.samples=5000         k of the importance-weighted log-likelihood
       evaluate.split=val            train, val or test
       evaluate.estimator=prior      draw z from the prior (plain Monte Carlo) or the posterior
+      dataset.path=PLACE            where the data of the run are now, if they have moved
       trainer.accelerator=cpu       auto, cpu or gpu
 """
 

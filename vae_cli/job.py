@@ -26,6 +26,7 @@ from vae_cli.errors import UserError, causes, disk_full, out_of_memory
 from vae_cli.files import write_text_atomically
 from vae_cli.folders import CONFIG, LAST, LOCK, RESULTS, STARTED, Sources, display
 from vae_cli.lock import held
+from vae_cli.places import load_again
 from vae_cli.ranks import leads
 from vae_cli.saved import read_config
 from vae_cli.search import WORST, is_search, same_data, score
@@ -96,7 +97,7 @@ def task(config: DictConfig) -> float:
         from vae_cli.loading import load_data
 
         arrival = Arrival.now()
-        data = load_data(effective)
+        data = load_again(effective) if effective.resume else load_data(effective)
         if sweeping and is_search(settings):
             same_data(folder, data.sha256)
         from vae_cli.train import train  # after the data, for it takes seconds, and faults of data should not

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,13 +34,17 @@ from vae_cli.folders import (
     outputs_folder,
     run_around,
 )
-from vae_cli.nearest import nearest
+from vae_cli.nearest import meant_key, nearest
+from vae_cli.places import DATA, PATHS, relocated
 from vae_cli.saved import read_config
 from vae_cli.search import searches, unlike
 from vae_cli.slurm import LAUNCHER
 
-PATHS = ("run", "out", "target.path", "study.path", "resume", "init", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
-PLAIN = re.compile(r"[\w./~@%+-]*")
+PLAIN = re.compile(r"[\w./@%+-]*", re.ASCII)
+NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
+"""What hydra reads as a number or a truth value."""
+CHOICE = re.compile(r"(choice|shuffle|sort)\(.*\)")
+"""What hydra reads as the values of a sweep."""
 
 
 def prepare_training(argv: Sequence[str]) -> list[str]:
@@ -56,7 +61,8 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
     sources = Sources.find(args.config_dir)
     composer = Composer(args.config_name or "train", sources)
     with session():
-        lines = composer.tidy(_with_search_path([_quoted(line) for line in args.overrides], sources))
+        lines = [_quoted(line, several=DATA) for line in args.overrides]
+        lines = composer.tidy(_with_search_path(lines, sources))
         lines += _in_slurm(lines)
         sweeps = {o.input_line for o in parse(lines) if o.is_sweep_override()}
         master = composer.compose([line for line in lines if line not in sweeps])
@@ -65,7 +71,9 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             _check_sweep(composer, master, lines)
         else:
             for line in sweeps:
-                raise ConfigError(f"{line}: several values ({COMMAND_LINE}); add -m for a sweep, [...] for a list")
+                key = line.partition("=")[0]
+                one = f"{key}='\"...\"' for one path" if key.lstrip("+") in PATHS else "[...] for a list"
+                raise ConfigError(f"{line}: several values ({COMMAND_LINE}); add -m for a sweep, {one}")
             if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
                 near = nearest(args.package, [str(key) for key in master], 1)
                 raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); nearest: {near[0]}")
@@ -122,24 +130,53 @@ def _arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[ar
 
     def refuse(message: str) -> NoReturn:
         unknown = next((a for a in argv if a.startswith("-") and a.split("=")[0] not in options), "")
-        near = nearest(unknown.split("=")[0], options, 1) if unknown else ["--help"]
-        raise ConfigError(f"{message} ({COMMAND_LINE}); nearest: {near[0]}")
+        if not unknown:
+            raise ConfigError(f"{message} ({COMMAND_LINE}); nearest: --help")
+        raise ConfigError(f"{message} ({COMMAND_LINE}); {_as_key(unknown, argv, options)}")
 
     parser.error = refuse
     args = parser.parse_intermixed_args(list(argv))
     return args, [argument for argument in argv if argument not in args.overrides]
 
 
-def _quoted(line: str) -> str:
-    """Paths may hold what hydra's grammar gives a meaning to: spaces, commas, equals signs."""
+def _as_key(unknown: str, argv: Sequence[str], options: Sequence[str]) -> str:
+    """How to write what was given as an option: nearly all are keys."""
+    word, _, value = unknown.lstrip("-").partition("=")
+    alike = get_close_matches(unknown.split("=")[0], options, 1, 0.8)
+    if alike:
+        return f"nearest: {alike[0]}"
+    following = argv[argv.index(unknown) + 1 : argv.index(unknown) + 2]
+    value = value or next((text for text in following if "=" not in text and not text.startswith("-")), "")
+    key = meant_key(word) or word
+    example = f"{key}={value}" if value else "objective.beta=4"
+    return f"keys are written without dashes, as in {example}; --help lists them"
+
+
+def _quoted(line: str, several: Sequence[str] = ()) -> str:
+    """Paths may hold what hydra's grammar gives a meaning to: blanks, equals signs, any letter.
+
+    A comma parts the values of the keys in `several`, which may be swept over.
+    """
     key, _, value = line.partition("=")
-    if key.lstrip("+") not in PATHS or PLAIN.fullmatch(value) or value[:1] in "'\"" or "${" in value:
+    name = key.lstrip("+")
+    by_hand = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
+    if name not in PATHS or by_hand or "${" in value:
         return line
-    return f"{key}={_quote(value)}"
+    if name in several and CHOICE.fullmatch(value):
+        return line
+    parts = value.split(",") if name in several else [value]
+    return f"{key}={','.join(map(_literal, parts))}"
+
+
+def _literal(path: str) -> str:
+    """A path such that hydra reads it as it is."""
+    if path.startswith("~/"):
+        path = str(Path(path).expanduser())
+    return path if PLAIN.fullmatch(path) and not NO_TEXT.fullmatch(path) else _quote(path)
 
 
 def _quote(value: str) -> str:
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    escaped = re.sub(r"(\\*)('|\Z)", lambda match: 2 * match[1] + "\\'" * bool(match[2]), value)
     return f"'{escaped}'"
 
 
@@ -258,9 +295,11 @@ def _resuming(folder: Path, composer: Composer, master: DictConfig, lines: list[
 def _creatable(folder: Path) -> None:
     """Refuse an output folder that could not be made, before anything is."""
     parent = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise ConfigError(f"{display(folder)}: cannot be made in {display(parent)}; set VAE_OUTPUT_DIR")
-
+    try:
+        Path(tempfile.mkdtemp(dir=parent)).rmdir()  # permissions alone do not tell: /proc seems to be writable
+    except OSError:
+        problem = f"{display(folder)}: cannot be made in {display(parent)}"
+        raise ConfigError(f"{problem}; set VAE_OUTPUT_DIR or hydra.run.dir to another folder") from None
     if run := run_around(parent):
         raise ConfigError(f"{display(folder)}: lies in the folder of a run, {display(run)}; name another folder")
 
@@ -296,7 +335,8 @@ def _locate_run(config: DictConfig) -> None:
         hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"
         problem = "not the folder of a run" if folder.is_dir() else "no such folder"
         raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
-    check(read_config(folder), lambda _: display(folder / CONFIG))
+    check(saved := read_config(folder), lambda _: display(folder / CONFIG))
+    relocated(saved, {key: OmegaConf.select(config, key) for key in DATA})
     config.run = str(folder)
     path = checkpoint_path(folder, config.ckpt)
     if not path.is_file():

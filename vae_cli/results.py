@@ -15,7 +15,7 @@ from rich.table import Table
 
 from vae_cli.files import write_text_atomically
 
-Results = dict[str, float | int | str | bool | list[float] | None]
+Results = dict[str, float | int | str | bool | list[float] | list[str] | None]
 
 PACKAGES = ("vae-cli", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
 UNITS = {

@@ -14,6 +14,7 @@ from vae_cli.compose import COMMAND_LINE, Composer, line_of, parse
 from vae_cli.config import check
 from vae_cli.errors import ConfigError
 from vae_cli.folders import CONFIG, LAST, display, holds_run, newest_run, outputs_folder
+from vae_cli.places import DATA
 from vae_cli.ranks import leads
 from vae_cli.saved import read_config
 
@@ -32,6 +33,7 @@ CHANGEABLE = (
     "evaluate",
     "logger",
     "cluster",
+    *DATA,
 )
 """What may change when a run goes on: the rest is in its checkpoint, or would make it another run."""
 

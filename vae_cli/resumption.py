@@ -17,6 +17,7 @@ from vae_cli.folders import display
 from vae_cli.module import LitVAE
 from vae_cli.origin import Origin
 from vae_cli.phases import locate
+from vae_cli.places import other_data
 from vae_cli.run import load_weights
 from vae_cli.saved import read_config
 
@@ -30,7 +31,7 @@ def prepare(config: DictConfig, module: LitVAE, facts: DataFacts, trainer: pl.Tr
     path = checkpoints.newest(folder)
     checkpoint = checkpoints.load(path)
     if checkpoint["data"]["sha256"] != facts.sha256:
-        raise UserError(f"resume={config.resume}: {facts.name} is no longer the data that this run was trained on")
+        raise other_data(folder, config, DataFacts.read(checkpoint["data"]), facts)
     load_weights(module, checkpoint, path)
     _rehearse(module, checkpoint, path, trainer)
     progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]

@@ -23,10 +23,10 @@ from vae_cli.errors import UserError
 from vae_cli.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation import DataFacts
 from vae_cli.folders import CONFIG, checkpoint_path
-from vae_cli.loading import load_data
 from vae_cli.mixtures import is_mixture, log_responsibilities
 from vae_cli.models import VAE
 from vae_cli.module import LitVAE
+from vae_cli.places import load_again, other_data, relocated
 from vae_cli.priors import ExPost
 from vae_cli.saved import read_config
 from vae_cli.standardisation import Scored
@@ -65,13 +65,15 @@ class Run:
     @cached_property
     def data(self) -> Data:
         """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
-        data = load_data(self.config)
+        data = load_again(self.config)
         if data.sha256 != self.facts.sha256:
-            raise UserError(
-                f"{self.folder}: the data set {data.name} is not the one this run was trained on "
-                f"(SHA-256 {data.sha256[:12]}..., then {self.facts.sha256[:12]}...)"
-            )
+            raise other_data(self.folder, self.config, self.facts, DataFacts.of(data))
         return replace(data, standardisation=self.facts.standardisation, _resident={})
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the labels of its data stand for, in their order; None where labels are numbers."""
+        return self.facts.class_names
 
     def batch(self, x: ArrayLike | Tensor) -> Batch:
         """x as the model takes it, converted as a file's: (N, *event), or (N, H, W) or (N, D) of one channel.
@@ -80,7 +82,9 @@ class Run:
         """
         scored = f"this model scores {WORDS[self.facts.domain]}; x"
         units, array = self.facts.standardisation, numbers(x, "x")
-        stored = events_like(array, self.facts.event_shape, self.facts.domain, scored, floats(array) if units else np.float32)
+        stored = events_like(
+            array, self.facts.event_shape, self.facts.domain, scored, floats(array) if units else np.float32
+        )
         if units:
             stored = units.standardise(stored)
         tensor = stored.to(self.module.device)
@@ -174,13 +178,25 @@ def positive(count: int, name: str) -> None:
         raise UserError(f"{name}={count!r}: an integer > 0 is needed")
 
 
-def load(folder: str | Path, ckpt: str = "best", device: str | torch.device = "cpu") -> Run:
-    """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read."""
+def load(
+    folder: str | Path,
+    ckpt: str = "best",
+    device: str | torch.device = "cpu",
+    *,
+    dataset_path: str | Path | None = None,
+    dataset_root: str | Path | None = None,
+) -> Run:
+    """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read.
+
+    dataset_path, dataset_root: where its data are now, for `Run.data`, if they have moved
+    """
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
     config = read_config(folder)
     check(config)
+    places = {"dataset.path": dataset_path, "dataset.root": dataset_root}
+    config = relocated(config, {key: None if place is None else str(place) for key, place in places.items()})
     path = checkpoint_path(folder, ckpt)
     checkpoint = checkpoints.load(path, device)
     data = checkpoint["data"]

@@ -151,11 +151,20 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class PlaceConfig:
+    """Where a run's data are now, if they have moved."""
+
+    path: str | None
+    root: str | None
+
+
+@dataclass(frozen=True)
 class EvalConfig:
     """The root of vae-eval."""
 
     run: str
     ckpt: str
+    dataset: PlaceConfig
     evaluate: EvaluateConfig
     trainer: EvalTrainerConfig
 

@@ -298,5 +298,7 @@ def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer
     summary["data/standardised"] = data.standardisation is not None
     if data.standardisation:
         summary["data/log_scale"] = data.standardisation.log_scale  # log p(x) = log p(standardised x) - this
+    if data.class_names:
+        summary["data/class_names"] = list(data.class_names)
     summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}
     return summary | results.provenance()

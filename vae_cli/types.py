@@ -37,4 +37,7 @@ Layout = Literal["image", "vector"]
 Binarize = Literal["none", "dynamic", "static", "threshold"]
 """Bernoulli draw anew at each visit; one seeded draw; x > 1/2; or x as it is."""
 
+Background = Literal["white", "black"]
+"""What shows where the pixels of an image are transparent."""
+
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus"]

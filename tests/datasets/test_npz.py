@@ -84,6 +84,16 @@ FAULTS = [
     ),
     ({"x_train": UNIT}, "real", r"x_test; it holds x_train"),
     ({"x_train": UNIT, "x_test": UNIT[:, :2]}, "real", r"\(3,\), x_test \(2,\)"),
+    ({"x": UNIT, "x_val": UNIT}, "real", r"holds x beside x_val; name the training data x_train"),
+    ({"x_train": UNIT, "x_val": UNIT}, "real", r"x_test; it holds x_train, x_val"),
+    ({"x_train": UNIT, "x_val": UNIT[:, :2], "x_test": UNIT}, "real", r"x_train \(3,\), x_val \(2,\), x_test \(3,\)"),
+    ({"x_train": UNIT, "x_test": UNIT, "y_val": np.arange(10)}, "real", r"holds y_val, but no x_val"),
+    ({"x": UNIT, "y": np.array(["a"] * 9)}, "real", r"y: shape \(9,\)"),
+    (
+        {"x_train": UNIT, "x_test": UNIT, "y_train": np.array(["a"] * 10), "y_test": np.arange(10)},
+        "real",
+        r"y_train holds names, y_test holds int64",
+    ),
     ({"x": np.array([[object()]], dtype=object)}, "real", r"not a readable .npz file \(x holds Python objects; "),
 ]
 
@@ -93,6 +103,38 @@ def test_faults_name_file_array_and_row(tmp_path, arrays, domain, message):
     with pytest.raises(UserError, match=message) as caught:
         npz(saved(tmp_path, **arrays), domain).load()
     assert "data.npz" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_given_validation_data_are_kept_as_they_are(tmp_path, capsys):
+    x, x_val, x_test = (RNG.normal(size=(count, 3)) for count in (10, 4, 5))
+    y_val = np.array([2, 0, 1, 4])
+    path = saved(tmp_path, x_train=x, y_train=np.arange(10), x_val=x_val, y_val=y_val, x_test=x_test)
+    data = npz(path, val_size=3).load()
+    for split, expected in ((data.train, x), (data.val, x_val), (data.test, x_test)):
+        np.testing.assert_array_equal(split.x, expected.astype(np.float32))
+    assert data.val.y.tolist() == y_val.tolist() and data.train.y.tolist() == list(range(10)) and data.classes == 10
+    assert "4 validation examples; dataset.val_size does not apply" in capsys.readouterr().out
+    assert len(npz(path, val_size=3, subset=4).load().train) == 4
+    with pytest.raises(UserError, match=r"dataset\.val_size=0 asks for no validation data"):
+        npz(path, val_size=0).load()
+
+
+@pytest.mark.parametrize("kind", ["U", "S"])
+def test_labels_that_are_names_are_kept(tmp_path, kind):
+    x, y = RNG.normal(size=(12, 3)), np.array(["rich", "poor", "größe"] * 4)
+    stored = np.char.encode(y, "utf-8") if kind == "S" else y
+    data = npz(saved(tmp_path, x=x, y=stored)).load()
+    assert data.class_names == ("größe", "poor", "rich") and data.classes == 3
+    for split in (data.train, data.val, data.test):
+        assert [data.class_names[k] for k in split.y] == y[split.rows].tolist()
+    split = {"x_train": x, "y_train": stored[:], "x_val": x[:2], "y_val": stored[:2], "x_test": x[:1]}
+    data = npz(saved(tmp_path, **split, y_test=np.array(["other"]))).load()
+    assert data.class_names == ("größe", "other", "poor", "rich") and data.test.y.tolist() == [1]
+    assert [data.class_names[k] for k in data.val.y] == ["rich", "poor"]
+
+
+def test_labels_that_are_numbers_have_no_names(tmp_path):
+    assert npz(saved(tmp_path, x=UNIT, y=np.arange(10))).load().class_names is None
 
 
 def damaged(content: bytes) -> list[bytes]:

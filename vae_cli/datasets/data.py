@@ -34,6 +34,7 @@ class Data:
     exact: Distribution | None = None
     parameters: Parameters | None = None
     standardisation: Standardisation | None = None
+    class_names: tuple[str, ...] | None = None
     _resident: dict[tuple[SplitName, torch.device], Split] = field(default_factory=dict, repr=False)
 
     @cached_property

@@ -14,23 +14,30 @@ from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split
 from vae_cli.datasets.support import check_data
 from vae_cli.errors import UserError
+from vae_cli.ranks import leads
 from vae_cli.types import Binarize, Domain, HeldOut, OpenFraction, PositiveInt, Seed
 
 
 @dataclass(frozen=True)
 class Source:
-    """What was read, before any validation examples are taken; test is None where there is no canonical one."""
+    """What was read, before any examples are held back; test and val are None where the data bring none of their own.
+
+    class_names: what each label stands for, in their order, where labels were names
+    """
 
     domain: Domain
     train: Split
     test: Split | None = None
     exact: Distribution | None = None
     parameters: Parameters | None = None
+    val: Split | None = None
+    class_names: tuple[str, ...] | None = None
 
     @property
     def classes(self) -> int | None:
         """One more than the largest label."""
-        labels = [split.y for split in (self.train, self.test) if split is not None and split.y is not None]
+        splits = [split for split in (self.train, self.val, self.test) if split is not None]
+        labels = [split.y for split in splits if split.y is not None and len(split)]
         return int(max(y.max() for y in labels)) + 1 if labels else None
 
 
@@ -67,7 +74,7 @@ class Dataset(ABC):
         train, test = self._test_split(source)
         if not len(train):
             raise UserError(f"{self.name}: has {len(test)} example, which is held out for the test; 2 are needed")
-        train, val = hold_out(train, self._val_count(len(train)), self.val_seed)
+        train, val = self._own_val(train, source.val) if source.val is not None else self._validation(train)
         return Data(
             name=self.name,
             domain=source.domain,
@@ -78,11 +85,12 @@ class Dataset(ABC):
             classes=source.classes,
             exact=source.exact,
             parameters=source.parameters,
+            class_names=source.class_names,
         )
 
-    def _val_count(self, examples: int) -> int:
-        """How many of the training examples are for validation: of a fraction at least one, and never all."""
-        count = self.val_size
+    def _validation(self, train: Split) -> tuple[Split, Split]:
+        """Without validation examples, and these: of a fraction at least one, and never all."""
+        count, examples = self.val_size, len(train)
         if isinstance(count, float):
             count = max(1, min(round(count * examples), examples - 1))
         if count >= examples:
@@ -91,7 +99,18 @@ class Dataset(ABC):
                 f"dataset.val_size={self.val_size} leaves no training data: "
                 f"{self.name} has {examples} training example{plural}; {way}"
             )
-        return count
+        return hold_out(train, count, self.val_seed)
+
+    def _own_val(self, train: Split, val: Split) -> tuple[Split, Split]:
+        """The training examples, all of them, beside validation examples that the data bring."""
+        if self.val_size == 0:
+            raise UserError(
+                f"dataset.val_size=0 asks for no validation data, but {self.name} brings {len(val):,} examples; "
+                "leave dataset.val_size out, or take them out of the data"
+            )
+        if leads():
+            print(f"{self.name} brings {len(val):,} validation examples; dataset.val_size does not apply", flush=True)
+        return train, val
 
     def _test_split(self, source: Source) -> tuple[Split, Split]:
         assert source.test is not None

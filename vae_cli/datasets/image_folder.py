@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.images import FORMATS, ImageFiles
-from vae_cli.datasets.split import Split
-from vae_cli.errors import UserError
-from vae_cli.types import Domain, Layout, NonNegativeInt, PositiveFloat, PositiveInt
+from vae_cli.datasets.split import Split, SplitName
+from vae_cli.errors import UserError, warn
+from vae_cli.types import Background, Domain, Layout, NonNegativeInt, PositiveFloat, PositiveInt
+
+SPLITS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""Names of folders, in small letters, that hold a split of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(HeldOutDataset):
-    """Images below a folder; the subfolder is the label. Folders train and test, if both are there, are the splits.
+    """Images below a folder; the subfolder is the label. Folders train, test and val, if there, are splits.
 
     path: the folder; size: of the square that images are scaled and cropped to; channels: grey or rgb
+    background: what shows where pixels are transparent
     memory_gb: more than that is not held in memory but decoded anew at each visit
     workers: processes that decode; 0 for none
     """
@@ -31,40 +45,94 @@ class ImageFolder(HeldOutDataset):
     channels: Literal["grey", "rgb"]
     memory_gb: PositiveFloat
     workers: NonNegativeInt
+    background: Background = "white"
 
     name: ClassVar[str] = "image_folder"
     domain: ClassVar[Domain] = "levels"
     layout: ClassVar[Layout] = "image"
 
     def read(self) -> Source:
-        """Find and, where they fit in memory, decode the images; UserError names the file at fault."""
+        """Find the images; UserError names the file at fault."""
         root = Path(self.path).expanduser()
         if not root.is_dir():
             raise UserError(f"dataset.path={root}: there is no such folder")
-        given = [part for part in ("train", "test") if (root / part).is_dir()]
-        if len(given) == 1:
-            raise UserError(f"{root}: has a folder {given[0]}, but not the other one of train and test")
-        folders = [root / part for part in given] or [root]
-        files = [self._files(folder) for folder in folders]
-        classes = sorted({PurePath(name).parts[0] for name in files[0].names if len(PurePath(name).parts) > 1})
-        labels = [label(part, classes) for part in files]
-        in_memory = sum(part.shape.numel() for part in files) <= self.memory_gb * 2**30
-        splits = [
-            Split(
-                part.load() if in_memory else part,
-                y,
-                files=tuple(str((part.root / name).relative_to(root)) for name in part.names),
-            )
-            for part, y in zip(files, labels, strict=True)
-        ]
-        return Source(self.domain, splits[0], splits[1] if given else None)
+        folders = split_folders(root)
+        found = {split: self._files(folder) for split, folder in folders.items()} or {"train": self._files(root)}
+        if folders:
+            _tell_unused(root, list(folders.values()))
+        classes = sorted({PurePath(name).parts[0] for name in found["train"].names if len(PurePath(name).parts) > 1})
+        splits = {name: _split(root, files, classes) for name, files in found.items()}
+        return Source(
+            self.domain,
+            splits["train"],
+            splits.get("test"),
+            val=splits.get("val"),
+            class_names=tuple(classes) or None,
+        )
+
+    def load(self) -> Data:
+        """The data, split and binarised, and decoded where they fit in memory.
+
+        Each image is drawn by its own seed when it is decoded, so that memory changes no pixel.
+        """
+        data = super().load()
+        splits = {name: getattr(data, name) for name in ("train", "val", "test")}
+        if sum(split.x.shape.numel() for split in splits.values()) > self.memory_gb * 2**30:
+            return data
+        return replace(data, **{name: replace(split, x=split.x.load()) for name, split in splits.items()})
 
     def _files(self, folder: Path) -> ImageFiles:
-        paths = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in FORMATS)
-        names = sorted(str(path) for path in paths if not any(part.startswith(".") for part in path.parts))
+        names = image_names(folder)
         if not names:
             raise UserError(f"{folder}: no images; files with the endings {', '.join(FORMATS)} are read")
-        return ImageFiles(folder, tuple(names), self.size, self.channels, self.workers)
+        return ImageFiles(folder, names, self.size, self.channels, self.workers, self.background)
+
+
+def split_folders(root: Path) -> dict[SplitName, Path]:
+    """The folders of the splits; none where the images are still to be split."""
+    named = [(SPLITS[path.name.lower()], path) for path in sorted(root.iterdir()) if path.name.lower() in SPLITS]
+    found = {split: path for split, path in named if path.is_dir()}
+    if not {"train", "test"} & found.keys():
+        return {}  # valid and invalid, say, are labels
+    names = ", ".join(path.name for _, path in named if path.is_dir())
+    if not {"train", "test"} <= found.keys():
+        problem = f"{root}: has a folder {names}, but not the other one of train and test"
+        raise UserError(f"{problem}; add it (val is optional), or rename {names} if that is a label")
+    if len(found) < sum(path.is_dir() for _, path in named):
+        raise UserError(f"{root}: has two folders for one split among {names}; keep one of train, of val, of test")
+    return found
+
+
+def image_names(folder: Path) -> tuple[str, ...]:
+    """The images below a folder, relative to it, in order, hidden ones left out; each folder must be readable."""
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename}: not readable ({error.strerror})") from error
+
+    names = []
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            if Path(place, name).is_symlink():
+                warn(f"{Path(place, name)}: a link to a folder, which is not followed; its images are not used")
+        images = [name for name in files if Path(name).suffix.lower() in FORMATS and not name.startswith(".")]
+        names += [str(Path(place, name).relative_to(folder)) for name in images]
+    return tuple(sorted(names))
+
+
+def _tell_unused(root: Path, folders: Sequence[Path]) -> None:
+    """Say which images beside the splits' folders belong to none of them."""
+    others = [path for path in sorted(root.iterdir()) if path not in folders and not path.name.startswith(".")]
+    images = [path for path in others if path.is_file() and path.suffix.lower() in FORMATS]
+    images += [path / name for path in others if path.is_dir() for name in image_names(path)]
+    if images:
+        names = ", ".join(path.name for path in folders)
+        warn(f"{root}: {len(images)} images lie beside {names} and are not used, such as {images[0].relative_to(root)}")
+
+
+def _split(root: Path, files: ImageFiles, classes: Sequence[str]) -> Split:
+    names = tuple(str((files.root / name).relative_to(root)) for name in files.names)
+    return Split(files, label(files, classes), files=names)
 
 
 def label(files: ImageFiles, classes: Sequence[str]) -> Tensor | None:

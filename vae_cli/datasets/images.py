@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from vae_cli.datasets.noise import fixed_bernoulli, seed_of, threshold
 from vae_cli.errors import UserError
+from vae_cli.types import Background
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Channels = Literal["grey", "rgb"]
 FORMATS = {  # only raster formats that Pillow decodes by itself: no external program ever sees a file
@@ -32,8 +36,8 @@ FORMATS = {  # only raster formats that Pillow decodes by itself: no external pr
 }
 
 
-def decode(path: Path, size: int, channels: Channels) -> Tensor:
-    """The image scaled and cropped about its centre to (C, size, size), uint8.
+def decode(path: Path, size: int, channels: Channels, background: Background = "white") -> Tensor:
+    """The image scaled and cropped about its centre to (C, size, size), uint8; transparent pixels show the background.
 
     Raises UserError, naming the file, where it is no image, damaged, too large to decode safely, or has 16 bits.
     """
@@ -48,7 +52,8 @@ def decode(path: Path, size: int, channels: Channels) -> Tensor:
             with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
                 if image.mode[0] in "IF":
                     raise UserError(f"{path}: more than 8 bits a channel ({image.mode}); convert it to 8 bits")
-                upright = ImageOps.exif_transpose(image).convert("L" if channels == "grey" else "RGB")
+                upright = _opaque(ImageOps.exif_transpose(image), background)
+                upright = upright.convert("L" if channels == "grey" else "RGB")
                 fitted = np.array(ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR))
     except UserError:
         raise
@@ -56,6 +61,18 @@ def decode(path: Path, size: int, channels: Channels) -> Tensor:
         lines = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"{path}: not a readable image ({lines[0]})") from error
     return torch.from_numpy(fitted).reshape(size, size, -1).permute(2, 0, 1)
+
+
+def _opaque(image: Image.Image, background: Background) -> Image.Image:
+    """The image composed on the background where it has transparent pixels, whatever lies hidden under them."""
+    from PIL import Image
+
+    if not {"A", "a"} & set(image.getbands()) and "transparency" not in image.info:
+        return image
+    if image.mode == "La":  # Pillow converts alpha that is multiplied in by way of alpha that is not
+        image = image.convert("LA")
+    pixels = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", pixels.size, background), pixels)
 
 
 @dataclass(frozen=True)
@@ -70,6 +87,7 @@ class ImageFiles:
     size: int
     channels: Channels
     workers: int
+    background: Background = "white"
     binarize: Literal["none", "static", "threshold"] = "none"
     seed: int = 0
 
@@ -87,7 +105,7 @@ class ImageFiles:
     def read(self, position: int) -> Tensor:
         """One image, (C, size, size) uint8."""
         name = self.names[position]
-        x = decode(self.root / name, self.size, self.channels)
+        x = decode(self.root / name, self.size, self.channels, self.background)
         if self.binarize == "threshold":
             return threshold(x)
         return fixed_bernoulli(x, seed_of(self.seed, name)) if self.binarize == "static" else x
@@ -108,12 +126,14 @@ class ImageFiles:
 
     def load(self) -> Tensor:
         """All images in memory."""
+        if not len(self):
+            return torch.empty(self.shape, dtype=torch.uint8)
         return torch.cat(list(self.batches(torch.arange(len(self)).split(256))))
 
     def fingerprint(self) -> bytes:
         """A hash of names and file sizes."""
         lines = (f"{name} {(self.root / name).stat().st_size}\n" for name in self.names)
-        return sha256("".join(lines).encode()).digest()
+        return sha256("".join(lines).encode(errors="surrogateescape")).digest()
 
 
 def cores() -> int:

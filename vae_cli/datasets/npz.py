@@ -21,13 +21,16 @@ from vae_cli.errors import ConfigError, UserError, warn
 from vae_cli.types import Domain
 
 __all__ = ["LEVEL_TOLERANCE", "Npz", "events", "labels", "memory_bytes", "read_arrays"]
-NAMES = ("x", "y", "x_train", "y_train", "x_test", "y_test")
+SPLITS = ("train", "val", "test")
+NAMES = ("x", "y", *(f"{name}_{split}" for split in SPLITS for name in "xy"))
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Npz(HeldOutDataset):
-    """Arrays x_train and x_test, or x of which a seeded fraction is held out; labels y_train, y_test, y if known.
+    """Arrays x_train, x_test and perhaps x_val, or x of which seeded fractions are held out; labels y_train, ..., or y.
+
+    Labels, if there are any, are numbers from 0 or names.
 
     x is (N, D), (N, H, W) or (N, C, H, W). Numbers are taken as they are, but bytes (uint8) count as k/255 where
     domain is levels, or unit and x are images.
@@ -61,14 +64,23 @@ class Npz(HeldOutDataset):
         """The arrays, checked: UserError names the file, the array and the row."""
         path = Path(self.path).expanduser()
         arrays = read_arrays(path)
+        for y in arrays:
+            if y.startswith("y") and f"x{y[1:]}" not in arrays:
+                raise UserError(f"{path}: holds {y}, but no x{y[1:]} that it labels")
+        class_names = number_labels(arrays, path)
         check_bytes(path, arrays, self.domain)
         if "x" in arrays:
-            return Source(self.domain, self._split(path, arrays, "x", "y"))
-        train = self._split(path, arrays, "x_train", "y_train")
-        test = self._split(path, arrays, "x_test", "y_test")
-        if train.event_shape != test.event_shape:
-            raise UserError(f"{path}: x_train has events {train.event_shape}, x_test {test.event_shape}")
-        return Source(self.domain, train, test)
+            if others := [name for name in arrays if name not in ("x", "y")]:
+                problem = f"{path}: holds x beside {', '.join(others)}"
+                raise UserError(f"{problem}; name the training data x_train (and add x_test), or leave the others out")
+            return Source(self.domain, self._split(path, arrays, "x", "y"), class_names=class_names)
+        given = [split for split in SPLITS if f"x_{split}" in arrays]
+        splits = {split: self._split(path, arrays, f"x_{split}", f"y_{split}") for split in given}
+        shapes = {f"x_{name}": split.event_shape for name, split in splits.items()}
+        if len(set(shapes.values())) > 1:
+            has = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            raise UserError(f"{path}: has events of different shapes: {has}")
+        return Source(self.domain, splits["train"], splits["test"], val=splits.get("val"), class_names=class_names)
 
     def _split(self, path: Path, arrays: Arrays, x: str, y: str) -> Split:
         precise = self._standardises(arrays[x].ndim - 1)
@@ -190,6 +202,20 @@ def named_columns(marked: Tensor, shown: int = 5) -> str:
     if len(found) > shown:
         names.append(f"{len(found) - shown} more")
     return f"column{'s' * (len(found) > 1)} {', '.join(names)} hold{'s' * (len(found) == 1)}" if found else ""
+
+
+def number_labels(arrays: Arrays, path: Path) -> tuple[str, ...] | None:
+    """Put numbers in the place of labels that are names; returns the names, in alphabetical order, if there are any."""
+    ys = {name: array for name, array in arrays.items() if name.startswith("y")}
+    named = [name for name, array in ys.items() if array.dtype.kind in "US"]
+    if not named:
+        return None
+    if others := [name for name in ys if name not in named]:
+        raise UserError(f"{path}: {named[0]} holds names, {others[0]} holds {ys[others[0]].dtype}; give all as names")
+    texts = {name: np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y for name, y in ys.items()}
+    names = np.unique(np.concatenate([text.ravel() for text in texts.values()]))
+    arrays.update({name: np.searchsorted(names, text) for name, text in texts.items()})
+    return tuple(names.tolist())
 
 
 def labels(array: np.ndarray, length: int, where: str) -> Tensor:

@@ -18,7 +18,7 @@ from vae_cli.figures import images
 from vae_cli.figures.examples import Examples, decoded
 from vae_cli.figures.latents import coloured
 from vae_cli.figures.plane import Plane
-from vae_cli.figures.style import TEXT_WIDTH
+from vae_cli.figures.style import TEXT_WIDTH, class_text
 from vae_cli.metrics import contingency
 from vae_cli.models import VAE
 
@@ -77,7 +77,7 @@ def confusion(examples: Examples) -> Figure:
     figure.colorbar(shown, ax=axes, label="share of the label")
     if max(counts.shape) <= SHOWN:
         axes.set_xticks(range(len(order)), [str(c) for c in order])
-        axes.set_yticks(range(len(counts)), [str(y) for y in np.unique(examples.y.numpy())])
+        axes.set_yticks(range(len(counts)), [class_text(y, examples.class_names) for y in np.unique(examples.y)])
     axes.set(xlabel="component", ylabel="label")
     axes.spines[:].set_visible(False)
     if max(counts.shape) <= SHOWN // 2:
@@ -99,7 +99,7 @@ def codes(examples: Examples, seed: int) -> Figure:
     figure = Figure(figsize=(TEXT_WIDTH * len(panels) / 2 + 1, 0.5 * TEXT_WIDTH))
     row: Any = figure.subplots(1, len(panels), squeeze=False)
     for axes, (title, groups) in zip(row[0], panels.items(), strict=True):
-        coloured(axes, points, groups, title)
+        coloured(axes, points, groups, title, examples.class_names if title == "label" else None)
         axes.set(title=f"by {title}", xlabel=labels[0], ylabel=labels[1])
         _bare(axes)
     return figure

@@ -86,7 +86,7 @@ class Examples(Points):
     """The same with their codes: posterior means (M, d) with M >= N, labels (M,) or None.
 
     draws (M, d): one z ~ q(z|x) of each; clusters (M,): the most responsible component of each, under a mixture prior;
-    counts (K,): of the codes that their z are made of, if they are.
+    counts (K,): of the codes that their z are made of, if they are; class_names: of the labels, if they are names.
     """
 
     codes: Tensor
@@ -94,6 +94,7 @@ class Examples(Points):
     y: Tensor | None
     clusters: Tensor | None = None
     counts: Tensor | None = None
+    class_names: tuple[str, ...] | None = None
 
     @classmethod
     def gather(cls, model: VAE, data: Data, split: SplitName, device: torch.device, points: int) -> Examples:
@@ -124,6 +125,7 @@ class Examples(Points):
             y=labels,
             clusters=assigned,
             counts=counted,
+            class_names=data.class_names,
         )
 
     @property

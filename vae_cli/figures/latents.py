@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_cli.figures.examples import Examples
 from vae_cli.figures.plane import Plane
-from vae_cli.figures.style import BLUE, CLASSES, TEXT_WIDTH
+from vae_cli.figures.style import BLUE, CLASSES, TEXT_WIDTH, class_text
 from vae_cli.models import VAE
 
 LEGIBLE = 20
@@ -36,35 +38,48 @@ def latent_space(model: VAE, examples: Examples) -> Figure:
     figure = Figure(figsize=(0.8 * TEXT_WIDTH, 0.64 * TEXT_WIDTH))
     axes = figure.subplots()
     if codes.shape[1] == 1:
-        _densities(axes, model.prior(), examples.draws[:, 0], labels)
+        _densities(axes, model.prior(), examples.draws[:, 0], labels, examples.class_names)
         axes.set(xlabel="$z$", ylabel="density")
     else:
-        _scatter(axes, plane(codes), labels)
+        _scatter(axes, plane(codes), labels, examples.class_names)
         axes.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
         axes.set_aspect("equal", adjustable="datalim")
     return figure
 
 
-def _scatter(axes: Axes, points: NDArray[np.floating], labels: NDArray[np.int64] | None) -> None:
+def _scatter(
+    axes: Axes, points: NDArray[np.floating], labels: NDArray[np.int64] | None, names: Sequence[str] | None
+) -> None:
     if labels is None:
         axes.scatter(*points.T, color=BLUE, **DOTS)
         return
-    coloured(axes, points, labels, "label")
+    coloured(axes, points, labels, "label", names)
 
 
-def coloured(axes: Axes, points: NDArray[np.floating], groups: NDArray[np.int64], title: str) -> None:
+def coloured(
+    axes: Axes,
+    points: NDArray[np.floating],
+    groups: NDArray[np.int64],
+    title: str,
+    names: Sequence[str] | None = None,
+) -> None:
     """Points (N, 2) in the colours of their groups (N,), named in a legend; where there are too many, a colour bar."""
     classes, member = np.unique(groups, return_inverse=True)
     if len(classes) > LEGIBLE:
         shown = axes.scatter(*points.T, c=groups, cmap="viridis", **DOTS)
-        axes.figure.colorbar(ScalarMappable(shown.norm, "viridis"), ax=axes, label=title)
+        bar = axes.figure.colorbar(ScalarMappable(shown.norm, "viridis"), ax=axes, label=title)
+        bar.locator = MaxNLocator(integer=True)
+        bar.formatter = FuncFormatter(lambda label, _: class_text(round(label), names) if label in classes else "")
+        bar.update_ticks()
         return
     colours = _colours(len(classes))
     axes.scatter(*points.T, color=[colours[k] for k in member], **DOTS)  # all in one, so that no class lies on top
-    _legend(axes, colours, classes, title)
+    _legend(axes, colours, [class_text(one, names) for one in classes], title)
 
 
-def _densities(axes: Axes, prior: Distribution, draws: Tensor, labels: NDArray[np.int64] | None) -> None:
+def _densities(
+    axes: Axes, prior: Distribution, draws: Tensor, labels: NDArray[np.int64] | None, names: Sequence[str] | None
+) -> None:
     """Histogram of z ~ q(z|x) of all points, stacked by label, and the curve of p(z)."""
     values = draws.cpu().numpy()
     edges = np.histogram_bin_edges(values, 50).tolist()
@@ -74,7 +89,7 @@ def _densities(axes: Axes, prior: Distribution, draws: Tensor, labels: NDArray[n
     else:
         colours = _colours(len(classes))
         axes.hist([values[labels == one] for one in classes], edges, density=True, stacked=True, color=colours)
-        _legend(axes, colours, classes, "label")
+        _legend(axes, colours, [class_text(one, names) for one in classes], "label")
     grid = torch.linspace(min(-4.0, edges[0]), max(4.0, edges[-1]), 401, device=draws.device)
     density = prior.log_prob(grid.unsqueeze(-1)).exp().cpu()
     axes.plot(grid.cpu(), density, color="black", linestyle="--")
@@ -89,6 +104,6 @@ def _colours(count: int) -> list[str]:
     return [to_hex(colour) for colour in colormaps["tab20"](np.arange(count))]
 
 
-def _legend(axes: Axes, colours: list[str], classes: NDArray[np.int64], title: str) -> None:
+def _legend(axes: Axes, colours: list[str], texts: list[str], title: str) -> None:
     marks = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in colours]
-    axes.legend(marks, [str(one) for one in classes], title=title, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(marks, texts, title=title, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -1,5 +1,6 @@
 """The looks of every figure, in one place: fonts, spines, colours."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -45,6 +46,23 @@ RC: dict[Any, Any] = {
     "figure.dpi": 150,  # what a logger gets; files are written at 200
     "pdf.fonttype": 42,  # TrueType, which journals accept
 }
+
+
+NAME = 24
+"""Letters of a class's name that a figure shows."""
+
+
+def class_text(label: int, names: Sequence[str] | None) -> str:
+    """What a figure calls a class: its name, shortened, or its number where it has none.
+
+    >>> class_text(1, ["cat", "_$dog$"]), class_text(1, None)
+    (' _\\\\$dog\\\\$', '1')
+    """
+    if names is None:
+        return str(label)
+    name = " ".join(names[label].split())
+    name = name if len(name) <= NAME else f"{name[: NAME - 3]}..."
+    return (" " * name.startswith("_") + name).replace("$", r"\$")  # else no legend shows it, or as mathematics
 
 
 def styled() -> AbstractContextManager[None]:

@@ -6,8 +6,11 @@ from typing import Any
 
 from vae_cli.facts import Facts
 
-NOT_NEGATIVE = {"lr": 1e-3, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.9}
+NOT_NEGATIVE = {"lr": 1e-3, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.9, "lr_decay": 0.0, "lambd": 1e-4}
+NOT_NEGATIVE |= {"initial_accumulator_value": 0.0}
 """Numbers of torch's optimisers that are 0 or more, each with a usual value."""
+BELOW_ONE = {"alpha": 0.99, "rho": 0.9}
+"""Those that are below 1 as well."""
 
 
 def optimizer_in_range(facts: Facts) -> str | None:
@@ -15,11 +18,11 @@ def optimizer_in_range(facts: Facts) -> str | None:
     optimizer: dict[str, Any] = facts.config["optimizer"]
     if not optimizer["_target_"].startswith("torch.optim."):
         return None
-    for name, usual in NOT_NEGATIVE.items():
-        value = optimizer.get(name)
-        if isinstance(value, int | float) and value < 0:
-            place = facts.where(f"optimizer.{name}")
-            return f"optimizer.{name}={value}: expected a number >= 0 ({place}); take optimizer.{name}={usual:g}"
+    for name, usual in (NOT_NEGATIVE | BELOW_ONE).items():
+        value, below = optimizer.get(name), name in BELOW_ONE
+        if isinstance(value, int | float) and (value < 0 or (below and value >= 1)):
+            expected = f"expected a number >= 0{' and < 1' * below} ({facts.where(f'optimizer.{name}')})"
+            return f"optimizer.{name}={value}: {expected}; take optimizer.{name}={usual:g}"
     betas = optimizer.get("betas") or []
     if any(not 0 <= beta < 1 for beta in betas):
         place = facts.where("optimizer.betas")
