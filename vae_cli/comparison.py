@@ -7,8 +7,8 @@ from typing import Any
 
 from vae_cli import signatures
 
-SAME_DATA = ("batch_size", "root", "workers", "memory_gb")
-"""Keys of a data set that leave x as it is."""
+SAME_DATA = ("batch_size", "root", "workers", "memory_gb", "standardise")
+"""Keys of a data set that leave log p(x) comparable: x is the same, in the same units."""
 
 
 def data(config: Mapping[str, Any]) -> dict[str, Any]:
