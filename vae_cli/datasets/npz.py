@@ -100,6 +100,7 @@ def read_array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
 
 def content_bytes(file: np.lib.npyio.NpzFile, name: str) -> int:
     """How many bytes follow the header of an array."""
+    assert file.zip is not None  # it is open
     member = next(part for part in file.zip.infolist() if part.filename.removesuffix(".npy") == name)
     with file.zip.open(member) as stream:
         version = np.lib.format.read_magic(stream)
