@@ -153,7 +153,8 @@ def check_bytes(path: Path, arrays: Arrays, domain: Domain) -> None:
     if largest == 1 and any(are_levels(x, domain) for x in bytes_):
         raise ConfigError(
             f"{path}: x holds bytes of 0 and 1, which are no grey levels k/255 (dataset.domain={domain}); "
-            "take dataset.domain=binary likelihood=bernoulli, or dataset.domain=real dataset.binarize=none likelihood=gaussian"
+            "take dataset.domain=binary likelihood=bernoulli, "
+            "or dataset.domain=real dataset.binarize=none likelihood=gaussian"
         )
     if largest > 1 and domain == "real" and any(x.ndim > 2 for x in bytes_):
         warn(f"{path}: bytes of images are taken as the numbers 0 to 255; dataset.domain=levels reads them as k/255")
