@@ -132,6 +132,7 @@ def read_array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
 
 def content_bytes(file: np.lib.npyio.NpzFile, name: str) -> int:
     """How many bytes follow the header of an array."""
+    assert file.zip is not None  # it is open
     member = next(part for part in file.zip.infolist() if part.filename.removesuffix(".npy") == name)
     with file.zip.open(member) as stream:
         version = np.lib.format.read_magic(stream)
@@ -184,7 +185,8 @@ def check_bytes(path: Path, arrays: Arrays, domain: Domain) -> None:
     if largest == 1 and any(are_levels(x, domain) for x in bytes_):
         raise ConfigError(
             f"{path}: x holds bytes of 0 and 1, which are no grey levels k/255 (dataset.domain={domain}); "
-            "take dataset.domain=binary and likelihood=bernoulli, or dataset.domain=real for the numbers 0 and 1"
+            "take dataset.domain=binary likelihood=bernoulli, "
+            "or dataset.domain=real dataset.binarize=none likelihood=gaussian"
         )
     if largest > 1 and domain == "real" and any(x.ndim > 2 for x in bytes_):
         warn(f"{path}: bytes of images are taken as the numbers 0 to 255; dataset.domain=levels reads them as k/255")

@@ -106,11 +106,9 @@ def _check_tensor(split: Split, domain: Domain, where: str) -> None:
         if not fine.all():
             index = tuple(fine.logical_not().nonzero()[0].tolist())
             row, value = int(split.rows[number * BLOCK + index[0]]), x[index].item()
-            is_in = next((name for name, (_, inside) in IN_DOMAIN.items() if inside(split.x).all()), None)
-            raise DomainError(
-                f"{where}: row {row} holds {value:g}; its domain is {domain}, every value must be {words}",
-                "levels" if is_bytes else is_in,
-            )
+            message = f"{where}: row {row} holds {value:g}; its domain is {domain}, every value must be {words}"
+            fitting: list[Domain] = [name for name, (_, inside) in IN_DOMAIN.items() if inside(split.x).all()]
+            raise DomainError(message, "levels" if is_bytes else next(iter(fitting), None))
 
 
 def _check_levels(arrays: Sequence[Tensor | ImageFiles], named: str) -> None:
