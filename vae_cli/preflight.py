@@ -71,7 +71,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             _check_sweep(composer, master, lines)
         else:
             for line in sweeps:
-                key = line.partition("=")[0]
+                key = str(line).partition("=")[0]
                 one = f"{key}='\"...\"' for one path" if key.lstrip("+") in PATHS else "[...] for a list"
                 raise ConfigError(f"{line}: several values ({COMMAND_LINE}); add -m for a sweep, {one}")
             if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
