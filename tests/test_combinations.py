@@ -1,9 +1,16 @@
 """Networks, posteriors, priors, objectives and divergences: every pair trains a step or is refused."""
 
+import numpy as np
 import pytest
+import torch
+from hydra.utils import instantiate
 
 from tests.contract import SMALL_NETWORKS, configuration, options, pairs, train_a_step
+from vae_cli.build import build_module
 from vae_cli.errors import ConfigError
+from vae_cli.evaluation import DataFacts
+from vae_cli.gaps import inference_gaps
+from vae_cli.schema import GapsConfig
 
 NETWORKS, POSTERIORS, OBJECTIVES = map(options, ("network", "posterior", "objective"))
 PRIORS, DIVERGENCES = map(options, ("prior", "divergence"))
@@ -64,9 +71,7 @@ def test_other_priors_may_be_trained_alone_at_the_end(prior):
     train_a_step(configuration("digits", f"prior={prior}", "posttraining=prior", *SMALL_NETWORKS["mlp"]))
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("posterior", POSTERIORS)
-def test_priors_and_posteriors_combine_or_are_refused(prior, posterior):
+def prior_and_posterior(prior: str, posterior: str) -> list[str]:
     sizes = {"mixture": ["prior.components=3"], "ex_post": ["prior.components=2"], "vamp": ["prior.pseudo_inputs=4"]}
     overrides = [f"prior={prior}", f"posterior={posterior}", *SMALL_NETWORKS["mlp"], *sizes.get(prior, [])]
     if posterior == "deterministic":
@@ -77,6 +82,36 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior):
         overrides += ["objective=vq", "codebook=ema", "posttraining=prior"]
     if posterior == "none":
         overrides += ["objective=gan", "divergence.width=8"]
+    return overrides
+
+
+@pytest.mark.parametrize(
+    ("prior", "posterior"),
+    pairs(PRIORS, POSTERIORS, among=lambda *one: one in (("vamp", "coupling"), ("mixture", "bottom_up"))),
+)
+def test_every_prior_is_a_proposal_and_every_gap_is_measured(prior, posterior):
+    """What is measured after training, where a failure would cost all of it."""
+    choices = [*prior_and_posterior(prior, posterior), "evaluate.estimator=prior"]
+    try:
+        config = configuration("digits", *choices)
+    except ConfigError:
+        pytest.skip("refused")
+    data = instantiate(config.dataset).load()
+    batch = next(iter(data.loader("train", batch_size=4, seed=0, shuffle=False, device=torch.device("cpu"))))
+    module = build_module(config, DataFacts.of(data)).eval()
+    module.evaluation.update(module.model, batch)
+    numbers = module.evaluation.compute()
+    assert all(np.isfinite(value).all() for value in numbers.values())
+    assert ("mc_log_likelihood" in numbers) == module.model.has_density
+    if posterior in REFINABLE:
+        found = inference_gaps(module.model, batch, 10**4, GapsConfig(4, 2, 3, 2, 2, 2, 0.01, 5, 5))
+        assert all(value.isfinite().all() for value in found.values())
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_priors_and_posteriors_combine_or_are_refused(prior, posterior):
+    overrides = prior_and_posterior(prior, posterior)
     fits = prior in ("normal", "ex_post") if posterior == "deterministic" else prior != "ex_post"
     fits = fits and not (prior == "vamp" and posterior in (*LAYERED, "table"))
     fits = prior == "normal" if posterior == "none" else fits

@@ -181,10 +181,3 @@ def test_an_aggregate_of_narrow_gaussians_is_that_of_torch_in_value_and_gradient
     ours, exact = slopes(Aggregate.log_prob, torch.float32), slopes(MixtureSameFamily.log_prob, torch.float64)
     for one, other in zip(ours, exact, strict=True):
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-3)
-
-
-def test_an_aggregate_can_be_expanded():
-    p, z = Aggregate(gaussian(torch.randn(9, 5), torch.rand(9, 5) + 0.1, 1)), torch.randn(4, 3, 5)
-    expanded = p.expand(torch.Size((3,)))
-    assert expanded.sample(torch.Size((4,))).shape == (4, 3, 5)
-    torch.testing.assert_close(expanded.log_prob(z), p.log_prob(z))

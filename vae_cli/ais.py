@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vae_cli.estimators import prior_proposal
 from vae_cli.models import VAE
 from vae_cli.overflow import without_overflow
 from vae_cli.trace import Batch, float32
@@ -143,7 +144,7 @@ class Sandwich:
 @torch.no_grad()
 def bidirectional(model: VAE, batch: Batch, z: Tensor, chains: int, count: int, leapfrogs: int) -> Sandwich:
     """Chains of either direction for x ~ p(x|z), z (B, d) ~ p(z): the one exact posterior sample that each x has."""
-    start = model.prior().expand(torch.Size((len(batch),)))
+    start = prior_proposal(model, batch)
     path, schedule = Path(model, batch, start), temperatures(count)
     steps = tuned_steps(path, start.sample(torch.Size((1,))), schedule, leapfrogs)
     lower = forward_weights(path, start.sample(torch.Size((chains,))), schedule, steps, leapfrogs)

@@ -60,6 +60,22 @@ class Delta(Unchecked):
         return self.loc.expand(*sample_shape, *self.loc.shape)
 
 
+class Repeated(Unchecked):
+    """p, of batch shape (), for each index of a batch; unlike `expand` it asks p for draws and densities alone."""
+
+    def __init__(self, p: Distribution, batch_shape: torch.Size) -> None:
+        self.p = p
+        super().__init__(batch_shape, p.event_shape, validate_args=False)
+
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
+        """z (*sample_shape, B, d)."""
+        return self.p.sample(torch.Size(sample_shape) + self.batch_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p(z), for z that broadcast to the batch."""
+        return self.p.log_prob(value)
+
+
 class Pushed(Unchecked):
     """f(z_0), z_0 ~ base: a flow in the direction of its draws, which are never inverted to be scored.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_cli.distributions import Repeated
 from vae_cli.memory import Rows
 from vae_cli.mixtures import Aggregate, is_mixture
 from vae_cli.models import VAE
@@ -76,7 +77,7 @@ def iw_log_likelihood(model: VAE, batch: Batch, encoded: Distribution, samples: 
 
 def prior_proposal(model: VAE, batch: Batch) -> Distribution:
     """p(z) as a proposal for every image: `iw_log_likelihood` is then plain Monte Carlo, log 1/k sum p(x|z_i)."""
-    return model.prior().expand(torch.Size((len(batch),)))
+    return Repeated(model.prior(), torch.Size((len(batch),)))
 
 
 def split(samples: int, size: int) -> Iterator[int]:

@@ -50,8 +50,7 @@ class Structured(Unchecked):
         for name in self.order:
             factor = self.factors[name](known)
             if len(factor.batch_shape) <= len(self.batch_shape):
-                root = factor if factor.batch_shape == self.batch_shape else factor.expand(self.batch_shape)
-                known[name] = root.rsample(shape) if root.has_rsample else root.sample(shape)
+                known[name] = factor.rsample(shape) if factor.has_rsample else factor.sample(shape)
             else:  # its parents differ from sample to sample
                 zeros = factor.mean.new_zeros(*self.batch_shape, self.sizes[name])
                 noise = gaussian(zeros, torch.ones_like(zeros), 1).rsample(shape)
@@ -73,10 +72,6 @@ class Structured(Unchecked):
         parts = value.split(list(self.sizes.values()), -1)
         scores = [factor.log_prob(z) for factor, z in zip(self.layers(value), parts, strict=True)]
         return torch.stack(torch.broadcast_tensors(*scores)).sum(0)
-
-    def expand(self, batch_shape: _size, _instance: object = None) -> Structured:
-        """The same for a batch, of what has none."""
-        return Structured(self.factors, self.sizes, self.order, torch.Size(batch_shape))
 
     def _passed(self) -> list[Distribution]:
         """The factors, each given the means of its parents."""

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 from torch.nn.functional import linear
-from torch.types import _size
 
 from vae_cli.distributions import gaussian
 from vae_cli.trace import float32
@@ -30,10 +29,6 @@ class Aggregate(MixtureSameFamily):
     def __init__(self, parts: Distribution) -> None:
         weights = Categorical(logits=torch.zeros(parts.batch_shape, device=parts.mean.device), validate_args=False)
         super().__init__(weights, parts, validate_args=False)
-
-    def expand(self, batch_shape: _size, _instance: Distribution | None = None) -> Distribution:
-        """The same for each index of a batch shape; torch alone makes none of a class with an __init__ of its own."""
-        return super().expand(torch.Size(batch_shape), self.__new__(type(self)) if _instance is None else _instance)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log 1/K sum_k q_k(z), (...,) for x = z (..., d); of diagonal Gaussians by one matrix product.

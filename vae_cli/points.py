@@ -16,8 +16,8 @@ POINTS = 1024
 def normal_points(dims: int) -> Tensor:
     """Points (N, d) of N(0, I), evenly spread, whose mean and covariance are exactly its own; N = max(1024, 4 d).
 
-    Scrambled Sobol points at the middle of their strata, and mirror images, made uncorrelated. Means and variances of an
-    affine map are then exact, and of another map only its deviation from an affine one is estimated.
+    Scrambled Sobol points at the middle of their strata, and mirror images, made uncorrelated. Means and variances of
+    an affine map are then exact, and of another map only its deviation from an affine one is estimated.
     """
     count = max(POINTS // 2, 2 * dims)
     ranks = SobolEngine(dims, scramble=True, seed=0).draw(count, dtype=torch.float64).argsort(0).argsort(0)
