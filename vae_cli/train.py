@@ -15,13 +15,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
+from torch import Tensor
 
 from vae_cli import checkpoints, figures, folders, loggers, results
 from vae_cli.build import build_module
 from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState, Standing
 from vae_cli.continuation import read_results, resolved
 from vae_cli.datasets import Data
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, warn
 from vae_cli.evaluate import evaluate_split, settings_of
 from vae_cli.evaluation import DataFacts
 from vae_cli.files import write_text_atomically
@@ -34,6 +35,7 @@ from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
 from vae_cli.run import load_weights
 from vae_cli.saving import AtomicCheckpointIO, Keeper, Latest, Patience
+from vae_cli.standardisation import constant
 
 THREADS = torch.get_num_threads()
 UNFINISHED = "unfinished"
@@ -54,6 +56,7 @@ def train(config: DictConfig, data: Data, folder: Path) -> Results:
     checkpoint = resumable(config, module, facts) if config.resume else None
     if leads():
         begin(config, folder)
+        _say_constant(data)
     if config.trainer.compile:
         for phase in module.phases:
             phase.objective.compile()
@@ -96,6 +99,12 @@ def _draw(
     drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
     loggers.log_figures(run_loggers, drawn, trainer.global_step)
     figures.save(drawn, folder / "figures")
+
+
+def _say_constant(data: Data) -> None:
+    """Name the columns that have no standard deviation to be scaled by."""
+    if data.standardisation and isinstance(data.train.x, Tensor) and (columns := constant(data.train.x)):
+        warn(f"dataset.standardise: {columns} of the training split; the scale there is 1")
 
 
 def begin(config: DictConfig, folder: Path) -> None:

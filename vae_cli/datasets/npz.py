@@ -16,7 +16,7 @@ from torch import Tensor
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.split import Split
-from vae_cli.errors import UserError, warn
+from vae_cli.errors import UserError
 from vae_cli.types import Domain
 
 NAMES = ("x", "y", "x_train", "y_train", "x_test", "y_test")
@@ -44,13 +44,7 @@ class Npz(HeldOutDataset):
     def load(self) -> Data:
         """The data, split, and standardised if that is asked for."""
         data = super().load()
-        if not self._standardises(len(data.event_shape)):
-            return data
-        data = data.standardised()
-        assert isinstance(data.train.x, Tensor)
-        if constant := named_columns((data.train.x == data.train.x[0]).all(0)):
-            warn(f"{self.path}: {constant} the same value in all training rows; dataset.standardise leaves its scale")
-        return data
+        return data.standardised() if self._standardises(len(data.event_shape)) else data
 
     def _standardises(self, event_dims: int) -> bool:
         automatic = self.domain == "real" and event_dims == 1
@@ -141,15 +135,6 @@ def check(x: np.ndarray, fine: np.ndarray, wanted: str, where: str) -> None:
         index = np.unravel_index(int(np.argmin(fine)), fine.shape)
         place = f"row {index[0]}, column {index[1]}" if x.ndim == 2 else f"row {index[0]}"
         raise UserError(f"{where}: {place} holds {x[index]}; every value must be {wanted}")
-
-
-def named_columns(marked: Tensor, shown: int = 5) -> str:
-    """The marked ones of the entries (*event) with their verb, the first few by name; empty if there are none."""
-    found = marked.nonzero().tolist()
-    names = [str(index[0] if len(index) == 1 else tuple(index)) for index in found[:shown]]
-    if len(found) > shown:
-        names.append(f"{len(found) - shown} more")
-    return f"column{'s' * (len(found) > 1)} {', '.join(names)} hold{'s' * (len(found) == 1)}" if found else ""
 
 
 def labels(array: np.ndarray, length: int, where: str) -> Tensor:
