@@ -270,7 +270,7 @@ def test_a_constant_column_is_said(tmp_path, capsys):
     x[:, 2] = 0.3
     numbers, data = run(tmp_path / "run", x, *SMALL)
     assert data.standardisation.scale[2] == 1 and math.isfinite(numbers["test/elbo"])
-    assert "column 2 holds the same value in all training rows" in capsys.readouterr().err
+    assert "column 2 holds the same value in all examples of the training split" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("domain", ["unit", "levels", "binary"])

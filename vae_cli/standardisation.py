@@ -55,6 +55,17 @@ class Standardisation:
         return self.scale.to(u.device) * u.double()
 
 
+def constant(x: Tensor, named: int = 5) -> str:
+    """In words, the entries of x (N, *event) that are the same in all examples; empty if there are none."""
+    found = (x == x[0]).all(0).nonzero().tolist()
+    names = [str(index[0] if len(index) == 1 else tuple(index)) for index in found[:named]]
+    names += [f"{len(found) - named} more"] * (len(found) > named)
+    many = len(found) > 1
+    return (
+        f"column{'s' * many} {', '.join(names)} hold{'s' * (not many)} the same value in all examples" if found else ""
+    )
+
+
 def furthest(x: Tensor) -> str:
     """In words, the entry of x (N, *event) that is furthest from 0."""
     index = tuple(int(i) for i in torch.unravel_index(x.abs().argmax(), x.shape))

@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
+from torch import Tensor
 
 from vae_cli import checkpoints, figures, folders, loggers, machine, results, resumption, warm_start
 from vae_cli.build import build_module
@@ -38,6 +39,7 @@ from vae_cli.results import Results
 from vae_cli.run import load_weights
 from vae_cli.saving import AtomicCheckpointIO, Keeper, Latest
 from vae_cli.selection import Patience, Selection
+from vae_cli.standardisation import constant
 
 UNFINISHED = "unfinished"
 
@@ -74,6 +76,7 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
                 checkpoints.mend(folder)
                 checkpoint = folder / LAST
             begin(config, folder)
+            _say_constant(data)
         with layout.complete(folder, resumes=checkpoint is not None):
             history, trainer = build_trainer(config, layout, folder, data, module, run_loggers)
             fit(config, layout, data, module, trainer, checkpoint, warm.parts if warm else ())
@@ -135,6 +138,12 @@ def announce(warm: warm_start.WarmStart, config: DictConfig) -> None:
     if phases := [name for name in ("pretraining", "initialisation") if config.get(name) is not None]:
         off = " ".join(f"{name}=none" for name in phases)
         print(f"init: {' and '.join(phases)} follow as configured; {off} leaves that out", flush=True)
+
+
+def _say_constant(data: Data) -> None:
+    """Name the columns that have no standard deviation to be scaled by."""
+    if data.standardisation and isinstance(data.train.x, Tensor) and (columns := constant(data.train.x)):
+        warn(f"dataset.standardise: {columns} of the training split; the scale there is 1")
 
 
 def begin(config: DictConfig, folder: Path) -> None:

@@ -48,13 +48,7 @@ class Npz(HeldOutDataset):
     def load(self) -> Data:
         """The data, split, and standardised if that is asked for."""
         data = super().load()
-        if not self._standardises(len(data.event_shape)):
-            return data
-        data = data.standardised()
-        assert isinstance(data.train.x, Tensor)
-        if constant := named_columns((data.train.x == data.train.x[0]).all(0)):
-            warn(f"{self.path}: {constant} the same value in all training rows; dataset.standardise leaves its scale")
-        return data
+        return data.standardised() if self._standardises(len(data.event_shape)) else data
 
     def _standardises(self, event_dims: int) -> bool:
         automatic = self.domain == "real" and event_dims == 1
@@ -195,15 +189,6 @@ def check_bytes(path: Path, arrays: Arrays, domain: Domain) -> None:
 def memory_bytes() -> int:
     """Of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def named_columns(marked: Tensor, shown: int = 5) -> str:
-    """The marked ones of the entries (*event) with their verb, the first few by name; empty if there are none."""
-    found = marked.nonzero().tolist()
-    names = [str(index[0] if len(index) == 1 else tuple(index)) for index in found[:shown]]
-    if len(found) > shown:
-        names.append(f"{len(found) - shown} more")
-    return f"column{'s' * (len(found) > 1)} {', '.join(names)} hold{'s' * (len(found) == 1)}" if found else ""
 
 
 def number_labels(arrays: Arrays, path: Path) -> tuple[str, ...] | None:
