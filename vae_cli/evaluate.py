@@ -125,7 +125,7 @@ def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
             if not left:
                 break
     _tell("gaps", left_out)
-    numbers: Results = {"gaps/images": int(means.count)} | {f"gaps/{k}": v for k, v in counted(left_out).items()}
+    numbers: Results = {"gaps/images": int(means.count), **{f"gaps/{k}": v for k, v in counted(left_out).items()}}
     for name, mean in means.compute().items():
         numbers |= {f"gaps/{name}": mean.mean, f"gaps/{name}_se": mean.standard_error}
     return numbers
