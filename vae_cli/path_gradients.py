@@ -32,9 +32,12 @@ class FixedDensity(Unchecked):
         """z ~ q, (*sample_shape, B, d)."""
         return self.q.rsample(sample_shape)
 
-    @torch.compiler.disable  # a gradient inside the step is nothing to compile
     def log_prob(self, value: Tensor) -> Tensor:
         """log q(z), (*sample_shape, B)."""
+        score: Any = torch.compiler.disable(self._score)  # a gradient inside the step is nothing to compile
+        return score(value)
+
+    def _score(self, value: Tensor) -> Tensor:
         with torch.enable_grad():
             point = value.detach().requires_grad_()
             log_q = self.q.log_prob(point)
