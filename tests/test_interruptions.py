@@ -207,7 +207,7 @@ def test_a_signal_within_an_epoch_is_obeyed_after_the_batch(tmp_path: Path) -> N
 def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The handlers of a process that has just started; afterwards those of the tests again."""
     monkeypatch.setattr(signals, "_state", signals._State())
-    fresh = {number: signal.SIG_DFL for number in STOPS} | {signal.SIGINT: signal.default_int_handler}
+    fresh = dict.fromkeys(STOPS, signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
     earlier = {number: signal.signal(number, handler) for number, handler in fresh.items()}
     yield
     for number, handler in earlier.items():

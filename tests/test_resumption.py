@@ -63,9 +63,7 @@ if not torch.cuda.is_available():
 
 @pytest.mark.parametrize(("changes", "remedy"), REFUSED)
 @pytest.mark.parametrize("way", ["resume=run", "ckpt=last hydra.run.dir=run"])
-def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(
-    way: str, changes: str, remedy: str, work: Path
-) -> None:
+def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(way: str, changes: str, remedy: str, work: Path) -> None:
     before = kept(work / "run")
     done = train(work, *way.split(), *changes.split())
     assert done.code == 2 and remedy in done.err and len(done.err.splitlines()) == 1, done.err
@@ -213,7 +211,7 @@ TRAINING = {
     "no place of the loader": set_in(*LOOP, "state_dict", "combined_loader", value=None),
     "no optimiser": set_in("optimizer_states", value=None),
     "an optimiser of nothing": set_in("optimizer_states", value=[]),
-    "an optimiser of other weights": set_in("optimizer_states", value=[{"state": {}, "param_groups": [{"params": []}]}]),
+    "an optimiser of other weights": set_in("optimizer_states", value=[{"state": {}, "param_groups": []}]),
     "no random state": set_in("callbacks", "RandomState", value=None),
     "no sums": set_in("sums", value=None),
     "no epoch": set_in("epoch", value=None),
