@@ -211,9 +211,7 @@ TRAINING = {
     "no place of the loader": set_in(*LOOP, "state_dict", "combined_loader", value=None),
     "no optimiser": set_in("optimizer_states", value=None),
     "an optimiser of nothing": set_in("optimizer_states", value=[]),
-    "an optimiser of other weights": set_in(
-        "optimizer_states", value=[{"state": {}, "param_groups": [{"params": []}]}]
-    ),
+    "an optimiser of other weights": set_in("optimizer_states", value=[{"state": {}, "param_groups": []}]),
     "no random state": set_in("callbacks", "RandomState", value=None),
     "no sums": set_in("sums", value=None),
     "no epoch": set_in("epoch", value=None),

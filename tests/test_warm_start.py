@@ -93,10 +93,7 @@ def test_the_weights_are_those_of_the_run(overrides: list[str], parts: tuple[str
         (["model.latent_dim=3", "init_parts=[likelihood]"], "likelihood.decoder.0.weight is 16 x 3 here and 16 x 2"),
         (["model.latent_dim=3"], "none of the parts of this model fits"),
         (["posterior=full_covariance", "init_parts=[posterior]"], r"posterior: .*; init_parts=\[likelihood\] fits"),
-        (
-            [*VADE, "init_parts=[posterior,prior]"],
-            r"prior: prior.logits is not in it; init_parts=\[posterior, likelihood\]",
-        ),
+        ([*VADE, "init_parts=[posterior,prior]"], r"prior: prior.logits is not in it; .*posterior, likelihood\] fits"),
         (["init_parts=[encoder]"], "encoder: this model has no weights of that name .*posterior, likelihood"),
         (["init_parts=[prior]"], "prior: this model has no weights of that name"),
     ],
@@ -125,9 +122,8 @@ def test_where_a_run_begins_makes_it_another_one(source: Path) -> None:
 def test_a_run_says_what_it_began_with(work: Path, source: Path) -> None:
     done = train(work, *VADE, "init=größe=1, a", "pretraining.epochs=1", "hydra.run.dir=vade")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith(
-        "init: posterior, likelihood from größe=1, a/checkpoints/best.ckpt, epoch 1; not prior: "
-    )
+    where = "größe=1, a/checkpoints/best.ckpt, epoch 1"
+    assert done.out.startswith(f"init: posterior, likelihood from {where}; not prior: ")
     assert "pretraining=none initialisation=none leaves that out" in done.out
     found = results(work / "vade")
     assert found["init/checkpoint"] == str(source / "checkpoints" / "best.ckpt")

@@ -22,10 +22,7 @@ VALUES = (
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
     ("resume=DIR", "go on with the run in that folder; ckpt=last: with the newest"),
     ("init=DIR", "start with the weights of the run in that folder, or of a checkpoint: all parts that fit"),
-    (
-        "init_parts=[posterior]",
-        "of these parts alone: posterior, likelihood, prior, or a part of one: posterior.encoder",
-    ),
+    ("init_parts=[posterior]", "of these parts alone: posterior, likelihood, prior, or posterior.encoder"),
     ("hydra.sweep.dir=DIR", "a sweep's folder; in it again, a sweep runs only what is not done"),
     ("hydra.run.dir=DIR", "the run's folder; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
 )

@@ -38,7 +38,6 @@ def check(trainer: DictConfig) -> pl.Trainer:
     finally:
         quiet.level = level
     if found.precision != trainer.precision:
-        raise ConfigError(
-            f"trainer.precision={trainer.precision}: needs a GPU; on a CPU take trainer.precision=32-true"
-        )
+        way = "go on where there is one, or start a run with trainer.precision=32-true"
+        raise ConfigError(f"trainer.precision={trainer.precision}: needs a GPU, and this machine has none; {way}")
     return found

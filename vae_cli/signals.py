@@ -1,8 +1,8 @@
 """Signals that stop a command: at once, or, while a model trains, once it has been saved.
 
-Until a command has begun its work, and once it has ended it, a signal ends the process (`begin`, `finish`): an exception
-in the middle of an import or of the interpreter's exit would show a traceback, or be lost. In between it raises an
-exception (`listen`), once: those that follow closely are of the same wish, and must not disturb what is written then.
+Until a command has begun its work, and once it has ended it, a signal ends the process (`begin`, `finish`): an
+exception in the middle of an import or of the interpreter's exit would show a traceback, or be lost. In between it
+raises an exception (`listen`), once: those that follow closely must not disturb what is written then.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ GRACE = 5.0
 
 @dataclass
 class _State:
-    """The signal that was raised, and since when; `writing` counts files that are being written, `kept` waits for them."""
+    """The signal that was raised, and since when; `kept` waits while files are written, `writing` of them."""
 
     raised: int | None = None
     since: float = 0.0
@@ -80,7 +80,7 @@ def begin(command: str) -> None:
 
 
 def listen() -> None:
-    """From now on SIGINT, SIGTERM, SIGHUP and, in a SLURM job, SIGUSR2 raise an exception, unless others handle them."""
+    """From now on signals raise an exception, SIGUSR2 in a SLURM job only; those that others handle stay theirs."""
     from vae_cli import slurm
 
     _state.raised = _state.kept = None

@@ -62,7 +62,7 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
     warm = warm_start.start(module.model, config, facts) if config.get("init") and not checkpoint else None
     if warm:
         module.origin = replace(module.origin, init=warm.results)
-        announce(warm, config)
+        warm.announce(config)
     check_evaluation(module, data, config)
     if config.trainer.compile:
         for phase in module.phases:
@@ -128,16 +128,6 @@ def _draw(
     drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
     loggers.log_figures(run_loggers, drawn, trainer.global_step)
     figures.save(drawn, folder / "figures")
-
-
-def announce(warm: warm_start.WarmStart, config: DictConfig) -> None:
-    """Say what the run starts from, and what changes that before the objective does."""
-    if not leads():
-        return
-    print(warm.words, flush=True)
-    if phases := [name for name in ("pretraining", "initialisation") if config.get(name) is not None]:
-        off = " ".join(f"{name}=none" for name in phases)
-        print(f"init: {' and '.join(phases)} follow as configured; {off} leaves that out", flush=True)
 
 
 def _say_constant(data: Data) -> None:

@@ -15,6 +15,7 @@ from vae_cli.errors import ConfigError
 from vae_cli.evaluation import DataFacts
 from vae_cli.folders import display, initial_checkpoint
 from vae_cli.models import VAE
+from vae_cli.ranks import leads
 from vae_cli.results import Results
 from vae_cli.tables import Table
 
@@ -45,11 +46,15 @@ class WarmStart:
             "init/left": "; ".join(self.left),
         }
 
-    @property
-    def words(self) -> str:
-        """For the terminal."""
+    def announce(self, config: DictConfig) -> None:
+        """Say what the model starts from, and what changes that before the objective does."""
+        if not leads():
+            return
         left = f"; not {'; not '.join(self.left)}" if self.left else ""
-        return f"init: {', '.join(self.parts)} from {display(Path(self.checkpoint))}, epoch {self.epoch}{left}"
+        print(f"init: {', '.join(self.parts)} from {display(Path(self.checkpoint))}, epoch {self.epoch}{left}")
+        if phases := [name for name in ("pretraining", "initialisation") if config.get(name) is not None]:
+            off = " ".join(f"{name}=none" for name in phases)
+            print(f"init: {' and '.join(phases)} follow as configured; {off} leaves that out", flush=True)
 
 
 def start(model: VAE, config: DictConfig, facts: DataFacts) -> WarmStart:

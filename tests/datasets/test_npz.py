@@ -299,5 +299,5 @@ def test_val_size_beyond_the_data_names_the_key(tmp_path):
 
 @pytest.mark.parametrize("val_size", [0, 5])
 def test_one_row_is_too_few(tmp_path, val_size):
-    with pytest.raises(UserError, match=r"npz: has 1 example, which is held out for the test; 2 are needed"):
+    with pytest.raises(UserError, match=r"npz has one example: .*; 2 are needed"):
         npz(saved(tmp_path, x=UNIT[:1]), val_size=val_size).load()

@@ -72,8 +72,6 @@ class Dataset(ABC):
         """The data, split: the same in every run."""
         source = self.read()
         train, test = self._test_split(source)
-        if not len(train):
-            raise UserError(f"{self.name}: has {len(test)} example, which is held out for the test; 2 are needed")
         train, val = self._own_val(train, source.val) if source.val is not None else self._validation(train)
         return Data(
             name=self.name,
@@ -164,5 +162,7 @@ class HeldOutDataset(BinarizedDataset):
             return source.train, source.test
         size = max(1, int(self.test_fraction * len(source.train)))
         if size >= len(source.train):
-            raise UserError(f"{self.name} has one example: there is none to train on beside the test example")
+            raise UserError(
+                f"{self.name} has one example: there is none to train on beside the test example; 2 are needed"
+            )
         return hold_out(source.train, size, self.test_seed)
