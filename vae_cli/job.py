@@ -248,4 +248,4 @@ def _describe(error: BaseException, log: Path | None) -> str:
     if type(error).__name__ == "MisconfigurationException":
         remedy = "trainer.accelerator=auto trainer.devices=1 takes what is there"
         return f"Lightning refuses the trainer's settings: {reason}; {remedy}{place}"
-    return f"{type(error).__name__}: {reason}{place}"
+    return f"{type(error).__name__}{': ' if reason else ''}{reason}{place}"

@@ -162,7 +162,6 @@ class HeldOutDataset(BinarizedDataset):
             return source.train, source.test
         size = max(1, int(self.test_fraction * len(source.train)))
         if size >= len(source.train):
-            raise UserError(
-                f"{self.name} has one example: there is none to train on beside the test example; 2 are needed"
-            )
+            problem = "has one example: there is none to train on beside the test example"
+            raise UserError(f"{self.name} {problem}; 2 are needed")
         return hold_out(source.train, size, self.test_seed)
