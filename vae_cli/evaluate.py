@@ -47,7 +47,7 @@ def check_evaluation(module: LitVAE, data: Data, config: DictConfig) -> None:
     """Refuse what cannot be evaluated: a split without data, gaps of a model that has none."""
     split: SplitName = config.evaluate.split
     if not len(getattr(data, split)):
-        raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0", 2)
+        raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0")
     if config.evaluate.gaps:
         check_gaps(module.model)
 

@@ -21,8 +21,7 @@ VALUES = (
     ("trainer.precision=bf16-mixed", "faster where the hardware has bf16; densities stay float32"),
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
     ("resume=DIR", "go on with the run in that folder; ckpt=last: with the newest"),
-    ("init=DIR", "start with the weights of the run in that folder, or of a checkpoint: all parts that fit"),
-    ("init_parts=[posterior]", "of these parts alone: posterior, likelihood, prior, or posterior.encoder"),
+    ("init=DIR", "start with weights of that run; init_parts=[posterior]: only these"),
     ("hydra.sweep.dir=DIR", "a sweep's folder; in it again, a sweep runs only what is not done"),
     ("hydra.run.dir=DIR", "the run's folder; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
 )
