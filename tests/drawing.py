@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import torch
 from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ class Table:
     domain: str
     exact: object = None
     class_names: tuple[str, ...] | None = None
+    standardisation: None = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -48,6 +50,7 @@ class Affine(nn.Module):
     """The principal components of the data as a VAE: linear encoder and decoder, known in closed form."""
 
     infers = True
+    likelihood = SimpleNamespace(standardisation=None, original=lambda x: x)
 
     def __init__(self, data: Table, latent_dim: int) -> None:
         super().__init__()

@@ -175,3 +175,25 @@ def test_a_resumed_run_keeps_its_threads(tmp_path: Path) -> None:
     resumed = start("vae-train", "resume=run", "trainer.max_epochs=2", folder=tmp_path, OMP_NUM_THREADS="2")
     assert (resumed.code, resumed.err) == (0, "")
     assert json.loads((tmp_path / "run" / "results.json").read_text())["threads"] == 1
+
+
+def test_runs_on_other_cores_take_nothing_away(machine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with another(tmp_path) as other:
+        assert other.ask(5) == "5"
+        monkeypatch.setattr(cores, "_cores", lambda: {900, 901})
+        assert Arrival.now().choose(8) == 8
+        monkeypatch.undo()
+
+
+def test_a_run_that_has_ended_gives_its_cores_back(machine: None, tmp_path: Path) -> None:
+    with another(tmp_path) as other:
+        assert other.ask(5) == "5"
+        cores.claim(3)
+        cores.release()
+        assert Arrival.now().choose(8) == 3
+
+
+@pytest.mark.parametrize(("value", "expected"), [("3", 3), ("2,1", 2), ("", None), ("many", None), ("0", None)])
+def test_threads_that_the_user_has_set(value: str, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert cores.set_by_user() == expected

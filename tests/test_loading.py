@@ -104,8 +104,8 @@ FILES = [
     (MASK, ("dataset.domain=binary", "likelihood=bernoulli")),
     (MASK.astype(bool), ("dataset.domain=binary", "likelihood=bernoulli")),
     (255 * MASK, ("dataset.domain=binary", "likelihood=bernoulli")),
-    (MASK.reshape(300, 16), ("dataset.domain=real",)),
-    (GREY.reshape(300, 16) % 7, ("dataset.domain=real",)),
+    (MASK.reshape(300, 16), ("dataset.domain=real", "dataset.standardise=false")),
+    (GREY.reshape(300, 16) % 7, ("dataset.domain=real", "dataset.standardise=false")),
 ]
 
 

@@ -55,7 +55,7 @@ def test_what_is_typed_is_answered_by_what_to_type(arguments: list[str], told: s
         (["optimizer.eps=-1"], "optimizer.eps=-1: expected a number >= 0"),
         (["optimizer.betas=[0.9,1.0]"], "optimizer.betas=[0.9, 1.0]: expected numbers >= 0 and < 1"),
         (["optimizer=sgd", "optimizer.momentum=-1"], "optimizer.momentum=-1: expected a number >= 0"),
-        (["optimizer=sgd", "optimizer.momentum=0"], "take optimizer.nesterov=false"),
+        (["optimizer=sgd", "optimizer.momentum=0"], "optimizer.nesterov=false"),
         (["-m", "optimizer.lr=1e-3,-1"], "optimizer.lr=-1: expected a number >= 0"),
     ],
 )

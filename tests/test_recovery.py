@@ -141,7 +141,8 @@ def test_own_data(fault: str, tmp_path: Path) -> None:
 
 def test_own_images(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    (tmp_path / "images/a.png").write_text("no picture")
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / "images" / name).write_text("no picture")
     done = fork("vae-train", "dataset=image_folder", "dataset.path=images", *SMALL[1:], folder=tmp_path)
     expect("image that cannot be read", done)
 

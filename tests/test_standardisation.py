@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from scipy.stats import multivariate_normal, norm
 from sklearn.datasets import load_breast_cancer, load_wine
 from torch.distributions import Independent, Normal
@@ -19,7 +20,6 @@ from vae_cli import load
 from vae_cli.datasets import Npz
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation import DataFacts
-from vae_cli.job import instantiate
 from vae_cli.standardisation import Original, Scored, Standardisation
 from vae_cli.train import train
 

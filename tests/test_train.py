@@ -22,7 +22,7 @@ from vae_cli.figures.examples import Examples, observed
 from vae_cli.figures.style import styled
 from vae_cli.metrics import Agreement
 from vae_cli.processes import Layout
-from vae_cli.train import build_trainer, fit
+from vae_cli.train import begin, build_trainer, fit
 from vae_cli.train import train as train_on
 
 TINY = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.max_epochs=2", "logger=csv")
@@ -121,6 +121,7 @@ def interrupted(config, folder, kind, position) -> dict:
     layout = Layout(devices=1, nodes=1)
     _, trainer = build_trainer(config, layout, folder, data, module, [])
     trainer.callbacks.append(StopAt(kind, position, folder / "checkpoints" / "last.ckpt"))
+    begin(config, folder)
     with pytest.raises(StoppedError):
         fit(config, layout, data, module, trainer)
     config.resume = str(folder)

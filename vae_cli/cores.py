@@ -37,6 +37,12 @@ def limit_spinning() -> None:
         os.environ["GOMP_SPINCOUNT"] = str(SPINS)
 
 
+def set_by_user() -> int | None:
+    """The first number of OMP_NUM_THREADS, if it is set to one."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else None
+
+
 def usable() -> int:
     """Cores that this process may use, by its affinity and by the limits of its container."""
     from joblib import cpu_count
@@ -44,11 +50,16 @@ def usable() -> int:
     return int(cpu_count())
 
 
-def claim(threads: int) -> int:
-    """Tell the other runs that this one uses so many threads, which it returns."""
+def claim(threads: int) -> None:
+    """Tell the other runs that this one uses so many threads."""
     with _claims() as claims:
         claims[os.getpid()] = threads
-    return threads
+
+
+def release() -> None:
+    """Tell the other runs that this one has ended."""
+    with _claims() as claims:
+        claims.pop(os.getpid(), None)
 
 
 @dataclass(frozen=True)
@@ -76,43 +87,61 @@ class Arrival:
         with _claims() as claims:
             now = self._of(claims)
             used_by_runs = sum(used - self.used.get(process, 0.0) for process, used in now.used.items())
-            without_programs = round((now.idle - self.idle + used_by_runs) / (now.time - self.time))
+            left_by_programs = round((now.idle - self.idle + used_by_runs) / (now.time - self.time))
             others = [threads for process, threads in claims.items() if process != os.getpid()]
-            free = min(usable(), without_programs) - sum(others)
+            free = min(usable(), left_by_programs) - sum(others)
             claims[os.getpid()] = threads = max(1, min(most, free // (1 + others.count(0))))
         return threads
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """A claim as it is kept: when its process began, which tells it from a later one of its number, and its cores."""
+
+    began: float
+    threads: int
+    cores: tuple[int, ...]
+
+
 @contextmanager
 def _claims() -> Iterator[Claims]:
-    """The claims of all live runs on this machine, to read and to change; where no file can keep them, none."""
-    file = user_cache_path("vae-cli") / f"cores-{platform.node()}.json"
-    claims: Claims = {}
+    """The claims of the live runs on this process's cores, to read and to change; where no file can keep them, none."""
+    file, own = user_cache_path("vae-cli") / f"cores-{platform.node()}.json", _cores()
+    near: Claims = {}
     with ExitStack() as stack:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(FileLock(file.with_suffix(".lock"), timeout=5))
-            claims |= {process: threads for process, (began, threads) in _read(file) if _began(process) == began}
         except OSError:
-            yield claims
+            yield near
             return
-        yield claims
-        kept = {str(process): [_began(process), threads] for process, threads in claims.items()}
+        alive = {process: entry for process, entry in _read(file).items() if _began(process) == entry.began}
+        near |= {process: entry.threads for process, entry in alive.items() if own & set(entry.cores)}
+        apart = {process: entry for process, entry in alive.items() if process not in near}
+        yield near
+        for process, threads in near.items():
+            cores = alive[process].cores if process in alive else tuple(sorted(own))
+            if began := _began(process):
+                apart[process] = _Entry(began, threads, cores)
         with suppress(OSError):
+            kept = {str(process): [entry.began, entry.threads, entry.cores] for process, entry in apart.items()}
             write_text_atomically(file, json.dumps(kept) + "\n")
 
 
-def _read(file: Path) -> list[tuple[int, tuple[float, int]]]:
-    """(process, (when it began, threads)) as written; nothing of a missing or damaged file."""
+def _read(file: Path) -> dict[int, _Entry]:
+    """The claims as they are kept, by process; none where the file is missing or damaged."""
     try:
         written = json.loads(file.read_text(encoding="utf-8"))
-        return [(int(process), (float(began), int(threads))) for process, (began, threads) in written.items()]
+        return {
+            int(process): _Entry(float(began), int(threads), tuple(map(int, cores)))
+            for process, (began, threads, cores) in written.items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
-        return []
+        return {}
 
 
 def _began(process: int) -> float | None:
-    """When a process began, which tells it from a later one of the same number; None for one that has ended."""
+    """When a process began; None for one that has ended."""
     try:
         return psutil.Process(process).create_time()
     except psutil.Error:
@@ -128,9 +157,15 @@ def _used(process: int) -> float:
     return times.user + times.system
 
 
+def _cores() -> set[int]:
+    """The cores that this process may run on."""
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):
+        return set(process.cpu_affinity() or [])
+    return set(range(psutil.cpu_count() or 1))
+
+
 def _idle() -> float:
     """CPU seconds in which the cores that this process may run on had nothing to do."""
-    process = psutil.Process()
-    own = set(process.cpu_affinity() or []) if hasattr(process, "cpu_affinity") else None
-    cores = psutil.cpu_times(percpu=True)
-    return sum(core.idle + getattr(core, "iowait", 0.0) for n, core in enumerate(cores) if own is None or n in own)
+    times, own = psutil.cpu_times(percpu=True), _cores()
+    return sum(core.idle + getattr(core, "iowait", 0.0) for number, core in enumerate(times) if number in own)

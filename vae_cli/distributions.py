@@ -16,6 +16,7 @@ from torch.types import _size
 
 from vae_cli.points import normal_points
 from vae_cli.share import drawn
+from vae_cli.trace import float32
 
 LEVELS = 256
 FARTHEST = 1e15
@@ -77,7 +78,7 @@ class Repeated(Unchecked):
 
 
 class Pushed(Unchecked):
-    """f(z_0), z_0 ~ base: a flow in the direction of its draws, which are never inverted to be scored.
+    """f(z_0), z_0 ~ base: a flow in the direction of its draws; the last ones are scored without an inversion.
 
     `step` is a bijection of vectors (zuko's, with `call_and_ladj`), base a diagonal Gaussian of batch shape (B,). Its
     moments, which have no closed form, are those of f at fixed points of the base: exact where f is affine.
@@ -111,6 +112,10 @@ class Pushed(Unchecked):
     @cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
         """E z and Var z, (B, d), by sums over the points of what lies between them and the image of the base's mean."""
+        with float32():
+            return self._sums()
+
+    def _sums(self) -> tuple[Tensor, Tensor]:
         centre = self.step(self.base.mean)
         first, second = torch.zeros_like(centre), torch.zeros_like(centre)
         points = normal_points(self.event_shape[0]).to(centre)

@@ -19,7 +19,7 @@ from vae_cli.build import build_evaluation
 from vae_cli.callbacks import EpochProgress, History
 from vae_cli.clusters import Assignments
 from vae_cli.config import EvaluateConfig
-from vae_cli.cores import Arrival, claim
+from vae_cli.cores import Arrival
 from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.split import SplitName
 from vae_cli.disentanglement import FEWEST, disentanglement
@@ -35,7 +35,7 @@ from vae_cli.models import codes
 from vae_cli.module import LitVAE
 from vae_cli.optional import optional
 from vae_cli.overflow import counted, finite_rows, named
-from vae_cli.processes import Layout, together
+from vae_cli.processes import Layout, together, use_threads
 from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
 from vae_cli.run import load
@@ -70,6 +70,7 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
     with torch.random.fork_rng(devices):
         torch.manual_seed(config.evaluate.seed)
         trainer.test(module, loader, verbose=False)
+        module.to(device)  # Lightning has moved it to the CPU
         torch.manual_seed(config.evaluate.seed)  # whichever batches this process has had
         computed = module.evaluation.compute()
         if not leads():
@@ -184,12 +185,12 @@ def evaluate_run(config: DictConfig) -> Results:
     began, arrival = time.perf_counter(), Arrival.now()
     folder = Path(config.run)
     run = load(folder, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
-    data = run.data
     machine.check(config.trainer)
+    data = run.data
     check_evaluation(run.module, data, config)
     place = room(folder / "evaluations")
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
-    torch.set_num_threads(claim(config.trainer.threads or Layout(1, 1).threads(gpu, arrival)))
+    use_threads(Layout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
     settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})
     assert isinstance(settings, DictConfig)
     run.module.evaluation = build_evaluation(EvaluateConfig(**config.evaluate), run.facts, run.model)

@@ -94,8 +94,9 @@ class _Measured:
 
     def finite(self) -> Tensor:
         """Whether all numbers of an example are, (B,)."""
-        latent, gamma = self.latent, self.log_gamma
-        numbers = [*self.values.values(), *([] if gamma is None else [gamma])]
+        latent = self.latent
+        gamma = [] if self.log_gamma is None else [self.log_gamma.exp()]  # log 0 is -inf, and no fault
+        numbers = [*self.values.values(), *gamma]
         return finite_rows([*numbers, latent.z[0], latent.q.mean, latent.log_q[0]] if latent else numbers)
 
 

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from vae_cli import signals
-from vae_cli.loading import load_data
 from vae_cli.terminal import outlive
 
 
@@ -17,6 +16,7 @@ def main() -> None:
     outlive()
 
     from vae_cli.job import LOG, follow
+    from vae_cli.loading import load_data
     from vae_cli.saved import read_config
     from vae_cli.train import train
 

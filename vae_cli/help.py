@@ -27,7 +27,7 @@ VALUES = (
 )
 
 TRAIN = """\
-    vae-train: train and evaluate a variational autoencoder; every number a true bound in nats.
+    vae-train: train and evaluate a variational autoencoder; every number is what its name says.
 
     usage: vae-train [GROUP=OPTION ...] [KEY=VALUE ...] [-m] [--cfg job] [--config-dir DIR]
 """
@@ -49,7 +49,7 @@ TRAIN_EXAMPLES = """\
 """
 
 EVAL = """\
-    vae-eval: evaluate a checkpoint of a run again; nothing but the run's folder is needed.
+    vae-eval: evaluate a checkpoint of a run again; it needs the run's folder and its data.
 
     usage: vae-eval run=DIR [KEY=VALUE ...] [--cfg job]
 

@@ -38,6 +38,6 @@ def check(trainer: DictConfig) -> pl.Trainer:
     finally:
         quiet.level = level
     if found.precision != trainer.precision:
-        way = "go on where there is one, or start a run with trainer.precision=32-true"
-        raise ConfigError(f"trainer.precision={trainer.precision}: needs a GPU, and this machine has none; {way}")
+        way = "take trainer.precision=32-true; a run of that precision goes on where there is one"
+        raise ConfigError(f"trainer.precision={trainer.precision}: needs a GPU to compute on; {way}")
     return found

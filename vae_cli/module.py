@@ -136,7 +136,7 @@ class LitVAE(LightningModule):
             self.validation.update(values)
         finite = torch.cat([finite_rows(values.values()) for values in parts])
         if not finite.all():
-            x = batch.x[~finite].flatten(1)
+            x = self.model.likelihood.original(batch.x[~finite]).flatten(1)
             extremes = x.gather(1, x.abs().argmax(1, keepdim=True)).flatten()
             self.overflowed += zip(batch.index[~finite].tolist(), extremes.tolist(), strict=True)
 
@@ -158,7 +158,8 @@ class LitVAE(LightningModule):
         """Warn, once, of validation examples whose bound is not finite."""
         rows = sorted(row for part in gather(self.overflowed) for row in part)
         self.overflowed = []
-        if not rows or self.warned or not leads():
+        broken = any(not value.isfinite().all() for value in self.parameters())  # which ends the run
+        if not rows or self.warned or broken or not leads():
             return
         self.warned = True
         index, extreme = rows[0]

@@ -26,9 +26,9 @@ from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor, nn
 
 from vae_cli import slurm
-from vae_cli.cores import Arrival
+from vae_cli.cores import Arrival, claim, set_by_user
 from vae_cli.errors import UserError
-from vae_cli.ranks import rank
+from vae_cli.ranks import leads, rank
 
 T = TypeVar("T")
 THREADS = torch.get_num_threads()
@@ -68,19 +68,6 @@ class Layout:
     def starts_others(self) -> bool:
         """Whether this process starts the others, as the first one does where SLURM has not."""
         return self.count > 1 and slurm.tasks() == 1 and "LOCAL_RANK" not in os.environ
-
-    def threads(self, gpu: bool, arrival: Arrival | None, recorded: int | None = None) -> int:
-        """Threads of each process, where the user has not set them.
-
-        A resumed run keeps those `recorded`, for other ones change sums in their last bits. A job of SLURM, a run
-        with OMP_NUM_THREADS and one on a GPU take all that torch has found; any other run takes the cores that were
-        free on its `arrival`.
-        """
-        if recorded is not None:
-            return min(recorded, THREADS)
-        own = arrival is None or gpu or slurm.job() or "OMP_NUM_THREADS" in os.environ
-        threads = THREADS if own or arrival is None else arrival.choose(THREADS)
-        return max(1, threads // self.devices) if self.starts_others else threads
 
     def strategy(self, gpu: bool, partial: bool) -> tuple[Strategy | str, ClusterEnvironment]:
         """What Lightning trains by; `partial` where not every parameter gets a gradient at each batch."""
@@ -123,6 +110,27 @@ class Layout:
                 dist.destroy_process_group()  # the next run of a sweep has processes of its own
             for other in others:
                 _end(other)
+
+
+def use_threads(
+    layout: Layout, *, asked: int | None, gpu: bool, arrival: Arrival | None, recorded: int | None = None
+) -> None:
+    """Set the CPU threads of this process, and tell the other runs on the machine of them.
+
+    They are those that the user has `asked` for. Else a resumed run keeps those `recorded`, for other ones change sums
+    in their last bits. A job of SLURM, a run with OMP_NUM_THREADS and one on a GPU take all that torch has found; any
+    other run takes the cores that were free on its `arrival`. Processes that this one starts get equal shares.
+    """
+    given = asked or (recorded and min(recorded, THREADS))
+    threads = given or THREADS
+    if not (given or gpu or slurm.job() or set_by_user() or arrival is None):
+        threads = arrival.choose(THREADS)
+        if threads < THREADS and leads():
+            print(f"threads: {threads} of {THREADS}, the other cores are in use; trainer.threads sets another number")
+    if layout.starts_others and not given:
+        threads = max(1, threads // layout.devices)
+    torch.set_num_threads(threads)
+    claim(1 if gpu else threads)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

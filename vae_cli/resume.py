@@ -36,6 +36,7 @@ CHANGEABLE = (
     *DATA,
 )
 """What may change when a run goes on: the rest is in its checkpoint, or would make it another run."""
+MAY_CHANGE = f"it can change {', '.join(CHANGEABLE)}"
 
 
 def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence[str]) -> Path | None:
@@ -84,18 +85,16 @@ def refuse_used(folder: Path) -> None:
 def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictConfig:
     """The run's own configuration with the values of the command line, checked; `resume` is its folder."""
     changes = value_overrides(composer, overrides)
-    config = read_config(folder)
+    config, new = read_config(folder), []
     for override in changes:
         key, value = override.key_or_group, None if override.is_delete() else override.value()
         if key == "init" and value:
             value = str(Path(str(value)).expanduser().absolute())  # as the run keeps it
         old = OmegaConf.select(config, key, default=UNKNOWN)  # a key that it has not is for the check to refuse
+        new += [override] if old is UNKNOWN else []
         same = old is UNKNOWN or (not override.is_delete() and old == value)
-        if not same and (override.is_delete() or not any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE)):
-            raise ConfigError(
-                f"{override.input_line}: a resumed run keeps this ({COMMAND_LINE}); "
-                f"it can change {', '.join(CHANGEABLE)}"
-            )
+        if not same and (override.is_delete() or not changeable(key)):
+            raise ConfigError(f"{override.input_line}: a resumed run keeps this ({COMMAND_LINE}); {MAY_CHANGE}")
         try:
             OmegaConf.update(config, key, value, merge=True, force_add=True)
         except OmegaConfBaseException as error:
@@ -112,7 +111,16 @@ def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictC
         return display(folder / CONFIG) + (f":{line}" if line else "")
 
     check(config, where)
+    for override in new:
+        if not changeable(override.key_or_group):
+            problem = f"the run is of an earlier version, which had no such key ({COMMAND_LINE})"
+            raise ConfigError(f"{override.input_line}: {problem}; {MAY_CHANGE}")
     return config
+
+
+def changeable(key: str) -> bool:
+    """Whether a resumed run may have another value of this key."""
+    return any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE)
 
 
 def same_choices(saved: DictConfig, composed: DictConfig, folder: Path) -> None:

@@ -110,7 +110,8 @@ class Run:
         """p(z), once it is fitted."""
         prior = self.model.prior
         if isinstance(prior, ExPost) and not prior.fitted:
-            raise UserError(f"{self.folder}: the mixture on the codes is fitted to the best checkpoint only; ckpt=best")
+            problem = "the mixture on the codes is not fitted in this checkpoint"
+            raise UserError(f"{self.folder}: {problem}; take ckpt=best, or train again if that is this one")
         return prior()
 
     @property

@@ -54,7 +54,7 @@ class Unlike:
 
 
 WHY = {
-    comparison.data: "whose validation data differ",
+    comparison.data: "whose data differ",
     comparison.measure: "whose validation numbers are not of one kind",
     comparison.evaluation: "which change how it measures, not what",
 }

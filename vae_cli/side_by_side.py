@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.cores import usable
+from vae_cli.cores import set_by_user, usable
 
 PLUGIN = "hydra_plugins.local_jobs"
 SUBMITIT, JOBLIB = f"{PLUGIN}.SubmititJobs", f"{PLUGIN}.JoblibJobs"
@@ -31,7 +30,7 @@ class Shares:
         devices = config.trainer.devices
         processes = len(devices) if OmegaConf.is_list(devices) else devices
         cores, launcher = usable(), config.hydra.launcher
-        asked = int(os.environ.get("OMP_NUM_THREADS", 0)) or processes * (config.trainer.threads or 0)
+        asked = set_by_user() or processes * (config.trainer.threads or 0)
         if launcher._target_ == JOBLIB:
             at_once = launcher.n_jobs if launcher.n_jobs > 0 else max(1, cores + 1 + launcher.n_jobs)
         else:

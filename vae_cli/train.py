@@ -22,7 +22,7 @@ from vae_cli import checkpoints, figures, folders, loggers, machine, results, re
 from vae_cli.build import build_module
 from vae_cli.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState, Standing
 from vae_cli.continuation import read_results, resolved
-from vae_cli.cores import Arrival, claim
+from vae_cli.cores import Arrival, release
 from vae_cli.datasets import Data
 from vae_cli.errors import warn
 from vae_cli.evaluate import check_evaluation, evaluate_split, settings_of
@@ -33,7 +33,7 @@ from vae_cli.models import StartsFromData, codes
 from vae_cli.module import LitVAE
 from vae_cli.optional import optional
 from vae_cli.priors import ExPost
-from vae_cli.processes import THREADS, Layout, alike
+from vae_cli.processes import Layout, alike, use_threads
 from vae_cli.ranks import leads, rank
 from vae_cli.results import Results
 from vae_cli.run import load_weights
@@ -53,7 +53,9 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
     began = time.perf_counter()
     loggers.quiet_libraries()
     layout, tried = Layout.of(config), machine.check(config.trainer)
-    torch.set_num_threads(threads(config, layout, arrival))
+    recorded = checkpoints.load(checkpoints.newest(Path(config.resume))).get("threads") if config.resume else None
+    gpu = on_gpu(config.trainer)
+    use_threads(layout, asked=config.trainer.threads, gpu=gpu, arrival=arrival, recorded=recorded)
     facts = DataFacts.of(data)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
@@ -90,22 +92,13 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
         succeeded = True
     finally:
         loggers.finish(run_loggers, summary, succeeded)
+        release()
     if leads():
         results.write(summary, folder / RESULTS)  # last of all: a run that is killed before this is not done
         results.print_table(summary, f"{data.name}, seed={config.seed}")
         written = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
         print(f"written to {os.path.relpath(folder)}: {', '.join(written)}")
     return summary
-
-
-def threads(config: DictConfig, layout: Layout, arrival: Arrival | None) -> int:
-    """CPU threads of this process, of which the other runs on the machine are told."""
-    settings = config.trainer
-    recorded = checkpoints.load(checkpoints.newest(Path(config.resume))).get("threads") if config.resume else None
-    count = settings.threads or layout.threads(on_gpu(settings), arrival, recorded)
-    if count < THREADS and arrival and not settings.threads and recorded is None and leads():
-        print(f"threads: {count} of {THREADS}, the other cores are in use; trainer.threads sets another number")
-    return claim(count)
 
 
 def on_gpu(settings: DictConfig) -> bool:
@@ -236,11 +229,13 @@ def fit(
         loader.load_state_dict(loops["fit_loop"]["state_dict"]["combined_loader"][0])
     else:
         kept = {n: v.clone() for n, v in module.model.state_dict().items() if warm_start.part_of(n, loaded)}
+        module.to(device)
         for piece in module.model.modules():
             if isinstance(piece, StartsFromData):
                 piece.start_from(data.loader("train", batch_size=config.evaluate.batch_size, shuffle=True, **common))
         module.model.load_state_dict(kept, strict=False)
     trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
+    module.to(device)  # Lightning has moved it to the CPU
 
 
 def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -> int:

@@ -48,7 +48,7 @@ def test_bytes_of_a_table_and_of_real_data_are_the_numbers_they_are():
     np.testing.assert_array_equal(events(images, "real", "x")[:, 0], images.astype(np.float32))
     np.testing.assert_allclose(floats(events(images, "unit", "x"))[:, 0], images / 255, atol=1e-7)
     np.testing.assert_allclose(floats(events(table, "levels", "x")), table / 255, atol=1e-7)
-    with pytest.raises(UserError, match=r"row \d holds \d+; every value must be in \[0, 1\].*domain=levels"):
+    with pytest.raises(UserError, match=r"row \d, column \d holds \d+; every value must be in \[0, 1\].*domain=levels"):
         events(table, "unit", "x")
 
 
@@ -61,7 +61,7 @@ def test_masks_are_binary_in_all_their_forms(x):
 def test_grey_bytes_are_no_masks():
     with pytest.raises(UserError, match=r"every value must be 0 or 255"):
         events(np.array([[0, 255, 7]], dtype=np.uint8), "binary", "x")
-    with pytest.raises(UserError, match=r"row 0 holds 7; every value must be 0 or 1"):
+    with pytest.raises(UserError, match=r"row 0(, column \d)? holds 7; every value must be 0 or 1"):
         events(np.array([[0, 1, 7]], dtype=np.uint8), "binary", "x")
 
 

@@ -89,6 +89,8 @@ class Dataset(ABC):
     def _validation(self, train: Split) -> tuple[Split, Split]:
         """Without validation examples, and these: of a fraction at least one, and never all."""
         count, examples = self.val_size, len(train)
+        if isinstance(count, float) and not 0 < count < 1:
+            raise UserError(f"dataset.val_size={count}: a fraction lies between 0 and 1; a number of examples is whole")
         if isinstance(count, float):
             count = max(1, min(round(count * examples), examples - 1))
         if count >= examples:

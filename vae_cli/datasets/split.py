@@ -79,7 +79,10 @@ class Split:
 
 
 def sha256_of(*splits: Split) -> str:
-    """SHA-256 over types, shapes and bytes of all arrays; over names and sizes of image files that are streamed."""
+    """SHA-256 over types, shapes and bytes of all arrays; over names and sizes of image files that are streamed.
+
+    Arrays of float64 count in float32, so that a table is the same one whether it is standardised or not.
+    """
     total = sha256()
     for split in splits:
         total.update(b"dynamic" if split.dynamic else b"")
@@ -87,6 +90,7 @@ def sha256_of(*splits: Split) -> str:
             if isinstance(part, ImageFiles):
                 total.update(part.fingerprint())
             elif part is not None:
+                part = part.float() if part.dtype == torch.float64 else part
                 total.update(f"{part.dtype} {tuple(part.shape)}".encode())
                 total.update(part.contiguous().numpy().data)
     return total.hexdigest()
