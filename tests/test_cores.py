@@ -24,7 +24,10 @@ from vae_cli import cores
 arrival = cores.Arrival.now()
 print("here", flush=True)
 for line in sys.stdin:
-    print(cores.claim(int(line)) if int(line) else arrival.choose(8), flush=True)
+    threads = int(line)
+    if threads:
+        cores.claim(threads)
+    print(threads or arrival.choose(8), flush=True)
 """
 
 

@@ -75,7 +75,7 @@ def test_other_data_are_refused_with_those_that_the_run_was_trained_on(moved: Pa
         assert done.code in (1, 2) and len(done.err.splitlines()) == 1
         told = done.err.partition("run was trained on npz ")[2]
         assert told.startswith(f"{moved / 'p=ü.npz'} (216 training examples, SHA-256 ")
-        assert f"no longer the data in npz {moved / 'other.npz'} (60 training examples" in told
+        assert f"no longer the data in npz {moved / 'other.npz'} (144 training examples" in told
     assert results(moved)["status"] == "done"
 
 

@@ -23,7 +23,7 @@ from vae_cli.cores import Arrival
 from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.split import SplitName
 from vae_cli.disentanglement import FEWEST, disentanglement
-from vae_cli.errors import UserError, warn
+from vae_cli.errors import ConfigError, warn
 from vae_cli.estimators import rows_at_once
 from vae_cli.exact import linear_gaussian, linear_mixture, posterior_gap
 from vae_cli.files import room
@@ -47,7 +47,7 @@ def check_evaluation(module: LitVAE, data: Data, config: DictConfig) -> None:
     """Refuse what cannot be evaluated: a split without data, gaps of a model that has none."""
     split: SplitName = config.evaluate.split
     if not len(getattr(data, split)):
-        raise UserError(f"evaluate.split={split}: {data.name} has no images in it; choose dataset.{split}_size > 0")
+        raise ConfigError(f"evaluate.split={split}: {data.name} has no examples in it; choose dataset.{split}_size > 0")
     if config.evaluate.gaps:
         check_gaps(module.model)
 
