@@ -165,7 +165,7 @@ def missing(run: Path) -> Iterator[str]:
             if not math.isclose(elbo, total, rel_tol=1e-4, abs_tol=1e-3 * (1 + abs(distortion) + abs(rate))):
                 yield f"{prefix}/elbo is {elbo}, minus distortion and rate {total}"
     if (run / "metrics.csv").is_file():
-        for row in csv.DictReader((run / "metrics.csv").open(encoding="utf-8")):
+        for row in csv.DictReader((run / "metrics.csv").read_text(encoding="utf-8").splitlines()):
             for name, value in row.items():
                 if value and not math.isfinite(float(value)):
                     yield f"{name} is {value} in metrics.csv"

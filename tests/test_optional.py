@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +229,20 @@ def test_lists_that_need_a_value_are_refused_without_one(key: str, choice: str) 
 def test_no_hidden_layers_are_affine_maps(choice: list[str], tmp_path: Path) -> None:
     small = ["dataset=digits", "model.latent_dim=2", "trainer.max_epochs=1", "trainer.limit_batches=2"]
     assert np.isfinite(run(tmp_path, *small, *choice)["test/elbo"])
+
+
+def test_components_of_a_mixture_that_no_code_needs_leave_no_example_out(tmp_path: Path) -> None:
+    np.savez(tmp_path / "few.npz", x=np.random.default_rng(0).normal(size=(12, 3)))
+    config = composed(
+        "model=ae", "dataset=npz", f"dataset.path={tmp_path / 'few.npz'}", "network=mlp", "likelihood=gaussian",
+        "prior.components=20", "trainer.max_epochs=1", "trainer.accelerator=cpu", "logger=none",
+    )  # fmt: skip
+    results = train(config, instantiate(config.dataset).load(), tmp_path / "run")
+    assert results["test/examples"] == 2 and np.isfinite(results["test/distortion"])
+
+
+def test_a_signal_that_a_library_turns_into_an_error_passes(monkeypatch: pytest.MonkeyPatch, warned: None) -> None:
+    raised = iter([None, signal.SIGINT])
+    monkeypatch.setattr(optional.signals, "raised", lambda: next(raised))
+    with pytest.raises(RuntimeError), optional.optional("figure samples"):
+        raise RuntimeError("interrupted")

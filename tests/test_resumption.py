@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -247,3 +248,19 @@ def test_a_damaged_last_checkpoint_leaves_the_one_before(work: Path) -> None:
     done = train(work, "resume=run", "trainer.max_epochs=4")
     assert done.code == 0 and "goes on from the one before, previous.ckpt" in done.err
     assert checkpoints.load(work / "run/checkpoints/last.ckpt")["epoch"] == 3
+
+
+@pytest.mark.parametrize("change", ["dataset.standardise=true", "init=run", "init_parts=[posterior]"])
+def test_a_key_that_an_older_run_has_not_is_no_way_to_change_it(change: str, work: Path) -> None:
+    np.savez(work / "x.npz", x=np.random.default_rng(0).normal(size=(60, 3)))
+    table = ("dataset=npz", "dataset.path=x.npz", "dataset.standardise=false", *SMALL[1:])
+    assert train(work, *table, "trainer.max_epochs=1", "hydra.run.dir=old").code == 0
+    file = work / "old" / "config.yaml"
+    config = yaml.safe_load(file.read_text())
+    del config["dataset"]["standardise"], config["init"], config["init_parts"]
+    file.write_text(yaml.safe_dump(config))
+    before = kept(work / "old")
+    done = train(work, "resume=old", "trainer.max_epochs=2", change)
+    assert (done.code, len(done.err.splitlines())) == (2, 1) and "earlier version" in done.err, done.err
+    assert kept(work / "old") == before
+    assert train(work, "resume=old", "trainer.max_epochs=2").code == 0
