@@ -9,6 +9,7 @@ import csv
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -32,6 +33,10 @@ AGAIN = 10
 NULL = ("evaluate/", "git/", "version/")
 """Keys of results.json in which null is a setting or says that there is no repository."""
 DIVERGED = "the loss became"
+OVERFLOWED = "not finite"
+"""In the warning of a run whose validation or test data have numbers that float32 cannot hold."""
+TORCH = re.compile(r"[IW]\d{4} \d\d:\d\d")
+"""Lines of torch's own log while it compiles."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ class Trial:
                 self.folder.mkdir(parents=True)
                 done = fork("vae-train", *line, folder=self.folder)
                 lines.append(f"vae-train {shlex.join(line)}\n    exit {done.code}: {done.err.strip()[-900:]}")
+                if done.code == 0 and OVERFLOWED in done.err:
+                    return Ending("diverged", step, "numbers that are not finite, with a warning", tuple(lines))
                 if problem := fault(done, self.folder):
                     return Ending("finding", step, problem, tuple(lines))
                 if done.code == 0:
@@ -117,7 +124,10 @@ class Trial:
             return f"vae-eval: {shlex.join(line)}: {done.err[-500:]}"
         first = json.loads((self.folder / "run" / "results.json").read_text(encoding="utf-8"))
         second = json.loads(next((self.folder / "run" / "evaluations").glob("*.json")).read_text(encoding="utf-8"))
+        split = second["evaluate/split"]
         for name, value in second.items():
+            if split != "test" and name.startswith(f"{split}/"):
+                name = f"{split}_split/{name.partition('/')[2]}"  # beside the number that chose the checkpoint
             number = isinstance(value, float) and name in first and name != "wall_seconds"
             if number and not math.isclose(value, first[name], rel_tol=1e-4, abs_tol=1e-6):
                 return f"vae-eval: {name} is {value}, after training it was {first[name]}: {shlex.join(line)}"
@@ -133,7 +143,7 @@ class Trial:
 
 def fault(done: Done, folder: Path) -> str | None:
     """What is wrong with how a run ended, if anything."""
-    said = [line for line in done.err.splitlines() if not line.startswith("warning: ")]
+    said = [line for line in done.err.splitlines() if not line.startswith("warning: ") and not TORCH.match(line)]
     if done.code not in (0, 1, 2):
         return "hangs" if done.code is None else f"exit code {done.code}"
     if "Traceback" in done.out + done.err or "traceback in" in done.err:

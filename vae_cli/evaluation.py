@@ -224,9 +224,7 @@ class Evaluation(nn.Module):
         count = INVERTED if isinstance(posteriors[0], Pushed) else CODES
         z, log_q = (values[:count] for values in draws)
         if isinstance(posteriors[0], Structured):  # whose moments are those given the means of the layers above
-            spread = (
-                (draws[0] - draws[0].mean(0)).square().sum(0) / (len(draws[0]) - 1)
-            ).mean()  # NaN for a single one
+            spread = draws[0].var(0, unbiased=False).mean()
         else:
             means, variances = (torch.cat([getattr(q, name) for q in posteriors]) for name in ("mean", "variance"))
             spread = (means.var(0, unbiased=False) + variances.mean(0)).mean()

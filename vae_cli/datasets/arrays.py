@@ -12,6 +12,7 @@ from vae_cli.types import Domain, Shape
 
 CHANNELS = (1, 3)
 MOST_CHANNELS = 4  # of an image whose channels may be last: grey, grey and alpha, RGB, RGBA
+ELSE = "; take dataset.domain=real dataset.binarize=none likelihood=gaussian for other numbers"
 LEVEL_TOLERANCE = 0.01  # of a level: what rounding to a few decimals leaves of k/255; `tolerance` adds the type's own
 
 
@@ -36,7 +37,7 @@ def events(array: np.ndarray, domain: Domain, where: str, dtype: type[np.floatin
         raise UserError(f"{where}: shape {array.shape}; needs (N, D), (N, H, W) or (N, C, H, W), none of them 0")
     if channels_last(array.shape[1:]):
         raise UserError(f"{where}: {transpose(array.shape)}")
-    return stored(array[:, None] if array.ndim == 3 else array, domain, where, dtype)
+    return stored(array[:, None] if array.ndim == 3 else array, domain, where, dtype, ELSE)
 
 
 def events_like(
@@ -70,11 +71,11 @@ def transpose(shape: Shape) -> str:
     return f"shape {shape} has channels last; transpose it to (N, C, H, W): x.transpose(0, 3, 1, 2) in numpy"
 
 
-def stored(x: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] = np.float32) -> Tensor:
+def stored(x: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] = np.float32, way: str = "") -> Tensor:
     """Examples (N, *event) as a Split keeps them: uint8 or `dtype`; UserError names the first row at fault."""
     if domain == "binary":
         white = 255 if x.dtype == np.uint8 and x.max() == 255 else 1
-        check(x, (x == 0) | (x == white), f"0 or {white}, as in x > {white / 2:g}", where)
+        check(x, (x == 0) | (x == white), f"0 or {white}, as in x > {white / 2:g}{way}", where)
         return torch.from_numpy((x == white).astype(np.uint8) * 255)
     if are_levels(x, domain):
         return torch.from_numpy(np.require(x, requirements=("C", "W")))
@@ -84,12 +85,12 @@ def stored(x: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] =
     if domain == "real":
         return torch.from_numpy(values)
     hint = "" if x.dtype.kind not in "ui" else "; dataset.domain=levels takes bytes, numpy.uint8, as k/255"
-    check(x, (values >= 0) & (values <= 1), f"in [0, 1] (dataset.domain={domain}){hint}", where)
+    check(x, (values >= 0) & (values <= 1), f"in [0, 1] (dataset.domain={domain}){hint or way}", where)
     if domain == "unit":
         return torch.from_numpy(values)
     levels = np.rint(255 * values)
     fine = abs(255 * values - levels) <= tolerance(x.dtype)
-    check(x, fine, "k/255 with a whole k (dataset.domain=levels)", where)
+    check(x, fine, f"k/255 with a whole k (dataset.domain=levels){way}", where)
     return torch.from_numpy(levels.astype(np.uint8))
 
 

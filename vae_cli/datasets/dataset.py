@@ -106,7 +106,7 @@ class Dataset(ABC):
         if self.val_size == 0:
             raise UserError(
                 f"dataset.val_size=0 asks for no validation data, but {self.name} brings {len(val):,} examples; "
-                "leave dataset.val_size out, or take them out of the data"
+                "take dataset.val_size=0.1, which is not used beside them, or take them out of the data"
             )
         if leads():
             print(f"{self.name} brings {len(val):,} validation examples; dataset.val_size does not apply", flush=True)
@@ -147,7 +147,7 @@ class BinarizedDataset(Dataset):
         if size > len(train):
             raise UserError(
                 f"dataset.subset={size}: {self.name} has {len(train)} training examples beside "
-                f"dataset.val_size={self.val_size}; choose at most as many, or null for all"
+                f"dataset.val_size={self.val_size}; choose at most {len(train)}, or null for all"
             )
         return hold_out(train, len(train) - size, self.val_seed)[0]
 

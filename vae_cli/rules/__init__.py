@@ -28,7 +28,7 @@ from vae_cli.rules.objectives import (
     waits_for_the_best,
 )
 from vae_cli.rules.optimizer import nesterov_has_momentum, optimizer_in_range
-from vae_cli.rules.trainer import precision_fits, shares_batches
+from vae_cli.rules.trainer import half_precision_has_a_gpu, mixed_precision_clips, shares_batches
 
 RULES: tuple[Rule, ...] = (
     scores_domain,
@@ -55,7 +55,8 @@ RULES: tuple[Rule, ...] = (
     waits_for_the_best,
     pooled_has_no_validation,
     shares_batches,
-    precision_fits,
+    half_precision_has_a_gpu,
+    mixed_precision_clips,
     optimizer_in_range,
     nesterov_has_momentum,
 )

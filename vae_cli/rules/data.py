@@ -75,17 +75,17 @@ def validates(facts: Facts) -> str | None:
     """Early stopping, and an evaluation of validation data, need validation data."""
     if facts.config["dataset"].get("val_size") != 0:
         return None
-    for key, asked, instead in (
-        ("trainer.patience", facts.config["trainer"]["patience"] is not None, "trainer.patience=null"),
-        ("evaluate.split", facts.config["evaluate"]["split"] == "val", "evaluate.split=test"),
-    ):
-        if asked:
-            size = facts.where("dataset.val_size")
-            return (
-                f"{key} ({facts.where(key)}) needs validation data, dataset.val_size is 0 ({size}); "
-                f"take dataset.val_size=0.1 or {instead}"
-            )
-    return None
+    needs = {
+        "trainer.patience=null": facts.config["trainer"]["patience"] is not None,
+        "evaluate.split=test": facts.config["evaluate"]["split"] == "val",
+    }
+    if not (instead := [way for way, asked in needs.items() if asked]):
+        return None
+    key, size = instead[0].partition("=")[0], facts.where("dataset.val_size")
+    return (
+        f"{key} ({facts.where(key)}) needs validation data, dataset.val_size is 0 ({size}); "
+        f"take dataset.val_size=0.1 or {' '.join(instead)}"
+    )
 
 
 def pooled_has_no_validation(facts: Facts) -> str | None:

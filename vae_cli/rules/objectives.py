@@ -64,10 +64,11 @@ def anneals_weights(facts: Facts) -> str | None:
     if annealing is None:
         return None
     has = facts.constant("objective", "anneals", ())
+    weights = set(annealing.get("weights") or [])
     if not has:
-        objectives = options("objective", "anneals", bool)
+        objectives = options("objective", "anneals", lambda other: bool(other) and weights <= set(other or ()))
         return f"{facts.name('objective')} has no weight to anneal; take {objectives} or annealing=none"
-    unknown = [name for name in annealing.get("weights") or [] if name not in has]
+    unknown = sorted(weights - set(has))
     if not unknown:
         return None
     return (

@@ -23,12 +23,19 @@ def shares_batches(facts: Facts) -> str | None:
     return None
 
 
-def precision_fits(facts: Facts) -> str | None:
-    """float16 needs a GPU; a fused optimiser hides its gradients from clipping under mixed precision."""
+def half_precision_has_a_gpu(facts: Facts) -> str | None:
+    """float16 needs a GPU."""
+    trainer = facts.config["trainer"]
+    if trainer["precision"] != "16-mixed" or trainer["accelerator"] != "cpu":
+        return None
+    place = facts.where("trainer.precision")
+    return f"trainer.precision=16-mixed ({place}) needs a GPU; take trainer.precision=bf16-mixed or trainer=gpu"
+
+
+def mixed_precision_clips(facts: Facts) -> str | None:
+    """A fused optimiser hides its gradients from clipping under mixed precision."""
     trainer, optimizer = facts.config["trainer"], facts.config["optimizer"]
     precision, place = trainer["precision"], facts.where("trainer.precision")
-    if precision == "16-mixed" and trainer["accelerator"] == "cpu":
-        return f"trainer.precision=16-mixed ({place}) needs a GPU; take trainer.precision=bf16-mixed or trainer=gpu"
     if precision != "32-true" and trainer["gradient_clip"] and optimizer.get("fused"):
         return (
             f"trainer.precision={precision} ({place}) with trainer.gradient_clip needs an optimizer that is not fused; "
