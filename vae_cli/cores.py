@@ -21,7 +21,7 @@ from platformdirs import user_cache_path
 
 from vae_cli.files import write_text_atomically
 
-SPINS = 5000
+SPINS = 30_000
 """Turns that an idle thread of OpenMP waits before it sleeps; chosen by measurement (`make bench`)."""
 SPIN_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 WINDOW = 0.5
