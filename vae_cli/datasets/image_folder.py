@@ -90,7 +90,9 @@ class ImageFolder(HeldOutDataset):
 
 def split_folders(root: Path) -> dict[SplitName, Path]:
     """The folders of the splits; none where the images are still to be split."""
-    named = [(SPLITS[path.name.lower()], path) for path in sorted(root.iterdir()) if path.name.lower() in SPLITS]
+    named: list[tuple[SplitName, Path]] = [
+        (SPLITS[path.name.lower()], path) for path in sorted(root.iterdir()) if path.name.lower() in SPLITS
+    ]
     found: dict[SplitName, Path] = {split: path for split, path in named if path.is_dir()}
     if not {"train", "test"} & found.keys():
         return {}  # valid and invalid, say, are labels
