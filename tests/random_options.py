@@ -234,5 +234,5 @@ def _number(random: Random, bounds: tuple[Any, ...], default: Any) -> float:
 
 
 def composer() -> Composer:
-    """Of vae-train."""
+    """The composer of vae-train."""
     return Composer("train", Sources.find())

@@ -23,7 +23,7 @@ PLACE = "in the configuration"
 
 @dataclass(frozen=True)
 class Complaint:
-    """What is refused: its message, and the rule or the kind of message by which two complaints are the same."""
+    """A refusal: its message, and its rule (or the kind of its message), by which two refusals are compared."""
 
     rule: str
     message: str
@@ -60,7 +60,7 @@ class Remedy:
 
 
 def static_complaint(combination: Combination, composer: Composer) -> Complaint | None:
-    """What the check of the configuration refuses, without a process of its own."""
+    """The refusal of the configuration check, run in this process; None if the check passes."""
     config = combination.config(composer)
     try:
         check(config)

@@ -109,7 +109,7 @@ class Trial:
         return Ending("unsettled", MOST_REMEDIES, "refused after so many remedies", tuple(lines))
 
     def again(self, combination: Combination) -> str | None:
-        """What is wrong with the numbers that vae-eval gives of the run, or with samples, if anything."""
+        """A fault of vae-eval's numbers or of vae-sample on this run; None if there is none."""
         if combination.seed % AGAIN == 1:
             done = fork("vae-sample", "run=run", "n=3", folder=self.folder)
             return f"vae-sample: {done.err[-500:]}" if done.code else None
@@ -142,7 +142,7 @@ class Trial:
 
 
 def fault(done: Done, folder: Path) -> str | None:
-    """What is wrong with how a run ended, if anything."""
+    """A fault in the way a run ended; None if there is none."""
     said = [line for line in done.err.splitlines() if not line.startswith("warning: ") and not TORCH.match(line)]
     if done.code not in (0, 1, 2):
         return "hangs" if done.code is None else f"exit code {done.code}"
@@ -156,7 +156,7 @@ def fault(done: Done, folder: Path) -> str | None:
 
 
 def missing(run: Path) -> Iterator[str]:
-    """What a finished run lacks: its status, numbers that are finite, sums that add up."""
+    """Faults of a finished run: its status, numbers that are not finite, sums that do not add up."""
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     if results.get("status") != "done":
         yield f"status {results.get('status')}"

@@ -13,7 +13,7 @@ from vae_cli.types import Domain
 
 HERE = Path(__file__).parent
 PLUGIN = {"VAE_PLUGINS": "strange", "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}"}
-"""What lets a command find the classes below as `strange.Real` and so on."""
+"""The environment in which a command finds the classes below, as `strange.Real` and so on."""
 
 
 def table(low: float, high: float) -> Split:

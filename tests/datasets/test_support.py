@@ -1,4 +1,4 @@
-"""What was loaded against what it is said to be: every way in which a plug-in's data contradict themselves."""
+"""Loaded data are refused if they contradict themselves; one plug-in for each contradiction."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""What was loaded against what it is said to be: shapes, types, values in the domain, labels; plug-ins included."""
+"""Checks of loaded data, plug-ins included: shapes, types, labels, and values in the stated domain."""
 
 from __future__ import annotations
 
