@@ -86,14 +86,18 @@ class Combination:
     def config(self, composer: Composer) -> DictConfig:
         """The whole configuration."""
         config = compose(self.groups, composer)
-        for key, value in self.values.items():
+        for key, value in self.settings.items():
             OmegaConf.update(config, key, value, merge=False, force_add=True)
         return config
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """All values, those of every combination included: what is checked is what runs."""
+        return {"trainer.accelerator": "cpu"} | self.values
+
     def line(self) -> list[str]:
         """The arguments of vae-train."""
-        values = {"trainer.accelerator": "cpu"} | self.values
-        return [f"{k}={v}" for k, v in self.groups.items()] + [f"{k}={text(v)}" for k, v in values.items()]
+        return [f"{k}={v}" for k, v in self.groups.items()] + [f"{k}={text(v)}" for k, v in self.settings.items()]
 
     def with_groups(self, chosen: dict[str, str], composer: Composer) -> "Combination":
         """Other options of some groups: keys of the old ones go, new ones are made small."""

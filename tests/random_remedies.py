@@ -78,7 +78,7 @@ def static_complaint(combination: Combination, composer: Composer) -> Complaint 
 def _message(rule: object, facts: Facts) -> str | None:
     try:
         return rule(facts)  # pyright: ignore
-    except Exception:  # a rule behind the one at fault, whose key is wrong
+    except (LookupError, TypeError, ValueError, AttributeError):  # a rule behind the one at fault, whose key is wrong
         return None
 
 
