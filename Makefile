@@ -49,7 +49,7 @@ format: install  ## format the code
 
 bench: install  ## measure speed against a plain loop, Lightning with a DataLoader, and pythae
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python -m vae_cli.bench $(ARGS)
+	$(BIN)/python -m vae_cli.commands.benchmark $(ARGS)
 
 build: install  ## build the wheel and the sdist into dist/
 	$(BIN)/python -m build

@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 
-from vae_cli import optional
+from vae_cli.evaluation import optional
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vae_cli.run import load as load
+    from vae_cli.commands.run import load as load
 
     __version__: str
 
@@ -12,7 +12,7 @@ __all__ = ["__version__", "load"]
 
 def __getattr__(name: str) -> Any:
     if name == "load":
-        from vae_cli.run import load
+        from vae_cli.commands.run import load
 
         return load
     if name == "__version__":

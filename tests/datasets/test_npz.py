@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.configs import composed
+from tests.support.configs import composed
 from vae_cli.datasets import Npz
 from vae_cli.errors import ConfigError, UserError
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import chi2_contingency, chisquare
 
-from tests.configs import composed
+from tests.support.configs import composed
 from vae_cli.datasets import Shapes
 from vae_cli.datasets.shapes import ANGLES, COLOURS, INSIDE, NAMES, RADII, SIZES, render
 from vae_cli.errors import ConfigError

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from tests.drawing import CPU, VIEWS, Affine, digits, draw, history, wine
+from tests.support.figures import CPU, VIEWS, Affine, digits, draw, history, wine
 from vae_cli import figures
+from vae_cli.distributions.mixtures import mixture
+from vae_cli.evaluation.metrics import Agreement
 from vae_cli.figures.examples import Examples
-from vae_cli.metrics import Agreement
-from vae_cli.mixtures import mixture
 
 CLUSTERED = {"component_means", "clusters"}
 MIXTURES = {

@@ -1,6 +1,6 @@
 """Training curves: what is there, and from where on."""
 
-from tests.drawing import Affine, digits, draw, history
+from tests.support.figures import Affine, digits, draw, history
 from vae_cli.figures.curves import training_curves
 from vae_cli.figures.style import styled
 

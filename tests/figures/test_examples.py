@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.distributions import MixtureSameFamily, MultivariateNormal, Normal
 
-from tests.drawing import CPU, Affine, wine
+from tests.support.figures import CPU, Affine, wine
 from vae_cli.figures.examples import Examples, Traversal, moments
 from vae_cli.figures.plane import Plane
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.folders import write_run, write_sweep
-from tests.report.markup import made
+from tests.support.report_folders import write_run, write_sweep
+from tests.support.report_markup import made
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [pytest.mark.usefixtures("workplace"), pytest.mark.skipif(BROWSER is None, reason="no browser here")]

@@ -5,8 +5,8 @@ from statistics import mean, stdev
 import pytest
 import scipy.stats
 
-from tests.report.folders import write_run, write_sweep
-from tests.report.markup import made
+from tests.support.report_folders import write_run, write_sweep
+from tests.support.report_markup import made
 from vae_cli.report.estimate import Estimate
 from vae_cli.report.groups import best, changed, group, shared
 from vae_cli.report.metrics import present
@@ -80,8 +80,8 @@ def test_a_repeated_seed_counts_once_by_its_newest_run() -> None:
 
 
 def test_a_class_brings_its_own_settings_without_naming_them() -> None:
-    mixture = {"prior._target_": "vae_cli.priors.Mixture", "prior.components": 10, "prior.spread": 1.0}
-    pretrained = {"pretraining._target_": "vae_cli.pretraining.Autoencoder", "pretraining.epochs": 20}
+    mixture = {"prior._target_": "vae_cli.models.priors.Mixture", "prior.components": 10, "prior.spread": 1.0}
+    pretrained = {"pretraining._target_": "vae_cli.training.pretraining.Autoencoder", "pretraining.epochs": 20}
     write_run(Path("all/a"))
     write_run(Path("all/b"), mixture | pretrained)
     assert [one.name for one in group(find([Path("all")]))] == [
@@ -164,7 +164,7 @@ def test_nothing_is_said_where_no_data_have_changed() -> None:
         {"dataset.test_seed": 1},
         {"dataset.val_size": 50},
         {"trainer.limit_batches": 2},
-        {"likelihood._target_": "vae_cli.likelihoods.Gaussian"},
+        {"likelihood._target_": "vae_cli.models.likelihoods.Gaussian"},
     ],
     ids=str,
 )

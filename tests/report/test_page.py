@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.folders import write_run, write_sweep
-from tests.report.markup import Markup, assert_self_contained, made
+from tests.support.report_folders import write_run, write_sweep
+from tests.support.report_markup import Markup, assert_self_contained, made
 from vae_cli.report.groups import group
 from vae_cli.report.page import SHOWN
 from vae_cli.report.runs import find

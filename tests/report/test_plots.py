@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from tests.report.folders import write_run, write_sweep
+from tests.support.report_folders import write_run, write_sweep
 from vae_cli.figures.style import styled
 from vae_cli.report.groups import group
 from vae_cli.report.metrics import present
@@ -76,7 +76,7 @@ def test_a_line_for_each_of_the_other_choices() -> None:
 
 def test_words_stand_side_by_side() -> None:
     for size in ("Normal", "Mixture", "ExPost"):
-        write_run(Path(f"all/{size}"), {"prior._target_": f"vae_cli.priors.{size}"})
+        write_run(Path(f"all/{size}"), {"prior._target_": f"vae_cli.models.priors.{size}"})
     axes = drawn()["against_prior/test/elbo"].figure.axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["ExPost", "Mixture", "Normal"]
 

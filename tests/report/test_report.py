@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Done, fingerprint, fork
-from tests.report.folders import write_run, write_sweep
-from tests.report.markup import Markup, assert_self_contained
+from tests.support.commands import Done, fingerprint, fork
+from tests.support.report_folders import write_run, write_sweep
+from tests.support.report_markup import Markup, assert_self_contained
 from vae_cli import cli
 
 FILES = ("report.html", "report.csv", "report.tex")

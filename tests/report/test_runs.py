@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.folders import epochs, write_run, write_sweep
+from tests.support.report_folders import epochs, write_run, write_sweep
 from vae_cli.errors import UserError
 from vae_cli.report.runs import find, read
 from vae_cli.report.write import report
-from vae_cli.status import Status
+from vae_cli.runs.status import Status
 
 pytestmark = pytest.mark.usefixtures("workplace")
 

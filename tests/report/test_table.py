@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.report.folders import write_run, write_sweep
+from tests.support.report_folders import write_run, write_sweep
 from vae_cli.report.groups import group
 from vae_cli.report.runs import find
 from vae_cli.report.table import Table

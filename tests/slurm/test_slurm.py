@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import environment, fork, line, start
+from tests.support.commands import environment, fork, line, start
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 

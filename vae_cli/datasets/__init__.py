@@ -1,6 +1,5 @@
 """Data sets: configured as a Dataset, loaded as Data, visited through a BatchLoader."""
 
-from vae_cli.datasets.colour import CIFAR10, SVHN
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import Dataset
 from vae_cli.datasets.digits import Digits
@@ -14,6 +13,7 @@ from vae_cli.datasets.omniglot import Omniglot
 from vae_cli.datasets.shapes import Shapes
 from vae_cli.datasets.split import Split
 from vae_cli.datasets.synthetic import GaussianMixture, LinearGaussian, TwoPoints
+from vae_cli.datasets.torchvision_images import CIFAR10, SVHN
 
 __all__ = [
     "CIFAR10",

@@ -13,7 +13,7 @@ from vae_cli.datasets.loader import BatchLoader
 from vae_cli.datasets.noise import seed_of
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split, SplitName, sha256_of
-from vae_cli.standardisation import Standardisation
+from vae_cli.distributions.standardisation import Standardisation
 from vae_cli.types import Binarize, Domain, Shape
 
 

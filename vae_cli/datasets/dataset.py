@@ -13,8 +13,8 @@ from vae_cli.datasets.data import Data
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split
 from vae_cli.datasets.support import check_data
+from vae_cli.distributed.rank import leads
 from vae_cli.errors import UserError
-from vae_cli.ranks import leads
 from vae_cli.types import Binarize, Domain, HeldOut, OpenFraction, PositiveInt, Seed
 
 

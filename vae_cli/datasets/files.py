@@ -22,8 +22,8 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 
 from vae_cli.errors import UserError
-from vae_cli.files import write_atomically
-from vae_cli.folders import display, run_around
+from vae_cli.runs.atomic_files import write_atomically
+from vae_cli.runs.layout import display, run_around
 
 T = TypeVar("T")
 LARGEST = 2**28  # bytes that a gzipped file may unpack to; the largest of ours has 47 million

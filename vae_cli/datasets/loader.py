@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from vae_cli.batch import Batch
 from vae_cli.datasets.noise import bernoulli, seed_of
 from vae_cli.datasets.split import Split
-from vae_cli.share import Share, sharing
-from vae_cli.trace import Batch
+from vae_cli.distributed.shard import Share, sharing
 
 
 class BatchLoader:

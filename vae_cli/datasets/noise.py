@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.share import drawn
+from vae_cli.distributed.shard import drawn
 
 BLOCK = 4096  # images drawn at a time, so that the noise of a large set never stands in memory as a whole
 

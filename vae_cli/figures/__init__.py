@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from matplotlib.figure import Figure
 
+from vae_cli.distributions.mixtures import is_mixture
+from vae_cli.evaluation.optional import optional
 from vae_cli.figures import clusters, images, vectors
 from vae_cli.figures.codes import code_usage
 from vae_cli.figures.curves import training_curves
@@ -17,10 +19,8 @@ from vae_cli.figures.examples import Examples, Points, observed
 from vae_cli.figures.latents import latent_space
 from vae_cli.figures.style import styled
 from vae_cli.figures.tiles import grid, save_grid
-from vae_cli.files import write_atomically
-from vae_cli.mixtures import is_mixture
-from vae_cli.models import VAE
-from vae_cli.optional import optional
+from vae_cli.models.vae import VAE
+from vae_cli.runs.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data

@@ -13,14 +13,14 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.distributions import MixtureSameFamily
 
-from vae_cli.embedding import umap_embedding
+from vae_cli.evaluation.metrics import contingency
+from vae_cli.evaluation.umap_embedding import umap_embedding
 from vae_cli.figures import images
 from vae_cli.figures.examples import Examples, decoded
 from vae_cli.figures.latents import coloured
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import TEXT_WIDTH, class_text
-from vae_cli.metrics import contingency
-from vae_cli.models import VAE
+from vae_cli.models.vae import VAE
 
 SAMPLES = 10
 """Of each component."""

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vae_cli.figures.style import BLUE, GREY, TEXT_WIDTH
-from vae_cli.metrics import Usage
+from vae_cli.models.codebooks import Usage
 
 
 def code_usage(counts: Tensor) -> Figure:

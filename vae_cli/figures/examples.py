@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_cli.grids import PointMass
-from vae_cli.mixtures import is_mixture, log_responsibilities
-from vae_cli.models import VAE
-from vae_cli.trace import Batch, total
+from vae_cli.batch import Batch
+from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
+from vae_cli.models.code_distributions import PointMass
+from vae_cli.models.trace import total
+from vae_cli.models.vae import VAE
 from vae_cli.types import Domain
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from torch import Tensor
 from vae_cli.figures.examples import Examples, Points, Traversal, decoded
 from vae_cli.figures.style import TEXT_WIDTH
 from vae_cli.figures.tiles import gap, grid
-from vae_cli.models import VAE
+from vae_cli.models.vae import VAE
 
 COLUMNS = 10
 

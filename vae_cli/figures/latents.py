@@ -21,7 +21,7 @@ from torch.distributions import Distribution
 from vae_cli.figures.examples import Examples
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import BLUE, CLASSES, TEXT_WIDTH, class_text
-from vae_cli.models import VAE
+from vae_cli.models.vae import VAE
 
 LEGIBLE = 20
 """Classes that a legend can name; where there are more, a colour bar."""

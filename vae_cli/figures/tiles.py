@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from vae_cli.files import write_atomically
+from vae_cli.runs.atomic_files import write_atomically
 
 
 def gap(width: int) -> int:

@@ -17,7 +17,7 @@ from torch import Tensor
 from vae_cli.figures.examples import Examples, Points, Traversal, decoded
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import BLUE, GREY, LINES, TEXT_WIDTH
-from vae_cli.models import VAE
+from vae_cli.models.vae import VAE
 
 Cloud = NDArray[np.floating]
 VARIABLES = 12

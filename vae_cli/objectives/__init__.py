@@ -1,9 +1,9 @@
 """Objectives: what training minimises, as weighted named terms of a trace. Sums over dimensions, means over data."""
 
-from vae_cli.objectives.adversarial import VAEGAN, Generative
 from vae_cli.objectives.elbo import ELBO, Reconstruction
+from vae_cli.objectives.gan import VAEGAN, Generative
 from vae_cli.objectives.importance import IWAE, DoublyReparameterised, StickingTheLanding
-from vae_cli.objectives.info import InfoVAE
+from vae_cli.objectives.infovae import InfoVAE
 from vae_cli.objectives.objective import Objective, Terms
 from vae_cli.objectives.quantisation import PriorFit, VectorQuantisation
 from vae_cli.objectives.total_correlation import TCVAE, FactorVAE, StratifiedTCVAE

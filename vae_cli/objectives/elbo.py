@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vae_cli.models import VAE
+from vae_cli.batch import Batch
+from vae_cli.models.trace import Trace, layer_rates, total
+from vae_cli.models.vae import VAE
 from vae_cli.objectives.objective import Objective, Terms
-from vae_cli.trace import Batch, Trace, layer_rates, total
 from vae_cli.types import NonNegativeFloat, PositiveInt
 
 

@@ -9,10 +9,10 @@ import math
 
 from torch.distributions import Distribution
 
-from vae_cli.models import VAE
+from vae_cli.batch import Batch
+from vae_cli.distributions.path_gradients import DoublyWeighted, FixedDensity
+from vae_cli.models.vae import VAE
 from vae_cli.objectives.objective import Objective, Terms
-from vae_cli.path_gradients import DoublyWeighted, FixedDensity
-from vae_cli.trace import Batch
 from vae_cli.types import PositiveInt
 
 

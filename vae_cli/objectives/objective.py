@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from vae_cli.annealing import Annealing
-from vae_cli.models import VAE
-from vae_cli.trace import Batch
+from vae_cli.batch import Batch
+from vae_cli.models.vae import VAE
+from vae_cli.objectives.annealing import Annealing
 
 
 @dataclass(frozen=True)

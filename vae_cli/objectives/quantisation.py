@@ -6,11 +6,13 @@ from typing import ClassVar
 
 import torch
 
-from vae_cli.grids import PointMass
-from vae_cli.metrics import Usage
-from vae_cli.models import VAE
+from vae_cli.batch import Batch
+from vae_cli.distributions.precision import float32
+from vae_cli.models.code_distributions import PointMass
+from vae_cli.models.codebooks import Usage
+from vae_cli.models.trace import Latent
+from vae_cli.models.vae import VAE
 from vae_cli.objectives.objective import Objective, Terms
-from vae_cli.trace import Batch, Latent, float32
 from vae_cli.types import NonNegativeFloat
 
 

@@ -7,11 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vae_cli.critics import dense_critic, logistic
-from vae_cli.information import decompose, log_minibatch_weights, log_stratified_weights
-from vae_cli.models import VAE
+from vae_cli.batch import Batch
+from vae_cli.models.aggregate_posterior import decompose, log_minibatch_weights, log_stratified_weights
+from vae_cli.models.trace import total
+from vae_cli.models.vae import VAE
+from vae_cli.objectives.discriminators import dense_critic, logistic
 from vae_cli.objectives.objective import Objective, Terms
-from vae_cli.trace import Batch, total
 from vae_cli.types import NonNegativeFloat, PositiveInt
 
 

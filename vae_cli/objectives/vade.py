@@ -9,12 +9,20 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MixtureSameFamily
 
-from vae_cli.corruption import jittered
-from vae_cli.mixtures import assigned_rate, expected_log_joint, is_mixture, log_joint, log_responsibilities
-from vae_cli.models import VAE
+from vae_cli.batch import Batch
+from vae_cli.distributions.mixtures import (
+    assigned_rate,
+    expected_log_joint,
+    is_mixture,
+    log_joint,
+    log_responsibilities,
+)
+from vae_cli.distributions.precision import float32
+from vae_cli.models.trace import Trace, total
+from vae_cli.models.vae import VAE
+from vae_cli.objectives.augmentation import jittered
 from vae_cli.objectives.elbo import ELBO
 from vae_cli.objectives.objective import Terms
-from vae_cli.trace import Batch, Trace, float32, total
 from vae_cli.types import Fraction, NonNegativeFloat
 
 

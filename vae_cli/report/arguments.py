@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vae_cli.errors import ConfigError
-from vae_cli.folders import display, outputs_folder
+from vae_cli.runs.layout import display, outputs_folder
 
 OUT = "out="
 MARKS = {"html": "vae-report", "csv": "number,configuration", "tex": r"% \usepackage{booktabs}"}

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from vae_cli import comparison
-from vae_cli.folders import RESULTS
+from vae_cli.config import comparison
+from vae_cli.config.comparison import written
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.runs import Run, apart, written
+from vae_cli.report.runs import Run, apart
+from vae_cli.runs.layout import RESULTS
 
 CLASS = "_target_"
 DATA = (CLASS, "path", "binarize", "val_size", "val_seed")

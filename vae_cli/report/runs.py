@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from vae_cli import signatures
+from vae_cli.config import signatures
+from vae_cli.config.comparison import flat, written
 from vae_cli.errors import UserError
-from vae_cli.folders import CONFIG, RESULTS, SUPERSEDED, display
-from vae_cli.status import FILE, Status, standing
+from vae_cli.runs.layout import CONFIG, RESULTS, SUPERSEDED, display
+from vae_cli.runs.status import FILE, Status, standing
 
 APART = (
     "seed",
@@ -56,7 +57,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """As `vae_cli.status.standing` says; damaged where its files cannot be read."""
+        """As `vae_cli.runs.status.standing` says; damaged where its files cannot be read."""
         return self.stands[0]
 
     @property
@@ -115,17 +116,6 @@ def apart(name: str) -> bool:
     return any(name == key or name.startswith(f"{key}.") for key in APART)
 
 
-def written(value: Any) -> str:
-    """A value such that equal ones are the same.
-
-    >>> written([1, 0.5]) == written([1.0, 0.5]), written(1) == written(True), written("1") == written(1)
-    (True, False, False)
-    """
-    if isinstance(value, list):
-        return str([written(one) for one in value])
-    return repr(float(value)) if type(value) is int else repr(value)
-
-
 def find(folders: Sequence[Path]) -> list[Run]:
     """All runs in these folders and below them, in the order of their paths; UserError where none can be read."""
     found = {
@@ -182,16 +172,3 @@ def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:
 def _rows(text: str) -> list[dict[str, float]]:
     """The rows of metrics.csv without their empty cells."""
     return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(text.splitlines())]
-
-
-def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of nested mappings by dotted names.
-
-    >>> dict(flat({"a": {"b": 1, "c": [2, 3]}, "d": None}))
-    {'a.b': 1, 'a.c': [2, 3], 'd': None}
-    """
-    if isinstance(node, dict):
-        for name, value in node.items():
-            yield from flat(value, f"{prefix}.{name}" if prefix else str(name))
-    else:
-        yield prefix, node

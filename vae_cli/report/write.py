@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Console
 
 from vae_cli.figures.style import styled
-from vae_cli.files import write_text_atomically
-from vae_cli.folders import display
 from vae_cli.report.groups import changed, group
 from vae_cli.report.page import page
 from vae_cli.report.plots import Plot, plots
 from vae_cli.report.runs import Run, find
 from vae_cli.report.table import Table
+from vae_cli.runs.atomic_files import write_text_atomically
+from vae_cli.runs.layout import display
 
 WIDTH = 160
 
@@ -72,7 +72,7 @@ def sweep(runs: Sequence[Run]) -> Path:
 
 def _log(settings: Mapping[str, Any], runs: Sequence[Run], drawn: Sequence[Plot], out: Path) -> None:
     """The plots, in a W&B run that is named after the sweep and stands in its group."""
-    from vae_cli import loggers  # it imports torch, which takes seconds
+    from vae_cli.training import loggers  # it imports torch, which takes seconds
 
     folder = sweep(runs)
     figures = {f"report/{plot.name}": plot.figure for plot in drawn}

@@ -14,9 +14,9 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.search import searches
-from vae_cli.side_by_side import JOBLIB, SUBMITIT, Shares
-from vae_cli.sweep import SweepTable
+from vae_cli.config.search import searches
+from vae_cli.sweeps.side_by_side import JOBLIB, SUBMITIT, Shares
+from vae_cli.sweeps.table import SweepTable
 
 LONGEST = 60 * 24 * 365
 """Minutes that a local job may take; submitit's own hour would stop a long one."""

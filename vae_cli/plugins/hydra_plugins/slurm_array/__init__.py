@@ -4,8 +4,8 @@ from importlib.util import find_spec
 
 from hydra.core.config_store import ConfigStore
 
-from vae_cli.launcher import Array
-from vae_cli.slurm import LAUNCHER
+from vae_cli.distributed.slurm import LAUNCHER
+from vae_cli.sweeps.slurm_launcher import Array
 
 
 class SlurmArray(Array):

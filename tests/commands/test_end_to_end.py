@@ -1,0 +1,262 @@
+"""The console commands from the first keystroke to the last file, on scikit-learn's digits."""
+
+import csv
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from tests.support.commands import Done, environment, fingerprint, fork, line, start
+
+SMALL = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "evaluate.samples=5", "trainer.accelerator=cpu")
+MEANS = ("elbo", "distortion", "rate", "iw_log_likelihood", "bits_per_dim", "effective_sample_size")
+PANELS = ("figures/samples", "figures/reconstructions", "figures/traversals")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """A finished run in `run` below a working directory, W&B offline, and what its command printed."""
+    work = tmp_path_factory.mktemp("end_to_end") / "work"
+    work.mkdir()
+    return work, start("vae-train", *SMALL, "trainer.max_epochs=2", "hydra.run.dir=run", folder=work)
+
+
+@pytest.fixture
+def run(finished: tuple[Path, Done]) -> Path:
+    return finished[0] / "run"
+
+
+def numbers(run: Path) -> dict[str, Any]:
+    return json.loads((run / "results.json").read_text())
+
+
+def epochs(run: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+
+
+def records(file: Path) -> list[dict[str, Any]]:
+    """What an offline W&B file holds, by W&B's own reader."""
+    command = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return [json.loads(record) for record in done.stdout.splitlines()]
+
+
+def of_kind(found: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [record[kind] for record in found if record["type"] == kind]
+
+
+def test_a_run_prints_a_line_an_epoch_and_a_table(finished: tuple[Path, Done]) -> None:
+    _, done = finished
+    assert (done.code, done.err) == (0, "")
+    assert "\r" not in done.out and "\x1b" not in done.out
+    assert len(re.findall(r"^epoch \d/2 .* images/s", done.out, re.M)) == 2
+    for name in MEANS:
+        assert f" test/{name} " in done.out
+    last = done.out.splitlines()[-1]
+    assert last.startswith("written to run: ")
+    for name in ("results.json", "metrics.csv", "figures/", "checkpoints/", "config.yaml"):
+        assert name in last
+
+
+def test_a_run_leaves_its_files(run: Path) -> None:
+    for name in ("config.yaml", "overrides.yaml", "vae-train.log", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert (run / name).is_file(), name
+    assert not list(run.rglob("*partial*"))
+    for name in ("reconstructions", "samples", "traversals", "latent_space", "training_curves"):
+        with Image.open(run / "figures" / f"{name}.png") as image:
+            image.verify()
+    config = OmegaConf.load(run / "config.yaml")
+    assert (config.trainer.max_epochs, config.model.latent_dim, config.network.hidden) == (2, 4, [32])
+    assert [row["epoch"] for row in epochs(run)] == ["1", "2"]
+
+
+def test_results_have_their_documented_keys(run: Path) -> None:
+    results = numbers(run)
+    expected = {f"test/{name}" for name in (*MEANS, "iw_samples", "active_units")}
+    expected |= {f"test/{name}_se" for name in MEANS}
+    expected |= {f"version/{name}" for name in ("vae-cli", "torch", "pytorch-lightning", "hydra-core", "python")}
+    expected |= {"status", "seed", "train/samples_per_second", "data/sha256", "git/commit", "wall_seconds"}
+    assert {*expected, "model/parameters"} <= set(results)
+    assert (results["status"], results["seed"], results["test/iw_samples"]) == ("done", 0, 5)
+    encoder, decoder = 64 * 32 + 32 + 2 * (32 * 4 + 4), 4 * 32 + 32 + 32 * 64 + 64
+    assert results["model/parameters"] == encoder + decoder
+    assert re.fullmatch(r"[0-9a-f]{64}", results["data/sha256"])
+    assert all(results[name] > 0 for name in ("train/samples_per_second", "wall_seconds"))
+
+
+def test_the_offline_wandb_file_holds_everything(run: Path) -> None:
+    file = next(run.glob("wandb/offline-run-*/*.wandb"))
+    found = records(file)
+    described = of_kind(found, "run")[0]
+    config = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"))
+    assert {name: described["config"]["update"][name] for name in config} == config
+    rows = [item["item"] for item in of_kind(found, "history")]
+    logged = [row for row in rows if "val/elbo" in row]
+    assert [row["val/elbo"] for row in logged] == [float(row["val/elbo"]) for row in epochs(run)]
+    assert [row["train/loss"] for row in logged] == [float(row["train/loss"]) for row in epochs(run)]
+    panels = {name: row for row in rows for name in PANELS if f"{name}.path" in row}
+    assert set(panels) == set(PANELS)
+    for name, row in panels.items():
+        with Image.open(file.parent / "files" / row[f"{name}.path"]) as image:
+            assert image.size == (row[f"{name}.width"], row[f"{name}.height"])
+    summary = {name: value for update in of_kind(found, "summary") for name, value in update["update"].items()}
+    assert summary["test/elbo"] == numbers(run)["test/elbo"]
+    assert of_kind(found, "exit")[0]["exit_code"] == 0
+
+
+def evaluation(run: Path, *arguments: str) -> dict[str, Any]:
+    """The numbers of a vae-eval, which leaves the run itself alone."""
+    before = fingerprint(run)
+    done = fork("vae-eval", "run=run", "trainer.accelerator=cpu", *arguments, folder=run.parent)
+    assert (done.code, done.err) == (0, ""), done.err
+    after = fingerprint(run)
+    assert before.items() <= after.items()
+    written = [run / name for name in after.keys() - before.keys() if name.endswith(".json")]
+    assert len(written) == 1
+    assert f"written to {written[0].relative_to(run.parent)}" in done.out
+    return json.loads(written[0].read_text())
+
+
+def test_vae_eval_repeats_and_varies_the_evaluation(run: Path) -> None:
+    same = evaluation(run, "evaluate.samples=5")
+    for name in MEANS:
+        assert same[f"test/{name}"] == pytest.approx(numbers(run)[f"test/{name}"], rel=1e-6)
+    other = evaluation(run, "evaluate.samples=20", "evaluate.split=val", "ckpt=last")
+    assert other["val/iw_samples"] == 20
+    assert "test/elbo" not in other
+    assert other["checkpoint"].endswith("last.ckpt")
+    prior = evaluation(run, "evaluate.samples=20", "evaluate.estimator=prior")
+    assert prior["evaluate/estimator"] == "prior"
+    assert prior["test/elbo"] == pytest.approx(same["test/elbo"], abs=4 * same["test/elbo_se"])
+    assert prior["test/mc_samples"] == 20 and "test/iw_log_likelihood" not in prior
+    assert prior["test/mc_log_likelihood"] < 0
+
+
+def test_vae_eval_measures_the_inference_gaps(run: Path) -> None:
+    few = {"images": 10, "temperatures": 30, "refine_steps": 30, "elbo_samples": 200, "iw_samples": 50}
+    found = evaluation(run, "evaluate=gaps", "evaluate.samples=5", *(f"evaluate.gaps.{k}={v}" for k, v in few.items()))
+    assert found["gaps/images"] == 10 and found["evaluate/gaps/temperatures"] == 30
+    assert found["gaps/amortisation"] == pytest.approx(found["gaps/refined_elbo"] - found["gaps/elbo"])
+    assert found["gaps/approximation"] + found["gaps/refined_elbo"] == pytest.approx(found["gaps/ais_log_likelihood"])
+    assert found["gaps/elbo"] <= found["gaps/iw_log_likelihood"] + 3 * found["gaps/elbo_se"]
+    difference = found["gaps/ais_log_likelihood"] - found["gaps/refined_iw_log_likelihood"]
+    assert found["gaps/ais_over_refined_iw"] == pytest.approx(difference)
+
+
+def test_vae_sample_draws_pictures_and_numbers(run: Path) -> None:
+    done = start("vae-sample", "run=run", "n=16", folder=run.parent)
+    assert (done.code, done.err) == (0, "")
+    stem = run / "samples" / "best_n16_seed0"
+    with Image.open(stem.with_suffix(".png")) as image:
+        image.verify()
+    with np.load(stem.with_suffix(".npz")) as arrays:
+        assert arrays["z"].shape == (16, 4)
+        assert arrays["x"].shape == arrays["mean"].shape == (16, 1, 8, 8)
+        assert set(np.unique(arrays["x"])) == {0.0, 1.0}
+        assert 0 < arrays["mean"].min() < arrays["mean"].max() < 1
+        first = arrays["x"]
+    assert fork("vae-sample", "run=run", "n=16", folder=run.parent).code == 0
+    with np.load(stem.with_suffix(".npz")) as arrays:
+        assert np.array_equal(arrays["x"], first)
+
+
+def on_a_terminal(command: str, *arguments: str, folder: Path) -> tuple[int, str]:
+    """Run a command on a terminal of its own: its exit code and everything it wrote there."""
+    ours, theirs = pty.openpty()
+    settings = {"cwd": folder, "env": environment(TERM="xterm-256color", COLUMNS="150", LINES="40")}
+    process = subprocess.Popen(line(command, *arguments), stdin=theirs, stdout=theirs, stderr=theirs, **settings)
+    os.close(theirs)
+    written = bytearray()
+    while True:
+        try:
+            chunk = os.read(ours, 1 << 16)
+        except OSError:  # how Linux says that the other end has been closed
+            break
+        if not chunk:
+            break
+        written += chunk
+    os.close(ours)
+    return process.wait(60), written.decode()
+
+
+def test_a_run_goes_on_in_its_folder_on_a_terminal(run: Path) -> None:
+    """Last of the tests of this run, for it changes it."""
+    before, rows, files = numbers(run), epochs(run), set(fingerprint(run))
+    code, shown = on_a_terminal("vae-train", "resume=run", "trainer.max_epochs=3", folder=run.parent)
+    assert code == 0, shown
+    assert "\r" in shown
+    assert "━" in shown and re.search(r"epoch 3/3", shown)
+    assert re.search(r"[\d,]+ images/s", shown) and re.search(r"left \S*\d:\d\d", re.sub(r"\x1b\[[\d;]*m", "", shown))
+    assert "trained 3 epochs" in shown and shown.index("test/elbo") > shown.index("trained 3 epochs")
+    assert len(epochs(run)) == 3
+    assert epochs(run)[:2] == rows
+    assert OmegaConf.load(run / "config.yaml").trainer.max_epochs == 3
+    assert numbers(run)["train/steps"] == 117 and before["train/steps"] == 78
+    assert files <= set(fingerprint(run))
+    legs = sorted(run.glob("wandb/offline-run-*/*.wandb"))
+    assert len(legs) == 2 and legs[0].name == legs[1].name
+
+
+def sweep(folder: Path, *arguments: str) -> tuple[Done, list[dict[str, Any]]]:
+    """A sweep and its sweep.json."""
+    folder.mkdir()
+    done = fork("vae-train", "-m", *SMALL, "trainer.max_epochs=1", "hydra.sweep.dir=all", *arguments, folder=folder)
+    return done, json.loads((folder / "all" / "sweep.json").read_text())
+
+
+def test_a_sweep_is_a_group_of_runs_and_a_table(tmp_path: Path) -> None:
+    done, rows = sweep(tmp_path / "work", "objective.beta=0.5,1", "seed=0,1")
+    assert (done.code, done.err) == (0, "")
+    assert [row["status"] for row in rows] == ["done"] * 4
+    table = done.out[done.out.index("sweep in all") :]
+    for beta, seed in ((0.5, 0), (0.5, 1), (1, 0), (1, 1)):
+        assert f"objective.beta={beta} seed={seed}" in table
+    folders = [tmp_path / "work" / "all" / row["folder"] for row in rows]
+    described = [of_kind(records(next(folder.glob("wandb/*/*.wandb"))), "run")[0] for folder in folders]
+    assert len({run["run_id"] for run in described}) == 4
+    assert len({run["run_group"] for run in described}) == 1 and described[0]["run_group"].endswith("all")
+    assert len({row["test/elbo"] for row in rows}) == 4
+    assert [numbers(folder)["test/elbo"] for folder in folders] == [row["test/elbo"] for row in rows]
+
+
+def test_a_sweep_survives_a_job_that_diverges(tmp_path: Path) -> None:
+    done, rows = sweep(tmp_path / "work", "logger=csv", "optimizer=sgd", "optimizer.lr=1e12,1e-3")
+    assert done.code == 1
+    assert len(done.err.splitlines()) == 1 and "the loss became" in done.err
+    assert [row["status"] for row in rows] == ["failed", "done"]
+    assert "the loss became" in rows[0]["error"] and rows[1]["error"] is None
+    table = done.out[done.out.index("sweep in all") :]
+    assert re.search(r"lr=1000000000000.0 +│ failed", table) and re.search(r"lr=0.001 +│ done", table)
+
+
+def test_loggers_and_a_users_own_options(tmp_path: Path) -> None:
+    """One sweep over loggers, its model and experiment from a vae_conf folder in the working directory."""
+    work = tmp_path / "work"
+    for name, content in {
+        "model/mine": "# my own\ndefaults:\n  - vae\nlatent_dim: 3\n",
+        "experiment/mine": "# @package _global_\ndefaults:\n  - override /model: mine\nobjective:\n  beta: 0.7\n",
+    }.items():
+        file = work / "vae_conf" / f"{name}.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(content)
+    small = [argument for argument in SMALL if not argument.startswith("model.")]
+    choices = ["experiment=mine", "logger=csv,none,tensorboard", "trainer.max_epochs=1", "hydra.sweep.dir=all"]
+    done = fork("vae-train", "-m", *small, *choices, folder=work)
+    assert (done.code, done.err) == (0, "")
+    runs = {name: next((work / "all").glob(f"*logger={name}*")) for name in ("csv", "none", "tensorboard")}
+    for name, run in runs.items():
+        config = OmegaConf.load(run / "config.yaml")
+        assert (config.logger.name, config.model.latent_dim, config.objective.beta) == (name, 3, 0.7)
+        assert numbers(run)["status"] == "done"
+        assert not (run / "wandb").exists()
+        assert (run / "metrics.csv").exists() == (name != "none")
+        assert bool(list(run.rglob("events.out.tfevents.*"))) == (name == "tensorboard")

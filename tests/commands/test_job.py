@@ -1,0 +1,118 @@
+"""Ways to fail, sweeps and signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.support.front import ROOT, call
+from vae_cli.commands import job
+from vae_cli.errors import ConfigError, UserError
+from vae_cli.sweeps import table
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def failing(error: BaseException) -> job.Failure:
+    def work() -> None:
+        raise error
+
+    failure = job.attempt(work, Path("folder/vae-train.log"))
+    assert isinstance(failure, job.Failure)
+    assert "\n" not in failure.message
+    return failure
+
+
+def test_every_way_to_fail_has_its_code() -> None:
+    sigterm = type("SIGTERMException", (SystemExit,), {})
+    assert failing(UserError("no data\nhere")) == job.Failure("no data here", 1)
+    assert failing(ConfigError("bad")).exit_code == 2
+    assert failing(KeyboardInterrupt()) == job.Failure("interrupted", 130, "interrupted")
+    assert failing(sigterm()) == job.Failure("terminated", 143, "interrupted")
+    assert failing(OSError(28, "No space left on device", "x.ckpt")).message == "No space left on device: x.ckpt"
+    assert failing(ValueError("a\nb")).message == "ValueError: a b; traceback in folder/vae-train.log"
+    assert job.attempt(lambda: 3) == 3
+
+
+def test_a_failed_run_says_so_in_its_folder(workplace: Path) -> None:
+    job.write_status(workplace, job.Failure("disk full", 1))
+    assert json.loads(Path("results.json").read_text()) == {"status": "failed", "error": "disk full"}
+    assert [path.name for path in workplace.iterdir()] == ["results.json"]
+
+
+def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
+    for beta, results in (
+        (1, {"status": "done", "test/elbo": -100.25}),
+        (2, {"status": "failed", "error": "no data"}),
+        (3, None),
+    ):
+        folder = tmp_path / f"job{beta}"
+        folder.mkdir()
+        (folder / "overrides.yaml").write_text(f"- dataset=digits\n- objective.beta={beta}\n")
+        os.utime(folder / "overrides.yaml", (beta, beta))
+        if results:
+            (folder / "results.json").write_text(json.dumps(results))
+    sweep_table = table.SweepTable()
+    plugins = {"sweeper": {"_target_": "a.BasicSweeper"}, "launcher": {"_target_": "a.BasicLauncher"}}
+    sweep_table.on_multirun_start(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, **plugins}}))
+    assert sweep_table.finish() == 1
+    rows = json.loads((tmp_path / "table.json").read_text())
+    assert [row["status"] for row in rows] == ["done", "failed", "unfinished"]
+    assert rows[0]["test/elbo"] == -100.25
+    out = capsys.readouterr().out
+    assert "-100.250" in out
+    assert "objective.beta=2" in out
+    assert "job2: no data" in out
+    assert "dataset=digits" not in out
+
+
+def test_a_failing_job_does_not_stop_the_others(workplace: Path) -> None:
+    """Without torch every job fails; each leaves its status, the sweep its table and its exit code."""
+    done = call("train", "-m", "seed=1,2", "hydra.sweep.dir=all of them")
+    assert done.returncode == 1
+    assert done.stderr.count("vae-train: error: ") == 2
+    rows = json.loads((workplace / "all of them" / "table.json").read_text())
+    assert [row["overrides"] for row in rows] == [["seed=1"], ["seed=2"]]
+    assert all(row["status"] == "failed" and "torch" in row["error"] for row in rows)
+    log = next((workplace / "all of them").glob("seed=1-*/vae-train.log")).read_text()
+    assert "Traceback" in log
+
+
+def test_a_failing_run_exits_with_one_line(workplace: Path) -> None:
+    done = call("train", "hydra.run.dir=one")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert json.loads((workplace / "one" / "results.json").read_text())["status"] == "failed"
+
+
+def test_a_users_own_option_reaches_the_job(workplace: Path) -> None:
+    Path("vae_conf/model").mkdir(parents=True)
+    Path("vae_conf/model/mine.yaml").write_text("# my own\ndefaults: [vae]\nlatent_dim: 3\n")
+    done = call("train", "--cfg", "job", "model=mine", "-p", "model.latent_dim")
+    assert done.stdout.strip() == "3", done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "term")]
+)
+def test_a_signal_ends_a_sweep(number: int, code: int, word: str, workplace: Path) -> None:
+    line = [sys.executable, "-c", "from vae_cli.cli import train; train()", "-m", "seed=1,2", "hydra.sweep.dir=all"]
+    line += ["dataset=linear_gaussian", "logger=none", "trainer.max_epochs=10000", "trainer.limit_batches=2"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not list(Path("all").glob("*/checkpoints/last.ckpt")):
+        time.sleep(0.1)
+        assert process.poll() is None, process.communicate()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert len(err.splitlines()) == 1, err
+    assert f"vae-train: error: {word}" in err
+    assert [row["status"] for row in json.loads(Path("all/table.json").read_text())] == ["interrupted"]

@@ -1,0 +1,322 @@
+"""Whole runs in this process, on scikit-learn's digits."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from sklearn.datasets import load_digits
+
+import vae_cli
+from tests.support.configs import composed
+from vae_cli.commands.train import begin, build_trainer, fit
+from vae_cli.commands.train import train as train_on
+from vae_cli.distributed.process_group import Layout
+from vae_cli.errors import UserError
+from vae_cli.evaluation.cluster_assignments import SPLITS, Assignments
+from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.metrics import Agreement
+from vae_cli.figures import clusters
+from vae_cli.figures.examples import Examples, observed
+from vae_cli.figures.style import styled
+from vae_cli.runs import checkpoints
+from vae_cli.training.build import build_module
+
+TINY = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.max_epochs=2", "logger=csv")
+
+
+def train(config, folder):
+    return train_on(config, instantiate(config.dataset).load(), folder)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    return folder, train(composed(*TINY), folder)
+
+
+def test_a_run_leaves_everything_in_its_folder(finished):
+    folder, results = finished
+    assert json.loads((folder / "results.json").read_text()) == pytest.approx(results, nan_ok=True)
+    assert results["status"] == "done" and results["test/iw_samples"] == 5
+    for key in ("elbo", "distortion", "rate", "iw_log_likelihood", "effective_sample_size", "bits_per_dim"):
+        assert results[f"test/{key}_se"] > 0
+    assert results["test/elbo"] == pytest.approx(-results["test/distortion"] - results["test/rate"])
+    assert results["test/elbo"] < results["test/iw_log_likelihood"]
+    assert results["test/bits_per_dim"] == pytest.approx(-results["test/iw_log_likelihood"] / 64 / 0.6931472, rel=1e-5)
+    assert "test/mig" not in results  # digits have no known factors
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    expected = {"config.yaml", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"}
+    figures = {
+        f"figures/{n}.png" for n in ("reconstructions", "samples", "traversals", "latent_space", "training_curves")
+    }
+    assert expected | figures <= files
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert len(rows) == 3 and rows[0].startswith("epoch,step,")
+
+
+def test_same_seed_same_numbers(finished, tmp_path):
+    _, results = finished
+    again = train(composed(*TINY), tmp_path)
+    other = train(composed(*TINY, "seed=1"), tmp_path / "other")
+    for key in ("test/elbo", "test/iw_log_likelihood", "test/distortion", "data/sha256"):
+        assert again[key] == results[key]
+    assert other["test/elbo"] != results["test/elbo"]
+
+
+def test_a_run_is_two_lines_of_python(finished):
+    folder, results = finished
+    run = vae_cli.load(folder)
+    x = torch.stack([run.data.test.x[i] for i in range(30)]).float() / 255
+    q = run.encode(x)
+    assert q.mean.shape == (30, 4)
+    assert run.decode(q.mean).mean.shape == x.shape
+    assert run.sample(5).shape == (5, 1, 8, 8)
+    log_px = run.log_likelihood(x, samples=50)
+    assert log_px.shape == (30,) and float(log_px.mean()) == pytest.approx(results["test/iw_log_likelihood"], abs=5)
+    assert torch.equal(run.encode(x.flatten(1).numpy()).mean, q.mean)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda run: run.encode(torch.zeros(3, 7)), r"takes \(N, 1, 8, 8\)"),
+        (lambda run: run.encode(torch.full((3, 64), 0.5)), "binary x"),
+        (lambda run: run.decode(torch.zeros(3, 5)), r"takes \(N, 4\)"),
+    ],
+)
+def test_wrong_arrays_are_refused(finished, call, message):
+    with pytest.raises(UserError, match=message):
+        call(vae_cli.load(finished[0]))
+
+
+class StoppedError(Exception):
+    pass
+
+
+class StopAt(pl.Callback):
+    """Stops before an epoch, or saves and stops after a batch."""
+
+    def __init__(self, kind, position, last):
+        self.kind, self.position, self.last = kind, position, last
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if self.kind == "epoch" and trainer.current_epoch == self.position:
+            raise StoppedError
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if self.kind == "batch" and trainer.global_step == self.position:
+            trainer.save_checkpoint(self.last)
+            raise StoppedError
+
+
+def interrupted(config, folder, kind, position) -> dict:
+    """The results of a run that is broken off and gone on with."""
+    data = instantiate(config.dataset).load()
+    pl.seed_everything(config.seed, verbose=False)
+    module = build_module(config, DataFacts.of(data))
+    layout = Layout(devices=1, nodes=1)
+    _, trainer = build_trainer(config, layout, folder, data, module, [])
+    trainer.callbacks.append(StopAt(kind, position, folder / "checkpoints" / "last.ckpt"))
+    begin(config, folder)
+    with pytest.raises(StoppedError):
+        fit(config, layout, data, module, trainer)
+    config.resume = str(folder)
+    return train(config, folder)
+
+
+def assert_same_end(folder, other) -> None:
+    states = [checkpoints.load(f / "checkpoints" / "last.ckpt")["state_dict"] for f in (folder, other)]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize(("kind", "position"), [("epoch", 1), ("batch", 12)])
+def test_a_resumed_run_is_bit_identical(kind, position, finished, tmp_path):
+    results = interrupted(composed(*TINY), tmp_path, kind, position)
+    folder, whole = finished
+    assert_same_end(folder, tmp_path)
+    assert results["test/iw_log_likelihood"] == whole["test/iw_log_likelihood"]
+
+
+@pytest.mark.parametrize(
+    "overrides", [["trainer.patience=1", "optimizer.lr=1e-12"], ["model=ae", "prior.components=3"]], ids=str
+)
+def test_what_comes_after_training_can_be_done_again(overrides, tmp_path):
+    """Patience that has run out, and a prior that was fitted to the best checkpoint, stay as they were."""
+    config = composed(*TINY, "model.latent_dim=2", "trainer.max_epochs=6", *overrides)
+    first = train(config, tmp_path)
+    before = checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["state_dict"]
+    config.resume = str(tmp_path)
+    again = train(config, tmp_path)
+    after = checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["state_dict"]
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    for name in ("train/epochs", "train/steps", "test/distortion"):
+        assert again[name] == first[name]
+
+
+VADE = (
+    "model=vade", "dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.max_epochs=2", "logger=csv",
+    "pretraining.epochs=2", "initialisation.hold_epochs=2", "initialisation.dimensions=3", "optimizer.lr=0.01",
+    "dataset.batch_size=64",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "clustered"
+    return folder, train(composed(*VADE), folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "position"),
+    [
+        ("batch", 11),
+        ("epoch", 2),
+        ("batch", 50),
+        pytest.param("epoch", 3, marks=pytest.mark.slow),
+        pytest.param("epoch", 4, marks=pytest.mark.slow),
+        ("batch", 95),
+    ],
+)
+def test_a_run_resumed_in_any_phase_is_bit_identical(kind, position, clustered, tmp_path):
+    """Twenty steps an epoch: in pretraining, before the clusters are found, with them held, and with them free."""
+    folder, whole = clustered
+    results = interrupted(composed(*VADE), tmp_path, kind, position)
+    assert_same_end(folder, tmp_path)
+    assert results["test/cluster_accuracy"] == whole["test/cluster_accuracy"]
+    rows = [(f / "metrics.csv").read_text().splitlines() for f in (folder, tmp_path)]
+    timed = [name in ("train/seconds", "train/samples_per_second") for name in rows[0][0].split(",")]
+    for ours, theirs in zip(*rows, strict=True):
+        pairs = zip(ours.split(","), theirs.split(","), timed, strict=True)
+        assert all(a == b for a, b, time in pairs if not time)
+
+
+def test_vade_reports_clusters_and_learns_by_phases(clustered):
+    folder, results = clustered
+    assert results["train/epochs"] == 6 and results["train/steps"] == 120
+    assert 0.1 < results["test/cluster_accuracy"] <= 1 and 0 < results["test/cluster_accuracy_se"] < 0.1
+    assert 0 < results["test/cluster_nmi"] <= 1 and 0 < results["test/cluster_ari"] <= 1
+    assert 0 <= results["test/cluster_entropy"] < 2.31
+    for name in ("occupancy", "weights"):
+        shares = results[f"test/cluster_{name}"]
+        assert len(shares) == 10 and sum(shares) == pytest.approx(1, abs=1e-5)
+    header, *rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    assert [row[header.index("phase")] for row in rows] == ["1", "1", "2", "2", "3", "3"]
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert {"component_samples", "component_means", "clusters", "confusion"} <= drawn
+
+
+def test_clusters_in_python(clustered):
+    folder, results = clustered
+    run = vae_cli.load(folder)
+    x = run.data.test.x.float() / 255
+    gamma = run.responsibilities(x)
+    torch.testing.assert_close(gamma.sum(1), torch.ones(len(x)))
+    cluster = run.cluster(x)
+    assert torch.equal(cluster, gamma.argmax(1))
+    agreement = Agreement.of(cluster.numpy(), run.data.test.y.numpy())
+    assert agreement.accuracy == pytest.approx(results["test/cluster_accuracy"])
+    assert run.sample(3, component=9).shape == (3, 1, 8, 8)
+    components = run.mixture.component_distribution
+    spread = (run.draw(4000, component=2).mean(0) - components.mean[2]) / components.stddev[2]
+    assert spread.abs().max() < 0.1
+    with pytest.raises(UserError, match="components are 0 to 9"):
+        run.sample(3, component=10)
+
+
+def test_a_run_without_components_says_so(finished):
+    run = vae_cli.load(finished[0])
+    with pytest.raises(UserError, match=r"its p.z. has no components; train with model=vade, or prior=mixture"):
+        run.cluster(torch.zeros(2, 64))
+
+
+def test_an_evaluation_writes_the_cluster_of_every_example(clustered, tmp_path):
+    folder, _ = clustered
+    run = vae_cli.load(folder)
+    files = Assignments.of(run.model, run.data, torch.device("cpu"), 100).write(tmp_path / "all")
+    arrays = np.load(files[0])
+    names, counts = np.unique(arrays["split"], return_counts=True)
+    sizes = {name: len(getattr(run.data, name)) for name in ("train", "val", "test")}
+    assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == sizes
+    source = load_digits()
+    assert sorted(arrays["row"].tolist()) == list(range(len(source.target)))
+    assert np.array_equal(arrays["label"], source.target[arrays["row"]])
+    test = arrays["split"] == "test"
+    assert np.array_equal(arrays["cluster"][test], run.cluster(run.data.test.x.float() / 255).numpy())
+    lines = files[1].read_text().splitlines()
+    assert lines[0].startswith("split,row,cluster,label,responsibility_0,responsibility_1")
+    assert len(lines) == len(arrays["row"]) + 1
+    first = lines[1].split(",")
+    assert first[:4] == [str(arrays[name][0]) for name in ("split", "row", "cluster", "label")]
+    assert [float(v) for v in first[4:]] == pytest.approx(arrays["responsibilities"][0].tolist(), abs=1e-6)
+
+
+def test_an_evaluation_names_the_file_of_every_image(clustered, tmp_path):
+    run = vae_cli.load(clustered[0])
+    names = {part: tuple(f"{part}/{i}.png" for i in range(len(getattr(run.data, part)))) for part in SPLITS}
+    splits = {part: replace(getattr(run.data, part), files=files) for part, files in names.items()}
+    data = replace(run.data, **splits, _resident={})
+    files = Assignments.of(run.model, data, torch.device("cpu"), 100).write(tmp_path / "all")
+    arrays = np.load(files[0])
+    assert arrays["path"].tolist() == [file for part in SPLITS for file in names[part]]
+    header, first = files[1].read_text().splitlines()[:2]
+    assert header.startswith("split,row,path,cluster,label,") and first.startswith("train,")
+    assert first.split(",")[2] == "train/0.png"
+
+
+def test_names_of_classes_are_shown_wherever_a_class_is(tmp_path):
+    x, names = np.random.default_rng(0).normal(size=(60, 4)), np.array(["poor", "rich"])[np.arange(60) % 2]
+    np.savez(tmp_path / "named.npz", x=x, y=names)
+    data = ("dataset=npz", f"dataset.path={tmp_path}/named.npz", "dataset.val_size=10", "likelihood=gaussian")
+    results = train(composed("prior=mixture", "prior.components=2", *data, *TINY[1:]), tmp_path / "run")
+    assert results["data/class_names"] == ["poor", "rich"]
+    run = vae_cli.load(tmp_path / "run")
+    assert run.class_names == run.data.class_names == ("poor", "rich")
+    with styled(), observed(run.model, torch.device("cpu"), 0):
+        examples = Examples.gather(run.model, run.data, "test", torch.device("cpu"), 100)
+        confusion, codes = clusters.confusion(examples), clusters.codes(examples, 0)
+    assert [text.get_text() for text in confusion.axes[0].get_yticklabels()] == ["poor", "rich"]
+    assert [text.get_text() for text in codes.axes[1].get_legend().get_texts()] == ["poor", "rich"]
+    files = Assignments.of(run.model, run.data, torch.device("cpu"), 100).write(tmp_path / "all")
+    arrays, (_, *lines) = np.load(files[0]), [line.split(",") for line in files[1].read_text().splitlines()]
+    assert arrays["class_names"][arrays["label"]].tolist() == names[arrays["row"]].tolist()
+    assert [line[3] for line in lines] == names[arrays["row"]].tolist()
+
+
+def test_a_diverging_run_names_the_term_and_the_step(tmp_path):
+    with pytest.raises(
+        UserError, match=r"became (nan|inf|-inf) at epoch 0, batch \d+, step \d+; the first term to go was"
+    ):
+        train(composed(*TINY, "optimizer=sgd", "optimizer.lr=1e12"), tmp_path)
+
+
+def test_an_autoencoder_reports_no_bound_and_samples_from_its_codes(tmp_path):
+    results = train(composed("model=ae", "prior.components=3", *TINY), tmp_path)
+    assert "test/reconstruction_error" in results and "test/distortion" in results
+    assert not any(key.startswith(("test/elbo", "test/iw", "test/rate", "test/bits")) for key in results)
+    run = vae_cli.load(tmp_path)
+    assert run.model.prior().component_distribution.loc.abs().sum() > 0
+    with pytest.raises(UserError, match="no density"):
+        run.log_likelihood(torch.zeros(2, 64))
+
+
+@pytest.mark.parametrize("posterior", ["full_covariance", pytest.param("diagonal", marks=pytest.mark.slow)])
+def test_linear_gaussian_reaches_its_exact_likelihood(posterior, tmp_path):
+    results = train(composed("experiment=linear_gaussian", f"posterior={posterior}", "trainer.max_epochs=30"), tmp_path)
+    assert results["test/elbo"] == pytest.approx(results["exact/log_likelihood"], abs=0.02)
+    gap = results["exact/model_log_likelihood"] - results["test/elbo"]
+    assert gap == pytest.approx(results["exact/posterior_gap"], abs=0.01)
+
+
+def test_a_checkpoint_that_is_damaged_is_named(finished, tmp_path):
+    broken = tmp_path / "broken.ckpt"
+    whole = (finished[0] / "checkpoints" / "best.ckpt").read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"broken.ckpt: not a readable checkpoint"):
+        vae_cli.load(finished[0], ckpt=str(broken))
+    with pytest.raises(UserError, match="no such checkpoint"):
+        vae_cli.load(finished[0], ckpt=str(tmp_path / "none.ckpt"))

@@ -1,0 +1,180 @@
+"""Networks, posteriors, priors, objectives and divergences: every pair trains a step or is refused."""
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs, train_a_step
+from vae_cli.config.schema import GapsConfig
+from vae_cli.errors import ConfigError
+from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.inference_gaps import inference_gaps
+from vae_cli.training.build import build_module
+
+NETWORKS, POSTERIORS, OBJECTIVES = map(options, ("network", "posterior", "objective"))
+PRIORS, DIVERGENCES = map(options, ("prior", "divergence"))
+FACTORISED = ("diagonal", "fixed_scale", "table")
+GAUSSIAN = (*FACTORISED, "full_covariance")
+REFINABLE = ("diagonal", "full_covariance", "table")
+LAYERED = {"bottom_up", "top_down", "graph"}
+SITEWISE = ("deterministic", "diagonal", "fixed_scale", "none", "table")
+QUANTISED = ("quantised", "quantised_rotation")
+OF_CODES = ("codebook=ema", "codebook.codes=8", "prior=code_transformer", "objective=vq")
+ALWAYS = (("diagonal", "elbo"), ("none", "gan"))  # with every network
+
+
+@pytest.mark.parametrize(
+    ("network", "posterior", "objective"),
+    pairs(NETWORKS, POSTERIORS, OBJECTIVES, among=lambda n, p, o: n == "mlp" or (p, o) in ALWAYS),
+)
+def test_networks_posteriors_and_objectives_combine_or_are_refused(network, posterior, objective):
+    overrides = [f"network={network}", f"posterior={posterior}", f"objective={objective}", *SMALL_NETWORKS[network]]
+    if objective.endswith("gamma"):
+        overrides += ["prior=mixture", "prior.components=3"]
+    if objective.endswith("gan"):
+        overrides += ["divergence.width=8"]
+    if (posterior in QUANTISED) != (objective == "vq"):
+        refusal = "is of codes, .* is not; take "
+    elif posterior in QUANTISED:
+        refusal = "prior Normal .* is not; take prior=code_transformer or posterior=.*diagonal.* objective=.*elbo"
+    elif (posterior == "none") != (objective == "gan"):
+        refusal = "has no encoder; take posterior=|trains none; take objective="
+    elif network == "conv_grid" and posterior not in SITEWISE:
+        refusal = "mixes its sites; take posterior=.*diagonal"
+    elif objective not in ("reconstruction", "wae", "mmd_vae", "aae") and posterior == "deterministic":
+        refusal = "density"
+    elif posterior in LAYERED:
+        refusal = "single layer|entropy|factorises|several layers"
+    elif objective.endswith("gamma") and posterior not in GAUSSIAN:
+        refusal = "entropy"
+    elif objective.startswith("tcvae") and posterior not in FACTORISED:
+        refusal = "factorises"
+    else:
+        train_a_step(configuration("digits", *overrides))
+        return
+    with pytest.raises(ConfigError, match=refusal):
+        configuration("digits", *overrides)
+
+
+@pytest.mark.parametrize("codebook", ["ema", "loss"])
+@pytest.mark.parametrize("network", ["conv_grid", "mlp"])
+@pytest.mark.parametrize("posterior", QUANTISED)
+def test_codebooks_combine_with_every_gradient(posterior, network, codebook):
+    choices = (f"posterior={posterior}", f"network={network}", "posttraining=prior")
+    overrides = (*choices, *OF_CODES, f"codebook={codebook}", *SMALL_NETWORKS[network])
+    train_a_step(configuration("digits", *overrides))
+
+
+@pytest.mark.parametrize("prior", ["gaussian", "flow", "mixture"])
+def test_other_priors_may_be_trained_alone_at_the_end(prior):
+    train_a_step(configuration("digits", f"prior={prior}", "posttraining=prior", *SMALL_NETWORKS["mlp"]))
+
+
+def prior_and_posterior(prior: str, posterior: str) -> list[str]:
+    sizes = {"mixture": ["prior.components=3"], "ex_post": ["prior.components=2"], "vamp": ["prior.pseudo_inputs=4"]}
+    overrides = [f"prior={prior}", f"posterior={posterior}", *SMALL_NETWORKS["mlp"], *sizes.get(prior, [])]
+    if posterior == "deterministic":
+        overrides += ["objective=reconstruction"]
+    if posterior in LAYERED:
+        overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
+    if posterior in QUANTISED:
+        overrides += ["objective=vq", "codebook=ema", "posttraining=prior"]
+    if posterior == "none":
+        overrides += ["objective=gan", "divergence.width=8"]
+    return overrides
+
+
+@pytest.mark.parametrize(
+    ("prior", "posterior"),
+    pairs(PRIORS, POSTERIORS, among=lambda *one: one in (("vamp", "coupling"), ("mixture", "bottom_up"))),
+)
+def test_every_prior_is_a_proposal_and_every_gap_is_measured(prior, posterior):
+    """What is measured after training, where a failure would cost all of it."""
+    choices = [*prior_and_posterior(prior, posterior), "evaluate.estimator=prior"]
+    try:
+        config = configuration("digits", *choices)
+    except ConfigError:
+        pytest.skip("refused")
+    data = instantiate(config.dataset).load()
+    batch = next(iter(data.loader("train", batch_size=4, seed=0, shuffle=False, device=torch.device("cpu"))))
+    module = build_module(config, DataFacts.of(data)).eval()
+    module.evaluation.update(module.model, batch)
+    numbers = module.evaluation.compute()
+    assert all(np.isfinite(value).all() for value in numbers.values())
+    assert ("mc_log_likelihood" in numbers) == module.model.has_density
+    if posterior in REFINABLE:
+        found = inference_gaps(module.model, batch, 10**4, GapsConfig(4, 2, 3, 2, 2, 2, 0.01, 5, 5))
+        assert all(value.isfinite().all() for value in found.values())
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_priors_and_posteriors_combine_or_are_refused(prior, posterior):
+    overrides = prior_and_posterior(prior, posterior)
+    fits = prior in ("normal", "ex_post") if posterior == "deterministic" else prior != "ex_post"
+    fits = fits and not (prior == "vamp" and posterior in (*LAYERED, "table"))
+    fits = prior == "normal" if posterior == "none" else fits
+    if posterior in QUANTISED or prior == "code_transformer":
+        fits = posterior in QUANTISED and prior == "code_transformer"
+    if fits:
+        train_a_step(configuration("digits", *overrides))
+    else:
+        with pytest.raises(ConfigError, match="; take "):
+            configuration("digits", *overrides)
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_divergences_pull_every_posterior(divergence, posterior):
+    overrides = ["objective=infovae", f"divergence={divergence}", f"posterior={posterior}", *SMALL_NETWORKS["mlp"]]
+    if posterior in LAYERED:
+        overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
+    if posterior == "deterministic":
+        overrides += ["objective.alpha=1"]
+    if posterior == "none":
+        with pytest.raises(ConfigError, match="has no encoder; take"):
+            configuration("digits", *overrides)
+    elif divergence.startswith("critic"):
+        with pytest.raises(ConfigError, match=r"is of codes|judges x; take divergence=adversarial.* or objective=gan"):
+            configuration("digits", *overrides)
+    elif posterior in QUANTISED:
+        with pytest.raises(ConfigError, match=r"is of codes, objective InfoVAE .* is not"):
+            configuration("digits", *overrides)
+    elif divergence == "none":
+        with pytest.raises(ConfigError, match="weighs a divergence"):
+            configuration("digits", *overrides)
+    else:
+        train_a_step(configuration("digits", *overrides))
+
+
+@pytest.mark.parametrize("train_steps", [0, 2])
+@pytest.mark.parametrize("posterior", REFINABLE)
+def test_what_is_gaussian_is_refined(posterior, train_steps):
+    chosen = ("refinement=ascent", f"refinement.train_steps={train_steps}", "refinement.steps=3")
+    train_a_step(configuration("digits", f"posterior={posterior}", *SMALL_NETWORKS["mlp"], *chosen))
+
+
+@pytest.mark.parametrize("posterior", sorted(set(POSTERIORS) - set(REFINABLE)))
+def test_what_is_not_gaussian_is_not_refined(posterior):
+    objectives = {"none": "gan", "deterministic": "reconstruction"}
+    choices = ["refinement=ascent", f"posterior={posterior}", f"objective={objectives.get(posterior, 'elbo')}"]
+    if posterior in LAYERED:
+        choices += ["model=hvae"]
+    if posterior in QUANTISED:
+        choices += OF_CODES
+    with pytest.raises(ConfigError, match=r"moves the moments of a Gaussian, .*; take posterior=diagonal.full_cov"):
+        configuration("digits", *choices)
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+@pytest.mark.parametrize("model", ["gan", "vae_gan"])
+def test_adversarial_models_of_x_take_what_judges_x(model, divergence):
+    overrides = [f"model={model}", f"divergence={divergence}", *SMALL_NETWORKS["conv"]]
+    if divergence.startswith("critic"):
+        overrides += ["divergence.width=8"]
+    elif model == "vae_gan" or divergence == "none" or divergence.startswith("adversarial"):
+        with pytest.raises(ConfigError, match="; take "):
+            configuration("digits", *overrides)
+        return
+    train_a_step(configuration("digits", *overrides))

@@ -1,0 +1,111 @@
+"""What a newcomer types: each line says what to type instead, and that works."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.configs import composed
+from vae_cli.config.check import check
+from vae_cli.config.preflight import prepare_training
+from vae_cli.config.sources import Sources
+from vae_cli.config.suggest import KEYS, OPTIONS
+from vae_cli.errors import ConfigError
+
+pytestmark = pytest.mark.usefixtures("workplace")
+NEEDED = {"dataset=npz": ["dataset.path=x"], "dataset=image_folder": ["dataset.path=x"]}
+NEEDED |= {"likelihood=gaussian": ["dataset=linear_gaussian"], "likelihood=categorical": ["dataset.binarize=none"]}
+NEEDED |= {"network=conv": ["model=conv_vae"], "objective=factorvae": [], "prior=mixture": []}
+
+
+def refused(*arguments: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        prepare_training(arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["epochs=3"], "epochs: unknown key (command line); nearest: trainer.max_epochs ("),
+        (["trainer.epochs=3"], "nearest: trainer.max_epochs ("),
+        (["model=iwae"], "nearest: objective=iwae; model has"),
+        (["model=beta-VAE"], "nearest: objective.beta=4; model has"),
+        (["likelihood=mse"], "nearest: likelihood=gaussian; likelihood has"),
+        (["prior=gmm"], "nearest: prior=mixture; prior has"),
+        (["--beta", "4"], "keys are written without dashes, as in objective.beta=4; --help lists them"),
+        (["--optimizer.lr=0.1"], "keys are written without dashes, as in optimizer.lr=0.1;"),
+        (["-v"], "keys are written without dashes, as in objective.beta=4;"),
+        (["--multirnu"], "nearest: --multirun"),
+        (["network.hidden=[512,]"], "leave out the comma before the closing bracket"),
+        (["model.generation={x: [z1,],}"], "leave out the comma before the closing bracket"),
+        (["hydra.run.dir=/proc/x"], "/proc/x: cannot be made in /proc; set VAE_OUTPUT_DIR or hydra.run.dir"),
+        (["-m", "seed=1,2", "hydra.sweep.dir=/proc/x"], "/proc/x: cannot be made in /proc"),
+    ],
+)
+def test_what_is_typed_is_answered_by_what_to_type(arguments: list[str], told: str) -> None:
+    assert told in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["optimizer.lr=-1"], "optimizer.lr=-1: expected a number >= 0 (command line)"),
+        (["optimizer.weight_decay=-0.1"], "optimizer.weight_decay=-0.1: expected a number >= 0"),
+        (["optimizer.eps=-1"], "optimizer.eps=-1: expected a number >= 0"),
+        (["optimizer.betas=[0.9,1.0]"], "optimizer.betas=[0.9, 1.0]: expected numbers >= 0 and < 1"),
+        (["optimizer=sgd", "optimizer.momentum=-1"], "optimizer.momentum=-1: expected a number >= 0"),
+        (["optimizer=sgd", "optimizer.momentum=0"], "optimizer.nesterov=false"),
+        (["-m", "optimizer.lr=1e-3,-1"], "optimizer.lr=-1: expected a number >= 0"),
+    ],
+)
+def test_arguments_of_the_optimizer_are_in_range(arguments: list[str], told: str) -> None:
+    assert told in refused(*arguments)
+
+
+def test_the_way_out_for_momentum_works() -> None:
+    check(composed("optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=false"))
+    check(composed("optimizer.lr=0", "optimizer.betas=[0,0.5]"))
+
+
+@pytest.mark.parametrize("key", sorted({key for key in KEYS.values() if not key.startswith("hydra.")}))
+def test_keys_that_names_of_the_field_mean_are_there(key: str) -> None:
+    group, _, name = key.partition(".")
+    node = composed()[group]
+    assert not name or name in node
+
+
+@pytest.mark.parametrize("way", sorted({way for words in OPTIONS.values() for way in words.values()}))
+def test_options_that_names_of_the_field_mean_work(way: str) -> None:
+    for one in way.split(" or "):
+        extra = {"objective=infovae": ["divergence=mmd"], "objective=mmd_vae": ["model=mmd_vae"]}.get(one, [])
+        check(composed(*extra, *NEEDED.get(one, []), one))
+    for group, words in OPTIONS.items():
+        assert not set(words) & set(Sources.find().options(group)), group
+
+
+def preset(name: str, content: bytes) -> None:
+    Path("vae_conf/experiment").mkdir(parents=True, exist_ok=True)
+    Path(f"vae_conf/experiment/{name}.yaml").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            b"\xef\xbb\xbf# @package _global_\ndefaults:\n  - override /dataset: digits\n",
+            "save it as UTF-8 without one",
+        ),
+        (b"\xef\xbb\xbf# @package _global_\ntrainer:\n  max_epochs: 1\n", "save it as UTF-8 without one"),
+        (b"trainer:\n  max_epochs: 1\n", "'# @package _global_' belongs in the file's first line"),
+        (b"defaults:\n  - override /dataset: digits\n", "'# @package _global_' belongs in the file's first line"),
+    ],
+)
+def test_a_preset_that_does_not_reach_the_top_level(content: bytes, told: str) -> None:
+    preset("mine", content)
+    line = refused("experiment=mine")
+    assert told in line and "vae_conf/experiment/mine.yaml" in line
+    preset(
+        "mine", b"# @package _global_\n" + content.removeprefix(b"\xef\xbb\xbf").removeprefix(b"# @package _global_\n")
+    )
+    prepare_training(["experiment=mine"])

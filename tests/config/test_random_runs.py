@@ -1,0 +1,58 @@
+"""Configurations drawn from all groups train with finite numbers, or are refused in a line whose remedies work."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.support.random_data import synthetic
+from tests.support.random_options import Combination, composer
+from tests.support.random_remedies import remedies, static_complaint
+from tests.support.random_runs import endings
+from vae_cli.config.compose import session
+
+FEW, MANY = 4, 60
+"""By default and when slow; `python -m tests.support.random_runs` draws as many as one likes."""
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [range(FEW), pytest.param(range(FEW, MANY), marks=[pytest.mark.slow, pytest.mark.timeout(3000)])],
+    ids=len,
+)
+def test_drawn_configurations(numbers: range, tmp_path: Path) -> None:
+    wrong = [
+        "\n".join([f"{number}: {ending.kind}: {ending.problem}", *ending.lines])
+        for number, ending, _ in endings(1, numbers, tmp_path)
+        if ending.kind != "trained"
+    ]
+    assert not wrong, "\n\n".join(wrong)
+
+
+REFUSED = [
+    {"prior": "code_transformer"},
+    {"posterior": "quantised"},
+    {"refinement": "ascent", "posterior": "iaf"},
+    {"codebook": "ema"},
+    {"objective": "gan"},
+    {"posterior": "table"},
+    {"network": "conv_grid", "posterior": "iaf"},
+    {"annealing": "linear", "objective": "iwae"},
+    {"prior": "mixture", "objective": "mmd_vae"},
+]
+
+
+@pytest.mark.parametrize("groups", REFUSED, ids=str)
+def test_each_remedy_ends_the_complaint(groups: dict[str, str]) -> None:
+    kinds, values = synthetic(), {"objective.free_bits": [0.1, 0.2]} if groups == {"codebook": "ema"} else {}
+    with session():
+        refused = Combination({"dataset": "digits"} | groups, values)
+        complaint = static_complaint(refused, composer())
+        assert complaint is not None
+        named = remedies(complaint.message, composer(), kinds, values)
+        assert len(named) > 1
+        for remedy in named:
+            cured = remedy.applied(refused, Random(0), kinds, composer())
+            assert cured is not None
+            after = static_complaint(cured, composer())
+            assert after is None or after.rule != complaint.rule, remedy

@@ -1,0 +1,90 @@
+"""Ready-made sweeps: every job is a configuration that can run, and the command line wins."""
+
+import itertools
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.core.config_store import ConfigStore
+
+from tests.support.front import call
+from vae_cli.config.preflight import prepare_training
+from vae_cli.config.sources import Sources
+from vae_cli.errors import ConfigError
+from vae_cli.runs.layout import conf_folder
+from vae_cli.sweeps.table import SweepTable
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def jobs(*arguments: str) -> list[dict[str, str]]:
+    """The overrides of each job of a sweep; without torch, none of them trains."""
+    done = call("train", *arguments, "hydra.sweep.dir=all")
+    assert done.returncode == 1 and "torch" in done.stderr, done.stderr
+    rows = json.loads(Path("all/sweep.json").read_text())
+    return [dict(line.split("=") for line in row["overrides"]) for row in rows]
+
+
+@pytest.mark.parametrize("option", Sources.find().options("sweep"))
+def test_every_ready_made_sweep_composes(option: str) -> None:
+    lines = [f"sweep={option}", "seed=0,1", "-m"]
+    assert prepare_training(lines) == lines
+
+
+def test_the_command_line_wins_over_a_ready_made_sweep() -> None:
+    found = jobs("-m", "sweep=lambda_alpha", "objective.alpha=0,0.25", "model.latent_dim=2")
+    assert {job["model.latent_dim"] for job in found} == {"2"}
+    pairs = [(job["objective.alpha"], job["objective.lambda_"]) for job in found]
+    assert sorted(pairs) == sorted(itertools.product(["0", "0.25"], ["1", "10", "100"]))
+
+
+def test_a_ready_made_sweep_needs_no_flag() -> None:
+    assert [job["objective.beta"] for job in jobs("sweep=beta")] == ["0.1", "0.5", "1", "2", "4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["sweep=lambda_alpha", "objective.alpha=0,-1"], "objective.alpha=-1 and objective.lambda_=1 "),
+        (["hparams_search=optuna", "model.latent_dim=4,0"], "model.latent_dim=0: expected an integer > 0"),
+        (["hparams_search=optuna", "objective.beta=interval(-1,2)"], "objective.beta=-1.0: expected a number >= 0"),
+        (["hparams_search=optuna", "dataset.val_size=0"], "dataset.val_size=0: a search needs validation data"),
+        (["-m", "objective.beta=interval(0,1)"], "or search with hparams_search=optuna"),
+    ],
+)
+def test_no_job_starts_if_one_cannot_run(arguments: list[str], part: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        prepare_training(arguments)
+    assert part in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "line", "extra"),
+    [("sweeper", "hparams_search=optuna", "sweep"), ("launcher", "hydra/launcher=submitit_slurm", "slurm")],
+)
+def test_a_plugin_that_is_not_installed(group: str, line: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_training(["seed=0"])  # finds the plugins
+    options = ConfigStore.instance().repo["hydra"][group]
+    monkeypatch.delitem(options, "optuna.yaml" if group == "sweeper" else "submitit_slurm.yaml")
+    with pytest.raises(ConfigError, match=rf"its plugin is not installed .*pip install 'vae-cli\[{extra}\]'"):
+        prepare_training(["-m", line])
+
+
+def test_the_command_that_goes_on() -> None:
+    table = SweepTable()
+    table.folder = Path("/a b")
+    assert shlex.split(table.command(["-m", "seed=1,2"])) == ["vae-train", "-m", "seed=1,2", "hydra.sweep.dir=/a b"]
+    assert table.command(["-m", "hydra.sweep.dir=c"]) == "vae-train -m hydra.sweep.dir=c"
+
+
+def test_the_sweep_that_wandb_steers() -> None:
+    sweep = yaml.safe_load((conf_folder() / "wandb_sweep.yaml").read_text())
+    assert sweep["command"] == ["${env}", "vae-train", "${args_no_hyphens}"]
+    values = {
+        key: node.get("values") or [node[end] for end in ("value", "min", "max") if end in node]
+        for key, node in sweep["parameters"].items()
+    }
+    for choice in (0, -1):
+        prepare_training([f"{key}={value[choice]}" for key, value in values.items()])

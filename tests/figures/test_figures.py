@@ -1,0 +1,143 @@
+"""Figures: every kind of data and latent space, exact pixels, whole files, and nothing changed by drawing."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.distributions import Independent, Normal
+
+from tests.support.figures import CPU, VIEWS, Affine, Table, digits, draw, history, wine
+from vae_cli import figures
+
+CASES = {
+    "grey": (digits(), 10, VIEWS),
+    "colour": (digits(3), 2, VIEWS),
+    "unlabelled, d = 1": (digits(labels=False), 1, VIEWS),
+    "d = 50": (digits(), 50, VIEWS),
+    "a label each": (Table(digits().x, torch.arange(1797), "unit"), 2, VIEWS),
+    "a real image": (Table(digits().x * 9 - 4, torch.arange(1797) % 15, "real"), 1, VIEWS),
+    "two channels": (Table(digits().x.repeat(1, 2, 1, 1), None, "unit"), 3, VIEWS),
+    "three images": (Table(digits().x[:3], None, "unit"), 2, VIEWS),
+    "table": (wine(), 6, VIEWS),
+    "two columns": (wine(2, exact="known"), 2, VIEWS | {"density"}),
+    "one column": (wine(1, exact="known"), 1, VIEWS),
+    "density": (wine(exact="known"), 12, VIEWS | {"density"}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_kind_of_data_and_latent_space_is_drawn(case, tmp_path):
+    data, latent_dim, names = CASES[case]
+    drawn = draw(Affine(data, latent_dim), data, history(1))
+    assert set(drawn) == names | {"training_curves"}
+    for figure in drawn.values():
+        figure.canvas.draw()
+
+
+def test_saved_files_are_whole_and_reproducible(tmp_path):
+    data = digits()
+    for folder in ("a", "b"):
+        figures.save(draw(Affine(data, 2), data, history(20), seed=3), tmp_path / folder)
+    names = {f"{name}.{kind}" for name in VIEWS | {"training_curves"} for kind in ("png", "pdf")}
+    assert {path.name for path in (tmp_path / "a").iterdir()} == names
+    for name in names:
+        content = (tmp_path / "a" / name).read_bytes()
+        assert content == (tmp_path / "b" / name).read_bytes()
+        if name.endswith("png"):
+            with Image.open(tmp_path / "a" / name) as image:
+                image.load()
+                assert np.ptp(np.asarray(image)) > 100
+        else:
+            assert content.startswith(b"%PDF")
+            assert content.rstrip().endswith(b"%%EOF")
+
+
+def test_panels_are_the_cheap_subset():
+    data = digits()
+    assert set(figures.panels(Affine(data, 4), data, CPU, 0)) == {"reconstructions", "samples", "traversals"}
+
+
+def test_reconstructions_show_the_decoded_posterior_means():
+    data = digits()
+    model = Affine(data, 5)
+    axes = figures.panels(model, data, CPU, 0)["reconstructions"].axes
+    batch = next(data.loader("test", batch_size=30, seed=0, shuffle=True, device=CPU))
+    means = model.eval().decode(model.encode(batch).mean[None]).mean[0]
+    for k, row in enumerate(axes):
+        expected = figures.grid(torch.cat([batch.x[10 * k : 10 * k + 10], means[10 * k : 10 * k + 10]]), 10)
+        assert np.array_equal(row.images[0].get_array(), expected)
+
+
+def test_drawing_changes_no_random_stream_no_mode_and_no_weight():
+    data = wine(exact="known")
+    model = Affine(data, 3)
+    model.train()
+    model.norm.eval()
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    draw(model, data, history(2), seed=1)
+    figures.panels(model, data, CPU, 2)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1:] == (np.random.get_state()[1].tolist(), random.getstate())
+    assert [module.training for module in model.modules()] == [True, True, False]
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+    assert all(value.grad is None and not value.requires_grad for value in model.buffers())
+
+
+def test_the_state_returns_after_a_failure():
+    data = digits()
+    model = Affine(data, 3)
+    model.decode = None
+    before = torch.get_rng_state()
+    with pytest.raises(TypeError):
+        figures.panels(model, data, CPU, 0)
+    assert model.training
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_samples_depend_on_the_seed_only():
+    data = digits()
+    model = Affine(data, 3)
+    first, again, other = (
+        figures.panels(model, data, CPU, seed)["samples"].axes[0].images[0].get_array() for seed in (0, 0, 1)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_collapsed_posterior_is_drawn():
+    data = digits()
+    model = Affine(data, 5)
+    model.encode = lambda batch: Independent(Normal(torch.zeros(len(batch), 5), 1.0), 1)
+    drawn = draw(model, data, [])
+    assert drawn["latent_space"].axes[0].get_xlabel() == "principal component 1 (0% of variance)"
+
+
+def test_the_legend_names_the_labels():
+    data = digits()
+    legend = draw(Affine(data, 2), data, [])["latent_space"].axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [str(k) for k in range(10)]
+
+
+@pytest.mark.parametrize(("classes", "latent_dim"), [(10, 2), (10, 1), (25, 2)])
+def test_labels_are_shown_by_their_names(classes, latent_dim):
+    names = ["_$x$ y", *(f"{chr(97 + k)}-kind" for k in range(1, classes))]
+    data = Table(digits().x, torch.arange(1797) % classes, "unit", class_names=tuple(names))
+    figure = draw(Affine(data, latent_dim), data, [])["latent_space"]
+    figure.canvas.draw()
+    if classes == 10:
+        texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        assert texts == [r" _\$x\$ y", *names[1:]]
+    else:
+        texts = [text.get_text() for text in figure.axes[1].get_yticklabels() if text.get_text()]
+        assert len(texts) > 3 and set(texts) <= {r" _\$x\$ y", *names[1:]}
+
+
+def test_draws_outside_the_frame_are_stated():
+    data = wine(1)
+    model = Affine(data, 1)
+    model.prior = lambda: Independent(Normal(torch.full((1,), 100.0), 1.0), 1)
+    titles = [axes.get_title("left") for axes in figures.panels(model, data, CPU, 0)["samples"].axes]
+    assert titles == ["data", "model (100.0% outside the frame)"]

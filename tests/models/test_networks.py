@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from vae_cli.errors import ConfigError
+from vae_cli.models.networks import MLP, Conv, Linear, ResidualMLP, ResNet
+from vae_cli.models.spatial_networks import ConvGrid, sites
+
+NETWORKS = {
+    "linear": Linear(),
+    "mlp": MLP(hidden=[12, 8], activation="relu", dropout=0.1),
+    "conv": Conv(channels=[4, 6], dense=16, activation="gelu"),
+    "residual_mlp": ResidualMLP(width=16, blocks=2, activation="silu"),
+    "resnet": ResNet(channels=[4, 6], blocks=1, activation="relu"),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("event", [(1, 28, 28), (3, 9, 14), (2, 1, 5), (11,)])
+def test_shapes_follow_the_data(name, event):
+    network = NETWORKS[name]
+    if len(event) == 1 and "vector" not in network.layouts:
+        with pytest.raises(ConfigError, match="network=mlp"):
+            network.encoder(event, 5)
+        return
+    encoder, decoder = network.encoder(event, 5), network.decoder(3, event, 2)
+    assert encoder(torch.randn(4, *event)).shape == (4, 5)
+    out = decoder(torch.randn(4, 3))
+    assert out.shape == (4, 2, *event)
+    out.square().sum().backward()
+    assert all(p.grad is not None for p in decoder.parameters())
+
+
+@pytest.mark.parametrize(("event", "grid"), [((1, 28, 28), (7, 7)), ((3, 9, 14), (3, 4)), ((2, 1, 5), (1, 2))])
+def test_a_grid_of_sites_is_as_large_as_the_smallest_map(event, grid):
+    network = ConvGrid(channels=[4, 6], blocks=1, activation="relu")
+    n = grid[0] * grid[1]
+    assert network.grid(event) == grid and sites(network, event) == n
+    encoder, decoder = network.encoder(event, 5 * n), network.decoder(3 * n, event, 2)
+    assert encoder(torch.randn(4, *event)).shape == (4, 5 * n)
+    out = decoder(torch.randn(4, 3 * n))
+    assert out.shape == (4, 2, *event)
+    out.square().sum().backward()
+    assert all(p.grad is not None for p in decoder.parameters())
+
+
+def test_networks_without_sites_have_one_and_vectors_have_no_grid():
+    assert {sites(network, (11,)) for name, network in NETWORKS.items()} == {1}
+    with pytest.raises(ConfigError, match="network=mlp"):
+        sites(ConvGrid(channels=[4], blocks=0, activation="relu"), (11,))
+
+
+def test_residual_blocks_start_as_the_identity():
+    deep = ResidualMLP(width=16, blocks=6, activation="relu").encoder((4,), 2)
+    x = torch.randn(3, 4)
+    stem, head = deep[1], deep[-1]
+    torch.testing.assert_close(deep(x), head(torch.relu(stem(x))))

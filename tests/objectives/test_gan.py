@@ -1,0 +1,282 @@
+"""Adversarial models of images: what a critic of x is known to do, who learns from whom, whole runs, refusals."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+import vae_cli
+from tests.commands.test_train import assert_same_end, interrupted, train
+from tests.objectives.test_discriminators import got_gradient, observed
+from tests.support.commands import fork
+from tests.support.configs import composed
+from tests.support.models import IMAGE, batch_of, binary_images, binary_vae, small_mlp
+from vae_cli.config.schema import GapsConfig
+from vae_cli.errors import ConfigError, UserError
+from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.inference_gaps import inference_gaps
+from vae_cli.evaluation.sample_quality import FIRST, Generation
+from vae_cli.figures.vectors import draws
+from vae_cli.models import likelihoods, priors
+from vae_cli.models.posteriors import Diagonal, NoEncoder
+from vae_cli.models.vae import VAE
+from vae_cli.objectives import VAEGAN, Generative
+from vae_cli.objectives.divergences import RBFMMD, ObservedAdversarial
+from vae_cli.runs.layout import conf_folder
+
+D = math.prod(IMAGE)
+TINY = ("dataset=digits", "network.channels=[4,8]", "network.dense=16", "model.latent_dim=3", "divergence.width=8")
+RUN = (*TINY, "trainer.max_epochs=2", "logger=csv", "dataset.batch_size=64")
+
+
+def grey_vae(posterior: type[Diagonal] | None = Diagonal) -> VAE:
+    network = small_mlp()
+    q = posterior(network, IMAGE, 3) if posterior else NoEncoder()
+    return VAE(q, priors.Normal(3), likelihoods.Gaussian(network, 3, IMAGE, scale=1.0), latent_dim=3)
+
+
+def test_a_generator_alone_learns_from_the_divergence_alone():
+    model, batch = grey_vae(None), batch_of(binary_images(8))
+    objective = Generative(observed())
+    terms = objective(model, batch)
+    torch.testing.assert_close(terms.loss, terms.metrics["divergence"] + terms.metrics["critic_loss"])
+    assert set(terms.metrics) == {"loss", "divergence", "critic_loss", "critic_accuracy"}
+    terms.metrics["critic_loss"].backward()
+    assert all(got_gradient(objective.divergence.critic)) and not any(got_gradient(model))
+    objective.zero_grad()
+    objective(model, batch).metrics["divergence"].backward()
+    assert all(got_gradient(model)) and not any(got_gradient(objective.divergence.critic))
+
+
+def test_with_mmd_it_is_a_moment_matching_network():
+    model, batch = grey_vae(None), batch_of(binary_images(8))
+    divergence = RBFMMD(bandwidths=[3.0], unbiased=True)
+    torch.manual_seed(1)
+    terms = Generative(divergence)(model, batch)
+    torch.manual_seed(1)
+    torch.testing.assert_close(terms.loss, divergence(model.sample(8).flatten(1), batch.x.flatten(1)))
+    assert set(terms.metrics) == {"loss", "divergence"}
+
+
+def vae_gan(beta: float = 1.0, adversarial: float = 1.0) -> VAEGAN:
+    return VAEGAN(observed(), beta=beta, adversarial=adversarial)
+
+
+def test_the_terms_of_a_vae_gan_add_up_and_its_elbo_is_the_models():
+    model, batch = grey_vae(), batch_of(binary_images(8))
+    objective = vae_gan(beta=0.3, adversarial=2.0)
+    torch.manual_seed(1)
+    m = (terms := objective(model, batch)).metrics
+    parts = 0.3 * m["rate"] + m["feature_distortion"] + 2.0 * m["divergence"] + m["critic_loss"]
+    torch.testing.assert_close(terms.loss, parts)
+    torch.manual_seed(1)
+    trace = model.trace(batch, model.encode(batch), 1)
+    torch.testing.assert_close(m["elbo"], trace.elbo.mean())
+    torch.testing.assert_close(m["distortion"], trace.distortion.mean())
+
+
+def test_the_encoder_learns_nothing_from_the_critics_judgement():
+    model, batch = grey_vae(), batch_of(binary_images(8))
+    objective = vae_gan()
+    objective(model, batch).metrics["divergence"].backward()
+    assert not any(got_gradient(model.posterior)) and all(got_gradient(model.likelihood))
+    assert not any(got_gradient(objective))
+    model.zero_grad()
+    objective(model, batch).metrics["feature_distortion"].backward()
+    assert all(got_gradient(model.posterior)) and all(got_gradient(model.likelihood))
+    assert not any(got_gradient(objective))
+    model.zero_grad()
+    objective(model, batch).metrics["critic_loss"].backward()
+    assert not any(got_gradient(model)) and all(got_gradient(objective))
+
+
+def test_the_feature_distortion_is_half_a_squared_distance_and_zero_at_x():
+    objective, x = vae_gan(), torch.rand(5, D)
+    assert objective.feature_distortion(x, x).eq(0).all()
+    other = torch.rand(5, D)
+    f = objective.divergence.features
+    expected = torch.stack([(f(a[None]) - f(b[None])).norm() ** 2 / 2 for a, b in zip(x, other, strict=True)])
+    torch.testing.assert_close(objective.feature_distortion(x, other), expected)
+
+
+def test_a_model_without_an_encoder_says_so():
+    model = grey_vae(None)
+    assert not model.infers and not model.has_density and binary_vae().infers
+    with pytest.raises(UserError, match="no encoder"):
+        model.encode(batch_of(binary_images(2)))
+
+
+def test_sample_mmd_is_zero_on_average_for_the_models_own_draws_and_not_for_others():
+    facts, model = DataFacts("none", IMAGE, "real", ""), grey_vae(None)
+    evaluation = Generation(composed("model=gan").evaluate, facts)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    own, shifted = [], []
+    for values, shift in ((own, 0.0), (shifted, 0.5)):
+        for _ in range(30):
+            evaluation.reset()
+            for part in (model.sample(60) + shift).split(25):
+                evaluation.update(model, batch_of(part))
+            numbers = evaluation.compute()
+            assert numbers["examples"] == 60
+            values.append(numbers["sample_mmd"])
+    values = torch.tensor(own)
+    assert abs(values.mean()) < 4 * values.std() / 30**0.5 and min(own) < 0 < min(shifted)
+
+
+def test_an_evaluation_compares_the_first_images_alone():
+    model = VAE(NoEncoder(), priors.Normal(1), likelihoods.Gaussian(small_mlp(), 1, (1,), scale=1.0), latent_dim=1)
+    evaluation = Generation(composed("model=gan").evaluate, DataFacts("none", (1,), "real", ""))
+    for part in torch.randn(FIRST + 500, 1).split(900):
+        evaluation.update(model, batch_of(part))
+    assert evaluation.compute()["examples"] == FIRST + 500
+    assert sum(map(len, evaluation.x)) == sum(map(len, evaluation.drawn)) == FIRST
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "gan"
+    return folder, train(composed("model=gan", *RUN), folder)
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_gan_reports_samples_and_no_bound(generator):
+    folder, results = generator
+    assert {key for key in results if key.startswith("test/")} == {"test/examples", "test/sample_mmd"}
+    assert not any(key.startswith("val/") for key in results)
+    assert {path.stem for path in (folder / "figures").iterdir()} == {"samples", "training_curves"}
+    first = rows_of(folder)[0]
+    assert {"train/divergence", "train/critic_loss", "train/critic_accuracy"} <= set(first)
+    assert not any(name.startswith("val/") for name in first)
+    best, last = (torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
+    assert best["epoch"] == last["epoch"] == 1
+
+
+@pytest.mark.parametrize(("kind", "position"), [("batch", 7), ("epoch", 1)])
+def test_a_gan_resumes_bit_identically(kind, position, generator, tmp_path):
+    folder, whole = generator
+    results = interrupted(composed("model=gan", *RUN), tmp_path, kind, position)
+    assert_same_end(folder, tmp_path)
+    assert results["test/sample_mmd"] == whole["test/sample_mmd"]
+
+
+def test_a_gan_in_python(generator):
+    run = vae_cli.load(generator[0])
+    x = run.data.test.x[:3].float() / 255
+    assert run.sample(5).shape == (5, 1, 8, 8) and run.decode(torch.zeros(2, 3)).mean.shape == (2, 1, 8, 8)
+    with pytest.raises(UserError, match="no encoder, so there is no q"):
+        run.encode(x)
+    with pytest.raises(UserError, match="no encoder, so there is no log-likelihood"):
+        run.log_likelihood(x)
+    with pytest.raises(UserError, match="no components"):
+        run.responsibilities(x)
+    with pytest.raises(UserError, match="no encoder, so it has no bound and no gap"):
+        gaps = OmegaConf.load(conf_folder() / "evaluate/gaps.yaml").gaps
+        inference_gaps(run.model, run.batch(x), 10, GapsConfig(**gaps))
+
+
+def test_a_gan_is_evaluated_again_and_sampled_by_the_commands(generator, tmp_path):
+    folder, results = generator
+    done = fork("vae-eval", f"run={folder}", "trainer.accelerator=cpu", folder=tmp_path)
+    assert done.code == 0, done.err
+    (file,) = (folder / "evaluations").glob("*.json")
+    assert json.loads(file.read_text())["test/sample_mmd"] == pytest.approx(results["test/sample_mmd"], abs=1e-6)
+    done = fork("vae-sample", f"run={folder}", "n=4", folder=tmp_path)
+    assert done.code == 0 and (folder / "samples/best_n4_seed0.png").exists(), done.err
+    done = fork("vae-eval", f"run={folder}", "evaluate=gaps", "trainer.accelerator=cpu", folder=tmp_path)
+    assert done.code == 1 and "evaluate=gaps: the model has no encoder" in done.err and "Traceback" not in done.err
+
+
+def test_a_vae_gan_reports_a_bound_but_is_not_chosen_by_it(tmp_path):
+    results = train(composed("model=vae_gan", *RUN), tmp_path)
+    assert results["test/elbo"] == pytest.approx(-results["test/distortion"] - results["test/rate"])
+    assert results["test/elbo"] <= results["test/iw_log_likelihood"]
+    assert "val/elbo" not in results
+    rows = rows_of(tmp_path)
+    assert float(rows[-1]["val/elbo"]) < 0 and 0 <= float(rows[-1]["train/critic_accuracy"]) <= 1
+    assert float(rows[-1]["train/feature_distortion"]) > 0
+    best = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
+    assert best["epoch"] == 1
+    figures = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert figures == {"reconstructions", "samples", "traversals", "latent_space", "training_curves"}
+
+
+def test_what_a_generator_draws_of_a_table_are_its_means():
+    model = VAE(NoEncoder(), priors.Normal(2), likelihoods.Gaussian(small_mlp(), 2, (4,), scale=1.0), latent_dim=2)
+    torch.manual_seed(0)
+    drawn = draws(model, 300)
+    torch.manual_seed(0)
+    torch.testing.assert_close(drawn, model.decode(model.prior().sample(torch.Size((300,)))[None]).mean[0])
+
+
+def test_vectors_have_a_generator_too(tmp_path):
+    line = ["model=gan", "network=mlp", "network.hidden=[16]", "dataset=gaussian_mixture", "model.latent_dim=2"]
+    line += ["dataset.train_size=300", "dataset.val_size=50", "dataset.test_size=100", "trainer.max_epochs=1"]
+    results = train(composed(*line), tmp_path)
+    assert "test/sample_mmd" in results and "exact/log_likelihood" in results and "test/elbo" not in results
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert drawn == {"samples", "density", "training_curves"}
+
+
+def test_factors_of_data_need_codes(tmp_path):
+    """Disentanglement is of an encoder's means."""
+    line = ["model=gan", "dataset=shapes", "dataset.train_size=80", "dataset.val_size=10", "dataset.test_size=600"]
+    line += ["network.channels=[4]", "network.dense=8", "trainer.max_epochs=1", "divergence.width=8"]
+    assert "test/mig" not in train(composed(*line), tmp_path)
+
+
+def test_a_gan_learns_a_line(tmp_path):
+    """Points of a Gaussian on a line in the plane: the generator finds its spread and its direction."""
+    torch.manual_seed(0)
+    direction = torch.tensor([2.0, -1.0])
+    config = composed("model=gan", "network=linear", "dataset=gaussian_mixture", "model.latent_dim=1")
+    model = VAE(
+        NoEncoder(),
+        priors.Normal(1),
+        likelihoods.Gaussian(instantiate(config.network), 1, (2,), scale=1.0),
+        latent_dim=1,
+    )
+    objective = Generative(ObservedAdversarial(small_mlp(), (2,), 1, width=16, spectral_norm=False, penalty=0.5))
+    optimizer = torch.optim.Adam([*model.parameters(), *objective.parameters()], lr=1e-2, betas=(0.5, 0.999))
+    for _ in range(600):
+        optimizer.zero_grad()
+        objective(model, batch_of(torch.randn(128, 1) * direction)).loss.backward()
+        optimizer.step()
+    learned = model.likelihood.decoder[0].weight[:, 0].detach()
+    assert torch.minimum((learned - direction).norm(), (learned + direction).norm()) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["posterior=none"], "objective ELBO .* encodes x, .* has no encoder; take posterior=.* or objective=gan"),
+        (["model=gan", "posterior=diagonal"], r"has a q\(z.x\), objective Generative .* trains none; take objective="),
+        (["model=gan", "prior=ex_post"], "is fitted to codes, posterior NoEncoder .* has none; take posterior="),
+        (["model=gan", "prior=vamp"], "is made of densities"),
+        (["model=gan", "prior=mixture"], "learns through the rate, which objective Generative .* prior=.*normal"),
+        (["model=gan", "pretraining=plain"], "trains an encoder, posterior NoEncoder .*; take .*pretraining=none"),
+        (["model=gan", "posttraining=prior"], "needs the density"),
+        (["model=gan", "divergence=adversarial"], "compares x, .* judges z; take divergence=critic.* or objective=aae"),
+        (["model=aae", "divergence=critic"], "compares z, .* judges x; take divergence=adversarial.* or objective=gan"),
+        (["model=gan", "divergence=none"], "weighs a divergence; take divergence="),
+        (["model=vae_gan", "divergence=mmd"], "compares features of x, .* has none; take divergence=critic.critic_hin"),
+        (["model=vae_gan", "posterior=deterministic"], "needs the density"),
+        (["model=gan", "annealing=linear"], "no weight to anneal"),
+        (["model=vae_gan", "trainer.patience=3"], "waits for a better bound, .*; take trainer.patience=null or objec"),
+        (["model=gan", "trainer.devices=2"], "compares its examples"),
+        (["model=gan", "dataset.binarize=dynamic"], "gives binary data, .*dataset.binarize=none"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_way_out(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        composed("dataset=digits", *overrides)

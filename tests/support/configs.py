@@ -1,0 +1,18 @@
+"""Configurations for tests, composed and checked as the commands do it."""
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli.config.check import check
+from vae_cli.config.compose import Composer, session
+from vae_cli.config.sources import Sources
+
+SMALL = ("logger=none", "trainer.accelerator=cpu", "evaluate.samples=5")
+
+
+def composed(*overrides: str) -> DictConfig:
+    with session():
+        config = Composer("train", Sources.find()).compose([*SMALL, *overrides])
+    check(config)
+    OmegaConf.set_struct(config, False)
+    config.pop("hydra")
+    return config

@@ -1,0 +1,25 @@
+"""The table of faults in the README, which tests hold the commands to."""
+
+import re
+
+from tests.support.commands import ROOT, Done
+
+
+def rows() -> dict[str, tuple[str, int]]:
+    """The line and the exit code of each fault that the README names."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## When things go wrong")[2]
+    table = re.findall(r"^\| (.+?) \| `(.+?)` \| (\d+) \|", section.partition("\n## ")[0], re.M)
+    return {fault: (line, int(code)) for fault, line, code in table}
+
+
+ROWS = rows()
+
+
+def expect(fault: str, done: Done) -> None:
+    """A command ended as the README says it does."""
+    line, code = ROWS[fault]
+    pattern = ".*".join(re.escape(part) for part in line.split("..."))
+    assert done.code == code, done.err
+    assert len(done.err.splitlines()) == 1, done.err
+    assert re.fullmatch(pattern, done.err.strip()), done.err
+    assert "Traceback" not in done.out

@@ -1,0 +1,242 @@
+"""Whole configurations, drawn: an option of each group, and values of its keys by their types and ranges."""
+
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from math import exp, log
+from random import Random
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt
+from omegaconf import DictConfig, OmegaConf
+
+from tests.support.random_data import Kind, drawn_keys
+from vae_cli.config import signatures
+from vae_cli.config.compose import Composer
+from vae_cli.config.facts import options
+from vae_cli.config.schema import EvaluateConfig, GapsConfig, TrainerConfig
+from vae_cli.config.sources import Sources
+
+Draw = Callable[[Random], Any]
+
+GROUPS = (
+    "model", "network", "codebook", "refinement", "posterior", "prior", "likelihood", "divergence", "objective",
+    "annealing", "pretraining", "initialisation", "posttraining", "optimizer", "scheduler", "evaluate", "logger",
+)  # fmt: skip
+NULLABLE = ("codebook", "refinement", "divergence", "annealing", "pretraining", "initialisation", "posttraining")
+RARE = {("initialisation", "umap"): 0.1, ("logger", "wandb"): 0.0, ("logger", "tensorboard"): 0.0}
+"""How often an option that is slow to import is kept when it is drawn."""
+FIXED = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.threads", "seed", "cluster")
+
+
+def _log_uniform(low: float, high: float) -> Draw:
+    return lambda random: float(f"{exp(random.uniform(log(low), log(high))):.3g}")
+
+
+def _one_of(*values: Any) -> Draw:
+    return lambda random: random.choice(values)
+
+
+SPECIAL: dict[str, Draw] = {
+    "optimizer.lr": _log_uniform(1e-5, 3e-3),
+    "optimizer.betas": lambda random: [round(random.uniform(0, 0.95), 2), round(random.uniform(0.9, 0.999), 3)],
+    "optimizer.eps": _one_of(1e-8, 1e-6),
+    "optimizer.weight_decay": _one_of(0.0, 1e-4, 1e-2),
+    "optimizer.momentum": _one_of(0.0, 0.5, 0.9, 0.9),
+    "posterior.lr": _log_uniform(1e-3, 1e-1),
+    "refinement.lr": _log_uniform(1e-3, 1e-1),
+    "objective.alpha": _one_of(0.0, 0.5, 1.0, 1.0, 1.5, -1.0),
+    "objective.lambda_": _one_of(0.0, 1.0, 2.0, 10.0),
+    "objective.free_bits": _one_of(0.0, 0.0, 0.1, 0.1, [0.1], [0.0, 0.2]),
+    "annealing.weights": _one_of(None, None, ["beta"], ["gamma"], ["lambda_"]),
+    "model.latent_dim": lambda random: random.randint(1, 6),
+    "model.below": _one_of(*[[2], [3]] * 5, [3, 2]),
+    "model.generation": _one_of(None, None, {"x": ["z1"], "z1": ["z2"]}, {"x": ["z1", "z2"], "z1": ["z2"]}),
+    "posterior.parents": _one_of({"z1": ["x"], "z2": ["x", "z1"]}, {"z1": ["x", "z2"], "z2": ["x"]}),
+    "initialisation.points": _one_of(100000, 100000, 20),
+    "initialisation.neighbours": lambda random: random.randint(2, 15),
+    "codebook.codes": lambda random: random.randint(1, 12),
+    "trainer.max_epochs": _one_of(1, 1, 2),
+    "trainer.limit_batches": lambda random: random.randint(1, 4),
+    "trainer.precision": _one_of(*["32-true"] * 8, "bf16-mixed", "bf16-mixed", "16-mixed"),
+    "trainer.compile": lambda random: random.random() < 0.003,
+    "trainer.gradient_clip": _one_of(None, None, None, 0.0, 0.1, 10.0),
+    "trainer.accumulate": _one_of(1, 1, 1, 2, 3, 10),
+    "trainer.patience": _one_of(None, None, None, 1, 2),
+    "trainer.figures_every": _one_of(None, None, None, None, 1),
+    "trainer.checkpoint_every": _one_of(10, 10, None, 1e-6),
+    "evaluate.samples": _one_of(1, 2, 3, 5, 20),
+    "evaluate.batch_size": _one_of(1, 7, 64, 1000, 1000),
+    "evaluate.memory_mb": _one_of(None, None, 1),
+    "evaluate.seed": lambda random: random.randrange(9),
+}
+WIDTHS = ("hidden", "width", "channels", "dense", "context", "projections")
+SMALL_INTEGERS = ("trainer.max_epochs", "trainer.limit_batches", "evaluate.samples")
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Options of groups, values of keys, and the number from which values that it still lacks are drawn."""
+
+    groups: dict[str, str]
+    values: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def config(self, composer: Composer) -> DictConfig:
+        """The whole configuration."""
+        config = compose(self.groups, composer)
+        for key, value in self.settings.items():
+            OmegaConf.update(config, key, value, merge=False, force_add=True)
+        return config
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """All values, those of every combination included: what is checked is what runs."""
+        return {"trainer.accelerator": "cpu"} | self.values
+
+    def line(self) -> list[str]:
+        """The arguments of vae-train."""
+        return [f"{k}={v}" for k, v in self.groups.items()] + [f"{k}={text(v)}" for k, v in self.settings.items()]
+
+    def with_groups(self, chosen: dict[str, str], composer: Composer) -> "Combination":
+        """Other options of some groups: keys of the old ones go, new ones are made small."""
+        kept = {key: v for key, v in self.values.items() if key.split(".")[0] not in chosen}
+        return completed(replace(self, groups=self.groups | chosen, values=kept), composer, often=0)
+
+
+def draw(seed: int, number: int, kinds: dict[str, Kind], composer: Composer) -> Combination:
+    """Combination `number` of a seed."""
+    random = Random(f"{seed}/{number}")
+    kind = kinds[random.choice(sorted(kinds))]
+    often = random.choice([0.05, 0.1, 0.2, 0.4])
+    groups = {"dataset": kind.dataset}
+    for group in GROUPS:
+        option = random.choice(composer.sources.options(group))
+        wanted = random.random() < (0.5 if group == "model" else 1.0 if group == "logger" else often)
+        if wanted and random.random() < RARE.get((group, option), 1.0):
+            groups[group] = option
+    groups["logger"] = groups.get("logger", "none")
+    values = drawn_keys(random, kind)
+    config = compose({group: groups[group] for group in ("dataset", "model") if group in groups}, composer)
+    umap = "Umap" in str(OmegaConf.select(config, "initialisation._target_"))
+    if umap and "initialisation" not in groups and random.random() > RARE["initialisation", "umap"]:
+        groups["initialisation"] = "codes"
+    if "likelihood" not in groups or random.random() < 0.7:
+        groups["likelihood"] = random.choice(_fitting_likelihoods(config, values))
+    return completed(Combination(groups, values, random.randrange(10**6)), composer, random.choice([0.1, 0.3, 0.6]))
+
+
+def completed(combination: Combination, composer: Composer, often: float) -> Combination:
+    """The combination with values for keys that it lacks, without those of keys that its options do not have.
+
+    Integers are all drawn, for their defaults take long; of the others as many as `often` says.
+    """
+    random = Random(combination.seed)
+    config = compose(combination.groups, composer)
+    values = dict(combination.values)
+    leaves = dict(_leaves(config))
+    for key, annotation in leaves.items():
+        if key in values or key.startswith("dataset.") or key in FIXED:
+            continue
+        needed = _has_integers(annotation) or key in SMALL_INTEGERS
+        if random.random() < often or needed:
+            values[key] = _value(random, key, annotation, OmegaConf.select(config, key))
+    return replace(combination, values={key: v for key, v in values.items() if key in leaves})
+
+
+def compose(groups: dict[str, str], composer: Composer) -> DictConfig:
+    """The configuration of these options."""
+    return _composed(tuple(f"{group}={option}" for group, option in groups.items()), composer).copy()
+
+
+@lru_cache(300)
+def _composed(line: tuple[str, ...], composer: Composer) -> DictConfig:
+    config = composer.compose(list(line))
+    OmegaConf.set_struct(config, False)
+    config.pop("hydra")
+    return config
+
+
+def text(value: Any) -> str:
+    """A value as hydra reads it."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{text(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(text, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    plain = str(value)
+    return f"'{plain}'" if " " in plain else plain
+
+
+def _fitting_likelihoods(config: DictConfig, values: dict[str, Any]) -> list[str]:
+    """Options of likelihood that score what the data set gives."""
+    binarize = values.get("dataset.binarize", config.dataset.get("binarize", "none"))
+    stored = values.get("dataset.domain", config.dataset.get("domain"))
+    stored = stored or signatures.read(config.dataset._target_).constants.get("domain")
+    domain = stored if binarize == "none" or "binarize" not in config.dataset else "binary"
+    return options("likelihood", "scores", lambda scores: scores is not None and domain in scores)[11:].split("|")
+
+
+def _leaves(config: DictConfig) -> list[tuple[str, Any]]:
+    """Keys of a configuration and the annotations of their values."""
+    schemas = {"trainer": TrainerConfig, "evaluate": EvaluateConfig, "evaluate.gaps": GapsConfig}
+    found = []
+    for group in ("dataset", *GROUPS[:-2], *schemas):
+        node = OmegaConf.select(config, group)
+        if node is None:
+            continue
+        if group in schemas:
+            annotations = get_type_hints(schemas[group], include_extras=True)
+        else:
+            parameters = signatures.read(node._target_).parameters
+            annotations = {name: parameter.annotation for name, parameter in parameters.items()}
+        found += [(f"{group}.{name}", annotations[name]) for name in node if name in annotations and name != "gaps"]
+    return found
+
+
+def _has_integers(annotation: Any) -> bool:
+    """True for integers and lists of them, whose defaults take long."""
+    if get_origin(annotation) is Annotated:
+        return _has_integers(get_args(annotation)[0])
+    return annotation is int or any(map(_has_integers, get_args(annotation)))
+
+
+def _value(random: Random, key: str, annotation: Any, default: Any) -> Any:
+    """A value of a key by its annotation."""
+    if key in SPECIAL:
+        return SPECIAL[key](random)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return _value(random, key, random.choice(arguments), default)
+    if annotation is type(None):
+        return None
+    if origin is Literal:
+        return random.choice(arguments)
+    if origin in (list, tuple):
+        return [_value(random, key, arguments[0], None) for _ in range(random.choice([0, *[1] * 9, *[2] * 9]))]
+    if annotation is bool:
+        return random.random() < 0.5
+    if annotation is int or (origin is Annotated and arguments[0] is int):
+        bounds = [bound for bound in arguments if isinstance(bound, Ge | Gt)]
+        low = max([b.ge if isinstance(b, Ge) else b.gt + 1 for b in bounds], default=0)
+        return random.randint(low, low + (9 if key.endswith(WIDTHS) else 1 if key.endswith("epochs") else 3))
+    if annotation is float or (origin is Annotated and arguments[0] is float):
+        return _number(random, arguments[1:], default)
+    return default if not OmegaConf.is_config(default) else OmegaConf.to_container(default)
+
+
+def _number(random: Random, bounds: tuple[Any, ...], default: Any) -> float:
+    """A number in its range: at an end that is allowed, or anywhere between, or within ten times the default."""
+    ends: list[float] = [b.ge if isinstance(b, Ge) else b.le for b in bounds if isinstance(b, Ge | Le)]
+    if ends and random.random() < 0.15:
+        return float(random.choice(ends))
+    if any(isinstance(bound, Le | Lt) for bound in bounds):
+        return round(random.uniform(0.02, 0.98), 3)
+    return _log_uniform(0.1, 10)(random) * (default or 1.0)
+
+
+def composer() -> Composer:
+    """The composer of vae-train."""
+    return Composer("train", Sources.find())

@@ -1,0 +1,126 @@
+"""The remedies that a line of refusal names, read from it and applied to the configuration it refused."""
+
+import json
+import re
+from dataclasses import dataclass, replace
+from random import Random
+
+from omegaconf import OmegaConf
+
+from tests.support.random_data import Kind
+from tests.support.random_options import Combination, text
+from vae_cli.config.check import check
+from vae_cli.config.compose import Composer
+from vae_cli.config.facts import Facts
+from vae_cli.config.rules import RULES
+from vae_cli.errors import ConfigError
+
+VERBS = re.compile(r".*[;,] (?:take|choose|say|set|use|a lower|lower) (.*)")
+CHOICE = re.compile(r"([a-z][\w.]*)=(\[[^\]]*\]|[^\s,;]*[^\s,;.])")
+SUBJECT = re.compile(r"([a-z][\w.]*)=\S+")
+PLACE = "in the configuration"
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """A refusal: its message, and its rule (or the kind of its message), by which two refusals are compared."""
+
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One way out: options of groups to choose from, and values of keys."""
+
+    choices: tuple[tuple[str, tuple[str, ...]], ...]
+    values: tuple[tuple[str, object], ...]
+
+    def applied(
+        self, combination: Combination, random: Random, kinds: dict[str, Kind], composer: Composer
+    ) -> Combination | None:
+        """The combination after it, with one option of each group; None where its options need the network."""
+        chosen = {group: random.choice(offered) for group, offered in self.choices if offered}
+        if len(chosen) < len(self.choices):
+            return None
+        if chosen:
+            combination = combination.with_groups(chosen, composer)
+        values = combination.values | dict(self.values)
+        if "dataset" in chosen:
+            kind = next(kind for _, kind in sorted(kinds.items()) if kind.dataset == chosen["dataset"])
+            values = kind.keys | {"dataset.batch_size": 8} | values
+        return replace(combination, values=values)
+
+    def touched(self) -> set[str]:
+        """The groups and keys that it changes."""
+        return {key for key, _ in (*self.choices, *self.values)}
+
+    def __str__(self) -> str:
+        return " ".join([f"{g}={'|'.join(o)}" for g, o in self.choices] + [f"{k}={text(v)}" for k, v in self.values])
+
+
+def static_complaint(combination: Combination, composer: Composer) -> Complaint | None:
+    """The refusal of the configuration check, run in this process; None if the check passes."""
+    config = combination.config(composer)
+    try:
+        check(config)
+    except ConfigError as error:
+        plain = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(plain, dict)
+        facts = Facts({str(key): value for key, value in plain.items()}, lambda _: PLACE)
+        for number, rule in enumerate(RULES):
+            if _message(rule, facts) == str(error):
+                return Complaint(f"rule {number}", str(error))
+        return Complaint(kind_of(str(error)), str(error))
+    return None
+
+
+def _message(rule: object, facts: Facts) -> str | None:
+    try:
+        return rule(facts)  # pyright: ignore
+    except (LookupError, TypeError, ValueError, AttributeError):  # a rule behind the one at fault, whose key is wrong
+        return None
+
+
+def kind_of(message: str) -> str:
+    """A message without its numbers and places."""
+    return re.sub(r"\([^()]*\)|'[^']*'|\S*/\S*|-?\d[\d.e+-]*", "#", message)[:70]
+
+
+def remedies(message: str, composer: Composer, kinds: dict[str, Kind], values: dict[str, object]) -> list[Remedy]:
+    """The ways out that a message names, each a set of choices; empty if there are none that a program understands."""
+    named = VERBS.fullmatch(message)
+    if named is None:
+        return []
+    subject = SUBJECT.match(message.removeprefix("vae-train: error: "))
+    found = []
+    for way in re.split(r",? or ", named[1]):
+        choices, settings = [], []
+        for key, value in CHOICE.findall(way):
+            if composer.sources.options(key) and "." not in key:
+                offered = tuple(option for option in value.split("|") if _is_there(key, option, kinds))
+                choices.append((key, offered))
+            else:
+                settings.append((key, _parsed(value.split("|")[0])))
+        if subject and (most := re.match(r"(?:at most )?(\d+|null)\b", way)):
+            settings.append((subject[1], _parsed(most[1])))
+        if least := re.match(r"([a-z]\w*\.\w+) > (\d+)", way):
+            settings.append((least[1], int(least[2]) + 1))
+        if "lower" in message and (lowered := re.match(r"(optimizer\.lr)\b", way)):
+            settings.append((lowered[1], float(str(values.get(lowered[1], 1e-3))) / 1000))
+        if choices or settings:
+            found.append(Remedy(tuple(choices), tuple(settings)))
+    return found
+
+
+def _parsed(text: str) -> object:
+    """A value as a message names it."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _is_there(group: str, option: str, kinds: dict[str, Kind]) -> bool:
+    """False for data that are fetched, and for options whose libraries are no part of what is tried."""
+    return group != "dataset" or any(kind.dataset == option for kind in kinds.values())

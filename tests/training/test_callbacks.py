@@ -1,0 +1,88 @@
+"""What happens at the boundaries of phases, and the watch over mixtures."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from tests.support.configs import composed
+from tests.support.models import mixture_vae
+from vae_cli.commands.train import train
+from vae_cli.errors import UserError
+from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.objectives import ELBO, Reconstruction
+from vae_cli.runs import checkpoints
+from vae_cli.training.build import build_module
+from vae_cli.training.callbacks import ComponentWatch, PhaseStart
+
+VADE = (
+    "model=vade", "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "logger=csv", "prior.components=3",
+    "pretraining.epochs=2", "initialisation=codes", "initialisation.hold_epochs=1", "dataset.batch_size=400",
+)  # fmt: skip
+
+
+def watched(objective, components: int = 3):
+    model, _, _ = mixture_vae(components=components)
+    module = build_module(
+        composed("dataset=digits", "network.hidden=[4]"), DataFacts("digits", (1, 8, 8), "binary", "")
+    )
+    module.model = model
+    module.phases = (SimpleNamespace(epochs=9, objective=objective, follows=False),)
+    return model, module
+
+
+def test_a_component_that_goes_wrong_is_named_once(capsys, caplog):
+    model, module = watched(ELBO(beta=1.0, free_bits=0.0, samples=1))
+    watch, trainer = ComponentWatch(), SimpleNamespace(current_epoch=4, is_global_zero=True)
+    with torch.no_grad():
+        model.prior.means.copy_(torch.tensor([[0.0, 0, 0], [9, 9, 9], [-9, 9, 9]]))
+    watch.on_train_epoch_end(trainer, module)
+    assert capsys.readouterr().out == ""
+    with torch.no_grad():
+        model.prior.logits[1] = -20.0
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            watch.on_train_epoch_end(trainer, module)
+    assert capsys.readouterr().out.count("epoch 5: component 1 is empty") == 1
+    assert caplog.text.count("component 1 is empty") == 1
+
+
+def test_pretraining_is_not_watched(capsys):
+    model, module = watched(Reconstruction())
+    with torch.no_grad():
+        model.prior.logits[1] = -20.0
+    ComponentWatch().on_train_epoch_end(SimpleNamespace(current_epoch=0, is_global_zero=True), module)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_best_checkpoint_is_one_of_the_last_phase_and_patience_waits_for_it(tmp_path):
+    """The learning rate is so small that validation gets no better: patience alone decides how long the end is."""
+    config = composed(*VADE, "trainer.patience=1", "trainer.max_epochs=30", "optimizer.lr=1e-12")
+    data = instantiate(config.dataset).load()
+    results = train(config, data, tmp_path)
+    assert 4 < results["train/epochs"] < 33
+    assert checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["epoch"] >= 3
+
+
+def test_too_many_components_are_refused_before_training(tmp_path):
+    config = composed(*VADE, "prior.components=700")
+    with pytest.raises(
+        UserError, match=r"prior\.components=700: too many .* 1238 .*; take prior\.components=619 or less"
+    ):
+        train(config, instantiate(config.dataset).load(), tmp_path)
+
+
+def test_codes_are_averages_over_draws_that_add_their_variance():
+    config = composed(*VADE)
+    data = instantiate(config.dataset).load()
+    facts = DataFacts.of(data)
+    module = build_module(config, facts)
+    training = PhaseStart(data, config)._codes(module)
+    assert training.limit == len(data.train) == len(training.codes.means)
+    config.trainer.limit_batches = 1
+    single = PhaseStart(data, config)._codes(module)
+    assert single.limit == 400
+    apart = (single.codes.means - training.codes.means).square().mean()
+    assert apart > 0 and (training.codes.variances > 0).all()

@@ -1,5 +1,0 @@
-"""Imported by the server that commands are forked from: what every one of them would read again."""
-
-from tests.configs import composed
-
-composed("dataset=digits")

@@ -1,0 +1,61 @@
+"""`make bench`, runs beside each other on this machine: what they train together, beside what one trains alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from vae_cli.distributed.cores import SPIN_VARIABLES
+
+LINE = (
+    sys.executable, "-c", "from vae_cli.cli import train; train()", "trainer=cpu", "trainer.max_epochs=6",
+    "trainer.limit_batches=200", "evaluate.samples=1", "logger=none",
+)  # fmt: skip
+AS_IT_IS = {"GOMP_SPINCOUNT": "300000"}
+"""What libgomp does where nobody has said anything."""
+
+
+def _train(folder: Path, *overrides: str, **changes: str) -> subprocess.Popen[bytes]:
+    kept = {name: value for name, value in os.environ.items() if name not in (*SPIN_VARIABLES, "OMP_NUM_THREADS")}
+    place = kept | {"VAE_OUTPUT_DIR": str(folder)} | changes
+    return subprocess.Popen([*LINE, *overrides], env=place, stdout=subprocess.DEVNULL)
+
+
+def _rate(folder: Path) -> float:
+    """Images a second of all runs in a folder: all that they trained on, over the longest time of one."""
+    runs = [json.loads(file.read_text()) for file in folder.rglob("results.json")]
+    images = [run["train/steps"] * 128 for run in runs]
+    seconds = [n / run["train/samples_per_second"] for n, run in zip(images, runs, strict=True)]
+    return sum(images) / max(seconds)
+
+
+def runs(count: int, *overrides: str, **changes: str) -> Callable[[], float]:
+    """So many commands started at once."""
+
+    def rate() -> float:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for process in [_train(folder / str(n), *overrides, **changes) for n in range(count)]:
+                if process.wait():
+                    raise RuntimeError("a run of the benchmark has failed")
+            return _rate(folder)
+
+    return rate
+
+
+def contestants() -> dict[str, Callable[[], float]]:
+    """What is compared; the first two are a run alone."""
+    all_cores = f"trainer.threads={os.cpu_count()}"
+    return {
+        "one run": runs(1),
+        "one run, OpenMP as it is": runs(1, **AS_IT_IS),
+        "two runs started together": runs(2),
+        "two runs with all threads each, OpenMP as it is": runs(2, all_cores, **AS_IT_IS),
+        "two jobs, hydra/launcher=submitit_local": runs(1, "-m", "seed=0,1", "hydra/launcher=submitit_local"),
+        "two jobs, hydra/launcher=joblib": runs(1, "-m", "seed=0,1", "hydra/launcher=joblib"),
+    }

@@ -1,0 +1,207 @@
+"""A run's folder as an object: `run = vae_cli.load(folder)`, then encode, decode, sample, score."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.distributions import Distribution, MixtureSameFamily
+
+from vae_cli.batch import Batch
+from vae_cli.config.check import check
+from vae_cli.config.data_paths import relocated
+from vae_cli.datasets import Data
+from vae_cli.datasets.arrays import events_like, floats, numbers
+from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
+from vae_cli.distributions.standardisation import Scored
+from vae_cli.errors import UserError
+from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
+from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.models.priors import ExPost
+from vae_cli.models.vae import VAE
+from vae_cli.runs import checkpoints
+from vae_cli.runs.checkpoints import load_weights
+from vae_cli.runs.layout import CONFIG, checkpoint_path
+from vae_cli.runs.saved_config import read_config
+from vae_cli.training.build import build_module
+from vae_cli.training.data_location import load_again, other_data
+from vae_cli.training.lightning_module import LitVAE
+from vae_cli.types import Domain
+
+WORDS: dict[Domain, str] = {
+    "binary": "binary x",
+    "unit": "x in [0, 1]",
+    "levels": "x = k/255 or bytes",
+    "real": "real x",
+}
+
+
+class Run:
+    """A trained model with its configuration; x are arrays or tensors (N, *event), log-likelihoods are nats (N,)."""
+
+    def __init__(self, folder: Path, config: DictConfig, facts: DataFacts, module: LitVAE) -> None:
+        self.folder, self.config, self.facts, self.module = folder, config, facts, module
+
+    @property
+    def model(self) -> VAE:
+        """The model, in evaluation mode."""
+        return self.module.model
+
+    @cached_property
+    def data(self) -> Data:
+        """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
+        data = load_again(self.config)
+        if data.sha256 != self.facts.sha256:
+            raise other_data(self.folder, self.config, self.facts, DataFacts.of(data))
+        return replace(data, standardisation=self.facts.standardisation, _resident={})
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the labels of its data stand for, in their order; None where labels are numbers."""
+        return self.facts.class_names
+
+    def batch(self, x: ArrayLike | Tensor) -> Batch:
+        """x as the model takes it, converted as a file's: (N, *event), or (N, H, W) or (N, D) of one channel.
+
+        Bytes of images become k/255, a table is standardised as the training rows were.
+        """
+        scored = f"this model scores {WORDS[self.facts.domain]}; x"
+        units, array = self.facts.standardisation, numbers(x, "x")
+        stored = events_like(
+            array, self.facts.event_shape, self.facts.domain, scored, floats(array) if units else np.float32
+        )
+        if units:
+            stored = units.standardise(stored)
+        tensor = stored.to(self.module.device)
+        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor
+        return Batch(tensor, torch.arange(len(tensor), device=tensor.device))
+
+    @torch.no_grad()
+    def encode(self, x: ArrayLike | Tensor) -> Distribution:
+        """q(z|x), with `.mean` (N, d) and `.sample()`."""
+        return self.model.encode(self.batch(x))
+
+    @torch.no_grad()
+    def decode(self, z: ArrayLike | Tensor) -> Distribution:
+        """p(x|z) for z (N, d), with `.mean` (N, *event) and `.sample()`, in the data's own units."""
+        codes = torch.as_tensor(numbers(z, "z"), dtype=torch.float32, device=self.module.device)
+        if codes.dim() != 2 or codes.shape[1] != self.model.latent_dim:
+            raise UserError(f"z has shape {tuple(codes.shape)}; this model takes (N, {self.model.latent_dim})")
+        likelihood = self.model.decode(codes)
+        return likelihood.original() if isinstance(likelihood, Scored) else likelihood
+
+    @property
+    def prior(self) -> Distribution:
+        """p(z), once it is fitted."""
+        prior = self.model.prior
+        if isinstance(prior, ExPost) and not prior.fitted:
+            problem = "the mixture on the codes is not fitted in this checkpoint"
+            raise UserError(f"{self.folder}: {problem}; take ckpt=best, or train again if that is this one")
+        return prior()
+
+    @property
+    def has_clusters(self) -> bool:
+        """Whether p(z) is a mixture, and fitted."""
+        return is_mixture(self.model.prior())
+
+    @property
+    def mixture(self) -> MixtureSameFamily:
+        """p(z) where it is a mixture."""
+        if not is_mixture(prior := self.prior):
+            raise UserError(
+                f"{self.folder}: its p(z) has no components; train with model=vade, or prior=mixture and one layer of z"
+            )
+        return prior
+
+    @torch.no_grad()
+    def responsibilities(self, x: ArrayLike | Tensor) -> Tensor:
+        """q(c|x), the best one that depends on x alone: (N, K), each row summing to 1."""
+        return log_responsibilities(self.mixture, self.encode(x)).exp()
+
+    def cluster(self, x: ArrayLike | Tensor) -> Tensor:
+        """The most responsible component of each x, (N,)."""
+        return self.responsibilities(x).argmax(-1)
+
+    @torch.no_grad()
+    def draw(self, n: int, component: int | None = None) -> Tensor:
+        """z ~ p(z), or z ~ p(z|c) of one component: (n, d)."""
+        positive(n, "n")
+        if component is None:
+            return self.prior.sample(torch.Size((n,)))
+        components = self.mixture.component_distribution
+        count = components.batch_shape[0]
+        if not 0 <= component < count:
+            raise UserError(f"component={component}: the prior's components are 0 to {count - 1}")
+        return components.sample(torch.Size((n,)))[:, component]
+
+    @torch.no_grad()
+    def sample(self, n: int, component: int | None = None) -> Tensor:
+        """n means of p(x|z), z ~ p(z) or z ~ p(z|c) of one component: (n, *event)."""
+        return self.decode(self.draw(n, component)).mean
+
+    def log_likelihood(self, x: ArrayLike | Tensor, samples: int = 100) -> Tensor:
+        """Importance-weighted log p(x) with k = `samples`, a lower bound in expectation: nats, (N,).
+
+        Where z is discrete all draws are the same, and it is the ELBO.
+        """
+        if not self.model.infers:
+            raise UserError("posterior=none: the model has no encoder, so there is no log-likelihood of x")
+        if not self.model.has_density:
+            raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
+        positive(samples, "samples")
+        batch = self.batch(x)
+        rows, draws = rows_at_once(self.model, batch.x.device), samples if self.model.is_continuous else 1
+
+        def measure(part: Batch, at_once: int) -> Tensor:
+            return iw_log_likelihood(self.model, part, self.model.encode(part), draws, at_once).log_likelihood
+
+        return torch.cat(list(rows.over(batch, measure, most=256)))
+
+
+def positive(count: int, name: str) -> None:
+    """Raise UserError unless it is a whole number above 0."""
+    if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+        raise UserError(f"{name}={count!r}: an integer > 0 is needed")
+
+
+def load(
+    folder: str | Path,
+    ckpt: str = "best",
+    device: str | torch.device = "cpu",
+    *,
+    dataset_path: str | Path | None = None,
+    dataset_root: str | Path | None = None,
+) -> Run:
+    """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read.
+
+    dataset_path, dataset_root: where its data are now, for `Run.data`, if they have moved
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
+    config = read_config(folder)
+    check(config)
+    places = {"dataset.path": dataset_path, "dataset.root": dataset_root}
+    config = relocated(config, {key: None if place is None else str(place) for key, place in places.items()})
+    path = checkpoint_path(folder, ckpt)
+    checkpoint = checkpoints.load(path, device)
+    data = checkpoint["data"]
+    try:
+        facts = DataFacts.read(data)
+        if facts.domain not in WORDS:
+            raise ValueError(f"domain {facts.domain}")
+        module = build_module(config, facts)
+    except UserError:
+        raise
+    except Exception as error:  # sizes that no network can have meet torch with almost any exception
+        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        problem = f"its facts of the data (event_shape={data['event_shape']}) fit no model of the run's {CONFIG}"
+        raise UserError(f"{path}: {problem} ({reason}); take another one{checkpoints.others(path)}") from error
+    load_weights(module, checkpoint, path)
+    return Run(folder, config, facts, module.to(device).eval())

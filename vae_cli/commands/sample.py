@@ -1,0 +1,41 @@
+"""`vae-sample`: draws from a run's model, as a picture and as numbers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from vae_cli.commands.run import load
+from vae_cli.figures import save_grid
+from vae_cli.runs.atomic_files import room, write_atomically
+from vae_cli.runs.layout import OWN
+
+
+@torch.no_grad()
+def sample_run(config: DictConfig) -> Path:
+    """Write n draws of z, x ~ p(x|z) and the means E[x|z] to .npz, and for images a grid of the means to .png.
+
+    z ~ p(z), or p(z|c) of one component.
+    """
+    run = load(Path(config.run), config.ckpt)
+    torch.manual_seed(config.seed)
+    z = run.draw(config.n, config.component)
+    likelihood = run.decode(z)
+    mean, x = likelihood.mean, likelihood.sample()
+    stem = room(run.folder / "samples") / f"{config.ckpt if config.ckpt in OWN else Path(config.ckpt).stem}"
+    which = "" if config.component is None else f"_c{config.component}"
+    stem = stem.with_name(f"{stem.name}{which}_n{config.n}_seed{config.seed}")
+    arrays: dict[str, Any] = {"z": z.numpy(), "x": x.numpy(), "mean": mean.numpy()}
+    write_atomically(stem.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))
+    written = [stem.with_suffix(".npz")]
+    if len(run.facts.event_shape) == 3:
+        written.append(stem.with_suffix(".png"))
+        low, high = mean.aminmax() if run.facts.domain == "real" else (0.0, 1.0)
+        save_grid((mean - low) / (high - low), written[-1])
+    print("written to " + ", ".join(os.path.relpath(path) for path in written))
+    return written[0]

@@ -1,0 +1,265 @@
+"""The check of a configuration, without torch: names, types, ranges, combinations; and the resolvers of YAML files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from vae_cli.config import signatures
+from vae_cli.config.facts import Facts
+from vae_cli.config.rules import RULES
+from vae_cli.config.schema import EvalConfig, EvaluateConfig, Node, SampleConfig, TrainConfig, TrainerConfig
+from vae_cli.config.sources import Sources
+from vae_cli.config.suggest import meant_key, nearest
+from vae_cli.errors import ConfigError
+from vae_cli.runs import layout
+
+__all__ = ["EvalConfig", "EvaluateConfig", "SampleConfig", "TrainConfig", "TrainerConfig", "check", "describe"]
+
+OmegaConf.register_new_resolver("vae_job", layout.job_name, replace=True)
+OmegaConf.register_new_resolver("vae_outputs", lambda: str(layout.outputs_folder()), replace=True)
+
+Where = Callable[[str], str]
+"""Tells where a dotted key is set: the command line, or a file and line."""
+
+
+def check(config: DictConfig, where: Where = lambda _: "in the configuration", schema: type = TrainConfig) -> None:
+    """Raise ConfigError for the first key that is unknown, missing, mistyped, out of range or out of place."""
+    root = config.copy()
+    OmegaConf.set_struct(root, False)
+    root.pop("hydra", None)
+    _Check(where, schema).root(root)
+
+
+@dataclass
+class _Check:
+    """One pass over a configuration."""
+
+    where: Where
+    schema: type = TrainConfig
+    known: list[str] = dataclasses.field(default_factory=list)
+
+    def root(self, config: DictConfig) -> None:
+        plain = self.plain(config)
+        self.known = _leaves(plain)
+        self.targets("", plain)
+        self.fields("", plain, self.schema)
+        if self.schema is TrainConfig:
+            for rule in RULES:
+                if message := rule(Facts(plain, self.where)):
+                    raise ConfigError(message)
+
+    def fail(self, key: str, problem: str, hint: str = "", value: Any = dataclasses.MISSING) -> NoReturn:
+        shown = key if value is dataclasses.MISSING else f"{key}={_text(value)}"
+        raise ConfigError(f"{shown}: {problem} ({self.where(key)}){'; ' if hint else ''}{hint}")
+
+    def plain(self, node: DictConfig, prefix: str = "") -> dict[str, Any]:
+        """Containers and primitives, interpolations resolved."""
+        result = {}
+        for name in node:
+            key = f"{prefix}{name}"
+            try:
+                value = node[name]
+                if isinstance(value, ListConfig):
+                    value = OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+            except MissingMandatoryValue:
+                self.fail(key, "needs a value", f"say {key}=...")
+            except InterpolationKeyError as error:
+                text = OmegaConf.to_container(node, resolve=False)[name]  # pyright: ignore
+                self.fail(key, _line(error), "an interpolation names another key, as in ${seed}", text)
+            except OmegaConfBaseException as error:
+                self.fail(key, _line(error))
+            result[str(name)] = self.plain(value, f"{key}.") if isinstance(value, DictConfig) else value
+        return result
+
+    def targets(self, key: str, value: Any) -> None:
+        """Whatever is instantiated, at any depth, comes from the packages allowed: a config may come from anywhere."""
+        if isinstance(value, list):
+            for item in value:
+                self.targets(key, item)
+        if not isinstance(value, dict):
+            return
+        if "_target_" in value and not str(value["_target_"]).startswith(allowed()):
+            packages = ", ".join(prefix.rstrip(".") for prefix in allowed())
+            self.fail(
+                _join(key, "_target_"),
+                f"only classes of {packages} may be named",
+                "your own package: export VAE_PLUGINS=package",
+                value["_target_"],
+            )
+        if "_target_" in value:
+            self.signature(key, value["_target_"])
+        if "_args_" in value:
+            self.fail(_join(key, "_args_"), "unknown key", "arguments are given by name")
+        for name, item in value.items():
+            self.targets(_join(key, name), item)
+
+    def signature(self, key: str, target: Any) -> signatures.Signature:
+        """Of the class that a node names; a function, or what a module happens to have imported, is none."""
+        try:
+            return signatures.read(str(target))
+        except LookupError as error:
+            path, _, name = str(target).rpartition(".")
+            near = nearest(name, signatures.class_names(path))
+            hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
+            self.fail(_join(key, "_target_"), str(error.args[0]), hint, target)
+
+    def fields(self, key: str, value: Any, schema: type) -> None:
+        """A mapping against a dataclass."""
+        annotations = _hints(schema)
+        if not isinstance(value, dict):
+            self.fail(key, f"expected a mapping of {', '.join(annotations)}", value=value)
+        required = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(schema)}
+        self.keys(key, value, annotations, required)
+
+    def keys(self, key: str, value: dict[str, Any], annotations: dict[str, Any], required: dict[str, bool]) -> None:
+        """Unknown keys, missing keys, then each value."""
+        for name in value:
+            if name not in annotations:
+                self.unknown(key, str(name), list(annotations))
+        for name, needed in required.items():
+            if needed and name not in value:
+                options = Sources.find().options(name) if not key else []
+                expected = f"{name} has {', '.join(options)}" if options else f"expected {describe(annotations[name])}"
+                self.fail(_join(key, name), "missing", expected)
+        for name, item in value.items():
+            self.value(_join(key, name), item, annotations[name])
+
+    def unknown(self, key: str, name: str, names: list[str]) -> NoReturn:
+        trains = self.schema is TrainConfig
+        options = names if key or not trains else sorted({*names, *Sources.find().groups()})
+        same = [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)]
+        meant = meant_key(name) if trains else None
+        near = same[:2] or ([meant] if meant else [_join(key, match) for match in nearest(name, options)])
+        takes = f"{key or 'the top level'} takes {', '.join(options) or 'no keys'}"
+        self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({takes})" if near else takes)
+
+    def value(self, key: str, value: Any, annotation: Any) -> None:
+        """One value against its type."""
+        members = _members(annotation)
+        schemas = [member for member in members if dataclasses.is_dataclass(member) and isinstance(member, type)]
+        if (Node in members and value is not None) or (isinstance(value, dict) and "_target_" in value):
+            self.node(key, value, annotation)
+        elif schemas and not (value is None and type(None) in members):
+            self.fields(key, value, self.variant(key, value, schemas))
+        elif not _fits(value, annotation):
+            choices = [
+                str(choice) for member in members if get_origin(member) is Literal for choice in get_args(member)
+            ]
+            near = nearest(str(value), choices, 1)
+            hint = f"nearest: {near[0]}" if near else ""
+            self.fail(key, f"expected {describe(annotation)}", hint, value)
+
+    def variant(self, key: str, value: Any, schemas: list[type]) -> type:
+        """Of several dataclasses the one whose `name` the mapping bears."""
+        if len(schemas) == 1 or not isinstance(value, dict):
+            return schemas[0]
+        names = [name for schema in schemas for name in get_args(_hints(schema)["name"])]
+        if "name" not in value:
+            self.fail(f"{key}.name", "missing", f"expected one of {', '.join(names)}")
+        found = next((schema for schema in schemas if _fits(value["name"], _hints(schema)["name"])), None)
+        if found is None:
+            near = nearest(str(value["name"]), names, 1)[0]
+            self.fail(f"{key}.name", f"expected one of {', '.join(names)}", f"nearest: {near}", value["name"])
+        return found
+
+    def node(self, key: str, value: Any, annotation: Any) -> None:
+        """A mapping against the signature of the class it names."""
+        if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
+            self.fail(key, "names no class", f"a mapping with {key}._target_ belongs here")
+        target = value["_target_"]
+        signature = self.signature(key, target)
+        expected = {member.__name__ for member in _members(annotation) if _is_opaque(member)}
+        if annotation is not Any and Node not in _members(annotation) and not expected & signature.ancestors:
+            self.fail(f"{key}._target_", f"expected {describe(annotation)}", value=target)
+        given = {n: v for n, v in value.items() if n not in ("_target_", "_partial_", "_convert_", "_recursive_")}
+        annotations = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+        if signature.open:
+            annotations.update(dict.fromkeys(given.keys() - annotations.keys(), Any))
+        required = {name: parameter.required for name, parameter in signature.parameters.items()}
+        self.keys(key, given, annotations, required)
+
+
+def allowed() -> tuple[str, ...]:
+    """Prefixes of the classes that a configuration may name."""
+    plugins = os.environ.get("VAE_PLUGINS", "").replace(":", ",").split(",")
+    return ("vae_cli.", "torch.optim.", "torch.nn.", *(f"{name.strip()}." for name in plugins if name.strip()))
+
+
+def describe(annotation: Any) -> str:
+    """A type in words."""
+    if get_origin(annotation) is Annotated:
+        base, *bounds = get_args(annotation)
+        signs = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le"), Lt: ("<", "lt")}
+        if any(isinstance(bound, MinLen) for bound in bounds):
+            return f"{describe(base)} of at least one value"
+        limits = [f"{signs[type(b)][0]} {getattr(b, signs[type(b)][1])}" for b in bounds if type(b) in signs]
+        return f"{describe(base)} {' and '.join(limits)}".strip()
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(dict.fromkeys(map(str, get_args(annotation))))}"
+    if get_origin(annotation) in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if not _is_opaque(member)] or get_args(annotation)
+        return " or ".join(describe(member) for member in members)
+    if get_origin(annotation) in (list, tuple):
+        return f"a list [{', '.join('...' if a is ... else describe(a) for a in get_args(annotation))}]"
+    words = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    return words.get(annotation) or f"a {getattr(annotation, '__name__', annotation)}"
+
+
+def _is_opaque(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, signatures.Opaque)
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    union = get_origin(annotation) in (Union, types.UnionType)
+    return get_args(annotation) if union else (annotation,)
+
+
+@cache
+def _hints(schema: type) -> dict[str, Any]:
+    return get_type_hints(schema, include_extras=True)
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Strictly: true is no integer, 1.0 is none either, "1" is no number; an integer is a number, a list a tuple."""
+    settings = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
+    try:
+        TypeAdapter(annotation, config=settings).validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
+def _leaves(value: dict[str, Any], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, item in value.items():
+        keys += _leaves(item, f"{prefix}{name}.") if isinstance(item, dict) else [f"{prefix}{name}"]
+    return keys
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else str(name)
+
+
+def _text(value: Any) -> str:
+    """A value as it is typed; text that looks like a number in quotes, since that is what is wrong with it."""
+    text = json.dumps(value, default=str)
+    if isinstance(value, str) and not re.fullmatch(r"[\d.+-][\d.e+-]*|true|false|null", value):
+        text = value
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,240 @@
+"""Composition by hydra's compose API, with errors of one line that say where the fault stands."""
+
+from __future__ import annotations
+
+import re
+import sys
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import hydra
+import yaml
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_cli.config.help import defaults
+from vae_cli.config.schema import CAVIConfig, EvalConfig, KLConfig, TrainConfig
+from vae_cli.config.sources import Sources
+from vae_cli.config.suggest import meant_option, nearest
+from vae_cli.errors import ConfigError
+from vae_cli.runs.layout import conf_folder, display
+
+COMMAND_LINE = "command line"
+PLUGINS_FOLDER = str(Path(__file__).parents[1] / "plugins")
+EXTRAS = {
+    ("hydra/sweeper", "optuna"): "sweep",
+    ("hydra/launcher", "joblib"): "sweep",
+    ("hydra/launcher", "submitit_local"): "slurm",
+    ("hydra/launcher", "submitit_slurm"): "slurm",
+}
+"""Options of hydra's own groups that another package brings, and the extra of this package that installs it."""
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Hydra set up on our configuration folder, and put away again so that hydra.main finds a clean slate."""
+    if PLUGINS_FOLDER not in sys.path:
+        sys.path.append(PLUGINS_FOLDER)  # where hydra finds our launchers when it looks for plugins, which it does once
+    with hydra.initialize_config_dir(str(conf_folder()), job_name="vae-train", version_base="1.3"):
+        yield
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Overrides by hydra's grammar."""
+    loader = GlobalHydra.instance().config_loader() if GlobalHydra.instance().is_initialized() else None
+    try:
+        return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+    except OverrideParseException as error:
+        if re.search(r",\s*[\]})]", error.override):
+            hint = "leave out the comma before the closing bracket"
+            raise ConfigError(f"{error.override}: a comma that nothing follows ({COMMAND_LINE}); {hint}") from None
+        if "=" not in error.override and not error.override.startswith("~"):
+            raise ConfigError(f"{error.override}: not of the form key=value ({COMMAND_LINE}); see --help") from None
+        reason = str(error).split("\n")[0].removeprefix(f"Error parsing override '{error.override}'")
+        reason = reason or str(error).split("\n")[1]
+        hint = "a value with spaces, brackets or commas needs quotes: key='\"a value\"'"
+        raise ConfigError(f"{error.override}: {reason.strip()} ({COMMAND_LINE}); {hint}") from None
+
+
+@dataclass(frozen=True)
+class Composer:
+    """Composes one root configuration, `name`, from our folder and the user's."""
+
+    name: str
+    sources: Sources
+
+    def is_group(self, override: Override) -> bool:
+        """True if the override chooses an option of a group."""
+        return any((folder / override.key_or_group).is_dir() for folder in self.sources.folders)
+
+    def tidy(self, overrides: Sequence[str]) -> list[str]:
+        """`+experiment=x` is `experiment=x`: our groups are in the defaults list already."""
+        parsed = [(override, override.input_line or "") for override in parse(overrides)]
+        return [line.lstrip("+") if self.is_group(override) else line for override, line in parsed]
+
+    def forced(self, overrides: Sequence[str]) -> list[str]:
+        """Values set by force: hydra refuses an unknown key without telling the nearest, our own check tells it."""
+        lines = []
+        for override, line in zip(parse(overrides), overrides, strict=True):
+            ours = not (override.is_hydra_override() or override.key_or_group == "hydra" or self.is_group(override))
+            lines.append(f"++{line}" if ours and override.type is OverrideType.CHANGE else line)
+        return lines
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The configuration with its hydra node; any fault of files or overrides is a ConfigError."""
+        lines = self.forced(overrides)
+        for override in filter(self.is_group, parse(overrides)):
+            if not isinstance(override.value(), str | list) and not override.is_delete():
+                has = ", ".join(self.sources.options(override.key_or_group))
+                problem = f"{override.input_line}: not the name of an option ({COMMAND_LINE})"
+                raise ConfigError(f"{problem}; {override.key_or_group} has {has}")
+        try:
+            config = hydra.compose(self.name, lines, return_hydra_config=True)
+        except (yaml.YAMLError, HydraException, OmegaConfBaseException, ValueError, TypeError, AssertionError) as error:
+            raise ConfigError(self._explain(error, overrides)) from error
+        self._check_places(config, overrides)
+        return config
+
+    def _check_places(self, config: DictConfig, overrides: Sequence[str]) -> None:
+        """Refuse a preset whose keys have landed in a group of its own instead of at the top level."""
+        known = {field.name for root in (TrainConfig, EvalConfig, KLConfig, CAVIConfig) for field in fields(root)}
+        for group in self.sources.groups():
+            if group in config and group not in known and isinstance(config[group], DictConfig):
+                file = next((f for f in self._files(overrides) if f.parent.name == group), None)
+                if file:
+                    raise ConfigError(f"{display(file)}: its keys do not reach the top level; {_header_fault(file)}")
+
+    def _files(self, overrides: Sequence[str]) -> Iterator[Path]:
+        """The files that a configuration is composed from, the last first."""
+        loader = GlobalHydra.instance().config_loader()
+        found = loader.compute_defaults_list(self.name, self.forced(overrides), RunMode.RUN).defaults
+        for default in reversed(found):
+            if file := self.sources.file(default.config_path or ""):
+                yield file
+
+    def _explain(self, error: Exception, overrides: Sequence[str]) -> str:
+        """One line for an error of hydra, omegaconf or yaml."""
+        if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
+            return f"{display(Path(mark.name))}:{mark.line + 1}: not valid YAML: {_first(error.problem or '')}"
+        if isinstance(error, UnicodeDecodeError):
+            broken = [file for file in self.sources.files() if not _readable(file)]
+            return f"{', '.join(map(display, broken)) or 'a YAML file'}: not a text file in UTF-8"
+        if isinstance(error, MissingConfigException):
+            return self._missing(error, overrides)
+        text = str(error)
+        if match := re.search(r"In '(.+?)': Could not override '(.+?)'", text):
+            file, (group, _, package) = self.sources.file(match[1]), match[2].partition("@")
+            place = self._mention(group, "", [file] if file else [])
+            if package and group in self.sources.groups():
+                return f"override {group}: not found ({place}); {_header_fault(file)}"
+            return f"override {group}: no such group in the defaults ({place}); {_near(group, self.sources.groups())}"
+        if match := re.search(r"Could not override '(.+?)'. No match in the defaults list", text):
+            groups = list(defaults(conf_folder() / f"{self.name}.yaml"))
+            if match[1] in self.sources.groups() and self.name != "train":
+                has = ", ".join(groups) or "none"
+                return f"{match[1]}: unknown key ({COMMAND_LINE}); groups of this command: {has}; see --help"
+            return f"{match[1]}: unknown key ({COMMAND_LINE}); {_near(match[1], groups)}"
+        cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+        key = getattr(cause, "full_key", None) or ""
+        if match := re.search(r"Error merging override (\S+)|Could not override '(.+?)'", text):
+            culprit = (match[1] or match[2]).lstrip("+")
+            return f"{culprit}: {_first(str(cause))} ({COMMAND_LINE})"
+        if match := re.search(r"In '(.+?)': ", text):
+            file = self.sources.file(match[1])
+            reason = _first(text.split(match[0])[-1])
+            reason = _first(text.split("\n")[1]) if reason.endswith("composing config:") else reason
+            return f"{display(file) if file else match[1]}: {reason}"
+        return f"{key}: {_first(str(cause))}" if key and key not in _first(str(cause)) else _first(str(cause))
+
+    def _missing(self, error: MissingConfigException, overrides: Sequence[str]) -> str:
+        """An option, a group or a root file that does not exist."""
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        options = list(error.options or self.sources.options(group))
+        if not group:
+            roots = [path.stem for path in conf_folder().glob("*.yaml")]
+            return f"{option}: no such configuration ({COMMAND_LINE}); {_near(option, roots)}"
+        chosen = [o for o in parse(overrides) if o.key_or_group == group and option in str(o.value())]
+        parent = re.search(r"In '(.+?)': ", str(error))
+        file = self.sources.file(parent[1]) if parent else None
+        place = COMMAND_LINE if chosen else self._mention(group, option, [file] if file else [])
+        has = f"{group} has {', '.join(options) or 'no options'}"
+        if extra := EXTRAS.get((group, option)):
+            return f"{group}={option}: its plugin is not installed ({place}); pip install 'vae-cli[{extra}]'; {has}"
+        near = f"nearest: {meant}" if (meant := meant_option(group, option)) else _near(option, options)
+        return f"{group}={option}: no such option ({place}); {near}; {has}"
+
+    def _mention(self, group: str, option: str, first: Sequence[Path]) -> str:
+        """The file and line whose defaults name a group and an option."""
+        words = r"(?:override\s+|optional\s+)*"
+        entry = re.compile(rf"^\s*-\s*{words}/?{re.escape(group)}(?:@\S+)?\s*:.*{re.escape(option)}")
+        for file in [*self.sources.files(), *first]:
+            for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+                if entry.match(line):
+                    return f"{display(file)}:{number}"
+        return display(first[0]) if first else COMMAND_LINE
+
+    def where(self, overrides: Sequence[str], key: str) -> str:
+        """Where a dotted key of the composed configuration is set: the command line, or a file and line."""
+        for override in parse(overrides):
+            name = override.key_or_group
+            if not self.is_group(override) and (f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.")):
+                return COMMAND_LINE
+        loader = GlobalHydra.instance().config_loader()
+        defaults = loader.compute_defaults_list(self.name, self.forced(overrides), RunMode.RUN).defaults
+        while key:
+            for default in reversed(defaults):
+                file = self.sources.file(default.config_path or "")
+                if file and (line := line_of(file, key, default.package or "")):
+                    return f"{display(file)}:{line}"
+            key = key.rpartition(".")[0]
+        return display(conf_folder() / f"{self.name}.yaml")
+
+
+def line_of(file: Path, key: str, package: str = "") -> int | None:
+    """The line of a YAML file that sets a dotted key, the file's content being mounted at `package`."""
+    package = "" if package == "_global_" else package
+    if package and key != package and not key.startswith(f"{package}."):
+        return None
+    parts = [part for part in key[len(package) :].split(".") if part]
+    node = yaml.compose(file.read_text(encoding="utf-8"))
+    line = node.start_mark.line + 1 if node is not None else 1
+    for part in parts:
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        found = [(name, value) for name, value in node.value if name.value == part]
+        if not found:
+            return None
+        line, node = found[-1][0].start_mark.line + 1, found[-1][1]
+    return line
+
+
+def _header_fault(file: Path | None) -> str:
+    """Why hydra does not see that the keys of a preset belong at the top level."""
+    if file and file.read_bytes().startswith(BOM_UTF8):
+        return "the file begins with a byte order mark; save it as UTF-8 without one"
+    return "'# @package _global_' belongs in the file's first line"
+
+
+def _near(word: str, words: Sequence[str]) -> str:
+    return f"nearest: {', '.join(nearest(word, words)) or 'none'}"
+
+
+def _first(text: str) -> str:
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return lines[0] if lines else "could not be composed"
+
+
+def _readable(file: Path) -> bool:
+    try:
+        file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

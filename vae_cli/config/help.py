@@ -1,0 +1,206 @@
+"""The text of --help, from the first comments of the YAML files; imports neither hydra nor yaml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import dedent, shorten
+
+from vae_cli.config.sources import Sources
+from vae_cli.runs.layout import display
+
+WIDTH = 100
+
+VALUES = (
+    ("seed=1", "seed of weights, order of the data, and draws"),
+    ("model.latent_dim=16", "dimensions of z"),
+    ("objective.beta=2", "weight of the KL"),
+    ("optimizer.lr=3e-4", "learning rate"),
+    ("dataset.batch_size=128", "images in a batch"),
+    ("trainer.max_epochs=5", "passes over the training data"),
+    ("trainer.precision=bf16-mixed", "faster where the hardware has bf16; densities stay float32"),
+    ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
+    ("resume=DIR", "go on with the run in that folder; ckpt=last: with the newest"),
+    ("init=DIR", "start with weights of that run; init_parts=[posterior]: only these"),
+    ("hydra.sweep.dir=DIR", "a sweep's folder; in it again, a sweep runs only what is not done"),
+    ("hydra.run.dir=DIR", "the run's folder; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
+)
+
+TRAIN = """\
+    vae-train: train and evaluate a variational autoencoder; every number is what its name says.
+
+    usage: vae-train [GROUP=OPTION ...] [KEY=VALUE ...] [-m] [--cfg job] [--config-dir DIR]
+"""
+
+TRAIN_EXAMPLES = """\
+    examples:
+      vae-train
+      vae-train model=conv_vae dataset=fashion_mnist trainer.max_epochs=5
+      vae-train model=vade dataset=mnist         clusters the digits without their labels
+      vae-train -m objective.beta=0.5,1,2,4      a sweep; -m seed=1,2,3 model=vae,conv_vae: a grid
+      vae-train sweep=lambda_alpha               a ready-made sweep
+      vae-train hparams_search=optuna            a search for the best validation ELBO
+      vae-train experiment=linear_gaussian       all choices from one file
+      vae-train model=full_covariance --cfg job  show the configuration, run nothing
+      vae-train resume=outputs/train/DATE/TIME trainer.max_epochs=40
+
+    options: -m, --multirun  sweep over comma-separated values; --cfg job [--resolve] [-p KEY]  show;
+      --config-dir DIR  more options (also ./vae_conf and VAE_CONF_DIR); --hydra-help; --version
+"""
+
+EVAL = """\
+    vae-eval: evaluate a checkpoint of a run again; it needs the run's folder and its data.
+
+    usage: vae-eval run=DIR [KEY=VALUE ...] [--cfg job]
+
+    values:
+      run=DIR                       the run's folder
+      ckpt=best                     best, last, or the path of a checkpoint
+      evaluate.samples=5000         k of the importance-weighted log-likelihood
+      evaluate.split=val            train, val or test
+      evaluate.estimator=prior      draw z from the prior (plain Monte Carlo) or the posterior
+      dataset.path=PLACE            where the data of the run are now, if they have moved
+      trainer.accelerator=cpu       auto, cpu or gpu
+"""
+
+EVAL_EXAMPLES = """\
+    examples:
+      vae-eval run=outputs/train/DATE/TIME evaluate=paper
+      vae-eval run=outputs/train/DATE/TIME evaluate.split=val evaluate.samples=1000 ckpt=last
+"""
+
+SAMPLE = """\
+    vae-sample: draw from the model of a run, as a PNG grid and an .npz file.
+
+    usage: vae-sample run=DIR [KEY=VALUE ...] [--cfg job]
+
+    values:
+      run=DIR                       the run's folder
+      ckpt=best                     best, last, or the path of a checkpoint
+      n=64                          how many
+      component=3                   of one component of a mixture prior
+      seed=0                        seed of the draws
+
+    examples:
+      vae-sample run=outputs/train/DATE/TIME n=100 seed=1
+"""
+
+KL = """\
+    vae-kl: fit a Gaussian q to a density p on the line by min KL(q || p) or min KL(p || q).
+
+    usage: vae-kl [GROUP=OPTION ...] [KEY=VALUE ...] [--cfg job]
+"""
+
+KL_EXAMPLES = """\
+    values:
+      starts=9                      means to descend from, each with a narrow and a wide scale
+      target.means=[-1,1]           any value of the target that was chosen
+      out=DIR                       a new folder for the figure and the minima
+
+    examples:
+      vae-kl direction=reverse target=bimodal
+      vae-kl direction=forward target=bimodal
+      vae-kl direction=reverse target=double_well target.tilt=0.5
+      vae-kl direction=forward target=samples target.path=numbers.txt
+"""
+
+CAVI = """\
+    vae-cavi: mean-field inference by coordinate ascent; the ELBO is shown after every step.
+
+    usage: vae-cavi [study=OPTION] [KEY=VALUE ...] [--cfg job]
+"""
+
+CAVI_EXAMPLES = """\
+    values:
+      sweeps=500                    over all factors, at most
+      tolerance=1e-9                nats: it ends with a sweep that gains no more
+      study.components=6            any value of the study that was chosen
+      out=DIR                       a new folder for the figure and the numbers
+
+    examples:
+      vae-cavi
+      vae-cavi 'study.covariance=[[1,0.99],[0.99,1]]'
+      vae-cavi study=gaussian_mixture study.path=points.txt study.components=10
+"""
+
+REPORT = """\
+    vae-report: one page, and tables, over any set of runs: means over seeds, plots, images.
+
+    usage: vae-report [DIR ...] [out=DIR]
+
+    values:
+      DIR                           runs, sweeps, or folders above them; else all of outputs/
+      out=DIR                       where report.html, .csv and .tex go; else the first DIR
+
+    examples:
+      vae-report
+      vae-report outputs/multirun/DATE/TIME
+      vae-report outputs/train/DATE outputs/multirun/DATE/TIME out=report
+"""
+
+
+def text(command: str, argv: Sequence[str] = ()) -> str:
+    """The help of a command; a user's own options are listed with ours."""
+    if command == "vae-sample":
+        return dedent(SAMPLE).rstrip()
+    if command == "vae-report":
+        return dedent(REPORT).rstrip()
+    sources = Sources.find(_config_dir(argv))
+    if command == "vae-eval":
+        return "\n".join([dedent(EVAL), *_groups(sources, "eval"), dedent(EVAL_EXAMPLES).rstrip()])
+    if command == "vae-kl":
+        return "\n".join([dedent(KL), *_groups(sources, "kl"), dedent(KL_EXAMPLES).rstrip()])
+    if command == "vae-cavi":
+        return "\n".join([dedent(CAVI), *_groups(sources, "cavi"), dedent(CAVI_EXAMPLES).rstrip()])
+    values = [f"  {example:<28}  {meaning}" for example, meaning in VALUES]
+    return "\n".join(
+        [dedent(TRAIN), *_groups(sources, "train"), "values:", *values, "", dedent(TRAIN_EXAMPLES).rstrip()]
+    )
+
+
+def description(file: Path) -> str:
+    """The first comment of a YAML file that is no hydra directive."""
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        if not line.startswith("#"):
+            break
+        if not re.match(r"#\s*@", line):
+            return line.lstrip("# ").strip()
+    return ""
+
+
+def defaults(file: Path) -> dict[str, str]:
+    """The groups of a root configuration, in order, and the option of each that is taken by default."""
+    entries = re.findall(r"^\s*- (\w+): *(\S+)", file.read_text(encoding="utf-8"), re.M)
+    return {group: "" if option == "null" else option for group, option in entries}
+
+
+def _groups(sources: Sources, root: str) -> list[str]:
+    chosen = defaults(sources.folders[0] / f"{root}.yaml")
+    others = [group for group in sources.groups() if group not in chosen] if root == "train" else []
+    lines = ["groups and their options (* is the default):"]
+    for group in sorted([*chosen, *others], key=lambda group: group not in ("model", "dataset")):
+        lines.append(f"  {group}")
+        for option in sources.options(group):
+            file = sources.file(f"{group}/{option}")
+            assert file is not None
+            mark = "*" if option == chosen.get(group) else " "
+            yours = "" if file.is_relative_to(sources.folders[0]) else f" [{display(file)}]"
+            lines.append(_cut(f"  {mark} {option:<21} {description(file)}", yours))
+    return [*lines, ""]
+
+
+def _cut(line: str, end: str) -> str:
+    """A line cut between words to the width of the page, its end kept whole."""
+    if len(line) + len(end) <= WIDTH:
+        return line.rstrip() + end
+    return line[:26] + shorten(line[26:], max(20, WIDTH - 26 - len(end)), placeholder=" ...") + end
+
+
+def _config_dir(argv: Sequence[str]) -> str | None:
+    """The value of --config-dir, if it is given."""
+    for position, argument in enumerate(argv):
+        flag, _, value = argument.partition("=")
+        if flag in ("--config-dir", "-cd"):
+            return value or (argv[position + 1] if position + 1 < len(argv) else None)
+    return None

@@ -1,0 +1,98 @@
+"""A search over hyperparameters: which sweeps are one, and what it maximises."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli.config import comparison
+from vae_cli.config.comparison import flat, written
+from vae_cli.errors import UserError
+from vae_cli.runs.continuation import read_results, resolved
+from vae_cli.runs.layout import RESULTS, display
+
+WORST = -math.inf
+
+
+def score(results: Mapping[str, Any]) -> float:
+    """What a search maximises: the best validation ELBO, or minus the distortion where there is none; nats.
+
+    It is -inf where a run has neither, or one that is not finite: Optuna takes an infinity, and is ended by a NaN.
+    """
+    elbo, distortion = results.get("val/elbo"), results.get("val/distortion")
+    value = -distortion if elbo is None and distortion is not None else elbo
+    return value if value is not None and math.isfinite(value) else WORST
+
+
+def searches(config: DictConfig) -> bool:
+    """Whether the sweeper chooses values by what earlier jobs have returned, rather than run a grid of them."""
+    return is_search(config.hydra)
+
+
+def is_search(settings: Any) -> bool:
+    """The same by hydra's own node."""
+    return not str(settings.sweeper._target_).endswith(".BasicSweeper")
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """A key, its values in two trials, and why the validation numbers of these cannot be compared."""
+
+    key: str
+    values: str
+    why: str
+
+    def __str__(self) -> str:
+        """The beginning of a sentence, without a remedy."""
+        return f"{self.key}: a search cannot choose between {self.values}, {self.why}"
+
+
+WHY = {
+    comparison.data: "whose data differ",
+    comparison.measure: "whose validation numbers are not of one kind",
+    comparison.evaluation: "which change how it measures, not what",
+}
+
+
+def unlike(first: DictConfig, other: DictConfig) -> Unlike | None:
+    """The first key by which two trials are not to be compared; None where there is none."""
+    one, two = _settings(first), _settings(other)
+    for part, why in WHY.items():
+        before, after = part(one), part(two)
+        for key in before:
+            if key in after and written(before[key]) != written(after[key]):
+                values = (_named(key, settings[key]) for settings in (before, after))
+                return Unlike(key.removesuffix("._target_"), " and ".join(values), why)
+    return None
+
+
+def _settings(config: DictConfig) -> dict[str, Any]:
+    """The flat settings of a configuration as a run keeps them."""
+    kept = config.copy()
+    OmegaConf.set_struct(kept, False)
+    kept.pop("hydra", None)
+    return dict(flat(OmegaConf.to_container(resolved(kept))))
+
+
+def _named(key: str, value: Any) -> str:
+    """A value as a user would type it, a class by its name."""
+    if isinstance(value, str):
+        return value.rpartition(".")[2] if key.endswith("._target_") else value
+    return json.dumps(value)
+
+
+def same_data(folder: Path, sha256: str) -> None:
+    """UserError where an earlier trial, in a folder beside this one, was of other data."""
+    for file in sorted(folder.parent.glob(f"*/{RESULTS}")):
+        earlier = read_results(file.parent).get("data/sha256")
+        if earlier not in (None, sha256) and file.parent != folder:
+            raise UserError(
+                f"{display(file.parent)}: an earlier trial of this search, of data that have changed since; "
+                "a search cannot choose between them: name another hydra.sweep.dir"
+            )

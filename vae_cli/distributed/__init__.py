@@ -1,0 +1,1 @@
+"""Processes, ranks, cores, signals and SLURM."""

@@ -1,0 +1,171 @@
+"""The cores of this machine, shared among the runs on it.
+
+A run takes the cores that neither another program nor another run uses; runs that start together take equal shares.
+The reason: idle threads of OpenMP spin, so that two runs with all threads each cost each other most of their speed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+SPINS = 30_000
+"""Turns that an idle thread of OpenMP waits before it sleeps; chosen by measurement (`make bench`)."""
+SPIN_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+WINDOW = 0.5
+"""Seconds that a run watches the machine at least."""
+
+Claims = dict[int, int]
+"""Threads of each run by its process; 0 until the run has chosen."""
+
+
+def limit_spinning() -> None:
+    """Let idle threads of OpenMP sleep soon, unless the user has set how they wait; before torch is imported."""
+    if not any(name in os.environ for name in SPIN_VARIABLES):
+        os.environ["GOMP_SPINCOUNT"] = str(SPINS)
+
+
+def set_by_user() -> int | None:
+    """The first number of OMP_NUM_THREADS, if it is set to one."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else None
+
+
+def usable() -> int:
+    """Cores that this process may use, by its affinity and by the limits of its container."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
+
+
+def claim(threads: int) -> None:
+    """Tell the other runs that this one uses so many threads."""
+    with _claims() as claims:
+        claims[os.getpid()] = threads
+
+
+def release() -> None:
+    """Tell the other runs that this one has ended."""
+    with _claims() as claims:
+        claims.pop(os.getpid(), None)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The machine as a run finds it: `idle` CPU seconds of its cores, CPU seconds `used` by each run, at a `time`."""
+
+    time: float
+    idle: float
+    used: dict[int, float]
+
+    @classmethod
+    def now(cls) -> Arrival:
+        """Look at the machine, and tell the other runs that this one is about to choose its threads."""
+        with _claims() as claims:
+            claims[os.getpid()] = 0
+            return cls._of(claims)
+
+    @classmethod
+    def _of(cls, claims: Claims) -> Arrival:
+        return cls(time.monotonic(), _idle(), {process: _used(process) for process in claims})
+
+    def choose(self, most: int) -> int:
+        """Threads for this run, 1 to `most`: of the free cores an equal share with the runs that have not chosen."""
+        time.sleep(max(0.0, self.time + WINDOW - time.monotonic()))
+        with _claims() as claims:
+            now = self._of(claims)
+            used_by_runs = sum(used - self.used.get(process, 0.0) for process, used in now.used.items())
+            left_by_programs = round((now.idle - self.idle + used_by_runs) / (now.time - self.time))
+            others = [threads for process, threads in claims.items() if process != os.getpid()]
+            free = min(usable(), left_by_programs) - sum(others)
+            claims[os.getpid()] = threads = max(1, min(most, free // (1 + others.count(0))))
+        return threads
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A claim as it is kept: when its process began, which tells it from a later one of its number, and its cores."""
+
+    began: float
+    threads: int
+    cores: tuple[int, ...]
+
+
+@contextmanager
+def _claims() -> Iterator[Claims]:
+    """The claims of the live runs on this process's cores, to read and to change; where no file can keep them, none."""
+    file, own = user_cache_path("vae-cli") / f"cores-{platform.node()}.json", _cores()
+    near: Claims = {}
+    with ExitStack() as stack:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(file.with_suffix(".lock"), timeout=5))
+        except OSError:
+            yield near
+            return
+        alive = {process: entry for process, entry in _read(file).items() if _began(process) == entry.began}
+        near |= {process: entry.threads for process, entry in alive.items() if own & set(entry.cores)}
+        apart = {process: entry for process, entry in alive.items() if process not in near}
+        yield near
+        for process, threads in near.items():
+            cores = alive[process].cores if process in alive else tuple(sorted(own))
+            if began := _began(process):
+                apart[process] = _Entry(began, threads, cores)
+        with suppress(OSError):
+            kept = {str(process): [entry.began, entry.threads, entry.cores] for process, entry in apart.items()}
+            partial = file.with_suffix(".partial")
+            partial.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+            partial.replace(file)
+
+
+def _read(file: Path) -> dict[int, _Entry]:
+    """The claims as they are kept, by process; none where the file is missing or damaged."""
+    try:
+        written = json.loads(file.read_text(encoding="utf-8"))
+        return {
+            int(process): _Entry(float(began), int(threads), tuple(map(int, cores)))
+            for process, (began, threads, cores) in written.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _began(process: int) -> float | None:
+    """When a process began; None for one that has ended."""
+    try:
+        return psutil.Process(process).create_time()
+    except psutil.Error:
+        return None
+
+
+def _used(process: int) -> float:
+    """CPU seconds of a process so far."""
+    try:
+        times = psutil.Process(process).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return times.user + times.system
+
+
+def _cores() -> set[int]:
+    """The cores that this process may run on."""
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):
+        return set(process.cpu_affinity() or [])
+    return set(range(psutil.cpu_count() or 1))
+
+
+def _idle() -> float:
+    """CPU seconds in which the cores that this process may run on had nothing to do."""
+    times, own = psutil.cpu_times(percpu=True), _cores()
+    return sum(core.idle + getattr(core, "iowait", 0.0) for number, core in enumerate(times) if number in own)

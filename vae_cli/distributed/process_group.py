@@ -1,0 +1,182 @@
+"""The processes that train one model together: who they are, how they are started, what they tell each other.
+
+SLURM starts them (srun, or a job of a sweep), or, on one machine, the first one starts the others.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch import Tensor, nn
+
+from vae_cli.distributed import slurm
+from vae_cli.distributed.cores import Arrival, claim, set_by_user
+from vae_cli.distributed.rank import leads, rank
+from vae_cli.errors import UserError
+
+T = TypeVar("T")
+THREADS = torch.get_num_threads()
+"""What torch finds at its import."""
+LONGEST = timedelta(hours=2)
+"""That one process may keep the others waiting: the first one clusters codes for minutes."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Processes on each node, and nodes."""
+
+    devices: int
+    nodes: int
+
+    @classmethod
+    def of(cls, config: DictConfig) -> Layout:
+        """As configured; UserError where SLURM has started other ones."""
+        devices = config.trainer.devices
+        layout = cls(len(devices) if OmegaConf.is_list(devices) else devices, config.trainer.get("num_nodes", 1))
+        asked = f"trainer.devices={layout.devices} trainer.num_nodes={layout.nodes}"
+        flags = f"--nodes={layout.nodes} --ntasks-per-node={layout.devices}"
+        nodes = int(os.environ.get("SLURM_NNODES", 1))
+        if slurm.tasks() > 1 and (slurm.tasks(), nodes) != (layout.count, layout.nodes):
+            started = f"SLURM has started {slurm.tasks()} tasks on {nodes} nodes"
+            raise UserError(f"{asked}: {started}; say srun {flags}, or change the settings", 2)
+        if slurm.tasks() == 1 and layout.nodes > 1:
+            raise UserError(f"{asked}: needs SLURM on several nodes; start it by srun {flags}, or cluster=slurm", 2)
+        return layout
+
+    @property
+    def count(self) -> int:
+        """Of all processes."""
+        return self.devices * self.nodes
+
+    @property
+    def starts_others(self) -> bool:
+        """Whether this process starts the others, as the first one does where SLURM has not."""
+        return self.count > 1 and slurm.tasks() == 1 and "LOCAL_RANK" not in os.environ
+
+    def strategy(self, gpu: bool, partial: bool) -> tuple[Strategy | str, ClusterEnvironment]:
+        """What Lightning trains by; `partial` where not every parameter gets a gradient at each batch."""
+        if self.count == 1:
+            return "auto", LightningEnvironment()
+        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(self.devices))  # Lightning insists on it
+        environment = SLURMEnvironment(auto_requeue=False) if slurm.tasks() > 1 else LightningEnvironment()
+        backend = "nccl" if gpu else "gloo"
+        strategy = DDPStrategy(
+            process_group_backend=backend,
+            timeout=LONGEST,
+            find_unused_parameters=partial,
+            broadcast_buffers=False,  # at each batch, also of validation, of which not every process has as many
+        )
+        return strategy, environment
+
+    @contextmanager
+    def complete(self, folder: Path, resumes: bool) -> Iterator[None]:
+        """With all processes of this machine running, where nobody else has started them."""
+        if not self.starts_others:
+            yield
+            return
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+        own = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+        # -P: a random.py in the working directory is not Python's own
+        line = [sys.executable, "-P", "-m", "vae_cli.commands.worker", str(folder), *(["resume"] * resumes)]
+        others = [
+            subprocess.Popen(line, env=os.environ | place | own | {"LOCAL_RANK": str(n)}, stdout=subprocess.DEVNULL)
+            for n in range(1, self.devices)
+        ]
+        os.environ.update(place | {"LOCAL_RANK": "0"})
+        try:
+            yield
+        finally:
+            for name in (*place, "LOCAL_RANK"):
+                del os.environ[name]
+            if dist.is_initialized():
+                dist.destroy_process_group()  # the next run of a sweep has processes of its own
+            for other in others:
+                _end(other)
+
+
+def use_threads(
+    layout: Layout, *, asked: int | None, gpu: bool, arrival: Arrival | None, recorded: int | None = None
+) -> None:
+    """Set the CPU threads of this process, and tell the other runs on the machine of them.
+
+    They are those that the user has `asked` for. Else a resumed run keeps those `recorded`, for other ones change sums
+    in their last bits. A job of SLURM, a run with OMP_NUM_THREADS and one on a GPU take all that torch has found; any
+    other run takes the cores that were free on its `arrival`. Processes that this one starts get equal shares.
+    """
+    given = asked or (recorded and min(recorded, THREADS))
+    threads = given or THREADS
+    if not (given or gpu or slurm.job() or set_by_user() or arrival is None):
+        threads = arrival.choose(THREADS)
+        if threads < THREADS and leads():
+            print(f"threads: {threads} of {THREADS}, the other cores are in use; trainer.threads sets another number")
+    if layout.starts_others and not given:
+        threads = max(1, threads // layout.devices)
+    torch.set_num_threads(threads)
+    claim(1 if gpu else threads)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Give a process that has nothing left to do some time to notice."""
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def together() -> int:
+    """How many processes have met."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def gather(own: T) -> list[T]:
+    """What each process has, in the order of their ranks."""
+    if together() == 1:
+        return [own]
+    parts: list[Any] = [None] * together()
+    dist.all_gather_object(parts, own)
+    return parts
+
+
+def summed(own: Tensor) -> Tensor:
+    """The sum over processes."""
+    if together() > 1:
+        own = own.clone()
+        dist.all_reduce(own)
+    return own
+
+
+def largest(*own: float, device: torch.device) -> list[float]:
+    """The largest of each number over processes."""
+    if together() == 1:
+        return list(own)
+    numbers = torch.tensor(own, device=device)
+    dist.all_reduce(numbers, dist.ReduceOp.MAX)
+    return numbers.tolist()
+
+
+def alike(module: nn.Module) -> None:
+    """Let all processes have the state of the first one's module."""
+    if together() > 1:
+        states = [module.state_dict() if rank() == 0 else None]
+        dist.broadcast_object_list(states)
+        assert states[0] is not None
+        module.load_state_dict(states[0])

@@ -1,0 +1,1 @@
+"""Distributions with normalised densities, in nats."""

@@ -1,0 +1,126 @@
+"""Mixture priors p(z) = sum_c pi_c p(z|c): which component is responsible for a posterior, and the rates it implies.
+
+Shape legend: S samples, B batch, d latent dimensions, K components.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeGuard
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.nn.functional import linear
+
+from vae_cli.distributions.distributions import gaussian
+from vae_cli.distributions.precision import float32
+
+
+def mixture(logits: Tensor, means: Tensor, scales: Tensor) -> MixtureSameFamily:
+    """sum_c softmax(logits)_c N(means_c, diag scales_c^2): logits (K,), means and scales (K, d)."""
+    weights = Categorical(logits=logits, validate_args=False)
+    return MixtureSameFamily(weights, gaussian(means, scales, 1), validate_args=False)
+
+
+class Aggregate(MixtureSameFamily):
+    """1/K sum_k q_k for q of batch shape (K,): an aggregated posterior, whose parts are no clusters."""
+
+    def __init__(self, parts: Distribution) -> None:
+        weights = Categorical(logits=torch.zeros(parts.batch_shape, device=parts.mean.device), validate_args=False)
+        super().__init__(weights, parts, validate_args=False)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log 1/K sum_k q_k(z), (...,) for x = z (..., d); of diagonal Gaussians by one matrix product.
+
+        (z - m)^2 / s^2 = z^2 / s^2 - 2 z m / s^2 + m^2 / s^2 cancels where s is small: it is added up in float64.
+        """
+        parts = self.component_distribution
+        if not isinstance(parts, Independent) or not isinstance(parts.base_dist, Normal) or len(parts.batch_shape) > 1:
+            return super().log_prob(x)
+        z, loc, scale = x.double(), parts.base_dist.loc.double(), parts.base_dist.scale.double()
+        precision = scale.square().reciprocal()
+        normaliser = scale.log().sum(-1) + 0.5 * loc.shape[-1] * math.log(2 * math.pi) + math.log(len(loc))
+        constant = -0.5 * (loc.square() * precision).sum(-1) - normaliser
+        squares, products = z.square(), torch.cat([-0.5 * precision, loc * precision], -1)
+        return linear(torch.cat([squares, z], -1), products, constant).to(x.dtype).logsumexp(-1)
+
+
+def is_mixture(p: Distribution) -> TypeGuard[MixtureSameFamily]:
+    """Whether p has components that are clusters."""
+    return isinstance(p, MixtureSameFamily) and not isinstance(p, Aggregate)
+
+
+def log_joint(p: MixtureSameFamily, z: Tensor) -> Tensor:
+    """log pi_c + log p(z|c), (..., K), for z (..., d)."""
+    with float32():
+        return p.mixture_distribution.logits + p.component_distribution.log_prob(z.unsqueeze(-2))
+
+
+def expected_log_joint(p: MixtureSameFamily, q: Distribution) -> Tensor:
+    """log pi_c + E_q log p(z|c), (B, K): exact for diagonal Gaussian components and for point masses.
+
+    E_q log N(z; mu, diag s^2) = -1/2 sum_j (log 2 pi s_j^2 + (Var_q z_j + (E_q z_j - mu_j)^2) / s_j^2) for any q with
+    these moments. NotImplementedError where q has none.
+    """
+    components = p.component_distribution
+    if not isinstance(components, Independent):
+        return log_joint(p, q.mean)
+    with float32():
+        means, variances = components.mean, components.variance
+        squares = q.variance.unsqueeze(-2) + (q.mean.unsqueeze(-2) - means).square()
+        density = -0.5 * ((2 * math.pi * variances).log() + squares / variances).sum(-1)
+        return p.mixture_distribution.logits + density
+
+
+def log_responsibilities(p: MixtureSameFamily, q: Distribution) -> Tensor:
+    """log gamma_c = log softmax_c(log pi_c + E_q log p(z|c)), (B, K): the best q(c|x) that depends on x alone.
+
+    It maximises the ELBO of VaDE (Jiang et al. 2017, eq. 15 and 16, whose p(c|z) at a sample is its approximation).
+    """
+    return expected_log_joint(p, q).log_softmax(-1)
+
+
+def assigned_rate(p: MixtureSameFamily, q: Distribution, log_gamma: Tensor) -> Tensor:
+    """KL(q(z|x) q(c|x) || p(z, c)) for log q(c|x) = log_gamma (B, K): nats, (B,).
+
+    = -H(q) + sum_c gamma_c (log gamma_c - log pi_c - E_q log p(z|c)) (Jiang et al. 2017, eq. 12); a component without
+    responsibility, log gamma_c = -inf, adds nothing.
+    """
+    with float32():
+        gamma = log_gamma.exp()
+        terms = torch.where(gamma > 0, gamma * (log_gamma - expected_log_joint(p, q)), 0.0)
+        return terms.sum(-1) - q.entropy()
+
+
+@torch.no_grad()
+def faults(p: MixtureSameFamily, min_scale: float) -> dict[str, str]:
+    """What is wrong with a learned mixture of diagonal Gaussians, by a name for each fault; empty if nothing is.
+
+    A component is empty below a hundredth of its fair share 1/K of the weight; two have merged where their densities
+    overlap by more than 0.9 (Bhattacharyya's coefficient, the integral of sqrt(p q)); a scale is at its floor within a
+    tenth of it, and runs away beyond 1e4.
+    """
+    weights, components = p.mixture_distribution.probs, p.component_distribution
+    means, variances = components.mean, components.variance
+    count = len(weights)
+    found = {
+        f"empty {c}": f"component {c} is empty (weight {weights[c]:.2g}); fewer prior.components may do"
+        for c in (weights < 0.01 / count).nonzero().flatten().tolist()
+    }
+    both = variances.unsqueeze(0) + variances.unsqueeze(1)
+    apart = (means.unsqueeze(0) - means.unsqueeze(1)).square() / both / 4
+    spread = (both.log() - math.log(2) - (variances.log().unsqueeze(0) + variances.log().unsqueeze(1)) / 2) / 2
+    overlap = (-(apart + spread).sum(-1)).exp()
+    close = (overlap - torch.eye(count, device=overlap.device) > 0.9).any(1).nonzero().flatten().tolist()
+    if close:
+        names = ", ".join(map(str, close))
+        found[f"merged {names}"] = (
+            f"components {names} have merged, each overlaps another; fewer prior.components may do"
+        )
+    scales = variances.sqrt()
+    for c, j in (scales < 1.1 * min_scale).nonzero().tolist():
+        found.setdefault(f"narrow {c}", f"component {c} has shrunk to prior.min_scale in dimension {j}")
+    for c, j in (scales > 1e4).nonzero().tolist():
+        found.setdefault(f"wide {c}", f"component {c} has a standard deviation of {scales[c, j]:.2g} in dimension {j}")
+    return found

@@ -1,0 +1,65 @@
+"""Memory that runs out: the work is done again in pieces of half the size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import torch
+
+from vae_cli.batch import Batch
+from vae_cli.errors import out_of_memory, warn
+
+T = TypeVar("T")
+
+
+class Rows:
+    """How many rows (samples x images) of a trace are held at a time: `count`, halved for good when memory runs out.
+
+    row_bytes: of one of them, see `estimators.row_bytes`
+    """
+
+    def __init__(self, count: int, row_bytes: int) -> None:
+        self.count, self.row_bytes = count, row_bytes
+
+    def over(self, batch: Batch, work: Callable[[Batch, int], T], most: int | None = None) -> Iterator[T]:
+        """`work(part, rows)` of each part of a batch, of at most `rows` and at most `most` examples."""
+        start = 0
+
+        def size() -> int:
+            return min(self.count, most or self.count)
+
+        def part(rows: int) -> T:
+            return work(batch.part(start, size()), rows)
+
+        while start < len(batch):
+            yield self._attempt(part)
+            start += size()
+
+    def _attempt(self, work: Callable[[int], T]) -> T:
+        """`work(count)`, begun again with half of it, and with the same random numbers, while memory does not suffice.
+
+        So the result is what the smaller size would have given from the start.
+        """
+        before, cpu = self.count, torch.get_rng_state()
+        gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        while True:
+            try:
+                result = work(self.count)
+            except (MemoryError, RuntimeError) as error:
+                if self.count == 1 or not out_of_memory(error):
+                    raise
+            else:
+                break
+            self.count //= 2  # not in the except clause, where the traceback would still hold the tensors
+            torch.set_rng_state(cpu)
+            if gpus:
+                torch.cuda.set_rng_state_all(gpus)
+                torch.cuda.empty_cache()
+        if self.count < before:
+            megabytes = -(-self.count * self.row_bytes // 2**20)
+            warn(
+                f"out of memory with {before:,} samples x images at a time; goes on with {self.count:,} "
+                f"(evaluate.memory_mb={megabytes} begins with as many)"
+            )
+        return result

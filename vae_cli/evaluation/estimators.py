@@ -1,0 +1,132 @@
+"""Estimators of bounds and of log p(x), for every model: the only place where a log-likelihood is computed.
+
+Shape legend: S samples, B batch. All results are per image, (B,), in nats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_cli.batch import Batch
+from vae_cli.distributions.distributions import Repeated
+from vae_cli.distributions.mixtures import Aggregate, is_mixture
+from vae_cli.distributions.overflow import without_overflow
+from vae_cli.evaluation.chunking import Rows
+from vae_cli.models.trace import total
+from vae_cli.models.vae import VAE
+
+
+@dataclass(frozen=True)
+class Bound:
+    """ELBO = -distortion - rate at beta = 1, each (B,); rates, one for each layer of latents, sum to the rate.
+
+    Never NaN: an example that overflows has an ELBO of -inf.
+    """
+
+    elbo: Tensor
+    distortion: Tensor
+    rate: Tensor
+    rates: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Importance:
+    """log 1/k sum w and the effective sample size (sum w)^2 / sum w^2 of its weights, in [1, k], each (B,).
+
+    Never NaN: a draw that overflows has w = 0, and where all have it is log 0 = -inf with a sample size of 0.
+    """
+
+    log_likelihood: Tensor
+    effective_sample_size: Tensor
+
+
+@torch.no_grad()
+def elbo(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: int) -> Bound:
+    """E_q log p(x|z) - KL(q || p), the expectation over `samples` draws, the KL in closed form where there is one.
+
+    At most `rows` = samples x images are held at a time.
+    """
+    parts = []
+    for n in split(samples, max(1, rows // len(batch))):
+        trace = model.trace(batch, encoded, n)
+        parts.append(n / samples * torch.stack([trace.distortion, *trace.rates]))
+    distortion, *rates = -without_overflow(-total(parts))
+    rate = total(rates)
+    return Bound(without_overflow(-distortion - rate), distortion, rate, tuple(rates))
+
+
+@torch.no_grad()
+def iw_log_likelihood(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: int) -> Importance:
+    """log 1/k sum_i p(x, z_i) / q(z_i|x), z_i ~ q, k = samples exactly (Burda et al. 2015, eq. 8).
+
+    `encoded` is the proposal q: the posterior as encoded once, or any other distribution over z. At most `rows` =
+    samples x images are held at a time; the result does not depend on it.
+    """
+    size = max(1, rows // len(batch))
+    log_weights = [without_overflow(model.trace(batch, encoded, n).log_weight) for n in split(samples, size)]
+    sums = torch.stack([w.logsumexp(0) for w in log_weights]).logsumexp(0)
+    squares = torch.stack([(2 * w).logsumexp(0) for w in log_weights]).logsumexp(0)
+    effective = torch.where(sums > -math.inf, (2 * sums - squares).exp(), 0.0)
+    return Importance(sums - math.log(samples), effective)
+
+
+def prior_proposal(model: VAE, batch: Batch) -> Distribution:
+    """p(z) as a proposal for every image: `iw_log_likelihood` is then plain Monte Carlo, log 1/k sum p(x|z_i)."""
+    return Repeated(model.prior(), torch.Size((len(batch),)))
+
+
+def split(samples: int, size: int) -> Iterator[int]:
+    """Chunk lengths of at most `size` that add up to `samples` exactly.
+
+    >>> list(split(10, 4))
+    [4, 4, 2]
+    """
+    for start in range(0, samples, size):
+        yield min(size, samples - start)
+
+
+def rows_at_once(model: VAE, device: torch.device, memory_mb: int | None = None) -> Rows:
+    """How many rows (samples x images) of a trace are held at a time: those that fit into memory_mb.
+
+    By default 1024 on a GPU. On a CPU 32: more is not faster, and beyond it allocators return every buffer to the
+    system, which costs a third of the speed.
+    """
+    megabytes, size = memory_mb or (32 if device.type == "cpu" else 1024), row_bytes(model)
+    return Rows(max(1, megabytes * 2**20 // size), size)
+
+
+@torch.no_grad()
+def row_bytes(model: VAE) -> int:
+    """Bytes that one row (one sample for one image) of a trace takes at its peak: an upper estimate for chunking.
+
+    Counted on a single row: input and output of the decoder's largest layer, and four temporaries of the likelihood
+    as large as the last layer's output; under a mixture prior four as large as all its means, under an aggregated
+    posterior four in double precision for each part.
+    """
+    floats = last = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal floats, last
+        last = output.numel()
+        floats = max(floats, sum(t.numel() for t in inputs) + last)
+
+    device = next(model.likelihood.parameters()).device
+    leaves = [m for m in model.likelihood.modules() if not any(m.children())]
+    handles = [m.register_forward_hook(count) for m in leaves]
+    try:
+        model.decode(torch.zeros(1, 1, model.latent_dim, device=device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    prior = model.prior()
+    if is_mixture(prior):
+        floats += 4 * prior.component_distribution.mean.numel()
+    elif isinstance(prior, Aggregate):
+        floats += 8 * prior.component_distribution.batch_shape.numel()
+    return 4 * (floats + 4 * last)

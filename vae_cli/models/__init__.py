@@ -1,0 +1,1 @@
+"""Models p(x, z) with q(z|x), and their parts."""

@@ -1,0 +1,101 @@
+"""Distributions over grids of codes: z is, flat, the vectors of a codebook at n sites.
+
+Log-probabilities are taken with respect to the counting measure on the K^n grids, in nats.
+Shape legend: B batch, n sites, D dimensions of a code's vector, d = n D, K codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.nn.functional import cross_entropy
+from torch.types import _size
+
+from vae_cli.distributions.distributions import Unchecked
+from vae_cli.models.codebooks import Codebook
+
+AT_ONCE = 1000
+"""Grids drawn at a time."""
+
+
+def sitewise(z: Tensor, sites: int) -> Tensor:
+    """(..., d) as (..., n, D): networks put out maps, a channel after the other."""
+    return z.unflatten(-1, (-1, sites)).mT
+
+
+def flat(vectors: Tensor) -> Tensor:
+    """(..., n, D) as (..., d)."""
+    return vectors.mT.flatten(-2)
+
+
+class PointMass(Unchecked):
+    """All mass on one grid: indices (B, n) in the codebook, their vectors z (B, d), nearest to outputs (B, n, D)."""
+
+    has_rsample = True
+
+    def __init__(self, codebook: Codebook, outputs: Tensor, indices: Tensor, z: Tensor) -> None:
+        self.codebook, self.outputs, self.indices, self.z = codebook, outputs, indices, z
+        super().__init__(z.shape[:-1], z.shape[-1:], validate_args=False)
+
+    @property
+    def counts(self) -> Tensor:
+        """Of each code in all the grids, (K,)."""
+        return torch.bincount(self.indices.flatten(), minlength=self.codebook.codes)
+
+    @property
+    def mean(self) -> Tensor:
+        """z, (B, d)."""
+        return self.z
+
+    @property
+    def variance(self) -> Tensor:
+        """Zeros, (B, d)."""
+        return torch.zeros_like(self.z)
+
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
+        """z, (*sample_shape, B, d)."""
+        return self.z.expand(*sample_shape, *self.z.shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """0 at z, minus infinity elsewhere."""
+        return torch.where((value == self.z).all(-1), 0.0, -torch.inf)
+
+
+class Autoregressive(Unchecked):
+    """p(k_1..k_n) = prod_i p(k_i | k_1..k_(i-1)), site by site in reading order.
+
+    `logits` gives those of the next index, (N, i + 1, K), from the i before it, (N, i).
+    """
+
+    def __init__(
+        self, codebook: Codebook, sites: int, logits: Callable[[Tensor], Tensor], batch_shape: _size = torch.Size()
+    ) -> None:
+        self.codebook, self.sites, self.logits = codebook, sites, logits
+        super().__init__(torch.Size(batch_shape), torch.Size([sites * codebook.vectors.shape[-1]]), validate_args=False)
+
+    def expand(self, batch_shape: _size, _instance: Distribution | None = None) -> Autoregressive:
+        """The same distribution for each entry of a batch."""
+        return Autoregressive(self.codebook, self.sites, self.logits, torch.Size(batch_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p of the grids whose vectors are value (..., d); minus infinity where one is no code's."""
+        vectors = sitewise(value.detach(), self.sites)
+        indices = self.codebook.identify(vectors)
+        known = (self.codebook(indices) == vectors).flatten(-2).all(-1)
+        rows = indices.reshape(-1, self.sites)
+        log_p = -cross_entropy(self.logits(rows[:, :-1]).mT, rows, reduction="none").sum(-1)
+        return torch.where(known, log_p.reshape(known.shape), -torch.inf)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
+        """z of grids drawn one index after the other, (*sample_shape, *batch_shape, d)."""
+        shape = torch.Size(sample_shape) + self.batch_shape
+        indices = torch.zeros(shape.numel(), self.sites, dtype=torch.int64, device=self.codebook.vectors.device)
+        for rows in indices.split(AT_ONCE):
+            for i in range(self.sites):
+                probabilities = self.logits(rows[:, :i])[:, -1].softmax(-1)
+                rows[:, i] = torch.multinomial(probabilities, 1)[:, 0]
+        return flat(self.codebook(indices)).reshape(*shape, -1)

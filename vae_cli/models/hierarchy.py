@@ -1,0 +1,262 @@
+"""Hierarchies: M layers of latents z = (z_1, ..., z_M), q(z|x) and p(z) each factorised along a graph of its own.
+
+Shape legend: S samples, B batch, d_j dimensions of layer j, d their sum; z (..., d) holds the layers side by side, the
+nearest to x first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.types import _size
+
+from vae_cli.batch import Batch
+from vae_cli.distributions.distributions import Unchecked, gaussian, log_gaussian
+from vae_cli.distributions.precision import float32
+from vae_cli.models.graphs import Graph, X, bottom_up, generation_graph, inference_graph, layer_names, top_down
+from vae_cli.models.likelihoods import Decoded
+from vae_cli.models.networks import Network, apply_rows, dense
+from vae_cli.models.posteriors import Posterior
+from vae_cli.models.trace import Latent, Trace
+from vae_cli.models.vae import VAE
+from vae_cli.types import Activation, PositiveInt, Shape
+
+Known = Mapping[str, Tensor]
+Factor = Callable[[Known], Distribution]
+"""The distribution of a layer, given those of its parents that are drawn."""
+
+
+class Structured(Unchecked):
+    """prod_j r(z_j | Pa(z_j)): one factor for each layer, Gaussian with a diagonal covariance where it has parents.
+
+    `sizes` are d_j by name, nearest to x first; `order` has parents before their children. Batch shape (B,) or ().
+    """
+
+    has_rsample = True
+
+    def __init__(
+        self, factors: Mapping[str, Factor], sizes: Mapping[str, int], order: Sequence[str], batch_shape: torch.Size
+    ) -> None:
+        self.factors, self.sizes, self.order = factors, sizes, order
+        super().__init__(batch_shape, torch.Size((sum(sizes.values()),)), validate_args=False)
+
+    def draw(self, shape: torch.Size) -> list[tuple[Tensor, Distribution]]:
+        """z_j (*shape, B, d_j) and the factor it was drawn from, layer by layer."""
+        known: dict[str, Tensor] = {}
+        drawn: dict[str, tuple[Tensor, Distribution]] = {}
+        for name in self.order:
+            factor = self.factors[name](known)
+            if len(factor.batch_shape) <= len(self.batch_shape):
+                known[name] = factor.rsample(shape) if factor.has_rsample else factor.sample(shape)
+            else:  # its parents differ from sample to sample
+                zeros = factor.mean.new_zeros(*self.batch_shape, self.sizes[name])
+                noise = gaussian(zeros, torch.ones_like(zeros), 1).rsample(shape)
+                known[name] = factor.mean + factor.stddev * noise
+            drawn[name] = known[name], factor
+        return [drawn[name] for name in self.sizes]
+
+    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
+        """z (*sample_shape, B, d)."""
+        return torch.cat([z for z, _ in self.draw(torch.Size(sample_shape))], -1)
+
+    def layers(self, z: Tensor) -> list[Distribution]:
+        """The factor of each layer, given that the others are those of z."""
+        known = dict(zip(self.sizes, z.split(list(self.sizes.values()), -1), strict=True))
+        return [self.factors[name](known) for name in self.sizes]
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """sum_j log r(z_j | Pa(z_j)), nats."""
+        parts = value.split(list(self.sizes.values()), -1)
+        scores = [factor.log_prob(z) for factor, z in zip(self.layers(value), parts, strict=True)]
+        return torch.stack(torch.broadcast_tensors(*scores)).sum(0)
+
+    def _passed(self) -> list[Distribution]:
+        """The factors, each given the means of its parents."""
+        known: dict[str, Tensor] = {}
+        factors = {}
+        for name in self.order:
+            factors[name] = self.factors[name](known)
+            known[name] = factors[name].mean
+        return [factors[name] for name in self.sizes]
+
+    @property
+    def mean(self) -> Tensor:
+        """(B, d): of each layer given the means of its parents, which is E z_j only where that is linear in them."""
+        return torch.cat([factor.mean.expand(*self.batch_shape, -1) for factor in self._passed()], -1)
+
+    @property
+    def variance(self) -> Tensor:
+        """(B, d): of each layer given the means of its parents."""
+        return torch.cat([factor.variance.expand(*self.batch_shape, -1) for factor in self._passed()], -1)
+
+
+class Conditional(nn.Module):
+    """N(z_j; m, diag s^2), (m, log s^2) fully connected layers of all parents side by side."""
+
+    def __init__(self, inputs: int, hidden: Sequence[int], size: int, activation: str) -> None:
+        super().__init__()
+        self.network = dense([inputs, *hidden, 2 * size], activation)
+
+    def forward(self, parents: Sequence[Tensor]) -> Distribution:
+        """For parents (..., d_i) of shapes that broadcast."""
+        lead = torch.broadcast_shapes(*(parent.shape[:-1] for parent in parents))
+        together = torch.cat([parent.expand(*lead, -1) for parent in parents], -1)
+        loc, log_variance = apply_rows(self.network, together).chunk(2, -1)
+        return log_gaussian(loc, 0.5 * log_variance, 1)
+
+
+class StructuredPosterior(Posterior):
+    """q(z|x) = prod_j q(z_j | Pa(z_j), x) along `parents`, as in {z1: [x, z2], z2: [x]}.
+
+    Each factor with x as a parent has an encoder of its own, which sees an image once, however many samples follow.
+    """
+
+    layered: ClassVar = True
+
+    def __init__(
+        self,
+        network: Network,
+        event_shape: Shape,
+        layers: list[int],
+        *,
+        parents: dict[str, list[str]],
+        hidden: list[PositiveInt],
+        activation: Activation,
+    ) -> None:
+        super().__init__()
+        self.graph = inference_graph("posterior.parents", parents, len(layers))
+        self.sizes = dict(zip(layer_names(len(layers)), layers, strict=True))
+        self.encoders, self.conditionals = nn.ModuleDict(), nn.ModuleDict()
+        for name, size in self.sizes.items():
+            above = self.graph.parents[name]
+            latents = [self.sizes[parent] for parent in above if parent != X]
+            features = (hidden[-1] if hidden else 2 * size) if latents else 2 * size
+            if X in above:
+                self.encoders[name] = network.encoder(event_shape, features)
+            if latents:
+                inputs = sum(latents) + (features if X in above else 0)
+                self.conditionals[name] = Conditional(inputs, hidden, size, activation)
+
+    def forward(self, batch: Batch) -> Structured:
+        """q(z|x): batch shape (B,), event shape (d,)."""
+        seen = {name: encoder(batch.x).to(torch.float32) for name, encoder in self.encoders.items()}
+        factors = {name: partial(self._factor, name, seen.get(name)) for name in self.sizes}
+        return Structured(factors, self.sizes, self.graph.order, torch.Size((len(batch),)))
+
+    def _factor(self, name: str, seen: Tensor | None, known: Known) -> Distribution:
+        parents = [known[parent] for parent in self.graph.parents[name] if parent != X]
+        if seen is None:
+            return self.conditionals[name](parents)
+        if parents:
+            return self.conditionals[name]([seen, *parents])
+        loc, log_variance = seen.chunk(2, -1)
+        return log_gaussian(loc, 0.5 * log_variance, 1)
+
+
+class BottomUp(StructuredPosterior):
+    """q(z_1|x) q(z_2|z_1) ... q(z_M|z_M-1) (Burda et al. 2015, section 3)."""
+
+    parents_of = staticmethod(bottom_up)
+
+    def __init__(
+        self,
+        network: Network,
+        event_shape: Shape,
+        layers: list[int],
+        *,
+        hidden: list[PositiveInt],
+        activation: Activation,
+    ) -> None:
+        parents = {name: list(above) for name, above in self.parents_of(len(layers)).items()}
+        super().__init__(network, event_shape, layers, parents=parents, hidden=hidden, activation=activation)
+
+
+class TopDown(BottomUp):
+    """q(z_M|x) q(z_M-1|z_M, x) ... q(z_1|z_2, x): in the order of the prior (Sonderby et al. 2016)."""
+
+    parents_of = staticmethod(top_down)
+
+
+class StructuredPrior(nn.Module):
+    """p(z) = p(z_M) prod_j p(z_j | Pa(z_j)), any prior at the top."""
+
+    fitted_after: ClassVar = False
+
+    def __init__(
+        self, top: nn.Module, graph: Graph, sizes: Mapping[str, int], hidden: Sequence[int], activation: str
+    ) -> None:
+        super().__init__()
+        self.top, self.graph, self.sizes = top, graph, dict(sizes)
+        *below, self.top_name = self.sizes
+        self.conditionals = nn.ModuleDict()
+        for name in below:
+            inputs = sum(sizes[parent] for parent in graph.parents[name])
+            self.conditionals[name] = Conditional(inputs, hidden, sizes[name], activation)
+
+    def forward(self) -> Structured:
+        """p(z): batch shape (), event shape (d,)."""
+        factors: dict[str, Factor] = {name: partial(self._factor, name) for name in self.sizes}
+        order = [self.top_name, *(name for name in self.graph.order if name != X)]
+        return Structured(factors, self.sizes, order, torch.Size())
+
+    def _factor(self, name: str, known: Known) -> Distribution:
+        if name == self.top_name:
+            return self.top()
+        return self.conditionals[name]([known[parent] for parent in self.graph.parents[name]])
+
+
+class HierarchicalVAE(VAE):
+    """p(x, z) = p(z_M) prod_j p(z_j | Pa(z_j)) p(x | Pa(x)) with a structured q(z|x); one rate for each layer.
+
+    latent_dim: d_M, of the top layer; below: d_1, ..., d_M-1; generation: the parents of x and of each layer below the
+    top, null for a chain; hidden: of the networks from latents to latents
+    """
+
+    layered: ClassVar = True
+
+    def __init__(
+        self,
+        posterior: StructuredPosterior,
+        prior: nn.Module,
+        likelihood: Decoded,
+        layers: list[int],
+        *,
+        latent_dim: PositiveInt,
+        below: list[PositiveInt],
+        generation: dict[str, list[str]] | None,
+        hidden: list[PositiveInt],
+        activation: Activation,
+    ) -> None:
+        graph = generation_graph("model.generation", generation, len(layers))
+        sizes = dict(zip(layer_names(len(layers)), layers, strict=True))
+        structured = StructuredPrior(prior, graph, sizes, hidden, activation)
+        super().__init__(posterior, structured, likelihood, latent_dim=sum(layers))
+        places = dict(zip(sizes, torch.arange(sum(layers)).split(layers), strict=True))
+        self.read_by_x = [j for name in graph.parents[X] for j in places[name].tolist()]
+        drawn_later = {name: posterior.graph.descendants(name) for name in sizes}
+        self.entangled = [bool(drawn_later[name] & set(graph.parents.get(name, ()))) for name in sizes]
+
+    @property
+    def read(self) -> list[int]:
+        """The dimensions of the parents of x."""
+        return self.read_by_x
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z), batch shape (S, B), for z (S, B, d), of which the likelihood reads the parents of x."""
+        return self.likelihood(z[..., self.read_by_x])
+
+    def trace(self, batch: Batch, encoded: Distribution, samples: int) -> Trace:
+        """One latent for each layer, drawn along q's graph; of a proposal without layers, one in all."""
+        if not isinstance(encoded, Structured):
+            return super().trace(batch, encoded, samples)
+        with float32():
+            drawn = encoded.draw(torch.Size((samples,)))
+            z = torch.cat([layer for layer, _ in drawn], -1)
+            priors = self.prior().layers(z)
+        parts = zip(drawn, priors, self.entangled, strict=True)
+        return Trace(batch.x, self.decode(z), tuple(Latent(layer, q, p, e) for (layer, q), p, e in parts))

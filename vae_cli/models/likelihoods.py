@@ -1,0 +1,196 @@
+"""Likelihoods p(x|z): a decoder network and the distribution its outputs parameterise.
+
+Each states in `scores` the domains it has a normalised density or probability for. Shape legend: S samples, B batch,
+d latent dimensions, M decoder outputs for each entry of x, *event the shape of one x.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+
+from vae_cli.batch import Batch
+from vae_cli.distributions import distributions
+from vae_cli.distributions.standardisation import Scored, Standardisation
+from vae_cli.models.networks import Network, apply_rows
+from vae_cli.types import PositiveFloat, Shape
+
+
+class Decoded(nn.Module):
+    """A decoder network from z (S, B, d) to outputs (S, B, M, *event), which a subclass turns into p(x|z).
+
+    Where the data are standardised, x in a model is (x - mean) / scale throughout: encoded, decoded and drawn. Only
+    log p(x|z) is that of the data's own units.
+    """
+
+    outputs: ClassVar = 1
+    discrete: ClassVar = False  # whether log p(x|z) is the logarithm of a probability, not of a density
+    standardisation: Standardisation | None = None
+
+    def __init__(self, network: Network, latent_dim: int, event_shape: Shape) -> None:
+        super().__init__()
+        self.event_dims = len(event_shape)
+        self.decoder = network.decoder(latent_dim, event_shape, self.outputs)
+
+    def forward(self, z: Tensor) -> Distribution:
+        """p(x|z), batch shape (S, B), for z (S, B, d)."""
+        return self.scored(apply_rows(self.decoder, z))
+
+    def scored(self, outputs: Tensor) -> Distribution:
+        """p(x|z) whose parameters the decoder put out; `log_prob` is the density in the data's own units."""
+        distribution = self.distribution(outputs)
+        return distribution if self.standardisation is None else Scored(distribution, self.standardisation)
+
+    def original(self, x: Tensor) -> Tensor:
+        """x (..., *event) of the model in the data's own units."""
+        return x if self.standardisation is None else self.standardisation.original(x)
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) whose parameters the decoder put out: float32, (S, B, M, *event)."""
+        raise NotImplementedError
+
+    def single(self, outputs: Tensor) -> Tensor:
+        """The one output for each entry of x, (S, B, *event)."""
+        return outputs.squeeze(-1 - self.event_dims)
+
+    def independent(self, entries: Distribution) -> Distribution:
+        """Batch shape (S, B), event shape *event."""
+        return Independent(entries, self.event_dims, validate_args=False)
+
+
+class Bernoulli(Decoded):
+    """Ber(x; sigmoid f(z)) for binary x."""
+
+    scores: ClassVar = ("binary",)
+    discrete: ClassVar = True
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        logits = self.single(outputs)
+        return self.independent(distributions.Bernoulli(logits))
+
+
+class CentredBernoulli(Bernoulli):
+    """Ber(x; sigmoid(f(z) + b)), b the logits of the means of the training set (Burda et al. 2015, section 5.1)."""
+
+    def __init__(self, network: Network, latent_dim: int, event_shape: Shape) -> None:
+        super().__init__(network, latent_dim, event_shape)
+        self.register_buffer("offset", torch.zeros(event_shape))
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        return super().distribution(outputs + self.get_buffer("offset"))
+
+    @torch.no_grad()
+    def start_from(self, batches: Iterable[Batch]) -> None:
+        """b from the means of the batches; a pixel that is always black keeps half a count of white."""
+        sums, count = torch.zeros_like(self.get_buffer("offset")), 0
+        for batch in batches:
+            sums, count = sums + batch.x.sum(0), count + len(batch)
+        self.get_buffer("offset").copy_(torch.logit((sums + 0.5) / (count + 1)))
+
+
+class ContinuousBernoulli(Decoded):
+    """Continuous Bernoulli with natural parameter f(z), a density on [0, 1]."""
+
+    scores: ClassVar = ("unit", "levels")
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        logits = self.single(outputs)
+        return self.independent(distributions.ContinuousBernoulli(logits))
+
+
+class Gaussian(Decoded):
+    """N(f(z), scale^2 I), the standard deviation fixed."""
+
+    scores: ClassVar = ("real", "unit", "levels")
+
+    def __init__(self, network: Network, latent_dim: int, event_shape: Shape, *, scale: PositiveFloat) -> None:
+        super().__init__(network, latent_dim, event_shape)
+        self.register_buffer("scale", torch.tensor(float(scale)))
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        loc = self.single(outputs)
+        return distributions.gaussian(loc, self.get_buffer("scale").expand_as(loc), self.event_dims)
+
+
+class GaussianLearned(Decoded):
+    """N(f(z), diag scale^2), the standard deviation a parameter: one for all, or one for each dimension of x.
+
+    It is at least `min_scale`: the density of an entry that is constant in the data has no upper bound.
+    """
+
+    scores: ClassVar = ("real", "unit", "levels")
+
+    def __init__(
+        self,
+        network: Network,
+        latent_dim: int,
+        event_shape: Shape,
+        *,
+        scale: PositiveFloat,
+        min_scale: PositiveFloat,
+        per_dimension: bool,
+    ) -> None:
+        super().__init__(network, latent_dim, event_shape)
+        self.min_scale = min_scale
+        self.log_scale = nn.Parameter(torch.full(event_shape if per_dimension else (), math.log(scale)))
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        loc = self.single(outputs)
+        log_scale = distributions.log_floored(2 * self.log_scale, self.min_scale)
+        return distributions.log_gaussian(loc, log_scale.expand_as(loc), self.event_dims)
+
+
+class GaussianDecoder(Decoded):
+    """N(mu_x, diag sigma_x^2) with [mu_x; log sigma_x^2] = f(z), the standard deviation at least `min_scale`.
+
+    Without the floor the density of a point that the decoder learns by heart has no upper bound.
+    """
+
+    scores: ClassVar = ("real", "unit", "levels")
+    outputs: ClassVar = 2
+
+    def __init__(self, network: Network, latent_dim: int, event_shape: Shape, *, min_scale: PositiveFloat) -> None:
+        super().__init__(network, latent_dim, event_shape)
+        self.min_scale = min_scale
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        loc, log_variance = outputs.unbind(-1 - self.event_dims)
+        log_scale = distributions.log_floored(log_variance, self.min_scale)
+        return distributions.log_gaussian(loc, log_scale, self.event_dims)
+
+
+class DiscretisedLogistic(Decoded):
+    """A logistic distribution over the 256 levels k/255, location and log-scale both outputs of the decoder."""
+
+    scores: ClassVar = ("levels",)
+    discrete: ClassVar = True
+    outputs: ClassVar = 2
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        loc, log_scale = outputs.unbind(-1 - self.event_dims)
+        return self.independent(distributions.DiscretisedLogistic(0.5 + loc, log_scale - 2))
+
+
+class Categorical(Decoded):
+    """Free probabilities of the 256 levels k/255 of each entry."""
+
+    scores: ClassVar = ("levels",)
+    discrete: ClassVar = True
+    outputs: ClassVar = distributions.LEVELS
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """p(x|z) from outputs (S, B, M, *event)."""
+        logits = outputs.movedim(-1 - self.event_dims, -1)
+        return self.independent(distributions.CategoricalLevels(logits))

@@ -1,0 +1,229 @@
+"""Approximate posteriors q(z|x): an encoder network and the distribution its outputs parameterise.
+
+Shape legend: B batch, d latent dimensions. Arguments after the star are the user's, those before it the builder's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn.functional import softplus
+
+from vae_cli.batch import Batch
+from vae_cli.distributions.distributions import (
+    FARTHEST,
+    Delta,
+    Pushed,
+    SharedMultivariateNormal,
+    gaussian,
+    log_gaussian,
+)
+from vae_cli.distributions.flows import autoregressive_steps, coupling_steps
+from vae_cli.distributions.precision import float32
+from vae_cli.errors import UserError
+from vae_cli.models.code_distributions import PointMass, flat, sitewise
+from vae_cli.models.codebooks import POINTS, Codebook
+from vae_cli.models.networks import Network
+from vae_cli.models.straight_through import rotated, straight_through
+from vae_cli.types import PositiveFloat, PositiveInt, Shape
+
+SOFTPLUS_OF_ONE = 0.5413248546129181  # log(e - 1): where softplus is 1
+
+
+class Posterior(nn.Module):
+    """Called with a batch, it returns q(z|x) of batch shape (B,)."""
+
+    infers: ClassVar = True  # else there is no q(z|x) at all
+    has_density: ClassVar = True
+    has_entropy: ClassVar = False  # and moments, all in closed form
+    is_continuous: ClassVar = True  # else z is one of finitely many points, and the density a probability
+    encodes: ClassVar = True  # any x, not those of the training set alone
+    refinable: ClassVar = False  # is a Gaussian, whose moments can be moved
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x)."""
+        raise NotImplementedError
+
+
+class NoEncoder(Posterior):
+    """No q(z|x): of a model that can only be drawn from."""
+
+    infers: ClassVar = False
+    encodes: ClassVar = False
+    has_density: ClassVar = False
+    takes_sites: ClassVar = True
+
+    def forward(self, batch: Batch) -> Distribution:
+        """Refused."""
+        raise UserError("posterior=none: the model has no encoder, so there is no q(z|x)")
+
+
+class Encoded(Posterior):
+    """An encoder network from x (B, *event) to the (B, features) that a subclass turns into q(z|x)."""
+
+    has_entropy: ClassVar = True
+    one_latent: ClassVar = True
+
+    def __init__(self, network: Network, event_shape: Shape, features: int) -> None:
+        super().__init__()
+        self.encoder = network.encoder(event_shape, features)
+
+    def features(self, batch: Batch) -> Tensor:
+        """The encoder's outputs in float32."""
+        return self.encoder(batch.x).to(torch.float32)
+
+
+class Diagonal(Encoded):
+    """q(z|x) = N(m(x), diag s(x)^2), s = exp(half the log-variance) (Kingma & Welling 2014, eq. 9)."""
+
+    factorises: ClassVar = True
+    refinable: ClassVar = True
+    takes_sites: ClassVar = True
+
+    def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
+        super().__init__(network, event_shape, 2 * latent_dim)
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x): batch shape (B,), event shape (d,)."""
+        loc, log_variance = self.features(batch).chunk(2, -1)
+        return log_gaussian(loc, 0.5 * log_variance, 1)
+
+
+class FixedScale(Encoded):
+    """q(z|x) = N(m(x), scale^2 I), the scale not learned: near 0 the VAE is a regularised autoencoder."""
+
+    factorises: ClassVar = True
+    takes_sites: ClassVar = True
+
+    def __init__(self, network: Network, event_shape: Shape, latent_dim: int, *, scale: PositiveFloat) -> None:
+        super().__init__(network, event_shape, latent_dim)
+        self.scale = scale
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x): batch shape (B,), event shape (d,)."""
+        loc = self.features(batch)
+        return gaussian(loc, torch.full_like(loc, self.scale), 1)
+
+
+class FullCovariance(Encoded):
+    """q(z|x) = N(m, L L^T), L lower triangular with a softplus diagonal (Kingma & Welling 2019, section 2.5.1)."""
+
+    refinable: ClassVar = True
+
+    def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
+        super().__init__(network, event_shape, latent_dim + latent_dim * (latent_dim + 1) // 2)
+        self.latent_dim = latent_dim
+        head = [module for module in self.encoder.modules() if isinstance(module, nn.Linear)][-1]
+        with torch.no_grad():  # start near a diagonal L: hundreds of random entries would drown z in noise
+            head.weight[2 * latent_dim :] *= 0.01
+            head.bias[2 * latent_dim :] *= 0.01
+        self.register_buffer("rows_columns", torch.tril_indices(latent_dim, latent_dim, -1), persistent=False)
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x): batch shape (B,), event shape (d,)."""
+        d = self.latent_dim
+        features = self.features(batch)
+        loc, diagonal, below = features.split([d, d, features.shape[-1] - 2 * d], -1)
+        tril = torch.diag_embed(softplus(diagonal + SOFTPLUS_OF_ONE).clamp(min=1 / FARTHEST))
+        rows, columns = self.get_buffer("rows_columns")
+        tril = tril.index_put((torch.arange(len(tril), device=tril.device)[:, None], rows, columns), below)
+        return SharedMultivariateNormal(loc, scale_tril=tril, validate_args=False)
+
+
+class AutoregressiveFlow(Encoded):
+    """z = f(z_0; h), z_0 ~ N(m, diag s^2): m, s and the context h from the encoder, f an inverse autoregressive flow.
+
+    A draw takes one pass and carries its density; the density of any other point takes d (Kingma et al. 2016).
+    """
+
+    has_entropy: ClassVar = False
+    steps_of = staticmethod(autoregressive_steps)
+
+    def __init__(
+        self,
+        network: Network,
+        event_shape: Shape,
+        latent_dim: int,
+        *,
+        steps: PositiveInt,
+        hidden: list[PositiveInt],
+        context: PositiveInt,
+    ) -> None:
+        super().__init__(network, event_shape, 2 * latent_dim + context)
+        self.sizes = [latent_dim, latent_dim, context]
+        self.flow = self.steps_of(latent_dim, context, steps, hidden)
+
+    def forward(self, batch: Batch) -> Distribution:
+        """q(z|x): batch shape (B,), event shape (d,)."""
+        loc, log_variance, context = self.features(batch).split(self.sizes, -1)
+        with float32():
+            return Pushed(log_gaussian(loc, 0.5 * log_variance, 1), self.flow(context))
+
+
+class CouplingFlow(AutoregressiveFlow):
+    """The same with coupling steps, whose density takes one pass everywhere (Dinh et al. 2017)."""
+
+    steps_of = staticmethod(coupling_steps)
+
+
+class Deterministic(Encoded):
+    """z = f(x): an autoencoder's code. It has no density, so there is no rate and no bound."""
+
+    has_density: ClassVar = False
+    has_entropy: ClassVar = False
+    takes_sites: ClassVar = True
+
+    def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
+        super().__init__(network, event_shape, latent_dim)
+
+    def forward(self, batch: Batch) -> Distribution:
+        """A point mass: batch shape (B,), event shape (d,)."""
+        return Delta(self.features(batch))
+
+
+class Quantised(Encoded):
+    """At each of n sites the code nearest to the encoder's output (van den Oord et al. 2017, eq. 1 and 2).
+
+    z holds their vectors. A point mass on one of K^n grids: log q(z|x) = 0, a probability. The gradient passes straight
+    through.
+    """
+
+    has_entropy: ClassVar = False
+    is_continuous: ClassVar = False
+    takes_sites: ClassVar = True
+    has_codes: ClassVar = True
+    through = staticmethod(straight_through)
+
+    def __init__(self, network: Network, event_shape: Shape, latent_dim: int, sites: int, codebook: Codebook) -> None:
+        super().__init__(network, event_shape, latent_dim)
+        self.sites, self.codebook = sites, codebook
+
+    def outputs(self, batch: Batch) -> Tensor:
+        """What is to be quantised, (B, n, D)."""
+        return sitewise(self.features(batch), self.sites)
+
+    def forward(self, batch: Batch) -> PointMass:
+        """q(z|x): batch shape (B,), event shape (n D,)."""
+        outputs = self.outputs(batch)
+        indices = self.codebook.nearest(outputs)
+        return PointMass(self.codebook, outputs, indices, flat(self.through(outputs, self.codebook(indices))))
+
+    @torch.no_grad()
+    def start_from(self, batches: Iterable[Batch]) -> None:
+        """The codebook at clusters of what the encoder, as it starts, makes of the first batches."""
+        points, device = [], self.codebook.vectors.device
+        for batch in batches:
+            points.append(self.outputs(batch.to(device)).flatten(0, 1))
+            if sum(map(len, points)) >= POINTS * self.codebook.codes:
+                break
+        self.codebook.start_at(torch.cat(points)[: POINTS * self.codebook.codes])
+
+
+class QuantisedByRotation(Quantised):
+    """The same; the gradient at a code is rotated and scaled back to the output it stands for (Fifty et al. 2025)."""
+
+    through = staticmethod(rotated)

@@ -1,0 +1,195 @@
+"""Priors p(z): modules whose forward returns a distribution over z (d,). d latent dimensions, K components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
+
+from vae_cli.batch import Batch
+from vae_cli.distributions.distributions import floored, gaussian, log_gaussian
+from vae_cli.distributions.flows import density_flow
+from vae_cli.distributions.mixtures import Aggregate, mixture
+from vae_cli.distributions.overflow import finite_rows, named
+from vae_cli.errors import UserError, warn
+from vae_cli.models.posteriors import Encoded
+from vae_cli.types import PositiveFloat, PositiveInt, Shape
+
+
+class Normal(nn.Module):
+    """p(z) = N(0, I)."""
+
+    fitted_after: ClassVar = False
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(latent_dim), persistent=False)
+        self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
+
+    def forward(self) -> Distribution:
+        """N(0, I): batch shape (), event shape (d,)."""
+        return gaussian(self.get_buffer("loc"), self.get_buffer("scale"), 1)
+
+
+class Gaussian(nn.Module):
+    """p(z) = N(m, diag s^2), both learned."""
+
+    fitted_after: ClassVar = False
+    learned: ClassVar = True
+    learns_alone: ClassVar = True
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.loc = nn.Parameter(torch.zeros(latent_dim))
+        self.log_scale = nn.Parameter(torch.zeros(latent_dim))
+
+    def forward(self) -> Distribution:
+        """N(m, diag s^2): batch shape (), event shape (d,)."""
+        return log_gaussian(self.loc, self.log_scale, 1)
+
+
+class Flow(nn.Module):
+    """Masked autoregressive flow: its density takes one pass, a draw takes d (Papamakarios et al. 2017).
+
+    It starts as N(0, I).
+    """
+
+    fitted_after: ClassVar = False
+    learned: ClassVar = True
+    learns_alone: ClassVar = True
+
+    def __init__(self, latent_dim: int, *, steps: PositiveInt, hidden: list[PositiveInt]) -> None:
+        super().__init__()
+        self.flow = density_flow(latent_dim, steps, hidden)
+
+    def forward(self) -> Distribution:
+        """The flow: batch shape (), event shape (d,)."""
+        return self.flow()
+
+
+class Vamp(nn.Module):
+    """p(z) = 1/K sum_k q(z|u_k), the pseudo-inputs u learned: an aggregated posterior (Tomczak & Welling 2018, eq. 9).
+
+    They start at examples of the training set, and are free to leave the range of the data.
+    """
+
+    fitted_after: ClassVar = False
+    learned: ClassVar = True
+    needs_one_latent: ClassVar = True
+    needs_density: ClassVar = True
+    needs_encoder: ClassVar = True
+
+    def __init__(self, latent_dim: int, posterior: Encoded, event_shape: Shape, *, pseudo_inputs: PositiveInt) -> None:
+        super().__init__()
+        self.inputs = nn.Parameter(torch.rand(pseudo_inputs, *event_shape))
+        self.shared = (posterior,)  # the model's: registered here, too, its weights would be saved twice
+
+    def forward(self) -> Distribution:
+        """The mixture: batch shape (), event shape (d,)."""
+        index = torch.arange(len(self.inputs), device=self.inputs.device)
+        return Aggregate(self.shared[0](Batch(self.inputs, index)))
+
+    @torch.no_grad()
+    def start_from(self, batches: Iterable[Batch]) -> None:
+        """Pseudo-inputs at the first examples of the batches, again and again where there are too few."""
+        x, count = [], len(self.inputs)
+        for batch in batches:
+            x.append(batch.x)
+            if sum(map(len, x)) >= count:
+                break
+        examples = torch.cat(x)
+        self.inputs.copy_(examples[torch.arange(count, device=examples.device) % len(examples)])
+
+
+class Mixture(nn.Module):
+    """p(z) = sum_c pi_c N(z; mu_c, diag s_c^2), all of it learned: VaDE's prior (Jiang et al. 2017, eq. 1 to 3).
+
+    The weights are a softmax and the variances exponentials, so that no step can leave their range; a standard
+    deviation is at least `min_scale`, because the density of a component that shrinks to a point has no upper bound.
+    """
+
+    fitted_after: ClassVar = False
+    learned: ClassVar = True
+    learns_alone: ClassVar = True
+    learns_mixture: ClassVar = True
+
+    def __init__(
+        self, latent_dim: int, *, components: PositiveInt, spread: PositiveFloat, min_scale: PositiveFloat
+    ) -> None:
+        super().__init__()
+        self.components, self.min_scale = components, min_scale
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.means = nn.Parameter(spread * torch.randn(components, latent_dim))
+        self.log_variances = nn.Parameter(torch.zeros(components, latent_dim))
+
+    def forward(self) -> MixtureSameFamily:
+        """The mixture: batch shape (), event shape (d,)."""
+        return mixture(self.logits, self.means, floored(self.log_variances, self.min_scale))
+
+    @torch.no_grad()
+    def set(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
+        """Take the values of another mixture: weights (K,) > 0, means (K, d), variances (K, d)."""
+        self.logits.copy_(weights.log())
+        self.means.copy_(means)
+        self.log_variances.copy_((variances - self.min_scale**2).clamp(min=self.min_scale**2).log())
+
+
+class ExPost(nn.Module):
+    """A Gaussian mixture fitted to the codes of a trained autoencoder, so that it can be sampled (Ghosh et al. 2020).
+
+    Until `fit` is called it is N(0, I).
+    """
+
+    fitted_after: ClassVar = True
+
+    def __init__(
+        self, latent_dim: int, *, components: PositiveInt, restarts: PositiveInt, covariance_floor: PositiveFloat
+    ) -> None:
+        super().__init__()
+        self.components, self.restarts, self.covariance_floor = components, restarts, covariance_floor
+        self.register_buffer("fitted", torch.tensor(False))
+        self.register_buffer("logits", torch.zeros(components))
+        self.register_buffer("means", torch.zeros(components, latent_dim))
+        self.register_buffer("tril", torch.eye(latent_dim).repeat(components, 1, 1))
+
+    def forward(self) -> Distribution:
+        """The mixture: batch shape (), event shape (d,)."""
+        means, tril = self.get_buffer("means"), self.get_buffer("tril")
+        if not self.fitted:
+            return gaussian(means[0], torch.ones_like(means[0]), 1)
+        weights = Categorical(logits=self.get_buffer("logits"), validate_args=False)
+        parts = MultivariateNormal(means, scale_tril=tril, validate_args=False)
+        return MixtureSameFamily(weights, parts, validate_args=False)
+
+    def fit(self, codes: Tensor, seed: int) -> None:
+        """Maximum likelihood of the codes (N, d) by expectation-maximisation from several starts.
+
+        There are no more components than codes that differ; codes that are all the same get one at their place.
+        Codes that are not finite are left out, and named.
+        """
+        finite = finite_rows([codes])
+        if not finite.any():
+            raise UserError("prior: no code of a training example is finite, so that no mixture fits them")
+        if left_out := (~finite).nonzero().flatten().tolist():
+            warn(f"prior: the fit leaves out {named(left_out)} of the training split, whose codes are not finite")
+        z = codes[finite].double().cpu().numpy()
+        mixture = GaussianMixture(
+            min(self.components, len(np.unique(z, axis=0))),
+            covariance_type="full",
+            n_init=self.restarts,
+            reg_covar=self.covariance_floor,
+            random_state=seed,
+        ).fit(np.repeat(z, 2, 0) if len(z) == 1 else z)  # the same likelihood: scikit-learn wants two
+        k = mixture.n_components
+        tril = torch.linalg.cholesky(torch.as_tensor(mixture.covariances_))
+        logits = torch.full((self.components,), -torch.inf, dtype=torch.float64)
+        logits[:k] = torch.as_tensor(mixture.weights_).log()
+        self.get_buffer("fitted").fill_(True)
+        self.get_buffer("logits").copy_(logits)
+        self.get_buffer("means")[:k] = torch.as_tensor(mixture.means_).to(self.get_buffer("means"))
+        self.get_buffer("tril")[:k] = tril.to(self.get_buffer("tril"))

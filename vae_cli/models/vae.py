@@ -1,0 +1,106 @@
+"""Models: encoder, decoder and prior in one object, because p(x, z) is one object. They know no losses and no loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_cli.batch import Batch
+from vae_cli.models.likelihoods import Decoded
+from vae_cli.models.posteriors import Posterior
+from vae_cli.models.trace import Latent, Trace
+from vae_cli.types import PositiveInt
+
+Refine = Callable[["VAE", Batch, Distribution], Distribution]
+"""From the q(z|x) of a posterior to a better one."""
+
+
+@runtime_checkable
+class StartsFromData(Protocol):
+    """A part of a model whose first values are taken from the training set."""
+
+    def start_from(self, batches: Iterable[Batch]) -> None:
+        """Take them."""
+
+
+class VAE(nn.Module):
+    """p(x, z) = p(z) p(x|z) with an amortised q(z|x); which of each is configuration (Kingma & Welling 2014).
+
+    S samples, B batch, d = latent_dim. `refinement`, if any, goes on from the q(z|x) of the posterior.
+    """
+
+    def __init__(
+        self,
+        posterior: Posterior,
+        prior: nn.Module,
+        likelihood: Decoded,
+        refinement: Refine | None = None,
+        *,
+        latent_dim: PositiveInt,
+    ) -> None:
+        super().__init__()
+        self.posterior, self.prior, self.likelihood = posterior, prior, likelihood
+        self.refinement, self.latent_dim = refinement, latent_dim
+
+    @property
+    def infers(self) -> bool:
+        """Whether there is a q(z|x)."""
+        return bool(self.posterior.infers)
+
+    @property
+    def has_density(self) -> bool:
+        """Whether q(z|x) has a density, and with it whether there is a bound."""
+        return bool(self.posterior.has_density)
+
+    @property
+    def read(self) -> list[int]:
+        """The dimensions of z that p(x|z) depends on."""
+        return list(range(self.latent_dim))
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether z varies without steps: its directions, moments and importance weights then say something."""
+        return bool(self.posterior.is_continuous)
+
+    def encode(self, batch: Batch) -> Distribution:
+        """q(z|x), batch shape (B,): once for each image, however many samples follow."""
+        encoded = self.posterior(batch)
+        return self.refinement(self, batch, encoded) if self.refinement else encoded
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z), batch shape (S, B), for z (S, B, d)."""
+        return self.likelihood(z)
+
+    def trace(self, batch: Batch, encoded: Distribution, samples: int) -> Trace:
+        """Draw z (S, B, d) from `encoded`, whatever proposal it is, and score x, z under the model."""
+        latent = Latent.draw(encoded, self.prior(), samples)
+        return Trace(batch.x, self.decode(latent.z), (latent,))
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Means of p(x|z) for z ~ p(z), (n, *event)."""
+        return self.decode(self.prior().sample(torch.Size((1, n)))).mean[0]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Moments of q(z|x) of N images on the CPU: means and variances (N, d)."""
+
+    means: Tensor
+    variances: Tensor
+
+
+@torch.no_grad()
+def codes(model: VAE, batches: Iterable[Batch]) -> Codes:
+    """Of all images of the batches, in order."""
+    means, variances = [], []
+    for batch in batches:
+        q = model.encode(batch)
+        means.append(q.mean.float().cpu())
+        variances.append(q.variance.float().cpu())
+    return Codes(torch.cat(means), torch.cat(variances))

@@ -1,0 +1,126 @@
+"""Critics: networks that learn to tell two samples apart, beside the model whose samples they judge.
+
+One loss and one optimiser train both: the model's term sees the critic with its parameters detached, the critic's term
+sees detached samples. Each gradient is then that of two optimisers that step at the same time.
+
+Shape legend: N points, d dimensions, F features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import softplus
+from torch.nn.utils.parametrizations import spectral_norm
+
+from vae_cli.models.networks import ACTIVATIONS, Network
+from vae_cli.types import PositiveInt, Shape
+
+HIDDEN = tuple(ACTIVATIONS.values())  # what ends a hidden layer
+SLOPE = 0.2  # of the leaky rectifier below 0, as in Radford et al. 2016
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What a critic minimises, and the share of points that it sorts rightly: 1/2 where the samples are alike."""
+
+    loss: Tensor
+    accuracy: Tensor
+
+
+class Critic(nn.Module):
+    """Scores (N,) of points (N, d): large where they look as if drawn from the first of two samples.
+
+    `spectral` divides each weight of the `layers` by its largest singular value (Miyato et al. 2018), so that the slope
+    is bounded.
+    """
+
+    def __init__(self, layers: list[nn.Module], *, spectral: bool) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+        if spectral:
+            for layer in [*self.layers.modules()]:
+                _normalise(layer)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The scores, in float32."""
+        return self.layers(z).float().squeeze(-1)
+
+    def judged(self, z: Tensor) -> Tensor:
+        """The same with a gradient into z, not into the parameters."""
+        return _fixed(self, z)
+
+    def features(self, z: Tensor) -> Tensor:
+        """The hidden layer in the middle, (N, F), in float32, with a gradient into z alone as well.
+
+        Later layers know only what tells the samples apart, which is too little to find z by.
+        """
+        hidden = [i for i, layer in enumerate(self.layers) if isinstance(layer, HIDDEN)]
+        return _fixed(self.layers[: hidden[(len(hidden) - 1) // 2] + 1], z).flatten(1).float()
+
+
+def dense_critic(dims: int, hidden: list[PositiveInt], *, spectral: bool) -> Critic:
+    """Of points (N, dims), with hidden layers of these widths."""
+    layers: list[nn.Module] = []
+    for wide_in, wide_out in pairwise([dims, *hidden]):
+        layers += [nn.Linear(wide_in, wide_out), nn.LeakyReLU(SLOPE)]
+    return Critic([*layers, nn.Linear([dims, *hidden][-1], 1)], spectral=spectral)
+
+
+def network_critic(network: Network, event_shape: Shape, outputs: int, *, spectral: bool) -> Critic:
+    """Of flattened events (N, D): an encoder of so many outputs, and a score of them."""
+    encoder = network.encoder(event_shape, outputs)
+    trunk = encoder.children() if isinstance(encoder, nn.Sequential) else [encoder]
+    layers = [nn.Unflatten(1, event_shape), *trunk, nn.LeakyReLU(SLOPE), nn.Linear(outputs, 1)]
+    return Critic(layers, spectral=spectral)
+
+
+def _fixed(module: nn.Module, z: Tensor) -> Tensor:
+    """module(z) with parameters that get no gradient."""
+    return functional_call(module, {name: value.detach() for name, value in module.named_parameters()}, (z,))
+
+
+def _normalise(layer: nn.Module) -> None:
+    """Spectral norm on an affine layer; one that starts at zero, as in residual networks, has none to divide by."""
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        if not layer.weight.any():
+            layer.reset_parameters()
+        spectral_norm(layer)
+
+
+def logistic(critic: Critic, first: Tensor, second: Tensor) -> Learning:
+    """-E_first log s(T) - E_second log(1 - s(T)), s the logistic function, T the scores (Goodfellow et al. 2014).
+
+    Its optimum is T = log of the ratio of densities: where the two are one, T = 0 and the loss log 4.
+    """
+    a, b = critic(first.detach()), critic(second.detach())
+    return Learning(softplus(-a).mean() + softplus(b).mean(), accuracy(a, b))
+
+
+def hinge(critic: Critic, first: Tensor, second: Tensor) -> Learning:
+    """E_first max(0, 1 - T) + E_second max(0, 1 + T) (Lim & Ye 2017, eq. 9)."""
+    a, b = critic(first.detach()), critic(second.detach())
+    return Learning((1 - a).clamp(min=0).mean() + (1 + b).clamp(min=0).mean(), accuracy(a, b))
+
+
+def accuracy(first: Tensor, second: Tensor) -> Tensor:
+    """The mean share of either sample on its own side of T = 0, where a score of 0 is half right."""
+    return ((first.sign().mean() - second.sign().mean()) / 4 + 0.5).detach()
+
+
+def gradient_penalty(critic: Critic, z: Tensor) -> Tensor:
+    """E |dT/dz|^2 over a sample, with a gradient into the parameters (Mescheder et al. 2018, eq. 9)."""
+    slope: Any = torch.compiler.disable(_squared_slope)  # compiled code cannot be differentiated twice
+    return slope(critic, z)
+
+
+def _squared_slope(critic: Critic, z: Tensor) -> Tensor:
+    z = z.detach().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(critic(z).sum(), z, create_graph=True)
+    return slope.square().sum(-1).mean()

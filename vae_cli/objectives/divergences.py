@@ -1,0 +1,223 @@
+"""Divergences D(q, p) between two samples: modules called with z (M, d) ~ q and z (N, d) ~ p, or with flattened x."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from vae_cli.distributions.precision import float32
+from vae_cli.models.networks import Network
+from vae_cli.objectives.discriminators import (
+    Critic,
+    Learning,
+    dense_critic,
+    gradient_penalty,
+    hinge,
+    logistic,
+    network_critic,
+)
+from vae_cli.types import NonEmpty, NonNegativeFloat, PositiveFloat, PositiveInt, Shape
+
+
+class Divergence(nn.Module):
+    """Zero in expectation, or nearly so, where both samples come from one distribution.
+
+    judges: what it can compare
+    """
+
+    judges: ClassVar = ("z", "x")
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """A scalar with a gradient into q (M, d)."""
+        raise NotImplementedError
+
+    def learning(self, q: Tensor, p: Tensor) -> Learning | None:
+        """What the divergence itself has to learn from the samples, if anything."""
+        return None
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """|a_i - b_j|^2, (M, N), by their differences: |a|^2 + |b|^2 - 2 a b loses its digits far from 0."""
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+
+class _MMD(Divergence):
+    """Squared maximum mean discrepancy E k(q, q') + E k(p, p') - 2 E k(q, p) (Gretton et al. 2012, eq. 3 and 5).
+
+    `unbiased` leaves the pairs of a point with itself out: zero in expectation at q = p, and then as often negative.
+    """
+
+    def __init__(self, unbiased: bool) -> None:
+        super().__init__()
+        self.unbiased = unbiased
+
+    def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
+        """k at squared distances (M, N)."""
+        raise NotImplementedError
+
+    def scale(self, squared: Tensor) -> Tensor:
+        """What the kernel needs to know of all squared distances between q and p, (M, N)."""
+        return squared
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """The estimate, a scalar."""
+        with float32():
+            between = squared_distances(q, p)
+            scale = self.scale(between.detach())
+            within = sum(self._within(self.kernel(squared_distances(z, z), scale)) for z in (q, p))
+            return within - 2 * self.kernel(between, scale).mean()
+
+    def _within(self, k: Tensor) -> Tensor:
+        n = len(k)
+        if not self.unbiased or n == 1:  # a lone point has no other to be paired with
+            return k.mean()
+        return (k.sum() - k.diagonal().sum()) / (n * (n - 1))
+
+
+class RBFMMD(_MMD):
+    """k(x, y) = mean_h exp(-|x - y|^2 / 2 h^2) over the `bandwidths` h; where there are none, by the median heuristic.
+
+    h^2 is then half the median of |x - y|^2 between the samples (Gretton et al. 2012, section 8).
+    """
+
+    def __init__(self, *, bandwidths: NonEmpty[PositiveFloat] | None, unbiased: bool) -> None:
+        super().__init__(unbiased)
+        self.bandwidths = None if bandwidths is None else [float(h) for h in bandwidths]
+
+    def scale(self, squared: Tensor) -> Tensor:
+        """h^2, one for each bandwidth."""
+        if self.bandwidths is None:
+            return squared.median().clamp(min=1e-12).reshape(1) / 2
+        return squared.new_tensor(self.bandwidths).square()
+
+    def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
+        """Mean over the bandwidths, (M, N)."""
+        return torch.stack([(-squared / (2 * h)).exp() for h in scale]).mean(0)
+
+
+class InverseMultiquadraticMMD(_MMD):
+    """k(x, y) = mean_s C_s / (C_s + |x - y|^2), C_s = 2 d s^2 (Tolstikhin et al. 2018, section 4), s the `scales`."""
+
+    def __init__(self, *, scales: NonEmpty[PositiveFloat], unbiased: bool) -> None:
+        super().__init__(unbiased)
+        self.scales = [float(s) for s in scales]
+        self.dims = 1
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """The estimate, a scalar."""
+        self.dims = q.shape[-1]
+        return super().forward(q, p)
+
+    def scale(self, squared: Tensor) -> Tensor:
+        """C_s, one for each scale."""
+        return 2 * self.dims * squared.new_tensor(self.scales).square()
+
+    def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
+        """Mean over the scales, (M, N)."""
+        return torch.stack([c / (c + squared) for c in scale]).mean(0)
+
+
+class SlicedWasserstein(Divergence):
+    """Mean squared 2-Wasserstein distance of projections onto random directions (Kolouri et al. 2018, eq. 7).
+
+    Both samples are of one size.
+    """
+
+    def __init__(self, *, projections: PositiveInt) -> None:
+        super().__init__()
+        self.projections = projections
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """The estimate, a scalar."""
+        directions = torch.randn(q.shape[-1], self.projections, device=q.device)
+        directions = directions / directions.norm(dim=0)
+        with float32():
+            centre = p.detach().mean(0)  # projections of points far from 0 would lose their digits
+            sides = [((z - centre) @ directions).sort(0).values for z in (q, p)]
+            return (sides[0] - sides[1]).square().mean()
+
+
+class Contest(Divergence):
+    """Of a critic T that learns to tell p from q: E_q log(1 + e^-T) - log 2 (Goodfellow et al. 2014, section 3).
+
+    Zero where the critic is undecided. Its own loss is logistic; `penalty` weighs its squared slope at p beside it.
+    """
+
+    def __init__(self, critic: Critic, penalty: float) -> None:
+        super().__init__()
+        self.critic, self.penalty = critic, penalty
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """The model's term, a scalar."""
+        return softplus(-self.critic.judged(q)).mean() - math.log(2)
+
+    def contest(self, q: Tensor, p: Tensor) -> Learning:
+        """The critic's loss without its penalty."""
+        return logistic(self.critic, p, q)
+
+    def learning(self, q: Tensor, p: Tensor) -> Learning:
+        """The critic's loss."""
+        contest = self.contest(q, p)
+        if not self.penalty:
+            return contest
+        return Learning(contest.loss + self.penalty * gradient_penalty(self.critic, p), contest.accuracy)
+
+
+class _Hinge:
+    """-E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""
+
+    critic: Critic
+
+    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+        """The model's term, a scalar."""
+        return -self.critic.judged(q).mean()
+
+    def contest(self, q: Tensor, p: Tensor) -> Learning:
+        """The critic's loss without its penalty."""
+        return hinge(self.critic, p, q)
+
+
+class Adversarial(Contest):
+    """A critic of codes (Makhzani et al. 2016)."""
+
+    judges: ClassVar = ("z",)
+
+    def __init__(
+        self, latent_dim: int, *, hidden: list[PositiveInt], spectral_norm: bool, penalty: NonNegativeFloat
+    ) -> None:
+        super().__init__(dense_critic(latent_dim, hidden, spectral=spectral_norm), penalty)
+
+
+class AdversarialHinge(_Hinge, Adversarial):
+    """The same with -E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""
+
+
+class ObservedAdversarial(Contest):
+    """A critic of x, flattened: the encoder of the model's own recipe of a network, with `width` outputs a site."""
+
+    judges: ClassVar = ("x",)
+    has_features: ClassVar = True
+
+    def __init__(
+        self,
+        network: Network,
+        event_shape: Shape,
+        sites: int,
+        *,
+        width: PositiveInt,
+        spectral_norm: bool,
+        penalty: NonNegativeFloat,
+    ) -> None:
+        super().__init__(network_critic(network, event_shape, sites * width, spectral=spectral_norm), penalty)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The critic's hidden layer in the middle, (N, F), with a gradient into x (N, D) alone (Larsen et al. 2016)."""
+        return self.critic.features(x)
+
+
+class ObservedAdversarialHinge(_Hinge, ObservedAdversarial):
+    """The same with -E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""

@@ -1,0 +1,80 @@
+"""Files that are whole or absent: written beside their target, synced, then moved over it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from errno import EROFS
+from pathlib import Path
+from typing import IO
+
+from vae_cli.distributed.signals import held_back
+from vae_cli.errors import UserError
+
+PARTIAL = ".partial"
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object], previous: Path | None = None) -> None:
+    """Call `write(file)` on a new file beside `path` and move it there once it is on the disk.
+
+    What stood at `path` goes on as `previous`, if that is named. The folder must be there: one that has vanished is
+    not made anew. Signals wait until it is done.
+    """
+    partial = _partial(path)
+    with held_back():
+        try:
+            with partial.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            if previous and path.exists():
+                keep_as(path, previous)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """The same for text."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def remove_partial(folder: Path) -> None:
+    """Delete what processes that were killed while they wrote have left in a folder."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+def room(folder: Path) -> Path:
+    """A folder that can be written to, made if it is missing; OSError, so that no work is done in vain."""
+    folder.mkdir(exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise OSError(EROFS, os.strerror(EROFS), str(folder))
+    return folder
+
+
+def new_folder(path: str) -> Path:
+    """Where a command is to write what it finds, not made yet; UserError where something is already."""
+    folder = Path(path).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"out={path}: there is something already; name a new folder")
+    return folder
+
+
+def keep_as(path: Path, other: Path) -> None:
+    """Give the file at `path` the name `other` as well; a copy on a file system where a file has only one name."""
+    partial = _partial(other)
+    partial.unlink(missing_ok=True)  # a killed process's; writing into it would write into the file it names
+    try:
+        try:
+            partial.hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, partial)
+        partial.replace(other)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")

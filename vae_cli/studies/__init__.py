@@ -1,0 +1,1 @@
+"""Studies of approximations: vae-kl and vae-cavi."""

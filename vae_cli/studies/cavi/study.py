@@ -1,0 +1,52 @@
+"""`vae-cavi`: coordinate ascent on a study's ELBO; every step, what was found, and a figure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from vae_cli.figures import save
+from vae_cli.figures.style import styled
+from vae_cli.runs.atomic_files import new_folder, write_text_atomically
+from vae_cli.runs.layout import display
+from vae_cli.studies.cavi.ascent import Step, Study, ascend
+
+SHOWN = 8
+"""Steps printed at the start and at the end; the file has them all."""
+
+
+def run(config: DictConfig) -> Path:
+    """Ascend, print, and write ascent.json and the figure into config.out, a new folder."""
+    folder = new_folder(config.out)
+    study: Study = instantiate(config.study, _convert_="all")
+    steps = ascend(study, config.sweeps, config.tolerance)
+    asked: Any = OmegaConf.to_container(config, resolve=True)
+    results = asked | {"findings": study.findings(), "steps": [asdict(step) for step in steps]}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(folder / "ascent.json", json.dumps(results, indent=2) + "\n")
+    with styled():
+        figure = study.figure(steps)
+    save({"ascent": figure}, folder)
+    Console().print(_table(steps))
+    print(f"ELBO {steps[-1].elbo:.6f} nats after {len(steps) - 1} steps, none of which lost any")
+    print(f"written to {display(folder)}")
+    return folder
+
+
+def _table(steps: list[Step]) -> Table:
+    table = Table("step", "factor", "ELBO (nats)", "gain")
+    gains = [0.0, *(b.elbo - a.elbo for a, b in pairwise(steps))]
+    for number, (step, gain) in enumerate(zip(steps, gains, strict=True)):
+        if number == SHOWN and len(steps) > 2 * SHOWN:
+            table.add_row("...", "...", "...", "...")
+        if number < SHOWN or number >= len(steps) - SHOWN:
+            table.add_row(str(step.number), step.factor, f"{step.elbo:.6f}", f"{gain:.2e}" if number else "")
+    return table

@@ -1,0 +1,140 @@
+"""The table at the end of a sweep, made from what its jobs left in their folders."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli.commands.job import Failure, attempt, report
+from vae_cli.config.search import searches
+from vae_cli.distributed.signals import listen
+from vae_cli.distributed.slurm import LAUNCHER
+from vae_cli.runs.atomic_files import write_text_atomically
+from vae_cli.runs.continuation import read_results
+from vae_cli.runs.layout import STARTED, display
+from vae_cli.runs.lock import held
+from vae_cli.runs.status import standing
+from vae_cli.sweeps.side_by_side import Shares
+
+NUMBERS = (
+    "test/elbo",
+    "test/iw_log_likelihood",
+    "test/distortion",
+    "test/rate",
+    "test/cluster_accuracy",
+    "wall_seconds",
+)
+WIDTH = 160
+DONE = ("done",)
+GOING = ("queued", "running", "requeued")
+
+
+class SweepTable(Callback):
+    """Learns the sweep's folder from hydra; `finish` prints the table and writes sweep.json."""
+
+    current: SweepTable | None = None
+    lock: ExitStack = ExitStack()
+    """Of the sweep's folder; the class's own, because launchers send instances to other processes."""
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+        self.shares: Shares | None = None
+        self.ended_well = all
+        self.well = DONE
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note where the jobs will be; a search is there to find one run, and ends well without the others.
+
+        A second process in the same folder is refused; hydra would turn an error into a warning.
+        """
+        listen()
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+        result = attempt(lambda: SweepTable.lock.enter_context(held(Path(config.hydra.sweep.dir), "running a sweep")))
+        if isinstance(result, Failure):
+            report("vae-train", result)
+            sys.exit(result.exit_code)
+        self.ended_well = any if searches(config) else all
+        self.well = DONE if waits(config) else (*DONE, *GOING)
+        SweepTable.current = self
+
+    def finish(self) -> int:
+        """Print and write the table; the exit code is 1 if a job did not end well, or no trial of a search did.
+
+        A job that nobody waits for is well as long as it has not ended otherwise.
+        """
+        if self.folder is None or not self.folder.is_dir():
+            return 1
+        rows = read_rows(self.folder)
+        write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
+        _print(rows, self.folder, self.shares)
+        return int(not rows or not self.ended_well(row["status"] in self.well for row in rows))
+
+    def command(self, argv: Sequence[str]) -> str:
+        """The command line that goes on with this sweep: what was typed, in its folder."""
+        place = [] if any("hydra.sweep.dir=" in word for word in argv) else [f"hydra.sweep.dir={self.folder}"]
+        return shlex.join(["vae-train", *argv, *place])
+
+
+def waits(config: DictConfig) -> bool:
+    """Whether the command ends after its jobs."""
+    return OmegaConf.select(config, "hydra.launcher._target_") != LAUNCHER or config.cluster.wait
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """One row for each job that began, in order: overrides, status, numbers, folder; null where there is none."""
+    rows = []
+    for file in sorted(folder.glob(f"*/{STARTED}"), key=lambda path: path.stat().st_mtime_ns):
+        results = read_results(file.parent)
+        status, reason = standing(file.parent)
+        rows.append(
+            {
+                "overrides": _overrides(file),
+                "status": status,
+                **{name: results.get(name) for name in NUMBERS},
+                "error": None if status == "done" else reason or None,
+                "folder": file.parent.name,
+            }
+        )
+    return rows
+
+
+def _overrides(file: Path) -> list[str]:
+    try:
+        return [str(line) for line in OmegaConf.load(file)]
+    except (OSError, yaml.YAMLError, ValueError):
+        return ["damaged"]
+
+
+def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> None:
+    """The jobs named by what distinguishes them, an error in place of numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"sweep in {display(folder)}" + (f"; {shares}" if shares else "")
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table.add_column("job")
+    table.add_column("status")
+    shown = [name for name in NUMBERS if any(row[name] is not None for row in rows)]
+    for name in shown:
+        table.add_column(name.removeprefix("test/"), justify="right")
+    table.add_column("folder", overflow="fold")
+    common = set.intersection(*(set(row["overrides"]) for row in rows)) if len(rows) > 1 else set()
+    for row in rows:
+        job = " ".join(line for line in row["overrides"] if line not in common)
+        status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
+        numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
+        table.add_row(job or "default", status, *numbers, row["folder"])
+    console = Console()
+    (console if console.is_terminal else Console(width=WIDTH)).print(table)
+    for row in rows:
+        if row["error"]:
+            print(f"{row['folder']}: {row['error']}")

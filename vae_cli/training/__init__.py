@@ -1,0 +1,1 @@
+"""One LightningModule for every system, and what surrounds it."""

@@ -1,0 +1,72 @@
+"""The numbers of each epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+
+from vae_cli.runs.atomic_files import write_text_atomically
+from vae_cli.training.lightning_module import LitVAE
+
+
+class History(Checkpoint):
+    """One row of numbers for each epoch, kept in the checkpoint and written to metrics.csv whole at each epoch.
+
+    A `Checkpoint` by base class, because Lightning calls those after the module has logged its epoch. It stands before
+    the ones that write files, so that their files hold this epoch's row.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self.examples = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far, and the count of the present epoch."""
+        return {"rows": self.rows, "seconds": self.seconds, "examples": self.examples}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The rows up to the checkpoint; later ones of an interrupted run are written anew."""
+        self.rows, self.seconds, self.examples = (state_dict[name] for name in ("rows", "seconds", "examples"))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on with the clock of an epoch that was broken off; Lightning does not start such an epoch again."""
+        self.start = time.perf_counter() - self.seconds
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the epoch's clock."""
+        self.start, self.seconds, self.examples = time.perf_counter(), 0.0, 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count examples; the clock stops before validation."""
+        self.examples += batch.total
+        self.seconds = time.perf_counter() - self.start
+
+    @property
+    def samples_per_second(self) -> float:
+        """Training examples a second in the present epoch."""
+        return self.examples / max(self.seconds, 1e-9)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the row and write the table."""
+        assert isinstance(pl_module, LitVAE)
+        row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **pl_module.row}
+        if len(pl_module.phases) > 1:
+            row["phase"] = pl_module.place.number + 1
+        self.rows.append({**row, "train/seconds": self.seconds, "train/samples_per_second": self.samples_per_second})
+        if self.path and trainer.is_global_zero:
+            columns = list(dict.fromkeys(name for row in self.rows for name in row))
+            text = io.StringIO()
+            writer = csv.DictWriter(text, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+            write_text_atomically(self.path, text.getvalue())

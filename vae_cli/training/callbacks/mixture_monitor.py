@@ -1,0 +1,35 @@
+"""A watch over the components of a learned mixture."""
+
+from __future__ import annotations
+
+import logging
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback
+from rich.console import Console
+
+from vae_cli.distributed.rank import leads
+from vae_cli.distributions.mixtures import faults
+from vae_cli.models.priors import Mixture
+from vae_cli.training.lightning_module import LitVAE
+
+
+class ComponentWatch(Callback):
+    """Names components that are empty, merged, or of a variance that runs to zero or infinity, when they become so."""
+
+    def __init__(self) -> None:
+        self.named: set[str] = set()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the prior once it is being trained."""
+        assert isinstance(pl_module, LitVAE)
+        prior, objective = pl_module.model.prior, pl_module.place.phase.objective
+        if not (leads() and isinstance(prior, Mixture) and objective.needs_density):
+            return
+        found = faults(prior(), prior.min_scale)
+        for name, fault in found.items():
+            if name not in self.named:
+                message = f"epoch {trainer.current_epoch + 1}: {fault}"
+                Console(soft_wrap=True, highlight=False).print(f"[yellow]warning:[/yellow] {message}")
+                logging.getLogger("vae_cli").warning(message)
+        self.named = set(found)

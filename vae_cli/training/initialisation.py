@@ -1,0 +1,140 @@
+"""Where the components of a mixture prior start: clusters of the codes of the training set.
+
+Shape legend: N training examples, d latent dimensions, K components.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor
+
+from vae_cli.errors import UserError
+from vae_cli.evaluation.umap_embedding import Points, umap_embedding
+from vae_cli.models.priors import Mixture
+from vae_cli.models.vae import VAE, Codes
+from vae_cli.objectives import ELBO, HeldAssignments, Objective
+from vae_cli.training.phases import Phase, TrainingCodes
+from vae_cli.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, SeveralInt
+
+Labels = NDArray[np.integer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Initialisation(ABC):
+    """Clusters the codes, gives each component the moments of a cluster, and trains a while with the clusters held.
+
+    points: codes clustered at most, a random choice; the others follow their nearest neighbours among them
+    restarts: starts of expectation-maximisation; the likeliest is kept
+    hold_epochs: epochs with q(c|x) held at the clusters, before the objective sets it free
+    sharpness: weight of -log p(c|z) at the held cluster c
+    jitter: how far images are moved before z in that term is encoded
+    """
+
+    needs_entropy: ClassVar = True
+    needs_mixture: ClassVar = True
+    needs_encoder: ClassVar = True
+
+    points: PositiveInt
+    restarts: PositiveInt
+    hold_epochs: NonNegativeInt
+    sharpness: NonNegativeFloat
+    jitter: Fraction
+
+    @abstractmethod
+    def assign(self, codes: Points, components: int, seed: int) -> Labels:
+        """A cluster in 0..K-1 for each of the codes (N, d)."""
+
+    def phases(self, objective: Objective, epochs: int) -> Iterator[Phase]:
+        """Training with the clusters held, if so wished, and then by the objective."""
+        beta = objective.beta if isinstance(objective, ELBO) else 1.0
+        held = HeldAssignments(beta=beta, sharpness=self.sharpness, jitter=self.jitter)
+
+        def begin(model: VAE, training: TrainingCodes) -> None:
+            assert isinstance(model.prior, Mixture)
+            held.assignments = self._assignments(training, model.prior.components)
+            model.prior.set(*moments(training.codes, held.assignments, model.prior.components))
+
+        if self.hold_epochs:
+            yield Phase("clusters held", self.hold_epochs, held, begin)
+            yield Phase("training", epochs, objective, follows=True)
+        else:
+            yield Phase("training", epochs, objective, begin)
+
+    def _assignments(self, training: TrainingCodes, components: int) -> Tensor:
+        """A cluster for each training example, (N,)."""
+        z = training.codes.means.double().numpy()
+        if not np.isfinite(z).all():
+            raise UserError("the codes to be clustered hold NaN or infinite values; a lower optimizer.lr often helps")
+        if not z.std():
+            raise UserError("the codes to be clustered are all the same: the encoder tells no two inputs apart")
+        order = np.random.default_rng(training.seed).permutation(len(z))
+        chosen, others = np.split(order, [max(2 * components, min(self.points, training.limit))])
+        chosen.sort()
+        labels = np.empty(len(z), np.int64)
+        labels[chosen] = self.assign(z[chosen], components, training.seed)
+        if len(others):
+            nearest = KNeighborsClassifier(min(15, len(chosen))).fit(z[chosen], labels[chosen])
+            labels[others] = nearest.predict(z[others])
+        return torch.from_numpy(labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodesMixture(Initialisation):
+    """A Gaussian mixture on the codes themselves."""
+
+    def assign(self, codes: Points, components: int, seed: int) -> Labels:
+        """The likeliest component of each code."""
+        return _fitted(codes, components, self.restarts, seed).predict(codes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UmapMixture(Initialisation):
+    """A Gaussian mixture on a UMAP embedding of the codes (McConville et al. 2019, "N2D").
+
+    dimensions: of the embedding
+    neighbours: of each point in UMAP's graph
+    """
+
+    dimensions: PositiveInt
+    neighbours: SeveralInt
+
+    def assign(self, codes: Points, components: int, seed: int) -> Labels:
+        """The likeliest component of each embedded code."""
+        embedding = umap_embedding(codes, self.dimensions, self.neighbours, 0.0, seed)
+        return _fitted(embedding, components, self.restarts, seed).predict(embedding)
+
+
+def _fitted(points: Points, components: int, restarts: int, seed: int) -> GaussianMixture:
+    """Expectation-maximisation with full covariances, the likeliest of several starts."""
+    mixture = GaussianMixture(components, n_init=restarts, random_state=seed, reg_covar=1e-6 * points.var())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a start that has not converged is a start all the same
+        return mixture.fit(points)
+
+
+def moments(codes: Codes, labels: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights (K,), means (K, d) and variances (K, d) of clusters of q(z|x).
+
+    The variance of a cluster is that of its means and the mean of its variances: E_q log p(z|c) is then at its maximum.
+    An empty cluster starts at a code of its own, as wide as all codes: two alike would stay alike for ever.
+    """
+    weights, means, variances = [], [], []
+    for k in range(components):
+        members = labels == k
+        source = members if members.any() else torch.ones_like(members)
+        centres = codes.means[source]
+        weights.append(max(int(members.sum()), 1))
+        means.append(centres.mean(0) if members.any() else centres[k % len(centres)])
+        variances.append(centres.var(0, unbiased=False) + codes.variances[source].mean(0))
+    counts = torch.tensor(weights)
+    return counts / counts.sum(), torch.stack(means), torch.stack(variances)

@@ -1,0 +1,205 @@
+"""The LightningModule, one for every system: it knows neither losses nor networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from vae_cli.batch import Batch
+from vae_cli.datasets.noise import seed_of
+from vae_cli.distributed.process_group import gather, summed
+from vae_cli.distributed.rank import leads
+from vae_cli.distributed.shard import sharing
+from vae_cli.distributions.overflow import LARGEST, finite_rows, named
+from vae_cli.distributions.standardisation import furthest
+from vae_cli.errors import UserError, warn
+from vae_cli.evaluation.chunking import Rows
+from vae_cli.evaluation.estimators import rows_at_once
+from vae_cli.evaluation.evaluation import Evaluation, bound_terms
+from vae_cli.evaluation.metrics import Means
+from vae_cli.evaluation.sample_quality import Generation
+from vae_cli.models.vae import VAE
+from vae_cli.objectives import Terms
+from vae_cli.runs.origin import Origin
+from vae_cli.training.phases import Phase, Place, locate
+
+
+class LitVAE(LightningModule):
+    """Trains `model` phase by phase, validates it at beta = 1, and hands test batches to `evaluation`."""
+
+    def __init__(
+        self,
+        model: VAE,
+        phases: Sequence[Phase],
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Callable[[float], float],
+        evaluation: Evaluation | Generation,
+    ) -> None:
+        super().__init__()
+        self.model, self.phases, self.evaluation = model, tuple(phases), evaluation
+        self.objectives = nn.ModuleList(phase.objective for phase in phases)
+        self.make_optimizer, self.schedule = optimizer, schedule
+        self.origin = Origin()
+        self.names: tuple[str, ...] = ()
+        self.totals, self.examples = torch.zeros(()), 0
+        self.validation = Means()
+        self.steps_per_epoch = 1
+        self.row: dict[str, float] = {}
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation batches than processes
+        self.rows: Rows | None = None
+        self.window_weights: Sequence[float] = ()
+        self.overflowed: list[tuple[int, float]] = []
+        self.warned = False
+
+    @property
+    def place(self) -> Place:
+        """Where training stands among its phases."""
+        return locate(self.phases, self.current_epoch)
+
+    @property
+    def epochs(self) -> int:
+        """Of all phases."""
+        return sum(phase.epochs for phase in self.phases)
+
+    def on_train_epoch_start(self) -> None:
+        """A fresh phase is a new problem: the optimiser forgets the moments of the last one's gradients."""
+        if self.current_epoch == self.place.start:
+            for optimizer in self.trainer.optimizers:
+                optimizer.state.clear()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of a batch."""
+        place = self.place
+        objective = place.phase.objective
+        objective.epoch = self.current_epoch - place.start + batch_idx / self.trainer.num_training_batches
+        with sharing(batch.share):
+            terms: Terms = objective(self.model, batch)
+        weight, count = (batch.share.weight, batch.share.count) if batch.share else (1.0, len(batch))
+        self.names = tuple(terms.metrics)
+        sums = summed(torch.stack([terms.loss, *terms.metrics.values()]).detach() * count)
+        loss = sums[0].item() / batch.total
+        if not abs(loss) < LARGEST:
+            broken = [k for k, v in zip(self.names, sums[1:], strict=True) if k != "loss" and not v.isfinite()]
+            self._diverged(
+                f"the loss became {loss} at", f"batch {batch_idx}, ", broken[0] if broken else "loss", batch.x
+            )
+        self.totals = self.totals.to(sums.device) + sums[1:]
+        self.examples += batch.total
+        weight *= self.window_weights[batch_idx]
+        return terms.loss if weight == 1 else terms.loss * weight
+
+    def _diverged(self, what: str, batch: str, term: str, x: Tensor | None = None) -> NoReturn:
+        """The end of a training whose numbers are no longer finite; no checkpoint of them is kept."""
+        where = f"{what} epoch {self.current_epoch}, {batch}step {self.global_step}"
+        if x is not None and self.global_step == 0:
+            raise UserError(f"{where}, before any update; the first term to go was {term}; {self._reach(x)}")
+        broken = next((name for name, value in self.named_parameters() if not value.isfinite().all()), None)
+        first = f"to go was the parameter {broken}, in the update before" if broken else f"term to go was {term}"
+        raise UserError(
+            f"{where}; the first {first}. {'The last good checkpoint stays; a' if self._kept() else 'A'} "
+            "lower optimizer.lr or trainer.gradient_clip=1 often helps"
+        )
+
+    def _reach(self, x: Tensor) -> str:
+        """The largest entry of x (B, *event), and what makes it smaller."""
+        facts, reach = self.evaluation.facts, furthest(x)
+        if facts.standardisation:
+            return f"{reach} standard deviations of its training rows: look for a mistake in the data"
+        if facts.domain != "real":
+            return f"{reach}, so the cause lies in the settings of the model or the objective"
+        return f"{reach}: {'take dataset.standardise=true' if facts.name == 'npz' else 'scale the data'}"
+
+    def _kept(self) -> bool:
+        """Whether there is a checkpoint."""
+        keepers = [one for one in self.trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
+        return any((Path(str(one.dirpath)) / f"{one.filename}{one.FILE_EXTENSION}").is_file() for one in keepers)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Validation terms of a batch, whatever the objective."""
+        if self.rows is None:
+            self.rows = rows_at_once(self.model, batch.x.device, self.evaluation.settings.memory_mb)
+
+        def terms(part: Batch, rows: int) -> dict[str, Tensor]:
+            return bound_terms(self.model, part, self.model.encode(part), 1, rows)
+
+        parts = list(self.rows.over(batch, terms))
+        for values in parts:
+            self.validation.update(values)
+        finite = torch.cat([finite_rows(values.values()) for values in parts])
+        if not finite.all():
+            x = self.model.likelihood.original(batch.x[~finite]).flatten(1)
+            extremes = x.gather(1, x.abs().argmax(1, keepdim=True)).flatten()
+            self.overflowed += zip(batch.index[~finite].tolist(), extremes.tolist(), strict=True)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch, once: training terms, validation terms, learning rate."""
+        means = self.totals / self.examples
+        row = {f"train/{name}": mean for name, mean in zip(self.names, means, strict=True)}
+        self.validation.gather()
+        if self.validation.names:
+            row |= {f"val/{name}": torch.tensor(m.mean) for name, m in self.validation.compute().items()}
+        row["lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+        self._tell_overflow()
+        self.log_dict(row)
+        self.row = {name: float(value) for name, value in row.items()}
+        self.totals, self.examples = torch.zeros(()), 0
+        self.validation.reset()
+
+    def _tell_overflow(self) -> None:
+        """Warn, once, of validation examples whose bound is not finite."""
+        rows = sorted(row for part in gather(self.overflowed) for row in part)
+        self.overflowed = []
+        broken = any(not value.isfinite().all() for value in self.parameters())  # which ends the run
+        if not rows or self.warned or broken or not leads():
+            return
+        self.warned = True
+        index, extreme = rows[0]
+        warn(
+            f"epoch {self.current_epoch + 1}: the bound of {named([row for row, _ in rows])} of the validation split, "
+            f"counted from 0, is not finite ({len(rows)} of {int(self.validation.count)}); the entry of row {index} "
+            f"that is farthest from 0 is {extreme:g}. No such epoch is chosen as the best, nor ends the run"
+        )
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the evaluation, with draws of its own, whichever process has it."""
+        torch.manual_seed(seed_of(self.evaluation.settings.seed, "evaluation", int(batch.index[0])))
+        self.evaluation.update(self.model, batch)
+
+    def configure_optimizers(self) -> Any:
+        """One optimiser for model and objectives; the schedule runs once in each phase and those that follow it."""
+        optimizer = self.make_optimizer(self.parameters())
+        scheduler = LambdaLR(optimizer, self._factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _factor(self, step: int) -> float:
+        """Of the learning rate: the schedule at the fraction that is done of the epochs it runs over."""
+        epoch = step / self.steps_per_epoch
+        place = locate(self.phases, int(epoch))
+        return self.schedule((epoch - place.start) / (place.end - place.start))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what a model must know of its data, so that a run's folder is enough; and the epoch's sums so far."""
+        if not all(value.isfinite().all() for value in self.parameters()):
+            self._diverged("the parameters were no longer finite in", "", "")
+        checkpoint["threads"] = torch.get_num_threads()
+        checkpoint["sums"] = {"names": list(self.names), "totals": self.totals, "examples": self.examples}
+        checkpoint["origin"] = self.origin.state
+        checkpoint["data"] = {**asdict(self.evaluation.facts), "event_shape": list(self.evaluation.facts.event_shape)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on summing in the middle of an epoch."""
+        sums = checkpoint["sums"]
+        self.names, self.totals, self.examples = tuple(sums["names"]), sums["totals"], sums["examples"]
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Loaders already deliver on the compute device; anything else is moved."""
+        return batch if batch.x.device == device else batch.to(device)

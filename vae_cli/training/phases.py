@@ -1,0 +1,58 @@
+"""Phases of a training: what is optimised, for how many epochs, and what is fitted before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from vae_cli.models.vae import VAE, Codes
+from vae_cli.objectives import Objective
+
+
+@dataclass(frozen=True)
+class TrainingCodes:
+    """The codes of the training set, how many of them a fit may use at most, and the run's seed."""
+
+    codes: Codes
+    limit: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Phase:
+    """`epochs` of `objective`; `begin` prepares the model once, before the first of them.
+
+    Optimiser and learning rate start anew, or, if it `follows`, go on from the phase before.
+    """
+
+    name: str
+    epochs: int
+    objective: Objective
+    begin: Callable[[VAE, TrainingCodes], None] | None = None
+    follows: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an epoch lies, all counted from 0.
+
+    phase, number, first: its phase, the phase's number and first epoch
+    start, end: the epochs over which the learning rate runs through its schedule; the last is `end - 1`
+    """
+
+    phase: Phase
+    number: int
+    first: int
+    start: int
+    end: int
+
+
+def locate(phases: Sequence[Phase], epoch: int) -> Place:
+    """The place of an epoch; the end of training belongs to the last phase."""
+    firsts = list(accumulate((phase.epochs for phase in phases), initial=0))
+    number = max(i for i in range(len(phases)) if firsts[i] <= epoch)
+    fresh = [i for i, phase in enumerate(phases) if i == 0 or not phase.follows]
+    start = max(i for i in fresh if i <= number)
+    end = min((i for i in fresh if i > number), default=len(phases))
+    return Place(phases[number], number, firsts[number], firsts[start], firsts[end])

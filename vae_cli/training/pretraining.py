@@ -1,0 +1,103 @@
+"""Pretraining: the networks learn to reconstruct, as an autoencoder, before a bound is optimised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from vae_cli.batch import Batch
+from vae_cli.distributions.distributions import Delta
+from vae_cli.distributions.precision import float32
+from vae_cli.models.networks import depth_of, outermost
+from vae_cli.models.posteriors import Encoded
+from vae_cli.models.vae import VAE
+from vae_cli.objectives import Objective, Terms
+from vae_cli.objectives.augmentation import masked
+from vae_cli.training.phases import Phase
+from vae_cli.types import Fraction, PositiveInt
+
+
+class MeanReconstruction(Objective):
+    """-log p(x | z = E_q[z|x~]), x~ the input with a fraction of it masked: a denoising autoencoder's loss, nats."""
+
+    needs_density: ClassVar = False
+
+    def __init__(self, corruption: float) -> None:
+        super().__init__()
+        self.corruption = corruption
+
+    def forward(self, model: VAE, batch: Batch) -> Terms:
+        """The terms of this batch."""
+        seen = Batch(masked(batch.x, self.corruption), batch.index)
+        distortion = model.trace(batch, Delta(model.encode(seen).mean), 1).distortion.mean()
+        return Terms(distortion, {"loss": distortion, "distortion": distortion})
+
+
+class OuterLayers(Objective):
+    """The same with the `depth` outermost layers of either network alone, the hidden layer between them as the code."""
+
+    needs_density: ClassVar = False
+
+    def __init__(self, depth: int, corruption: float) -> None:
+        super().__init__()
+        self.depth, self.corruption = depth, corruption
+
+    def forward(self, model: VAE, batch: Batch) -> Terms:
+        """The terms of this batch."""
+        encoder, decoder = outermost(_encoder(model), model.likelihood.decoder, self.depth)
+        outputs = decoder(encoder(masked(batch.x, self.corruption))).float()
+        with float32():
+            distortion = -model.likelihood.scored(outputs).log_prob(batch.x).mean()
+        return Terms(distortion, {"loss": distortion, "distortion": distortion})
+
+
+def _encoder(model: VAE) -> nn.Module:
+    assert isinstance(model.posterior, Encoded)  # the configuration's rules see to it
+    return model.posterior.encoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Autoencoder:
+    """The whole network at once.
+
+    epochs: of this phase
+    corruption: the fraction of each input that is masked; 0 is a plain autoencoder
+    """
+
+    needs_continuous: ClassVar = True
+    needs_encoder: ClassVar = True
+
+    epochs: PositiveInt
+    corruption: Fraction
+
+    def phases(self, model: VAE) -> Iterator[Phase]:
+        """One phase."""
+        yield Phase("pretraining", self.epochs, MeanReconstruction(self.corruption))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerWise:
+    """From outside inwards: first the outermost pair of layers, then one more pair at a time, then the whole.
+
+    layer_epochs: of each depth
+    epochs: of the whole network, at the end
+    corruption: the fraction of each input that is masked
+    """
+
+    needs_stacked: ClassVar = True
+    needs_one_latent: ClassVar = True
+    needs_continuous: ClassVar = True
+    needs_encoder: ClassVar = True
+
+    layer_epochs: PositiveInt
+    epochs: PositiveInt
+    corruption: Fraction
+
+    def phases(self, model: VAE) -> Iterator[Phase]:
+        """One phase for each depth."""
+        for depth in range(1, depth_of(_encoder(model)) + 1):
+            yield Phase(f"pretraining layer {depth}", self.layer_epochs, OuterLayers(depth, self.corruption))
+        yield Phase("pretraining", self.epochs, MeanReconstruction(self.corruption))

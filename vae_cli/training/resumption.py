@@ -1,0 +1,92 @@
+"""The checkpoint that a run goes on from: whether it fits, before anything of the run is written."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+
+from vae_cli.errors import ConfigError, UserError
+from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.runs import checkpoints
+from vae_cli.runs.checkpoints import load_weights
+from vae_cli.runs.layout import display
+from vae_cli.runs.origin import Origin
+from vae_cli.runs.saved_config import read_config
+from vae_cli.training.data_location import other_data
+from vae_cli.training.lightning_module import LitVAE
+from vae_cli.training.phases import locate
+
+
+def prepare(config: DictConfig, module: LitVAE, facts: DataFacts, trainer: pl.Trainer) -> Path:
+    """The checkpoint to go on from, tried on the model, the data and Lightning's loops; its weights are in the model.
+
+    `trainer` is one to try it on.
+    """
+    folder = Path(config.resume)
+    path = checkpoints.newest(folder)
+    checkpoint = checkpoints.load(path)
+    if checkpoint["data"]["sha256"] != facts.sha256:
+        raise other_data(folder, config, DataFacts.read(checkpoint["data"]), facts)
+    load_weights(module, checkpoint, path)
+    _rehearse(module, checkpoint, path, trainer)
+    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
+    origin = Origin.read(checkpoint)
+    before = read_config(folder).trainer.max_epochs if origin.max_epochs is None else origin.max_epochs
+    _check_epochs(config, module, before, progress["ready"])
+    module.origin = _continued(module, replace(origin, max_epochs=config.trainer.max_epochs), before, progress)
+    return path
+
+
+def _rehearse(module: LitVAE, checkpoint: dict[str, Any], path: Path, trainer: pl.Trainer) -> None:
+    """Restore loops and optimiser into objects that are thrown away: what Lightning will do when it is too late."""
+    try:
+        trainer.fit_loop.load_state_dict(deepcopy(checkpoint["loops"]["fit_loop"]))
+        module.make_optimizer(module.parameters()).load_state_dict(checkpoint["optimizer_states"][0])
+        if not isinstance(checkpoint["lr_schedulers"][0]["last_epoch"], int):
+            raise TypeError("lr_schedulers/0/last_epoch is no number")
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        way = f"put {checkpoints.PREVIOUS.name} in its place, or start a new run"
+        raise UserError(f"{display(path)}: a training cannot go on from it ({reason}); {way}") from error
+
+
+def _first(module: LitVAE) -> int:
+    """The epochs of the phases before the one that trainer.max_epochs counts."""
+    number = next(n for n, phase in enumerate(module.phases) if phase.name == "training")
+    return sum(phase.epochs for phase in module.phases[:number])
+
+
+def _check_epochs(config: DictConfig, module: LitVAE, before: int, begun: int) -> None:
+    """Refuse fewer epochs than are done, and another number once a later phase has begun."""
+    asked, done = config.trainer.max_epochs, begun - _first(module)
+    if asked == before:
+        return
+    if config.get("posttraining") is not None and done > before:
+        problem = f"posttraining has begun after {before} epochs"
+        raise ConfigError(f"trainer.max_epochs={asked}: {problem}; leave trainer.max_epochs={before}")
+    if asked < done:
+        raise ConfigError(
+            f"trainer.max_epochs={asked}: {display(Path(config.resume))} has trained {done} epochs already; "
+            f"take trainer.max_epochs={done} or more"
+        )
+
+
+def _continued(module: LitVAE, origin: Origin, before: int, progress: dict[str, int]) -> Origin:
+    """The origin of a run that goes on to another number of epochs: told where its schedule is another one for that.
+
+    A constant rate is the same for every number of epochs.
+    """
+    first = _first(module)
+    place = locate(module.phases, first)
+    span = place.end - place.start
+    earlier = span + before - (origin.max_epochs or before)
+    quarters = range(1, 4 * (progress["ready"] - place.start))
+    if all(module.schedule(n / 4 / span) == module.schedule(n / 4 / earlier) for n in quarters):
+        return origin
+    done = max(0, progress["processed"] - first)
+    return replace(origin, continued_at=(*origin.continued_at, done))

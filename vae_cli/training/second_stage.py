@@ -1,0 +1,25 @@
+"""What is trained after the objective: the prior by itself, when the z that it has to describe stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from vae_cli.objectives import PriorFit
+from vae_cli.training.phases import Phase
+from vae_cli.types import PositiveInt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """A phase of `epochs` in which only the prior learns; nothing else of the model has a gradient."""
+
+    needs_density: ClassVar = True
+    needs_alone: ClassVar = True
+
+    epochs: PositiveInt
+
+    def phases(self) -> Iterator[Phase]:
+        """One phase."""
+        yield Phase("prior", self.epochs, PriorFit())

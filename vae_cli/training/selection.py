@@ -1,0 +1,73 @@
+"""Which epoch's weights a run delivers, and when it stops waiting for better ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+
+from vae_cli.training.callbacks import History
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The best epoch is the first with the best `monitor`, a name in an epoch's row; without one, the last epoch.
+
+    A number that is not finite is no candidate. The first `after` epochs, those of earlier phases, do not count.
+    """
+
+    monitor: str | None
+    mode: str
+    after: int
+
+    def candidates(self, rows: Sequence[dict[str, float]]) -> list[tuple[int, float]]:
+        """Epochs, from 1, and their numbers, so that the largest is the best."""
+        sign = 1 if self.mode == "max" else -1
+        scores = [(epoch, sign * row.get(self.monitor or "", math.nan)) for epoch, row in enumerate(rows, 1)]
+        return [(epoch, score) for epoch, score in scores[self.after :] if math.isfinite(score)]
+
+    def waited(self, rows: Sequence[dict[str, float]]) -> tuple[int, int]:
+        """The best epoch so far, 0 where there is none, and how many epochs with a finite number have come after it."""
+        candidates = self.candidates(rows)
+        best = max(candidates, key=lambda one: one[1], default=(0, 0.0))[0]
+        return best, sum(epoch > best for epoch, _ in candidates)
+
+    def words(self, rows: Sequence[dict[str, float]]) -> str:
+        """By what the weights were chosen."""
+        if self.monitor is None:
+            return "the last epoch"
+        return self.monitor if self.candidates(rows) else f"the last epoch, because {self.monitor} was never finite"
+
+
+class Patience(Checkpoint):
+    """Stops after `patience` epochs without a better number; epochs whose number is not finite do not count.
+
+    It looks at the rows of `history` alone, so that a resumed run may have another patience than before. A `Checkpoint`
+    for the same reason as History, and after it.
+    """
+
+    def __init__(self, patience: int, selection: Selection, history: History) -> None:
+        self.patience, self.selection, self.history = patience, selection, history
+        self.at_once = False
+
+    @property
+    def reason(self) -> str | None:
+        """Why training is to stop, if it is."""
+        best, waited = self.selection.waited(self.history.rows)
+        if waited < self.patience:
+            return None
+        return (
+            f"trainer.patience={self.patience}: {self.selection.monitor} was best at epoch {best}, "
+            f"and no better in the {waited} epoch{'s' * (waited > 1)} after it"
+        )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A run that has stopped already trains no further when it is resumed."""
+        self.at_once = trainer.should_stop = self.reason is not None
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop, if it is time to."""
+        trainer.should_stop |= self.reason is not None

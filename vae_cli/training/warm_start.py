@@ -1,0 +1,109 @@
+"""A warm start: parts of a new model begin with the weights that they have in another run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+from torch import Tensor
+
+from vae_cli.distributed.rank import leads
+from vae_cli.errors import ConfigError
+from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.models.per_example import Table
+from vae_cli.models.vae import VAE
+from vae_cli.runs import checkpoints
+from vae_cli.runs.layout import display, initial_checkpoint
+from vae_cli.runs.results import Results
+
+State = Mapping[str, Tensor]
+PREFIX = "model."
+"""Of a model's weights in a checkpoint."""
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Which parts of a model came from which checkpoint, and which did not, each with the reason.
+
+    epoch: that the checkpoint was written after
+    """
+
+    checkpoint: str
+    sha256: str
+    epoch: int
+    parts: tuple[str, ...]
+    left: tuple[str, ...]
+
+    @property
+    def results(self) -> Results:
+        """For results.json."""
+        names = {"checkpoint": self.checkpoint, "sha256": self.sha256, "epoch": self.epoch}
+        return {f"init/{name}": value for name, value in names.items()} | {
+            "init/parts": ", ".join(self.parts),
+            "init/left": "; ".join(self.left),
+        }
+
+    def announce(self, config: DictConfig) -> None:
+        """Say what the model starts from, and what changes that before the objective does."""
+        if not leads():
+            return
+        left = f"; not {'; not '.join(self.left)}" if self.left else ""
+        print(f"init: {', '.join(self.parts)} from {display(Path(self.checkpoint))}, epoch {self.epoch}{left}")
+        if phases := [name for name in ("pretraining", "initialisation") if config.get(name) is not None]:
+            off = " ".join(f"{name}=none" for name in phases)
+            print(f"init: {' and '.join(phases)} follow as configured; {off} leaves that out", flush=True)
+
+
+def start(model: VAE, config: DictConfig, facts: DataFacts) -> WarmStart:
+    """Load what `init` names into the parts of `init_parts`, or into all that fit; refused where one does not."""
+    file = initial_checkpoint(config.init)
+    checkpoint = checkpoints.load(file)
+    state = model.state_dict()
+    weights = {n.removeprefix(PREFIX): v for n, v in checkpoint["state_dict"].items() if n.startswith(PREFIX)}
+    moved = checkpoint["data"]["sha256"] != facts.sha256
+    whole = {n: _mismatch(model, n, state, weights, moved) for n, _ in model.named_children() if _below(n, state)}
+    names = config.get("init_parts") or whole
+    faults = {name: whole.get(name) or _mismatch(model, name, state, weights, moved) for name in names}
+    fitting = tuple(name for name, fault in faults.items() if not fault)
+    left = tuple(f"{name}: {fault}" for name, fault in faults.items() if fault)
+    if left and (config.get("init_parts") or not fitting):
+        others = ", ".join(name for name, fault in whole.items() if not fault)
+        hint = f"init_parts=[{others}] fits" if others else "none of the parts of this model fits"
+        raise ConfigError(f"init={config.init}: {left[0]}; {hint}")
+    model.load_state_dict({n: v for part in fitting for n, v in _below(part, weights).items()}, strict=False)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return WarmStart(str(file), digest, int(checkpoint.get("epoch", 0)) + 1, fitting, left)
+
+
+def part_of(name: str, parts: tuple[str, ...]) -> bool:
+    """Whether a weight belongs to one of these parts."""
+    return any(name.startswith(f"{part}.") for part in parts)
+
+
+def _below(part: str, state: State) -> State:
+    return {name: value for name, value in state.items() if part_of(name, (part,))}
+
+
+def _mismatch(model: VAE, part: str, state: State, weights: State, moved: bool) -> str:
+    """The first name or shape in which a part differs from that of the checkpoint; empty if there is none."""
+    ours, theirs = _below(part, state), _below(part, weights)
+    if not ours:
+        known = ", ".join(name for name, _ in model.named_children() if _below(name, state))
+        return f"this model has no weights of that name (it has {known}, and parts of those, as in posterior.encoder)"
+    for name, value in ours.items():
+        if name not in theirs:
+            return f"{name} is not in it"
+        if value.shape != theirs[name].shape:
+            return f"{name} is {_shape(value)} here and {_shape(theirs[name])} there"
+    if more := [name for name in theirs if name not in ours]:
+        return f"{more[0]} is there only"
+    if moved and any(isinstance(piece, Table) for piece in model.get_submodule(part).modules()):
+        return "its rows belong to the examples of other data"
+    return ""
+
+
+def _shape(value: Tensor) -> str:
+    return " x ".join(map(str, value.shape)) or "a number"
