@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_cli.distributed.shard import Share
+from vae_cli.distributed.shard import BatchShard
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Batch:
     x: Tensor
     index: Tensor
     y: Tensor | None = None
-    share: Share | None = None
+    share: BatchShard | None = None
     seen: bool = False
 
     def __len__(self) -> int:

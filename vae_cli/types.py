@@ -31,7 +31,7 @@ Shape = tuple[int, ...]
 Domain = Literal["binary", "unit", "levels", "real"]
 """Where the entries of x live: {0, 1}; the interval [0, 1]; k/255 with k = 0..255; the real line."""
 
-Layout = Literal["image", "vector"]
+EventKind = Literal["image", "vector"]
 """What an event looks like: (C, H, W) or (D,)."""
 
 Binarize = Literal["none", "dynamic", "static", "threshold"]

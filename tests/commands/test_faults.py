@@ -167,7 +167,13 @@ def damage(file: Path, old: str, new: str) -> None:
 
 TAMPERED = [
     ("config.yaml", "vae_cli.objectives.ELBO", "os.system", 2, "objective._target_=os.system"),
-    ("config.yaml", "vae_cli.models.vae.VAE", "vae_cli.models.vae.VAEE", 2, "models.VAE"),
+    (
+        "config.yaml",
+        "vae_cli.models.model.LatentVariableModel",
+        "vae_cli.models.model.LatentVariableModelE",
+        2,
+        "models.VAE",
+    ),
     ("config.yaml", "latent_dim: 2", "latent_dim: two", 2, "model.latent_dim=two: "),
     ("config.yaml", "latent_dim: 2", "latent_dim: 3", 1, "best.ckpt: does not fit"),
     ("config.yaml", "latent_dim: 2", "latent_dim: [2", 2, "config.yaml"),

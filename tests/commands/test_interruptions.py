@@ -30,8 +30,8 @@ SMALL = (
     "trainer.accelerator=cpu", "trainer.threads=1",
 )  # fmt: skip
 VADE = (
-    *SMALL, "model=vade", "prior.components=3", "pretraining.epochs=2", "initialisation=codes",
-    "initialisation.hold_epochs=2", "trainer.max_epochs=2", "dataset.batch_size=40",
+    *SMALL, "model=vade", "prior.components=3", "pretraining.epochs=2", "initialisation=gmm",
+    "initialisation.fixed_epochs=2", "trainer.max_epochs=2", "dataset.batch_size=40",
 )  # fmt: skip
 HERE = ("ckpt=last", "hydra.run.dir=run")
 OFTEN = "trainer.checkpoint_every=0.0005"

@@ -164,7 +164,7 @@ def test_loss_that_is_not_finite(work: Path) -> None:
     ("extra", "fault"),
     [
         (["trainer.compile=false"], "NaN in a gradient"),
-        (["trainer.accumulate=2", "trainer.limit_batches=4"], "NaN in a gradient"),
+        (["trainer.accumulate_grad_batches=2", "trainer.limit_batches=4"], "NaN in a gradient"),
         (["trainer.limit_batches=2"], "NaN in the last gradient of an epoch"),
     ],
 )

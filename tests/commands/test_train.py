@@ -14,10 +14,10 @@ import vae_cli
 from tests.support.configs import composed
 from vae_cli.commands.train import begin, build_trainer, fit
 from vae_cli.commands.train import train as train_on
-from vae_cli.distributed.process_group import Layout
+from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.errors import UserError
 from vae_cli.evaluation.cluster_assignments import SPLITS, Assignments
-from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.metrics import Agreement
 from vae_cli.figures import clusters
 from vae_cli.figures.examples import Examples, observed
@@ -117,8 +117,8 @@ def interrupted(config, folder, kind, position) -> dict:
     """The results of a run that is broken off and gone on with."""
     data = instantiate(config.dataset).load()
     pl.seed_everything(config.seed, verbose=False)
-    module = build_module(config, DataFacts.of(data))
-    layout = Layout(devices=1, nodes=1)
+    module = build_module(config, DatasetInfo.of(data))
+    layout = ProcessLayout(devices=1, nodes=1)
     _, trainer = build_trainer(config, layout, folder, data, module, [])
     trainer.callbacks.append(StopAt(kind, position, folder / "checkpoints" / "last.ckpt"))
     begin(config, folder)
@@ -160,7 +160,7 @@ def test_what_comes_after_training_can_be_done_again(overrides, tmp_path):
 
 VADE = (
     "model=vade", "dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.max_epochs=2", "logger=csv",
-    "pretraining.epochs=2", "initialisation.hold_epochs=2", "initialisation.dimensions=3", "optimizer.lr=0.01",
+    "pretraining.epochs=2", "initialisation.fixed_epochs=2", "initialisation.dimensions=3", "optimizer.lr=0.01",
     "dataset.batch_size=64",
 )  # fmt: skip
 

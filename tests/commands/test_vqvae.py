@@ -19,7 +19,7 @@ from vae_cli.runs.layout import conf_folder
 
 VQ = (
     "model=vqvae", "dataset=digits", "network.channels=[4,8]", "model.latent_dim=4", "codebook.codes=16", "logger=csv",
-    "trainer.max_epochs=2", "posttraining.epochs=2", "prior.head_width=4", "optimizer=adamw", "optimizer.lr=0.003",
+    "trainer.max_epochs=2", "second_stage.epochs=2", "prior.head_width=4", "optimizer=adamw", "optimizer.lr=0.003",
     "codebook.decay=0.9", "dataset.batch_size=64",
 )  # fmt: skip
 

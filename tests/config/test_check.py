@@ -39,9 +39,13 @@ def test_every_dataset_brings_a_likelihood_that_fits(dataset: str) -> None:
 )
 def test_every_option_of_every_group_composes(group: str) -> None:
     groups = {"initialisation": ["prior=mixture"], "divergence": ["objective=infovae"]}
-    needs = {"critic": ["model=gan"], "critic_hinge": ["model=gan"], "gan": ["posterior=none"]}
-    groups |= {"codebook": ["model=vqvae"], "posttraining": ["model=vqvae"]}
-    needs |= {"reconstruction": ["model=ae"], "optimal_gamma": ["prior=mixture"], "sampled_gamma": ["prior=mixture"]}
+    needs = {
+        "image_discriminator": ["model=gan"],
+        "image_discriminator_hinge": ["model=gan"],
+        "gan": ["posterior=none"],
+    }
+    groups |= {"codebook": ["model=vqvae"], "second_stage": ["model=vqvae"]}
+    needs |= {"reconstruction": ["model=ae"], "vade_analytic": ["prior=mixture"], "vade": ["prior=mixture"]}
     needs["vq"] = ["model=vqvae"]
     for option in Sources.find().options(group):
         choices = [] if option == "none" else needs.get(option, groups.get(group, []))
@@ -83,7 +87,7 @@ def test_the_ways_out_of_a_refused_combination_work() -> None:
         "network.hidden=[64]",
         "trainer.precision=bf16-mixed",
         "trainer.devices=[0]",
-        "trainer.gradient_clip=1",
+        "trainer.gradient_clip_val=1",
         "logger.tags=[a,b]",
         "optimizer.amsgrad=true",  # a key that our YAML leaves to torch's default
         "+optimizer.amsgrad=true",

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs, train_a_step
 from vae_cli.config.schema import GapsConfig
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.inference_gaps import inference_gaps
 from vae_cli.training.build import build_module
 
@@ -40,7 +40,7 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
         refusal = "prior Normal .* is not; take prior=code_transformer or posterior=.*diagonal.* objective=.*elbo"
     elif (posterior == "none") != (objective == "gan"):
         refusal = "has no encoder; take posterior=|trains none; take objective="
-    elif network == "conv_grid" and posterior not in SITEWISE:
+    elif network == "conv_spatial" and posterior not in SITEWISE:
         refusal = "mixes its sites; take posterior=.*diagonal"
     elif objective not in ("reconstruction", "wae", "mmd_vae", "aae") and posterior == "deterministic":
         refusal = "density"
@@ -58,17 +58,17 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
 
 
 @pytest.mark.parametrize("codebook", ["ema", "loss"])
-@pytest.mark.parametrize("network", ["conv_grid", "mlp"])
+@pytest.mark.parametrize("network", ["conv_spatial", "mlp"])
 @pytest.mark.parametrize("posterior", QUANTISED)
 def test_codebooks_combine_with_every_gradient(posterior, network, codebook):
-    choices = (f"posterior={posterior}", f"network={network}", "posttraining=prior")
+    choices = (f"posterior={posterior}", f"network={network}", "second_stage=prior")
     overrides = (*choices, *OF_CODES, f"codebook={codebook}", *SMALL_NETWORKS[network])
     train_a_step(configuration("digits", *overrides))
 
 
 @pytest.mark.parametrize("prior", ["gaussian", "flow", "mixture"])
 def test_other_priors_may_be_trained_alone_at_the_end(prior):
-    train_a_step(configuration("digits", f"prior={prior}", "posttraining=prior", *SMALL_NETWORKS["mlp"]))
+    train_a_step(configuration("digits", f"prior={prior}", "second_stage=prior", *SMALL_NETWORKS["mlp"]))
 
 
 def prior_and_posterior(prior: str, posterior: str) -> list[str]:
@@ -79,7 +79,7 @@ def prior_and_posterior(prior: str, posterior: str) -> list[str]:
     if posterior in LAYERED:
         overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
     if posterior in QUANTISED:
-        overrides += ["objective=vq", "codebook=ema", "posttraining=prior"]
+        overrides += ["objective=vq", "codebook=ema", "second_stage=prior"]
     if posterior == "none":
         overrides += ["objective=gan", "divergence.width=8"]
     return overrides
@@ -98,7 +98,7 @@ def test_every_prior_is_a_proposal_and_every_gap_is_measured(prior, posterior):
         pytest.skip("refused")
     data = instantiate(config.dataset).load()
     batch = next(iter(data.loader("train", batch_size=4, seed=0, shuffle=False, device=torch.device("cpu"))))
-    module = build_module(config, DataFacts.of(data)).eval()
+    module = build_module(config, DatasetInfo.of(data)).eval()
     module.evaluation.update(module.model, batch)
     numbers = module.evaluation.compute()
     assert all(np.isfinite(value).all() for value in numbers.values())
@@ -135,8 +135,10 @@ def test_divergences_pull_every_posterior(divergence, posterior):
     if posterior == "none":
         with pytest.raises(ConfigError, match="has no encoder; take"):
             configuration("digits", *overrides)
-    elif divergence.startswith("critic"):
-        with pytest.raises(ConfigError, match=r"is of codes|judges x; take divergence=adversarial.* or objective=gan"):
+    elif divergence.startswith("image_discriminator"):
+        with pytest.raises(
+            ConfigError, match=r"is of codes|judges x; take divergence=latent_discriminator.* or objective=gan"
+        ):
             configuration("digits", *overrides)
     elif posterior in QUANTISED:
         with pytest.raises(ConfigError, match=r"is of codes, objective InfoVAE .* is not"):
@@ -151,14 +153,14 @@ def test_divergences_pull_every_posterior(divergence, posterior):
 @pytest.mark.parametrize("train_steps", [0, 2])
 @pytest.mark.parametrize("posterior", REFINABLE)
 def test_what_is_gaussian_is_refined(posterior, train_steps):
-    chosen = ("refinement=ascent", f"refinement.train_steps={train_steps}", "refinement.steps=3")
+    chosen = ("refinement=semi_amortised", f"refinement.train_steps={train_steps}", "refinement.steps=3")
     train_a_step(configuration("digits", f"posterior={posterior}", *SMALL_NETWORKS["mlp"], *chosen))
 
 
 @pytest.mark.parametrize("posterior", sorted(set(POSTERIORS) - set(REFINABLE)))
 def test_what_is_not_gaussian_is_not_refined(posterior):
     objectives = {"none": "gan", "deterministic": "reconstruction"}
-    choices = ["refinement=ascent", f"posterior={posterior}", f"objective={objectives.get(posterior, 'elbo')}"]
+    choices = ["refinement=semi_amortised", f"posterior={posterior}", f"objective={objectives.get(posterior, 'elbo')}"]
     if posterior in LAYERED:
         choices += ["model=hvae"]
     if posterior in QUANTISED:
@@ -171,9 +173,9 @@ def test_what_is_not_gaussian_is_not_refined(posterior):
 @pytest.mark.parametrize("model", ["gan", "vae_gan"])
 def test_adversarial_models_of_x_take_what_judges_x(model, divergence):
     overrides = [f"model={model}", f"divergence={divergence}", *SMALL_NETWORKS["conv"]]
-    if divergence.startswith("critic"):
+    if divergence.startswith("image_discriminator"):
         overrides += ["divergence.width=8"]
-    elif model == "vae_gan" or divergence == "none" or divergence.startswith("adversarial"):
+    elif model == "vae_gan" or divergence == "none" or divergence.startswith("latent_discriminator"):
         with pytest.raises(ConfigError, match="; take "):
             configuration("digits", *overrides)
         return

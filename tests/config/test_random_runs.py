@@ -32,11 +32,11 @@ def test_drawn_configurations(numbers: range, tmp_path: Path) -> None:
 REFUSED = [
     {"prior": "code_transformer"},
     {"posterior": "quantised"},
-    {"refinement": "ascent", "posterior": "iaf"},
+    {"refinement": "semi_amortised", "posterior": "iaf"},
     {"codebook": "ema"},
     {"objective": "gan"},
     {"posterior": "table"},
-    {"network": "conv_grid", "posterior": "iaf"},
+    {"network": "conv_spatial", "posterior": "iaf"},
     {"annealing": "linear", "objective": "iwae"},
     {"prior": "mixture", "objective": "mmd_vae"},
 ]

@@ -11,7 +11,7 @@ from tests.support.commands import fork
 from tests.support.configs import composed
 from vae_cli.datasets import BatchLoader, Split
 from vae_cli.datasets.noise import bernoulli
-from vae_cli.distributed.shard import Share, sharing
+from vae_cli.distributed.shard import BatchShard, shard_context
 from vae_cli.distributions.distributions import SharedMultivariateNormal, gaussian
 from vae_cli.errors import ConfigError
 from vae_cli.objectives.augmentation import jittered, masked
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])
 @pytest.mark.parametrize("total", [1, 4, 5, 32])
 def test_shares_make_up_the_batch(processes: int, total: int) -> None:
-    shares = [Share.of(total, rank, processes) for rank in range(processes)]
+    shares = [BatchShard.of(total, rank, processes) for rank in range(processes)]
     assert sum(share.count for share in shares) == total
     assert sum(share.weight for share in shares) == pytest.approx(processes)
     assert all(share.stop - share.start >= 1 for share in shares)
@@ -68,9 +68,9 @@ def test_noise_is_that_of_the_whole_batch(draw, processes: int) -> None:
     whole, after = draw(x), torch.rand(1)
     parts = []
     for rank in range(processes):
-        share = Share.of(7, rank, processes)
+        share = BatchShard.of(7, rank, processes)
         torch.manual_seed(0)
-        with sharing(share):
+        with shard_context(share):
             parts.append(draw(x[share.start : share.stop]))
         assert torch.rand(1) == after
     assert torch.equal(torch.cat(parts), whole)
@@ -91,7 +91,7 @@ def test_several_nodes_need_slurm(tmp_path: Path) -> None:
 
 def test_two_processes_come_to_the_numbers_of_one(tmp_path: Path) -> None:
     line = ["dataset=digits", "model=vade", "network.hidden=[16]", "model.latent_dim=3", "prior.components=3"]
-    line += ["pretraining.epochs=1", "initialisation=codes", "initialisation.hold_epochs=1", "evaluate.batch_size=100"]
+    line += ["pretraining.epochs=1", "initialisation=gmm", "initialisation.fixed_epochs=1", "evaluate.batch_size=100"]
     line += ["evaluate.samples=2", "dataset.batch_size=101", "logger=csv", "trainer.accelerator=cpu"]
     rows = {}
     for devices in (1, 2):

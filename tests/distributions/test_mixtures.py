@@ -23,7 +23,7 @@ from vae_cli.distributions.mixtures import (
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood
 from vae_cli.evaluation.linear_gaussian import linear_mixture
 from vae_cli.models import posteriors
-from vae_cli.models.priors import ExPost
+from vae_cli.models.priors import ExPostGaussianMixture
 
 K, D, B = 4, 3, 6
 
@@ -137,7 +137,7 @@ def test_a_linear_decoder_has_an_exact_likelihood_and_exact_clusters():
 
 def test_a_fitted_mixture_of_full_covariances_has_an_exact_likelihood_too():
     model, _ = linear_mixture_vae()
-    prior = ExPost(2, components=2, restarts=1, covariance_floor=1e-6)
+    prior = ExPostGaussianMixture(2, components=2, restarts=1, covariance_floor=1e-6)
     prior.fit(torch.randn(200, 2) @ torch.tensor([[1.0, 0.8], [0.0, 0.3]]), seed=0)
     model.prior = prior
     x = model.decode(prior().sample(torch.Size((1, 5)))).sample()[0]

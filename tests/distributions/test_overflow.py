@@ -18,11 +18,11 @@ from vae_cli.commands.train import train
 from vae_cli.config.check import EvaluateConfig
 from vae_cli.errors import UserError
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood
-from vae_cli.evaluation.evaluation import DataFacts, Evaluation
+from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
 from vae_cli.models import likelihoods, posteriors, priors
 from vae_cli.models.codebooks import MovingAverages
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import MLP
-from vae_cli.models.vae import VAE
 from vae_cli.objectives.divergences import RBFMMD, InverseMultiquadraticMMD, SlicedWasserstein
 
 mpmath.mp.dps = 200
@@ -138,7 +138,7 @@ def test_divergences_do_not_depend_on_where_the_data_lie(divergence, far):
 
 @pytest.mark.parametrize("far", [0.0, 1e4, 1e6])
 def test_nearest_codes_do_not_depend_on_where_they_lie(far):
-    book = MovingAverages(3, codes=40, decay=0.9, revive=0.0)
+    book = MovingAverages(3, codes=40, decay=0.9, restart_threshold=0.0)
     book.vectors.copy_(far + 3 * torch.randn(40, 3))
     points = far + 3 * torch.randn(500, 3)
     apart = (points.double().unsqueeze(1) - book.vectors.double()).square().sum(-1)
@@ -159,7 +159,7 @@ POSTERIORS = {
 def test_bounds_and_weights_of_an_outlier_are_low_and_never_nan(posterior, size):
     network = MLP(hidden=[16], activation="relu", dropout=0.0)
     likelihood = likelihoods.Gaussian(network, 3, (4,), scale=1.0)
-    model = VAE(posterior(network, (4,), 3), priors.Normal(3), likelihood, latent_dim=3).eval()
+    model = LatentVariableModel(posterior(network, (4,), 3), priors.Normal(3), likelihood, latent_dim=3).eval()
     x = torch.randn(4, 4)
     x[1, 2] = size
     batch = batch_of(x)
@@ -177,7 +177,9 @@ def test_the_rate_of_a_far_log_variance_is_that_of_its_formula(log_variance):
     posterior = posteriors.Diagonal(small_mlp(), (2,), 1)
     features = torch.tensor([[0.5, log_variance]], requires_grad=True)
     posterior.encoder = torch.nn.Identity()
-    model = VAE(posterior, priors.Normal(1), likelihoods.Gaussian(small_mlp(), 1, (2,), scale=1.0), latent_dim=1)
+    model = LatentVariableModel(
+        posterior, priors.Normal(1), likelihoods.Gaussian(small_mlp(), 1, (2,), scale=1.0), latent_dim=1
+    )
     rate = model.trace(batch_of(features), model.encode(batch_of(features)), 1).rate
     right = 0.5 * (math.exp(log_variance) + 0.25 - 1 - log_variance)
     assert rate.item() == (pytest.approx(right, rel=1e-5) if right < 3e38 else math.inf)
@@ -200,7 +202,7 @@ def test_numbers_are_those_of_the_finite_rows(prior):
     x[far] = 1e36
     found = []
     for batch in (batch_of(x), batch_of(x).rows(x.flatten(1).amax(1) < 2)):
-        evaluation = Evaluation(settings, DataFacts("x", IMAGE, "binary", ""))
+        evaluation = Evaluation(settings, DatasetInfo("x", IMAGE, "binary", ""))
         for part in batch.split(5):
             evaluation.update(model, part)
         found.append(evaluation.compute())
@@ -213,18 +215,18 @@ def test_numbers_are_those_of_the_finite_rows(prior):
 
 def test_where_no_row_is_finite_the_numbers_are_not_either():
     settings = EvaluateConfig(**composed("dataset=digits", "evaluate.samples=2").evaluate)
-    evaluation = Evaluation(settings, DataFacts("x", IMAGE, "binary", ""))
+    evaluation = Evaluation(settings, DatasetInfo("x", IMAGE, "binary", ""))
     evaluation.update(binary_vae().eval(), batch_of(torch.full((3, *IMAGE), 1e36)))
     found = evaluation.compute()
     assert found["not_finite_rows"] == 3 and found["examples"] == 0 and math.isnan(found["elbo"])
 
 
 def test_an_ex_post_mixture_leaves_out_codes_that_are_not_finite(capsys):
-    prior = priors.ExPost(2, components=2, restarts=1, covariance_floor=1e-6)
+    prior = priors.ExPostGaussianMixture(2, components=2, restarts=1, covariance_floor=1e-6)
     codes = torch.randn(50, 2)
     codes[7, 1] = math.nan
     prior.fit(codes, 0)
-    other = priors.ExPost(2, components=2, restarts=1, covariance_floor=1e-6)
+    other = priors.ExPostGaussianMixture(2, components=2, restarts=1, covariance_floor=1e-6)
     other.fit(torch.cat([codes[:7], codes[8:]]), 0)
     assert torch.equal(prior().mean, other().mean)
     assert "row 7 of the training split" in capsys.readouterr().err
@@ -272,18 +274,18 @@ def test_a_bound_that_is_never_finite_chooses_nothing_and_ends_nothing(table, ca
 
 def test_an_epoch_without_a_finite_bound_is_no_candidate(table, monkeypatch):
     """All but the third of six epochs have none; patience counts that one alone."""
-    from vae_cli.training.lightning_module import LitVAE
+    from vae_cli.training.lightning_module import LatentModelModule
 
     config, data = table(("test", 0, 0.0))
     config.trainer.patience = 1
-    step = LitVAE.validation_step
+    step = LatentModelModule.validation_step
 
     def spoilt(self, batch, index):
         step(self, batch, index)
         if self.current_epoch != 2:
             self.validation.sums = self.validation.sums * math.nan
 
-    monkeypatch.setattr(LitVAE, "validation_step", spoilt)
+    monkeypatch.setattr(LatentModelModule, "validation_step", spoilt)
     results = train(config, data, Path("run"))
     assert results["train/best_epoch"] == 3 and results["train/epochs"] == 6 and results["train/best_by"] == "val/elbo"
     assert math.isfinite(results["val/elbo"])

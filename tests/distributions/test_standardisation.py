@@ -21,7 +21,7 @@ from vae_cli.commands.train import train
 from vae_cli.datasets import Npz
 from vae_cli.distributions.standardisation import Original, Scored, Standardisation
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.evaluation import DatasetInfo
 
 D = 4
 CPU = torch.device("cpu")
@@ -206,7 +206,7 @@ KINDS = {
     "wae": ["model=wae"],
     "aae": ["model=aae"],
     "gan": ["model=gan", "network=mlp", "likelihood=gaussian"],
-    "table": ["posterior=table"],
+    "table": ["posterior=per_example"],
     "learned": ["likelihood=gaussian_learned"],
     "decoder": ["likelihood=gaussian_decoder"],
     "layerwise": ["model=vade", "pretraining=layerwise", "pretraining.layer_epochs=1", "prior.components=2"],
@@ -287,11 +287,11 @@ def test_numbers_without_units_are_not_standardised(domain):
 
 
 def test_facts_of_earlier_checkpoints_know_no_statistics():
-    facts = DataFacts("npz", (3,), "real", "", 10, Standardisation.of(torch.randn(5, 3)))
+    facts = DatasetInfo("npz", (3,), "real", "", 10, Standardisation.of(torch.randn(5, 3)))
     kept = {**asdict(facts), "event_shape": [3]}
-    again = DataFacts.read(kept).standardisation
+    again = DatasetInfo.read(kept).standardisation
     assert again is not None and torch.equal(again.mean, facts.standardisation.mean)
-    assert DataFacts.read({name: kept[name] for name in kept if name != "standardisation"}).standardisation is None
+    assert DatasetInfo.read({name: kept[name] for name in kept if name != "standardisation"}).standardisation is None
 
 
 @pytest.mark.parametrize("overrides", [[], ["likelihood=gaussian_decoder"]], ids=str)

@@ -24,14 +24,14 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarra
     x = means[labels] + np.einsum("nij,nj->ni", shapes[labels], rng.normal(size=(ROWS, 12)))
     np.savez(work / "table.npz", x=(x + 0.3 * rng.normal(size=x.shape)).astype(np.float32))
     table = ("dataset=npz", "dataset.path=table.npz", f"prior.components={COMPONENTS}")
-    choices = ("model=vade", *table, "pretraining.epochs=10", "initialisation.hold_epochs=4", "hydra.run.dir=run")
+    choices = ("model=vade", *table, "pretraining.epochs=10", "initialisation.fixed_epochs=4", "hydra.run.dir=run")
     return work, labels, start("vae-train", *choices, folder=work)
 
 
 def test_the_phases_are_shown_and_the_figures_drawn(clustered: tuple[Path, np.ndarray, Done]) -> None:
     work, _, done = clustered
     assert (done.code, done.err) == (0, "")
-    for words in ("pretraining, epoch 10/10", "codes clustered in", "clusters held, epoch 4/4", "training, epoch 1/1"):
+    for words in ("pretraining, epoch 10/10", "codes clustered in", "fixed clusters, epoch 4/4", "training, epoch 1/1"):
         assert words in done.out
     assert "test/cluster_entropy" in done.out and "accuracy" not in done.out  # there are no labels
     for name in ("component_means", "clusters", "samples"):

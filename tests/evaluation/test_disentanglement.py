@@ -16,7 +16,7 @@ from vae_cli.evaluation.disentanglement import (
     concentration,
     dci,
     disentanglement,
-    factor_score,
+    factorvae_score,
     mig,
     sap,
 )
@@ -35,7 +35,7 @@ def test_codes_that_are_the_factors_score_one():
     scores = disentanglement(PERFECT, GRID, 0.01, seed=0)
     assert scores.mig == pytest.approx(1)  # exact: factors of a whole grid share no information
     assert scores.dci_disentanglement == pytest.approx(1) and scores.dci_completeness == pytest.approx(1)
-    assert scores.dci_informativeness == 1 and scores.factor_score == 1
+    assert scores.dci_informativeness == 1 and scores.factorvae_score == 1
     # the runner-up knows nothing of a factor, so that it is right once in K on average
     assert scores.sap == pytest.approx(1 - np.mean([1 / size for size in SIZES]), abs=0.05)
 
@@ -56,7 +56,7 @@ def test_a_factor_in_two_dimensions_is_disentangled_but_not_complete():
     assert scores.disentanglement == pytest.approx(1) and scores.informativeness == 1
     assert scores.completeness == pytest.approx(1 - np.log(2) / np.log(8), abs=0.1)
     assert mig(copied, GRID) == pytest.approx(0) and sap(copied, GRID) == pytest.approx(0)
-    assert factor_score(copied, GRID, 0.01, seed=0) == 1
+    assert factorvae_score(copied, GRID, 0.01, seed=0) == 1
 
 
 @pytest.mark.parametrize("codes", [SHARED, ROTATED], ids=["shared", "rotated"])
@@ -65,7 +65,7 @@ def test_a_rotation_of_the_factors_scores_lower(codes):
     assert scores.mig < 0.4 and scores.sap < 0.4
     assert scores.dci_disentanglement < 0.6 and scores.dci_completeness < 0.6
     if codes is SHARED:
-        assert scores.mig < 0.1 and scores.dci_disentanglement < 0.1 and scores.factor_score < 0.45
+        assert scores.mig < 0.1 and scores.dci_disentanglement < 0.1 and scores.factorvae_score < 0.45
 
 
 def test_noise_scores_nothing():
@@ -73,7 +73,7 @@ def test_noise_scores_nothing():
     assert scores.mig == pytest.approx(0, abs=0.02) and scores.sap == pytest.approx(0, abs=0.05)
     assert scores.dci_disentanglement < 0.02 and scores.dci_completeness < 0.02
     assert scores.dci_informativeness == pytest.approx(np.mean([1 / size for size in SIZES]), abs=0.05)
-    assert scores.factor_score == pytest.approx(0.25, abs=0.08)  # five standard errors of 800 votes
+    assert scores.factorvae_score == pytest.approx(0.25, abs=0.08)  # five standard errors of 800 votes
 
 
 def test_the_order_of_dimensions_does_not_matter_and_a_seed_repeats():
@@ -83,16 +83,16 @@ def test_the_order_of_dimensions_does_not_matter_and_a_seed_repeats():
     assert sap(permuted, GRID) == pytest.approx(sap(codes, GRID))
     one, two = dci(permuted, GRID, seed=0), dci(codes, GRID, seed=0)
     assert astuple(one) == pytest.approx(astuple(two), abs=0.03)  # a forest visits dimensions in random order
-    assert factor_score(permuted, GRID, 0.01, seed=0) == factor_score(codes, GRID, 0.01, seed=0)
+    assert factorvae_score(permuted, GRID, 0.01, seed=0) == factorvae_score(codes, GRID, 0.01, seed=0)
     assert disentanglement(codes, GRID, 0.01, seed=1) == disentanglement(codes, GRID, 0.01, seed=1)
 
 
 def test_dimensions_that_are_not_active_do_not_vote():
     idle = np.concatenate([PERFECT, np.full((len(GRID), 2), 0.3)], 1)
-    assert factor_score(idle, GRID, 0.01, seed=0) == 1
-    assert factor_score(1e-3 * PERFECT, GRID, 0.01, seed=0) == 0.25
+    assert factorvae_score(idle, GRID, 0.01, seed=0) == 1
+    assert factorvae_score(1e-3 * PERFECT, GRID, 0.01, seed=0) == 0.25
     collapsed = disentanglement(np.zeros((len(GRID), 3)), GRID, 0.01, seed=0)
-    assert (collapsed.mig, collapsed.sap, collapsed.dci_disentanglement, collapsed.factor_score) == (0, 0, 0, 0.25)
+    assert (collapsed.mig, collapsed.sap, collapsed.dci_disentanglement, collapsed.factorvae_score) == (0, 0, 0, 0.25)
 
 
 def test_one_dimension_is_enough():
@@ -104,7 +104,7 @@ def test_one_dimension_is_enough():
 def test_of_many_examples_some_are_taken():
     copies = MOST // len(GRID) + 2
     scores = disentanglement(np.tile(PERFECT, (copies, 1)), np.tile(GRID, (copies, 1)), 0.01, seed=0)
-    assert 0.9 < scores.mig < 1 and scores.factor_score == 1
+    assert 0.9 < scores.mig < 1 and scores.factorvae_score == 1
 
 
 def evaluated(work: Path, *arguments: str) -> dict[str, float]:

@@ -9,8 +9,8 @@ from tests.support.models import batch_of, binary_vae, linear_vae
 from vae_cli.evaluation import estimators
 from vae_cli.evaluation.linear_gaussian import linear_gaussian, posterior_gap
 from vae_cli.models import likelihoods, posteriors, priors
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import Linear
-from vae_cli.models.vae import VAE
 from vae_cli.objectives import ELBO
 
 
@@ -70,7 +70,7 @@ def test_vanishing_posterior_variance_is_a_regularised_autoencoder():
     """-2 s^2 ELBO -> |x - f(mu)|^2 + s^2 |mu|^2 + constants as sigma_phi -> 0 (mission item 3)."""
     d, dims, scale = 2, 5, 0.3
     network = Linear()
-    model = VAE(
+    model = LatentVariableModel(
         posteriors.Diagonal(network, (dims,), d),
         priors.Normal(d),
         likelihoods.Gaussian(network, d, (dims,), scale=scale),

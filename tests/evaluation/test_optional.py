@@ -23,10 +23,10 @@ from vae_cli.distributed.signals import Terminated, TimeLimit
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.evaluation import optional
 from vae_cli.evaluation.evaluation import Evaluation
-from vae_cli.evaluation.metrics import Codes
+from vae_cli.evaluation.metrics import CodeCounts
 from vae_cli.figures import images, vectors
 from vae_cli.figures.plane import Plane
-from vae_cli.models.priors import ExPost
+from vae_cli.models.priors import ExPostGaussianMixture
 
 LEFT_OUT = optional.left_out
 
@@ -113,7 +113,7 @@ def run(folder: Path, *overrides: str) -> dict[str, Any]:
 SIDES: dict[str, tuple[object, str, str]] = {
     "mutual_information": (Evaluation, "_information", "numbers of the aggregated posterior"),
     "cluster_entropy": (Evaluation, "_clustering", "numbers of the clusters"),
-    "code_usage": (Codes, "compute", "numbers of the use of the codes"),
+    "code_usage": (CodeCounts, "compute", "numbers of the use of the codes"),
     "ais_log_likelihood": (evaluate, "_gaps", "inference gaps"),
     "mig": (evaluate, "_disentanglement", "scores of disentanglement"),
     "log_likelihood": (evaluate, "_exact", "exact answers"),
@@ -144,9 +144,9 @@ def test_a_run_keeps_its_main_numbers_where_every_side_number_and_figure_fails(
 
 KINDS: dict[str, list[str]] = {
     "vae": ["model=vae"],
-    "vade": ["model=vade", "network.hidden=[8]", "pretraining.epochs=1", "prior.components=1", "initialisation=codes"],
+    "vade": ["model=vade", "network.hidden=[8]", "pretraining.epochs=1", "prior.components=1", "initialisation=gmm"],
     "ae": ["model=ae"],
-    "vqvae": ["model=vqvae", "posttraining.epochs=1"],
+    "vqvae": ["model=vqvae", "second_stage.epochs=1"],
     "hvae": ["model=hvae"],
     "gan": ["model=gan", "network=mlp"],
     "aae": ["model=aae"],
@@ -206,7 +206,7 @@ def test_a_single_point_is_seen_in_its_first_two_coordinates() -> None:
 
 @pytest.mark.parametrize("copies", [1, 4])
 def test_a_mixture_of_equal_codes_is_one_gaussian_of_the_smallest_covariance(copies: int) -> None:
-    prior = ExPost(2, components=3, restarts=1, covariance_floor=0.25)
+    prior = ExPostGaussianMixture(2, components=3, restarts=1, covariance_floor=0.25)
     prior.fit(torch.tensor([[1.0, -2.0]]).repeat(copies, 1), seed=0)
     z = torch.tensor([[1.5, -2.0], [0.0, 0.0]])
     exact = torch.distributions.MultivariateNormal(torch.tensor([1.0, -2.0]), 0.25 * torch.eye(2))

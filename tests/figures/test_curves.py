@@ -39,8 +39,8 @@ def titles(rows: list[dict[str, float]]) -> list[str]:
 
 
 def test_what_has_no_bound_shows_its_divergence_and_its_critic():
-    names = ("loss", "critic_accuracy", "divergence")
+    names = ("loss", "discriminator_accuracy", "divergence")
     generator = [{"epoch": epoch, **{f"train/{name}": 0.5 for name in names}} for epoch in (1, 2)]
-    assert titles(generator) == ["divergence", "accuracy of the critic"]
+    assert titles(generator) == ["divergence", "accuracy of the discriminator"]
     bounded = [row | {f"train/{name}": -9.0 for name in ("elbo", "rate", "distortion")} for row in generator]
     assert titles(bounded) == ["ELBO (nats)", "distortion (nats)", "rate (nats)"]

@@ -11,36 +11,36 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from tests.support.models import IMAGE, batch_of, binary_images, small_mlp
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood
-from vae_cli.models.code_distributions import Autoregressive, flat, sitewise
+from vae_cli.models.code_distributions import Autoregressive, flat, per_position
 from vae_cli.models.code_priors import CodeTransformer
 from vae_cli.models.codebooks import Codebook, Learned, MovingAverages, Usage
 from vae_cli.models.likelihoods import Bernoulli
-from vae_cli.models.posteriors import Diagonal, Quantised, QuantisedByRotation
+from vae_cli.models.model import LatentVariableModel
+from vae_cli.models.posteriors import Diagonal, Quantised, QuantisedWithRotationTrick
 from vae_cli.models.priors import Gaussian
-from vae_cli.models.spatial_networks import ConvGrid, sites
-from vae_cli.models.straight_through import rotated, straight_through
-from vae_cli.models.vae import VAE
+from vae_cli.models.spatial_networks import SpatialConv, n_positions
+from vae_cli.models.straight_through import rotation_trick, straight_through
 from vae_cli.objectives import ELBO, PriorFit, VectorQuantisation
-from vae_cli.training.second_stage import Prior
+from vae_cli.training.second_stage import PriorFitting
 
 CODEBOOKS = {"moving averages": MovingAverages, "learned": Learned}
 K, D = 3, 2
-NETWORK = ConvGrid(channels=[4], blocks=1, activation="tanh")
+NETWORK = SpatialConv(channels=[4], blocks=1, activation="tanh")
 TWO_BY_TWO = (1, 4, 3)
 
 
-def codebook(codes: int = K, decay: float = 0.9, revive: float = 0.0, family=MovingAverages) -> Codebook:
-    return family(D, codes=codes, decay=decay, revive=revive)
+def codebook(codes: int = K, decay: float = 0.9, restart_threshold: float = 0.0, family=MovingAverages) -> Codebook:
+    return family(D, codes=codes, decay=decay, restart_threshold=restart_threshold)
 
 
-def vqvae(family=MovingAverages, posterior=Quantised, **settings) -> VAE:
+def vqvae(family=MovingAverages, posterior=Quantised, **settings) -> LatentVariableModel:
     """Of 4 x 3 images, with two by two codes."""
-    n = sites(NETWORK, TWO_BY_TWO)
+    n = n_positions(NETWORK, TWO_BY_TWO)
     book = codebook(family=family, **settings)
     book.start_at(torch.randn(200, D))
     encoder = posterior(NETWORK, TWO_BY_TWO, n * D, n, book)
     prior = CodeTransformer(encoder, n, layers=1, heads=2, head_width=4)
-    return VAE(encoder, prior, Bernoulli(NETWORK, n * D, TWO_BY_TWO), latent_dim=n * D)
+    return LatentVariableModel(encoder, prior, Bernoulli(NETWORK, n * D, TWO_BY_TWO), latent_dim=n * D)
 
 
 def images(n: int) -> torch.Tensor:
@@ -54,9 +54,9 @@ def perturbed(module: torch.nn.Module) -> torch.nn.Module:
     return module
 
 
-def all_grids(model: VAE) -> torch.Tensor:
+def all_grids(model: LatentVariableModel) -> torch.Tensor:
     """Vectors z (K^n, d) of every grid of codes."""
-    indices = torch.tensor(list(product(range(K), repeat=model.posterior.sites)))
+    indices = torch.tensor(list(product(range(K), repeat=model.posterior.n_positions)))
     return flat(model.posterior.codebook(indices)).detach()
 
 
@@ -76,21 +76,21 @@ def test_the_straight_through_jacobian_is_the_identity():
 
 def test_the_rotation_takes_the_output_to_its_vector_and_keeps_angles():
     outputs, vectors = torch.randn(5), torch.randn(5)
-    jacobian = torch.autograd.functional.jacobian(lambda at: rotated(at, vectors), outputs)
+    jacobian = torch.autograd.functional.jacobian(lambda at: rotation_trick(at, vectors), outputs)
     scale = vectors.norm() / outputs.norm()
     torch.testing.assert_close(jacobian @ outputs, vectors)
     torch.testing.assert_close(jacobian.T @ jacobian, scale**2 * torch.eye(5), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(torch.linalg.det(jacobian), scale**5)
 
 
-@pytest.mark.parametrize("through", [straight_through, rotated])
+@pytest.mark.parametrize("through", [straight_through, rotation_trick])
 def test_the_values_are_exactly_those_of_the_vectors(through):
     vectors = torch.randn(7, 4, 5, requires_grad=True)
     z = through(torch.randn(7, 4, 5, requires_grad=True), vectors)
     assert torch.equal(z, vectors)
     z.square().sum().backward()
     assert vectors.grad is None
-    assert rotated(torch.zeros(3), torch.ones(3)).isfinite().all()
+    assert rotation_trick(torch.zeros(3), torch.ones(3)).isfinite().all()
 
 
 def test_nearest_is_that_of_scikit_learn_and_identity_is_exact():
@@ -151,7 +151,7 @@ def test_a_learned_codebook_follows_the_gradient_of_the_squared_distance():
 
 @pytest.mark.parametrize("family", CODEBOOKS)
 def test_dead_codes_start_again_at_outputs(family):
-    book, outputs = codebook(codes=8, decay=0.5, revive=0.1, family=CODEBOOKS[family]), torch.randn(50, 4, D)
+    book, outputs = codebook(codes=8, decay=0.5, restart_threshold=0.1, family=CODEBOOKS[family]), torch.randn(50, 4, D)
     with torch.no_grad():
         book.vectors.copy_(torch.cat([torch.zeros(1, D), torch.full((7, D), 1e3)]))
     for _ in range(3):
@@ -187,11 +187,11 @@ def test_a_posterior_starts_its_codebook_at_its_own_outputs():
 
 def test_sites_and_maps_are_two_views_of_z():
     z = torch.randn(2, 5, 6, 4)
-    assert torch.equal(flat(sitewise(z.flatten(-2), 4)), z.flatten(-2))
-    assert torch.equal(sitewise(z.flatten(-2), 4)[0, 0, 1], z[0, 0, :, 1])
+    assert torch.equal(flat(per_position(z.flatten(-2), 4)), z.flatten(-2))
+    assert torch.equal(per_position(z.flatten(-2), 4)[0, 0, 1], z[0, 0, :, 1])
 
 
-@pytest.mark.parametrize("posterior", [Quantised, QuantisedByRotation])
+@pytest.mark.parametrize("posterior", [Quantised, QuantisedWithRotationTrick])
 def test_a_grid_of_codes_is_a_point_mass(posterior):
     model, batch = vqvae(posterior=posterior), batch_of(images(7))
     perturbed(model.posterior.encoder)  # residual blocks start at zero
@@ -200,7 +200,7 @@ def test_a_grid_of_codes_is_a_point_mass(posterior):
     assert q.batch_shape == (7,) and q.event_shape == (8,) and z.shape == (3, 7, 8)
     assert torch.equal(q.log_prob(z), torch.zeros(3, 7))
     assert torch.equal(q.log_prob(z + 1e-3), torch.full((3, 7), -torch.inf))
-    assert torch.equal(sitewise(z, 4)[0], model.posterior.codebook(q.indices))
+    assert torch.equal(per_position(z, 4)[0], model.posterior.codebook(q.indices))
     assert q.counts.sum() == 28
     z.square().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in model.posterior.encoder.parameters())
@@ -271,10 +271,10 @@ def test_the_bound_is_one_term_of_the_sum_over_all_grids_and_importance_weights_
     torch.testing.assert_close(importance.log_likelihood, bound.elbo)
 
 
-@pytest.mark.parametrize("posterior", [Quantised, QuantisedByRotation])
+@pytest.mark.parametrize("posterior", [Quantised, QuantisedWithRotationTrick])
 @pytest.mark.parametrize("family", CODEBOOKS)
 def test_training_lowers_the_distortion(family, posterior):
-    model = vqvae(family=CODEBOOKS[family], posterior=posterior, codes=16, revive=0.1)
+    model = vqvae(family=CODEBOOKS[family], posterior=posterior, codes=16, restart_threshold=0.1)
     batch, objective = batch_of(images(16)), VectorQuantisation(commitment=0.25)
     model.posterior.start_from([batch])
     first = objective(model, batch).metrics
@@ -288,8 +288,8 @@ def test_training_lowers_the_distortion(family, posterior):
 @pytest.mark.parametrize("family", CODEBOOKS)
 def test_after_the_objective_only_the_prior_moves(family):
     """Adam's moments of the phase before and its weight decay leave the rest alone, and so do moving averages."""
-    model, batch = vqvae(family=CODEBOOKS[family], revive=0.1), batch_of(images(30))
-    objective, (phase,) = VectorQuantisation(commitment=0.25), Prior(epochs=3).phases()
+    model, batch = vqvae(family=CODEBOOKS[family], restart_threshold=0.1), batch_of(images(30))
+    objective, (phase,) = VectorQuantisation(commitment=0.25), PriorFitting(epochs=3).phases()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2, weight_decay=0.1)
 
     def steps(term) -> float:
@@ -312,7 +312,7 @@ def test_after_the_objective_only_the_prior_moves(family):
 def test_a_gaussian_prior_fitted_alone_takes_the_moments_of_the_aggregated_posterior():
     """The best N(m, s^2) under E KL(q || p): m the mean of means, s^2 their variance and the mean of variances."""
     network = small_mlp()
-    model = VAE(Diagonal(network, IMAGE, 3), Gaussian(3), Bernoulli(network, 3, IMAGE), latent_dim=3)
+    model = LatentVariableModel(Diagonal(network, IMAGE, 3), Gaussian(3), Bernoulli(network, 3, IMAGE), latent_dim=3)
     batch = batch_of(binary_images(50))
     minimise(lambda: PriorFit()(model, batch).loss, model.parameters(), 1500, 1e-2)
     q, p = model.encode(batch), model.prior()

@@ -8,9 +8,9 @@ import vae_cli
 from tests.commands.test_train import train
 from tests.support.configs import composed
 from tests.support.models import IMAGE, batch_of, binary_images, small_mlp
-from vae_cli.distributed.shard import Share, sharing
+from vae_cli.distributed.shard import BatchShard, shard_context
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood, prior_proposal
-from vae_cli.evaluation.evaluation import DataFacts, Evaluation
+from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
 from vae_cli.models import likelihoods, priors
 from vae_cli.models.hierarchy import BottomUp, HierarchicalVAE, StructuredPosterior, TopDown
 from vae_cli.models.networks import Linear
@@ -139,7 +139,7 @@ def test_the_aggregated_variance_is_that_of_z_whatever_the_layers_above_add(infe
     """Under its exact posterior q(z) is p(z), whose variances are 1 and a^2 + s_1^2."""
     model, marginal, _ = linear_chain(inference)
     settings = composed("model=hvae", "evaluate.samples=1", "evaluate.elbo_samples=1").evaluate
-    evaluation = Evaluation(settings, DataFacts("none", (3,), "real", ""))
+    evaluation = Evaluation(settings, DatasetInfo("none", (3,), "real", ""))
     evaluation.update(model, batch_of(marginal.sample(torch.Size((4000,)))))
     assert evaluation.compute()["aggregated_variance"] == pytest.approx((1 + 1.3**2 + 0.6**2) / 2, rel=0.05)
 
@@ -194,13 +194,13 @@ def test_free_bits_can_be_given_layer_by_layer() -> None:
 def test_every_process_draws_its_share_of_the_noise() -> None:
     model, batch = hierarchy("top_down"), batch_of(binary_images(6))
 
-    def draw(share: Share | None) -> torch.Tensor:
+    def draw(share: BatchShard | None) -> torch.Tensor:
         torch.manual_seed(0)
         part = batch if share is None else batch.part(share.start, share.stop - share.start)
-        with torch.no_grad(), sharing(share):
+        with torch.no_grad(), shard_context(share):
             return torch.cat([latent.z for latent in model.trace(part, model.encode(part), 3).latents], -1)
 
-    halves = [draw(Share.of(6, rank, 2)) for rank in (0, 1)]
+    halves = [draw(BatchShard.of(6, rank, 2)) for rank in (0, 1)]
     torch.testing.assert_close(torch.cat(halves, 1), draw(None))
 
 

@@ -3,7 +3,7 @@ import torch
 
 from vae_cli.errors import ConfigError
 from vae_cli.models.networks import MLP, Conv, Linear, ResidualMLP, ResNet
-from vae_cli.models.spatial_networks import ConvGrid, sites
+from vae_cli.models.spatial_networks import SpatialConv, n_positions
 
 NETWORKS = {
     "linear": Linear(),
@@ -32,9 +32,9 @@ def test_shapes_follow_the_data(name, event):
 
 @pytest.mark.parametrize(("event", "grid"), [((1, 28, 28), (7, 7)), ((3, 9, 14), (3, 4)), ((2, 1, 5), (1, 2))])
 def test_a_grid_of_sites_is_as_large_as_the_smallest_map(event, grid):
-    network = ConvGrid(channels=[4, 6], blocks=1, activation="relu")
+    network = SpatialConv(channels=[4, 6], blocks=1, activation="relu")
     n = grid[0] * grid[1]
-    assert network.grid(event) == grid and sites(network, event) == n
+    assert network.grid(event) == grid and n_positions(network, event) == n
     encoder, decoder = network.encoder(event, 5 * n), network.decoder(3 * n, event, 2)
     assert encoder(torch.randn(4, *event)).shape == (4, 5 * n)
     out = decoder(torch.randn(4, 3 * n))
@@ -44,9 +44,9 @@ def test_a_grid_of_sites_is_as_large_as_the_smallest_map(event, grid):
 
 
 def test_networks_without_sites_have_one_and_vectors_have_no_grid():
-    assert {sites(network, (11,)) for name, network in NETWORKS.items()} == {1}
+    assert {n_positions(network, (11,)) for name, network in NETWORKS.items()} == {1}
     with pytest.raises(ConfigError, match="network=mlp"):
-        sites(ConvGrid(channels=[4], blocks=0, activation="relu"), (11,))
+        n_positions(SpatialConv(channels=[4], blocks=0, activation="relu"), (11,))
 
 
 def test_residual_blocks_start_as_the_identity():

@@ -12,10 +12,10 @@ from vae_cli.errors import UserError
 from vae_cli.evaluation.estimators import elbo
 from vae_cli.evaluation.linear_gaussian import linear_gaussian, posterior_gap
 from vae_cli.models import posteriors
-from vae_cli.models.per_example import Table
+from vae_cli.models.model import LatentVariableModel
+from vae_cli.models.per_example import PerExampleGaussian
 from vae_cli.models.priors import Gaussian
 from vae_cli.models.refinement import Refinement
-from vae_cli.models.vae import VAE
 from vae_cli.objectives import ELBO, PriorFit
 
 N, D = 12, 2
@@ -27,21 +27,23 @@ def rows_of(x: torch.Tensor, *index: int) -> Batch:
     return Batch(x[chosen], chosen, seen=True)
 
 
-def with_table(train_steps: int = 0) -> tuple[VAE, VAE, torch.Tensor]:
+def with_table(train_steps: int = 0) -> tuple[LatentVariableModel, LatentVariableModel, torch.Tensor]:
     """A linear-Gaussian VAE with a table, the same with an encoder that is the best of its family, and N draws of x."""
     encoded = linear_vae(posteriors.Diagonal)
     refinement = Refinement(steps=300, train_steps=train_steps, samples=8, lr=0.1)
-    model = VAE(Table(D, N, lr=0.05), encoded.prior, encoded.likelihood, refinement, latent_dim=D)
+    model = LatentVariableModel(
+        PerExampleGaussian(D, N, lr=0.05), encoded.prior, encoded.likelihood, refinement, latent_dim=D
+    )
     return model, encoded, linear_gaussian(encoded).marginal().sample(torch.Size((N,))).float()
 
 
-def pull(table: Table, batch: Batch, target: torch.Tensor, scale: float = 1.0) -> None:
+def pull(table: PerExampleGaussian, batch: Batch, target: torch.Tensor, scale: float = 1.0) -> None:
     """A gradient into the rows of a batch."""
     (scale * (table(batch).mean - target[batch.index]).square().sum()).backward()
 
 
 def test_a_row_moves_as_under_torchs_adam_and_only_in_its_own_batches():
-    table, target, x = Table(D, N, lr=0.05), torch.randn(N, D), torch.zeros(N, 5)
+    table, target, x = PerExampleGaussian(D, N, lr=0.05), torch.randn(N, D), torch.zeros(N, 5)
     alone = {i: torch.zeros(D, requires_grad=True) for i in range(N)}
     optimizers = {i: torch.optim.Adam([row], **ADAM) for i, row in alone.items()}
     for index in torch.randint(0, N, (40, 3)):
@@ -55,7 +57,7 @@ def test_a_row_moves_as_under_torchs_adam_and_only_in_its_own_batches():
 
 
 def test_rows_of_other_examples_stay_as_they_are_bit_by_bit():
-    table, x = Table(D, N, lr=0.05), torch.zeros(N, 5)
+    table, x = PerExampleGaussian(D, N, lr=0.05), torch.zeros(N, 5)
     pull(table, rows_of(x), torch.randn(N, D))
     before = {name: value.clone() for name, value in table.named_buffers()}
     pull(table, rows_of(x, 3, 7), torch.randn(N, D))
@@ -65,7 +67,7 @@ def test_rows_of_other_examples_stay_as_they_are_bit_by_bit():
 
 
 def test_the_factor_of_a_minibatch_changes_nothing():
-    tables, target = [Table(D, N, lr=0.05) for _ in range(2)], torch.randn(N, D)
+    tables, target = [PerExampleGaussian(D, N, lr=0.05) for _ in range(2)], torch.randn(N, D)
     for _ in range(5):
         for table, scale in zip(tables, (1.0, 50.0), strict=True):
             pull(table, rows_of(torch.zeros(N, 5)), target, scale)
@@ -73,7 +75,7 @@ def test_the_factor_of_a_minibatch_changes_nothing():
 
 
 def test_rows_learn_in_training_alone_and_not_from_a_gradient_that_overflowed():
-    table, batch = Table(D, N, lr=0.05), rows_of(torch.zeros(N, 5))
+    table, batch = PerExampleGaussian(D, N, lr=0.05), rows_of(torch.zeros(N, 5))
     pull(table, batch, torch.full((N, D), torch.inf))
     assert not table.rows.any() and not table.visits.any()
     assert not table.eval()(batch).mean.requires_grad
@@ -136,7 +138,7 @@ def test_a_prior_that_learns_alone_leaves_the_rows_alone():
 
 
 WITHOUT_ENCODER = (
-    "posterior=table", "dataset=digits", "dataset.binarize=static", "dataset.subset=200", "network.hidden=[16]",
+    "posterior=per_example", "dataset=digits", "dataset.binarize=static", "dataset.subset=200", "network.hidden=[16]",
     "model.latent_dim=2", "trainer.max_epochs=3", "dataset.batch_size=20", "refinement.steps=20", "logger=csv",
 )  # fmt: skip
 

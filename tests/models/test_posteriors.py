@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.support.models import IMAGE, batch_of, binary_images, small_mlp
-from vae_cli.distributions.distributions import Pushed
+from vae_cli.distributions.distributions import PushforwardDistribution
 from vae_cli.distributions.mixtures import log_responsibilities
 from vae_cli.distributions.quadrature import normal_points
 from vae_cli.models.posteriors import (
@@ -13,7 +13,7 @@ from vae_cli.models.posteriors import (
     FixedScale,
     FullCovariance,
 )
-from vae_cli.models.priors import Mixture
+from vae_cli.models.priors import GaussianMixturePrior
 
 FLOW = {"steps": 2, "hidden": [8], "context": 3}
 FLOWS = {
@@ -90,7 +90,7 @@ def test_a_flow_starts_as_its_base(name):
 def test_a_flow_inverts_and_its_determinant_is_that_of_its_jacobian(name, latent_dim):
     posterior = perturbed(FLOWS[name](small_mlp(), IMAGE, latent_dim))
     q = posterior(batch_of(binary_images(1)))
-    assert isinstance(q, Pushed)
+    assert isinstance(q, PushforwardDistribution)
     start = torch.randn(latent_dim)
     z, log_det = q.step.call_and_ladj(start.reshape(1, -1))
     torch.testing.assert_close(q.step.inv(z)[0], start, atol=1e-4, rtol=1e-4)
@@ -117,7 +117,7 @@ def test_moments_of_a_flow_are_exact_where_it_starts(name, latent_dim):
         q = FLOWS[name](small_mlp(), IMAGE, latent_dim)(batch_of(binary_images(50)))
         torch.testing.assert_close(q.mean, q.base.mean)
         torch.testing.assert_close(q.variance, q.base.variance)
-        prior = Mixture(latent_dim, components=5, spread=1.0, min_scale=0.01)
+        prior = GaussianMixturePrior(latent_dim, components=5, spread=1.0, min_scale=0.01)
         prior.log_variances.normal_()
         said, right = (log_responsibilities(prior(), one) for one in (q, q.base))
         torch.testing.assert_close(said, right, atol=1e-3, rtol=1e-4)

@@ -5,12 +5,12 @@ from sklearn.mixture import GaussianMixture
 from tests.support.models import IMAGE, batch_of, binary_images, small_mlp
 from vae_cli.models.aggregate_posterior import information
 from vae_cli.models.posteriors import Diagonal, FullCovariance
-from vae_cli.models.priors import ExPost, Flow, Gaussian, Mixture, Normal, Vamp
+from vae_cli.models.priors import ExPostGaussianMixture, Flow, Gaussian, GaussianMixturePrior, Normal, VampPrior
 
 
-def vamp(latent_dim: int, family=Diagonal, pseudo_inputs: int = 4) -> Vamp:
+def vamp(latent_dim: int, family=Diagonal, pseudo_inputs: int = 4) -> VampPrior:
     torch.manual_seed(3)  # the posterior is the model's, so that it is not in the prior's state
-    return Vamp(latent_dim, family(small_mlp(), IMAGE, latent_dim), IMAGE, pseudo_inputs=pseudo_inputs)
+    return VampPrior(latent_dim, family(small_mlp(), IMAGE, latent_dim), IMAGE, pseudo_inputs=pseudo_inputs)
 
 
 FAMILIES = {
@@ -18,8 +18,8 @@ FAMILIES = {
     "gaussian": lambda d: Gaussian(d),
     "flow": lambda d: Flow(d, steps=2, hidden=[8]),
     "vamp": vamp,
-    "mixture": lambda d: Mixture(d, components=3, spread=1.0, min_scale=0.01),
-    "ex_post": lambda d: ExPost(d, components=3, restarts=2, covariance_floor=1e-6),
+    "mixture": lambda d: GaussianMixturePrior(d, components=3, spread=1.0, min_scale=0.01),
+    "ex_post": lambda d: ExPostGaussianMixture(d, components=3, restarts=2, covariance_floor=1e-6),
 }
 
 
@@ -44,7 +44,7 @@ def test_contract(name, latent_dim):
 
 def test_ex_post_is_the_mixture_that_scikit_learn_fits():
     codes = torch.cat([torch.randn(300, 2) * 0.3 + c for c in torch.tensor([[-4.0, 0.0], [4.0, 1.0], [0.0, 5.0]])])
-    prior = ExPost(2, components=3, restarts=2, covariance_floor=1e-6)
+    prior = ExPostGaussianMixture(2, components=3, restarts=2, covariance_floor=1e-6)
     prior.fit(codes, seed=0)
     oracle = (
         GaussianMixture(3, n_init=2, random_state=0).fit(codes.double().numpy()).score_samples(codes.double().numpy())
@@ -53,14 +53,14 @@ def test_ex_post_is_the_mixture_that_scikit_learn_fits():
 
 
 def test_ex_post_with_fewer_codes_than_components_gives_the_rest_no_weight():
-    prior = ExPost(2, components=5, restarts=1, covariance_floor=1e-3)
+    prior = ExPostGaussianMixture(2, components=5, restarts=1, covariance_floor=1e-3)
     prior.fit(torch.randn(3, 2), seed=0)
     assert prior().mixture_distribution.probs[3:].tolist() == [0.0, 0.0]
     assert prior().sample(torch.Size((10,))).isfinite().all()
 
 
 def test_a_mixture_takes_the_values_of_another_and_keeps_above_its_floor():
-    prior = Mixture(2, components=3, spread=1.0, min_scale=0.1)
+    prior = GaussianMixturePrior(2, components=3, spread=1.0, min_scale=0.1)
     weights, means = torch.tensor([0.2, 0.3, 0.5]), torch.randn(3, 2)
     prior.set(weights, means, torch.tensor([[1.0, 4.0], [0.25, 1.0], [0.0, 1e-6]]))
     p = prior()

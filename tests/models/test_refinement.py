@@ -10,8 +10,8 @@ from vae_cli.evaluation.estimators import elbo
 from vae_cli.evaluation.inference_gaps import inference_gaps
 from vae_cli.evaluation.linear_gaussian import linear_gaussian, posterior_gap
 from vae_cli.models import posteriors
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.refinement import Refinement, refine
-from vae_cli.models.vae import VAE
 
 STEPS = {"steps": 400, "samples": 16, "lr": 0.05}
 
@@ -65,7 +65,7 @@ def test_gaps_are_those_of_the_closed_form():
     assert found["simulated_lower"] <= found["simulated_upper"] + 0.2
 
 
-def semi_amortised(posterior, **settings) -> VAE:
+def semi_amortised(posterior, **settings) -> LatentVariableModel:
     model = spoiled(posterior)
     model.refinement = Refinement(**{"steps": 300, "train_steps": 4, "samples": 16, "lr": 0.05} | settings)
     return model

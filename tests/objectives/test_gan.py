@@ -1,4 +1,4 @@
-"""Adversarial models of images: what a critic of x is known to do, who learns from whom, whole runs, refusals."""
+"""Adversarial models of images: what a discriminator of x is known to do, who learns from whom, whole runs, refusals."""
 
 import csv
 import json
@@ -18,15 +18,15 @@ from tests.support.configs import composed
 from tests.support.models import IMAGE, batch_of, binary_images, binary_vae, small_mlp
 from vae_cli.config.schema import GapsConfig
 from vae_cli.errors import ConfigError, UserError
-from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.inference_gaps import inference_gaps
 from vae_cli.evaluation.sample_quality import FIRST, Generation
 from vae_cli.figures.vectors import draws
 from vae_cli.models import likelihoods, priors
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.posteriors import Diagonal, NoEncoder
-from vae_cli.models.vae import VAE
-from vae_cli.objectives import VAEGAN, Generative
-from vae_cli.objectives.divergences import RBFMMD, ObservedAdversarial
+from vae_cli.objectives import VAEGAN, GANLoss
+from vae_cli.objectives.divergences import RBFMMD, ImageDiscriminator
 from vae_cli.runs.layout import conf_folder
 
 D = math.prod(IMAGE)
@@ -34,30 +34,30 @@ TINY = ("dataset=digits", "network.channels=[4,8]", "network.dense=16", "model.l
 RUN = (*TINY, "trainer.max_epochs=2", "logger=csv", "dataset.batch_size=64")
 
 
-def grey_vae(posterior: type[Diagonal] | None = Diagonal) -> VAE:
+def grey_vae(posterior: type[Diagonal] | None = Diagonal) -> LatentVariableModel:
     network = small_mlp()
     q = posterior(network, IMAGE, 3) if posterior else NoEncoder()
-    return VAE(q, priors.Normal(3), likelihoods.Gaussian(network, 3, IMAGE, scale=1.0), latent_dim=3)
+    return LatentVariableModel(q, priors.Normal(3), likelihoods.Gaussian(network, 3, IMAGE, scale=1.0), latent_dim=3)
 
 
 def test_a_generator_alone_learns_from_the_divergence_alone():
     model, batch = grey_vae(None), batch_of(binary_images(8))
-    objective = Generative(observed())
+    objective = GANLoss(observed())
     terms = objective(model, batch)
-    torch.testing.assert_close(terms.loss, terms.metrics["divergence"] + terms.metrics["critic_loss"])
-    assert set(terms.metrics) == {"loss", "divergence", "critic_loss", "critic_accuracy"}
-    terms.metrics["critic_loss"].backward()
-    assert all(got_gradient(objective.divergence.critic)) and not any(got_gradient(model))
+    torch.testing.assert_close(terms.loss, terms.metrics["divergence"] + terms.metrics["discriminator_loss"])
+    assert set(terms.metrics) == {"loss", "divergence", "discriminator_loss", "discriminator_accuracy"}
+    terms.metrics["discriminator_loss"].backward()
+    assert all(got_gradient(objective.divergence.discriminator)) and not any(got_gradient(model))
     objective.zero_grad()
     objective(model, batch).metrics["divergence"].backward()
-    assert all(got_gradient(model)) and not any(got_gradient(objective.divergence.critic))
+    assert all(got_gradient(model)) and not any(got_gradient(objective.divergence.discriminator))
 
 
 def test_with_mmd_it_is_a_moment_matching_network():
     model, batch = grey_vae(None), batch_of(binary_images(8))
     divergence = RBFMMD(bandwidths=[3.0], unbiased=True)
     torch.manual_seed(1)
-    terms = Generative(divergence)(model, batch)
+    terms = GANLoss(divergence)(model, batch)
     torch.manual_seed(1)
     torch.testing.assert_close(terms.loss, divergence(model.sample(8).flatten(1), batch.x.flatten(1)))
     assert set(terms.metrics) == {"loss", "divergence"}
@@ -72,7 +72,7 @@ def test_the_terms_of_a_vae_gan_add_up_and_its_elbo_is_the_models():
     objective = vae_gan(beta=0.3, adversarial=2.0)
     torch.manual_seed(1)
     m = (terms := objective(model, batch)).metrics
-    parts = 0.3 * m["rate"] + m["feature_distortion"] + 2.0 * m["divergence"] + m["critic_loss"]
+    parts = 0.3 * m["rate"] + m["feature_distortion"] + 2.0 * m["divergence"] + m["discriminator_loss"]
     torch.testing.assert_close(terms.loss, parts)
     torch.manual_seed(1)
     trace = model.trace(batch, model.encode(batch), 1)
@@ -91,7 +91,7 @@ def test_the_encoder_learns_nothing_from_the_critics_judgement():
     assert all(got_gradient(model.posterior)) and all(got_gradient(model.likelihood))
     assert not any(got_gradient(objective))
     model.zero_grad()
-    objective(model, batch).metrics["critic_loss"].backward()
+    objective(model, batch).metrics["discriminator_loss"].backward()
     assert not any(got_gradient(model)) and all(got_gradient(objective))
 
 
@@ -112,7 +112,7 @@ def test_a_model_without_an_encoder_says_so():
 
 
 def test_sample_mmd_is_zero_on_average_for_the_models_own_draws_and_not_for_others():
-    facts, model = DataFacts("none", IMAGE, "real", ""), grey_vae(None)
+    facts, model = DatasetInfo("none", IMAGE, "real", ""), grey_vae(None)
     evaluation = Generation(composed("model=gan").evaluate, facts)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -131,8 +131,10 @@ def test_sample_mmd_is_zero_on_average_for_the_models_own_draws_and_not_for_othe
 
 
 def test_an_evaluation_compares_the_first_images_alone():
-    model = VAE(NoEncoder(), priors.Normal(1), likelihoods.Gaussian(small_mlp(), 1, (1,), scale=1.0), latent_dim=1)
-    evaluation = Generation(composed("model=gan").evaluate, DataFacts("none", (1,), "real", ""))
+    model = LatentVariableModel(
+        NoEncoder(), priors.Normal(1), likelihoods.Gaussian(small_mlp(), 1, (1,), scale=1.0), latent_dim=1
+    )
+    evaluation = Generation(composed("model=gan").evaluate, DatasetInfo("none", (1,), "real", ""))
     for part in torch.randn(FIRST + 500, 1).split(900):
         evaluation.update(model, batch_of(part))
     assert evaluation.compute()["examples"] == FIRST + 500
@@ -156,7 +158,7 @@ def test_a_gan_reports_samples_and_no_bound(generator):
     assert not any(key.startswith("val/") for key in results)
     assert {path.stem for path in (folder / "figures").iterdir()} == {"samples", "training_curves"}
     first = rows_of(folder)[0]
-    assert {"train/divergence", "train/critic_loss", "train/critic_accuracy"} <= set(first)
+    assert {"train/divergence", "train/discriminator_loss", "train/discriminator_accuracy"} <= set(first)
     assert not any(name.startswith("val/") for name in first)
     best, last = (torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
     assert best["epoch"] == last["epoch"] == 1
@@ -203,7 +205,7 @@ def test_a_vae_gan_reports_a_bound_but_is_not_chosen_by_it(tmp_path):
     assert results["test/elbo"] <= results["test/iw_log_likelihood"]
     assert "val/elbo" not in results
     rows = rows_of(tmp_path)
-    assert float(rows[-1]["val/elbo"]) < 0 and 0 <= float(rows[-1]["train/critic_accuracy"]) <= 1
+    assert float(rows[-1]["val/elbo"]) < 0 and 0 <= float(rows[-1]["train/discriminator_accuracy"]) <= 1
     assert float(rows[-1]["train/feature_distortion"]) > 0
     best = torch.load(tmp_path / "checkpoints/best.ckpt", weights_only=True)
     assert best["epoch"] == 1
@@ -212,7 +214,9 @@ def test_a_vae_gan_reports_a_bound_but_is_not_chosen_by_it(tmp_path):
 
 
 def test_what_a_generator_draws_of_a_table_are_its_means():
-    model = VAE(NoEncoder(), priors.Normal(2), likelihoods.Gaussian(small_mlp(), 2, (4,), scale=1.0), latent_dim=2)
+    model = LatentVariableModel(
+        NoEncoder(), priors.Normal(2), likelihoods.Gaussian(small_mlp(), 2, (4,), scale=1.0), latent_dim=2
+    )
     torch.manual_seed(0)
     drawn = draws(model, 300)
     torch.manual_seed(0)
@@ -240,13 +244,13 @@ def test_a_gan_learns_a_line(tmp_path):
     torch.manual_seed(0)
     direction = torch.tensor([2.0, -1.0])
     config = composed("model=gan", "network=linear", "dataset=gaussian_mixture", "model.latent_dim=1")
-    model = VAE(
+    model = LatentVariableModel(
         NoEncoder(),
         priors.Normal(1),
         likelihoods.Gaussian(instantiate(config.network), 1, (2,), scale=1.0),
         latent_dim=1,
     )
-    objective = Generative(ObservedAdversarial(small_mlp(), (2,), 1, width=16, spectral_norm=False, penalty=0.5))
+    objective = GANLoss(ImageDiscriminator(small_mlp(), (2,), 1, width=16, spectral_norm=False, penalty=0.5))
     optimizer = torch.optim.Adam([*model.parameters(), *objective.parameters()], lr=1e-2, betas=(0.5, 0.999))
     for _ in range(600):
         optimizer.zero_grad()
@@ -265,11 +269,20 @@ def test_a_gan_learns_a_line(tmp_path):
         (["model=gan", "prior=vamp"], "is made of densities"),
         (["model=gan", "prior=mixture"], "learns through the rate, which objective Generative .* prior=.*normal"),
         (["model=gan", "pretraining=plain"], "trains an encoder, posterior NoEncoder .*; take .*pretraining=none"),
-        (["model=gan", "posttraining=prior"], "needs the density"),
-        (["model=gan", "divergence=adversarial"], "compares x, .* judges z; take divergence=critic.* or objective=aae"),
-        (["model=aae", "divergence=critic"], "compares z, .* judges x; take divergence=adversarial.* or objective=gan"),
+        (["model=gan", "second_stage=prior"], "needs the density"),
+        (
+            ["model=gan", "divergence=latent_discriminator"],
+            "compares x, .* judges z; take divergence=image_discriminator.* or objective=aae",
+        ),
+        (
+            ["model=aae", "divergence=image_discriminator"],
+            "compares z, .* judges x; take divergence=latent_discriminator.* or objective=gan",
+        ),
         (["model=gan", "divergence=none"], "weighs a divergence; take divergence="),
-        (["model=vae_gan", "divergence=mmd"], "compares features of x, .* has none; take divergence=critic.critic_hin"),
+        (
+            ["model=vae_gan", "divergence=mmd"],
+            "compares features of x, .* has none; take divergence=image_discriminator.critic_hin",
+        ),
         (["model=vae_gan", "posterior=deterministic"], "needs the density"),
         (["model=gan", "annealing=linear"], "no weight to anneal"),
         (["model=vae_gan", "trainer.patience=3"], "waits for a better bound, .*; take trainer.patience=null or objec"),

@@ -7,13 +7,13 @@ import torch
 
 from tests.support.models import batch_of, binary_images, binary_vae, linear_vae
 from vae_cli.batch import Batch
-from vae_cli.distributions.distributions import Pushed
+from vae_cli.distributions.distributions import PushforwardDistribution
 from vae_cli.distributions.path_gradients import FixedDensity
 from vae_cli.models import likelihoods, posteriors, priors
 from vae_cli.models.hierarchy import BottomUp, HierarchicalVAE
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import MLP, Linear
 from vae_cli.models.refinement import Refinement
-from vae_cli.models.vae import VAE
 from vae_cli.objectives import ELBO, IWAE, DoublyReparameterised, InfoVAE, StickingTheLanding
 from vae_cli.objectives.divergences import RBFMMD
 
@@ -73,7 +73,7 @@ SMALL = {
 }
 
 
-def plane_vae(name: str) -> VAE:
+def plane_vae(name: str) -> LatentVariableModel:
     """Two latent dimensions, three of x; away from where it starts and from the exact posterior."""
     nets = {"hidden": [4], "activation": "tanh"}
     if name == "bottom_up":
@@ -85,14 +85,14 @@ def plane_vae(name: str) -> VAE:
         model = HierarchicalVAE(posterior, priors.Normal(1), likelihood, [1, 1], **parts, **nets)
     else:
         likelihood = likelihoods.Gaussian(Linear(), 2, (3,), scale=1.0)
-        model = VAE(SMALL[name](Linear(), (3,), 2), priors.Normal(2), likelihood, latent_dim=2)
+        model = LatentVariableModel(SMALL[name](Linear(), (3,), 2), priors.Normal(2), likelihood, latent_dim=2)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(0.3 * torch.randn_like(parameter))
     return model
 
 
-def exact_gradients(model: VAE, batch: Batch) -> dict[str, torch.Tensor]:
+def exact_gradients(model: LatentVariableModel, batch: Batch) -> dict[str, torch.Tensor]:
     """Of minus the bound of two samples, in float64: a sum over all pairs of points of a grid, weighted by q itself.
 
     The grid is one of z; under a flow it is one of what the flow starts from.
@@ -101,8 +101,8 @@ def exact_gradients(model: VAE, batch: Batch) -> dict[str, torch.Tensor]:
     z = torch.cartesian_prod(axis, axis).unsqueeze(1)
     model, x = model.double(), batch.x.double()
     q = model.encode(Batch(x, batch.index))
-    start = log_q = (q.base if isinstance(q, Pushed) else q).log_prob(z)
-    if isinstance(q, Pushed):
+    start = log_q = (q.base if isinstance(q, PushforwardDistribution) else q).log_prob(z)
+    if isinstance(q, PushforwardDistribution):
         z, log_det = q.step.call_and_ladj(z)
         log_q = start - log_det
     log_weight = (model.decode(z).log_prob(x) + model.prior().log_prob(z) - log_q)[:, 0]
@@ -148,7 +148,9 @@ def test_dropout_leaves_one_q_whose_bound_is_a_bound(kind):
     """With one sample of a sharp q any mismatch of masks would show as nats without end."""
     network = MLP(hidden=[32], activation="relu", dropout=0.5)
     likelihood = likelihoods.Gaussian(Linear(), 2, (5,), scale=1.0)
-    model = VAE(posteriors.Diagonal(network, (5,), 2), priors.Normal(2), likelihood, latent_dim=2).train()
+    model = LatentVariableModel(
+        posteriors.Diagonal(network, (5,), 2), priors.Normal(2), likelihood, latent_dim=2
+    ).train()
     with torch.no_grad():
         model.posterior.encoder[-1].bias[2:] = -6.0
     batch = batch_of(torch.randn(200, 5))

@@ -5,8 +5,8 @@ from tests.support.models import batch_of, binary_images, binary_vae, mixture_va
 from vae_cli.batch import Batch
 from vae_cli.evaluation.estimators import elbo
 from vae_cli.models import posteriors
-from vae_cli.objectives import ELBO, HeldAssignments, OptimalGamma, Reconstruction, SampledGamma
-from vae_cli.objectives.annealing import Linear
+from vae_cli.objectives import ELBO, FixedAssignments, Reconstruction, VaDE, VaDEAnalytic
+from vae_cli.objectives.annealing import LinearAnnealing
 
 
 def elbo_objective(**changes):
@@ -16,8 +16,8 @@ def elbo_objective(**changes):
 SETTINGS = {"beta": 1.0, "free_bits": 0.0, "samples": 2}
 
 
-def held_assignments(sharpness=3.0, jitter=0.0, beta=1.0):
-    objective = HeldAssignments(beta=beta, sharpness=sharpness, jitter=jitter)
+def fixed_assignments(classification_weight=3.0, augmentation=0.0, beta=1.0):
+    objective = FixedAssignments(beta=beta, classification_weight=classification_weight, augmentation=augmentation)
     objective.assignments = torch.arange(8) % 3
     return objective
 
@@ -28,9 +28,9 @@ OBJECTIVES = {
     "free_bits": lambda: elbo_objective(free_bits=0.5),
     "samples": lambda: elbo_objective(samples=8),
     "reconstruction": Reconstruction,
-    "optimal_gamma": lambda: OptimalGamma(**SETTINGS),
-    "sampled_gamma": lambda: SampledGamma(**SETTINGS),
-    "held_assignments": held_assignments,
+    "vade_analytic": lambda: VaDEAnalytic(**SETTINGS),
+    "vade": lambda: VaDE(**SETTINGS),
+    "held_assignments": fixed_assignments,
 }
 
 
@@ -72,7 +72,7 @@ def test_beta_zero_is_the_reconstruction_objective():
 
 def test_a_weight_rises_while_it_trains():
     objective = elbo_objective(beta=3.0)
-    objective.annealing = Linear(weights=None, start=0.0, epochs=4)
+    objective.annealing = LinearAnnealing(weights=None, start=0.0, epochs=4)
     start = terms(objective)
     torch.testing.assert_close(start.loss, start.metrics["distortion"])
     objective.epoch = 2
@@ -102,7 +102,7 @@ def test_the_objective_reports_the_bound_that_the_estimator_computes():
 def mixture_losses(model, batch, samples=4000):
     """Losses of the three forms of VaDE's bound at the same samples."""
     losses = {}
-    for name, kind in (("marginal", ELBO), ("optimal", OptimalGamma), ("sampled", SampledGamma)):
+    for name, kind in (("marginal", ELBO), ("optimal", VaDEAnalytic), ("sampled", VaDE)):
         torch.manual_seed(4)
         losses[name] = float(kind(**{**SETTINGS, "samples": samples})(model, batch).loss.detach())
     return losses
@@ -131,7 +131,7 @@ def test_the_published_formula_of_the_sampled_form():
     """Jiang et al. 2017, eq. 12, written out, its terms in 2 pi cancelling."""
     model, _, batch = mixture_vae(components=3)
     torch.manual_seed(6)
-    ours = SampledGamma(**{**SETTINGS, "samples": 1})(model, batch)
+    ours = VaDE(**{**SETTINGS, "samples": 1})(model, batch)
     torch.manual_seed(6)
     q = model.encode(batch)
     z = q.rsample(torch.Size((1,)))[0]
@@ -154,28 +154,28 @@ def test_the_published_formula_of_the_sampled_form():
 
 def test_held_assignments_are_kept_with_the_weights_and_sharpness_weighs_the_doubt():
     model, _, batch = mixture_vae(components=3)
-    soft, sharp = held_assignments(0.0), held_assignments(7.0)
+    soft, sharp = fixed_assignments(0.0), fixed_assignments(7.0)
     sharp.load_state_dict(soft.state_dict())
     assert torch.equal(sharp.assignments, soft.assignments)
     terms = []
     for objective in (soft, sharp):
         torch.manual_seed(2)
         terms.append(objective(model, batch))
-    torch.testing.assert_close(terms[1].loss - terms[0].loss, 7 * terms[0].metrics["unsure"])
+    torch.testing.assert_close(terms[1].loss - terms[0].loss, 7 * terms[0].metrics["assignment_nll"])
     torch.testing.assert_close(terms[0].loss, -terms[0].metrics["elbo"])
     torch.manual_seed(2)
-    heavy = held_assignments(0.0, beta=3.0)(model, batch)
+    heavy = fixed_assignments(0.0, beta=3.0)(model, batch)
     torch.testing.assert_close(heavy.loss - terms[0].loss, 2 * terms[0].metrics["rate"])
 
 
 def test_jitter_reaches_the_doubt_alone():
     model, _, batch = mixture_vae(components=3)
     terms = []
-    for jitter in (0.0, 1.0):
+    for augmentation in (0.0, 1.0):
         torch.manual_seed(2)
-        terms.append(held_assignments(1.0, jitter)(model, batch).metrics)
+        terms.append(fixed_assignments(1.0, augmentation)(model, batch).metrics)
     torch.testing.assert_close(terms[0]["elbo"], terms[1]["elbo"])
-    assert terms[0]["unsure"] != terms[1]["unsure"]
+    assert terms[0]["assignment_nll"] != terms[1]["assignment_nll"]
 
 
 def test_components_may_be_permuted_in_every_form():

@@ -80,7 +80,11 @@ def test_a_repeated_seed_counts_once_by_its_newest_run() -> None:
 
 
 def test_a_class_brings_its_own_settings_without_naming_them() -> None:
-    mixture = {"prior._target_": "vae_cli.models.priors.Mixture", "prior.components": 10, "prior.spread": 1.0}
+    mixture = {
+        "prior._target_": "vae_cli.models.priors.GaussianMixturePrior",
+        "prior.components": 10,
+        "prior.spread": 1.0,
+    }
     pretrained = {"pretraining._target_": "vae_cli.training.pretraining.Autoencoder", "pretraining.epochs": 20}
     write_run(Path("all/a"))
     write_run(Path("all/b"), mixture | pretrained)

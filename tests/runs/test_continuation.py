@@ -56,7 +56,7 @@ def test_what_makes_a_run_another_one(override: str, same: bool) -> None:
 
 def test_a_group_that_came_later_and_is_not_chosen_changes_no_run() -> None:
     older = composed()
-    for group in ("codebook", "posttraining", "annealing"):
+    for group in ("codebook", "second_stage", "annealing"):
         del older[group]
     assert continuation.fingerprint(older) == continuation.fingerprint(composed())
     assert continuation.fingerprint(older) != continuation.fingerprint(composed("annealing=linear"))

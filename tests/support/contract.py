@@ -10,8 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from tests.support.configs import composed
-from vae_cli.evaluation.evaluation import DataFacts
-from vae_cli.models.vae import codes
+from vae_cli.evaluation.evaluation import DatasetInfo
+from vae_cli.models.model import posterior_moments
 from vae_cli.runs.layout import conf_folder
 from vae_cli.training.build import build_module
 from vae_cli.training.phases import TrainingCodes
@@ -24,7 +24,7 @@ SMALL_NETWORKS = {
     "conv": ["network.channels=[4]", "network.dense=8"],
     "residual_mlp": ["network.width=16", "network.blocks=1"],
     "resnet": ["network.channels=[4]"],
-    "conv_grid": ["network.channels=[4]"],
+    "conv_spatial": ["network.channels=[4]"],
 }
 DATASETS = {
     "digits": ["dataset=digits"],
@@ -40,7 +40,7 @@ def options(group: str) -> list[str]:
 
 
 def configuration(dataset: str, *overrides: str) -> DictConfig:
-    fixed = ["dataset.binarize=static"] if "posterior=table" in overrides else []
+    fixed = ["dataset.binarize=static"] if "posterior=per_example" in overrides else []
     if fixed and any(one.startswith("objective=") and one != "objective=elbo" for one in overrides):
         fixed += ["refinement.train_steps=0"]
     return composed(*DATASETS[dataset], *fixed, "model.latent_dim=3", "dataset.batch_size=8", *overrides)
@@ -53,7 +53,7 @@ def pairs(*groups: Iterable[str], among: Callable[..., bool]) -> list:
 
 def train_a_step(config: DictConfig) -> None:
     data = instantiate(config.dataset).load()
-    facts = DataFacts.of(data)
+    facts = DatasetInfo.of(data)
     module = build_module(config, facts)
     loader = data.loader("train", batch_size=8, seed=0, shuffle=True, device=torch.device("cpu"))
     batch = next(iter(loader))
@@ -61,8 +61,8 @@ def train_a_step(config: DictConfig) -> None:
     optimizer = module.make_optimizer(module.parameters())
     before = [p.detach().clone() for p in module.parameters()]
     for phase in module.phases:
-        if phase.begin:
-            phase.begin(module.model, TrainingCodes(codes(module.model, loader), 10, seed=0))
+        if phase.on_start:
+            phase.on_start(module.model, TrainingCodes(posterior_moments(module.model, loader), 10, seed=0))
         for _ in range(2):  # what starts at zero hides what is behind it for one
             optimizer.zero_grad()
             terms = phase.objective(module.model, batch)

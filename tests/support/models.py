@@ -5,8 +5,8 @@ import torch
 from vae_cli.batch import Batch
 from vae_cli.evaluation.linear_gaussian import LinearGaussian
 from vae_cli.models import likelihoods, posteriors, priors
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import MLP, Linear
-from vae_cli.models.vae import VAE
 
 IMAGE = (1, 6, 5)
 
@@ -23,9 +23,9 @@ def binary_images(n: int) -> torch.Tensor:
     return torch.bernoulli(torch.full((n, *IMAGE), 0.3))
 
 
-def binary_vae(posterior=posteriors.Diagonal, latent_dim: int = 3) -> VAE:
+def binary_vae(posterior=posteriors.Diagonal, latent_dim: int = 3) -> LatentVariableModel:
     network = small_mlp()
-    return VAE(
+    return LatentVariableModel(
         posterior(network, IMAGE, latent_dim),
         priors.Normal(latent_dim),
         likelihoods.Bernoulli(network, latent_dim, IMAGE),
@@ -33,18 +33,22 @@ def binary_vae(posterior=posteriors.Diagonal, latent_dim: int = 3) -> VAE:
     )
 
 
-def mixture_vae(components: int, posterior=posteriors.Diagonal, latent_dim: int = 3) -> tuple[VAE, VAE, Batch]:
+def mixture_vae(
+    components: int, posterior=posteriors.Diagonal, latent_dim: int = 3
+) -> tuple[LatentVariableModel, LatentVariableModel, Batch]:
     """A VAE with a mixture prior, the same with a standard normal one, and a batch."""
     plain = binary_vae(posterior, latent_dim)
     prior = priors.Mixture(latent_dim, components=components, spread=1.0, min_scale=1e-3)
-    model = VAE(plain.posterior, prior, plain.likelihood, latent_dim=latent_dim)
+    model = LatentVariableModel(plain.posterior, prior, plain.likelihood, latent_dim=latent_dim)
     return model, plain, batch_of(binary_images(8))
 
 
-def linear_mixture_vae(components: int = 3, dims: int = 4, latent_dim: int = 2) -> tuple[VAE, torch.Tensor]:
+def linear_mixture_vae(
+    components: int = 3, dims: int = 4, latent_dim: int = 2
+) -> tuple[LatentVariableModel, torch.Tensor]:
     """A linear-Gaussian VAE with a mixture prior, a broad posterior as a proposal, and draws from the model."""
     network = Linear()
-    model = VAE(
+    model = LatentVariableModel(
         posteriors.Diagonal(network, (dims,), latent_dim),
         priors.Mixture(latent_dim, components=components, spread=2.0, min_scale=1e-3),
         likelihoods.Gaussian(network, latent_dim, (dims,), scale=0.7),
@@ -62,10 +66,10 @@ def linear_mixture_vae(components: int = 3, dims: int = 4, latent_dim: int = 2) 
     return model, x
 
 
-def linear_vae(posterior, scale: float = 0.7, dims: int = 5, latent_dim: int = 2) -> VAE:
+def linear_vae(posterior, scale: float = 0.7, dims: int = 5, latent_dim: int = 2) -> LatentVariableModel:
     """A linear-Gaussian VAE in float64 whose posterior is set to the best one of its family."""
     network = Linear()
-    model = VAE(
+    model = LatentVariableModel(
         posterior(network, (dims,), latent_dim),
         priors.Normal(latent_dim),
         likelihoods.Gaussian(network, latent_dim, (dims,), scale=scale),
@@ -76,7 +80,7 @@ def linear_vae(posterior, scale: float = 0.7, dims: int = 5, latent_dim: int = 2
 
 
 @torch.no_grad()
-def set_best_posterior(model: VAE) -> None:
+def set_best_posterior(model: LatentVariableModel) -> None:
     """Encoder weights in closed form: mean L^-1 W^T (x - b) / s^2, covariance L^-1, or 1/L_ii on the diagonal."""
     decoder = model.likelihood.decoder[0]
     scale = model.likelihood.scale

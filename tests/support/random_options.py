@@ -22,9 +22,9 @@ Draw = Callable[[Random], Any]
 
 GROUPS = (
     "model", "network", "codebook", "refinement", "posterior", "prior", "likelihood", "divergence", "objective",
-    "annealing", "pretraining", "initialisation", "posttraining", "optimizer", "scheduler", "evaluate", "logger",
+    "annealing", "pretraining", "initialisation", "second_stage", "optimizer", "scheduler", "evaluate", "logger",
 )  # fmt: skip
-NULLABLE = ("codebook", "refinement", "divergence", "annealing", "pretraining", "initialisation", "posttraining")
+NULLABLE = ("codebook", "refinement", "divergence", "annealing", "pretraining", "initialisation", "second_stage")
 RARE = {("initialisation", "umap"): 0.1, ("logger", "wandb"): 0.0, ("logger", "tensorboard"): 0.0}
 """How often an option that is slow to import is kept when it is drawn."""
 FIXED = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.threads", "seed", "cluster")
@@ -61,8 +61,8 @@ SPECIAL: dict[str, Draw] = {
     "trainer.limit_batches": lambda random: random.randint(1, 4),
     "trainer.precision": _one_of(*["32-true"] * 8, "bf16-mixed", "bf16-mixed", "16-mixed"),
     "trainer.compile": lambda random: random.random() < 0.003,
-    "trainer.gradient_clip": _one_of(None, None, None, 0.0, 0.1, 10.0),
-    "trainer.accumulate": _one_of(1, 1, 1, 2, 3, 10),
+    "trainer.gradient_clip_val": _one_of(None, None, None, 0.0, 0.1, 10.0),
+    "trainer.accumulate_grad_batches": _one_of(1, 1, 1, 2, 3, 10),
     "trainer.patience": _one_of(None, None, None, 1, 2),
     "trainer.figures_every": _one_of(None, None, None, None, 1),
     "trainer.checkpoint_every": _one_of(10, 10, None, 1e-6),
@@ -176,7 +176,7 @@ def _fitting_likelihoods(config: DictConfig, values: dict[str, Any]) -> list[str
     stored = values.get("dataset.domain", config.dataset.get("domain"))
     stored = stored or signatures.read(config.dataset._target_).constants.get("domain")
     domain = stored if binarize == "none" or "binarize" not in config.dataset else "binary"
-    return options("likelihood", "scores", lambda scores: scores is not None and domain in scores)[11:].split("|")
+    return options("likelihood", "support", lambda scores: scores is not None and domain in scores)[11:].split("|")
 
 
 def _leaves(config: DictConfig) -> list[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from tests.support.random_data import Kind
 from tests.support.random_options import Combination, text
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
-from vae_cli.config.facts import Facts
+from vae_cli.config.facts import ConfigView
 from vae_cli.config.rules import RULES
 from vae_cli.errors import ConfigError
 
@@ -67,7 +67,7 @@ def static_complaint(combination: Combination, composer: Composer) -> Complaint 
     except ConfigError as error:
         plain = OmegaConf.to_container(config, resolve=True)
         assert isinstance(plain, dict)
-        facts = Facts({str(key): value for key, value in plain.items()}, lambda _: PLACE)
+        facts = ConfigView({str(key): value for key, value in plain.items()}, lambda _: PLACE)
         for number, rule in enumerate(RULES):
             if _message(rule, facts) == str(error):
                 return Complaint(f"rule {number}", str(error))
@@ -75,7 +75,7 @@ def static_complaint(combination: Combination, composer: Composer) -> Complaint 
     return None
 
 
-def _message(rule: object, facts: Facts) -> str | None:
+def _message(rule: object, facts: ConfigView) -> str | None:
     try:
         return rule(facts)  # pyright: ignore
     except (LookupError, TypeError, ValueError, AttributeError):  # a rule behind the one at fault, whose key is wrong

@@ -23,7 +23,7 @@ CONFIG: dict[str, Any] = {
     "logger": {"name": "csv"},
     "evaluate": {"samples": 100, "seed": 0},
     "dataset": {"_target_": "vae_cli.datasets.MNIST", "batch_size": 128, "val_seed": 0, "root": None},
-    "model": {"_target_": "vae_cli.models.vae.VAE", "latent_dim": 32},
+    "model": {"_target_": "vae_cli.models.model.LatentVariableModel", "latent_dim": 32},
 }
 RESULTS: dict[str, Any] = {
     "status": "done",

@@ -1,4 +1,4 @@
-"""trainer.accumulate against a plain loop: each step is that of the mean over the examples of its batches."""
+"""trainer.accumulate_grad_batches against a plain loop: each step is that of the mean over the examples of its batches."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ from tests.commands.test_train import interrupted
 from tests.support.commands import fork
 from tests.support.configs import composed
 from vae_cli.commands.train import train
-from vae_cli.evaluation.evaluation import DataFacts
-from vae_cli.models.vae import StartsFromData
+from vae_cli.evaluation.evaluation import DatasetInfo
+from vae_cli.models.model import StartsFromData
 from vae_cli.runs import checkpoints
 from vae_cli.training.build import build_module
 from vae_cli.training.callbacks import RandomState
@@ -34,7 +34,7 @@ def plain_loop(config, accumulate: int, limit: int | None) -> dict[str, torch.Te
     """Two epochs of gradient descent on the mean loss over the examples of each step."""
     data = instantiate(config.dataset).load()
     torch.manual_seed(config.seed)
-    module = build_module(config, DataFacts.of(data))
+    module = build_module(config, DatasetInfo.of(data))
     noise = RandomState(config.seed)
     assert not any(isinstance(piece, StartsFromData) for piece in module.model.modules())
     device = torch.device("cpu")
@@ -57,7 +57,7 @@ def plain_loop(config, accumulate: int, limit: int | None) -> dict[str, torch.Te
 def test_steps_are_those_of_a_plain_loop(accumulate, limit, tmp_path):
     """90 examples are five batches of 16 and one of 10."""
     limited = [] if limit is None else [f"trainer.limit_batches={limit}"]
-    config = composed(*SGD, f"trainer.accumulate={accumulate}", *limited)
+    config = composed(*SGD, f"trainer.accumulate_grad_batches={accumulate}", *limited)
     results = train(config, instantiate(config.dataset).load(), tmp_path)
     assert results["train/steps"] == 2 * -(-(limit or 6) // accumulate)
     own, right = weights(tmp_path), plain_loop(config, accumulate, limit)
@@ -66,11 +66,11 @@ def test_steps_are_those_of_a_plain_loop(accumulate, limit, tmp_path):
 
 
 def test_a_resumed_epoch_accumulates_as_it_would_have(tmp_path):
-    config = composed(*SGD, "trainer.accumulate=4")
+    config = composed(*SGD, "trainer.accumulate_grad_batches=4")
     train(config, instantiate(config.dataset).load(), tmp_path / "whole")
     (tmp_path / "resumed").mkdir()
     interrupted(
-        composed(*SGD, "trainer.accumulate=4"), tmp_path / "resumed", "batch", 3
+        composed(*SGD, "trainer.accumulate_grad_batches=4"), tmp_path / "resumed", "batch", 3
     )  # the first of the second epoch
     own, right = weights(tmp_path / "resumed"), weights(tmp_path / "whole")
     assert all(torch.equal(own[name], right[name]) for name in right)
@@ -78,7 +78,7 @@ def test_a_resumed_epoch_accumulates_as_it_would_have(tmp_path):
 
 def test_two_processes_accumulate_to_the_same_weights(tmp_path):
     for devices in (1, 2):
-        line = [*SGD, "trainer.accelerator=cpu", "trainer.accumulate=4", f"trainer.devices={devices}"]
+        line = [*SGD, "trainer.accelerator=cpu", "trainer.accumulate_grad_batches=4", f"trainer.devices={devices}"]
         done = fork("vae-train", *line, f"hydra.run.dir={devices}", folder=tmp_path)
         assert done.code == 0, done.err
         assert json.loads((tmp_path / str(devices) / "results.json").read_text())["train/steps"] == 4

@@ -11,22 +11,22 @@ from tests.support.configs import composed
 from tests.support.models import mixture_vae
 from vae_cli.commands.train import train
 from vae_cli.errors import UserError
-from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.objectives import ELBO, Reconstruction
 from vae_cli.runs import checkpoints
 from vae_cli.training.build import build_module
-from vae_cli.training.callbacks import ComponentWatch, PhaseStart
+from vae_cli.training.callbacks import MixtureMonitor, PhaseInitialiser
 
 VADE = (
     "model=vade", "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "logger=csv", "prior.components=3",
-    "pretraining.epochs=2", "initialisation=codes", "initialisation.hold_epochs=1", "dataset.batch_size=400",
+    "pretraining.epochs=2", "initialisation=gmm", "initialisation.fixed_epochs=1", "dataset.batch_size=400",
 )  # fmt: skip
 
 
 def watched(objective, components: int = 3):
     model, _, _ = mixture_vae(components=components)
     module = build_module(
-        composed("dataset=digits", "network.hidden=[4]"), DataFacts("digits", (1, 8, 8), "binary", "")
+        composed("dataset=digits", "network.hidden=[4]"), DatasetInfo("digits", (1, 8, 8), "binary", "")
     )
     module.model = model
     module.phases = (SimpleNamespace(epochs=9, objective=objective, follows=False),)
@@ -35,7 +35,7 @@ def watched(objective, components: int = 3):
 
 def test_a_component_that_goes_wrong_is_named_once(capsys, caplog):
     model, module = watched(ELBO(beta=1.0, free_bits=0.0, samples=1))
-    watch, trainer = ComponentWatch(), SimpleNamespace(current_epoch=4, is_global_zero=True)
+    watch, trainer = MixtureMonitor(), SimpleNamespace(current_epoch=4, is_global_zero=True)
     with torch.no_grad():
         model.prior.means.copy_(torch.tensor([[0.0, 0, 0], [9, 9, 9], [-9, 9, 9]]))
     watch.on_train_epoch_end(trainer, module)
@@ -53,7 +53,7 @@ def test_pretraining_is_not_watched(capsys):
     model, module = watched(Reconstruction())
     with torch.no_grad():
         model.prior.logits[1] = -20.0
-    ComponentWatch().on_train_epoch_end(SimpleNamespace(current_epoch=0, is_global_zero=True), module)
+    MixtureMonitor().on_train_epoch_end(SimpleNamespace(current_epoch=0, is_global_zero=True), module)
     assert capsys.readouterr().out == ""
 
 
@@ -77,12 +77,12 @@ def test_too_many_components_are_refused_before_training(tmp_path):
 def test_codes_are_averages_over_draws_that_add_their_variance():
     config = composed(*VADE)
     data = instantiate(config.dataset).load()
-    facts = DataFacts.of(data)
+    facts = DatasetInfo.of(data)
     module = build_module(config, facts)
-    training = PhaseStart(data, config)._codes(module)
+    training = PhaseInitialiser(data, config)._codes(module)
     assert training.limit == len(data.train) == len(training.codes.means)
     config.trainer.limit_batches = 1
-    single = PhaseStart(data, config)._codes(module)
+    single = PhaseInitialiser(data, config)._codes(module)
     assert single.limit == 400
     apart = (single.codes.means - training.codes.means).square().mean()
     assert apart > 0 and (training.codes.variances > 0).all()

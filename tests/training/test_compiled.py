@@ -6,7 +6,7 @@ from hydra.utils import instantiate
 
 from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.training.build import build_module
 
 LAYERED = ("bottom_up", "top_down", "graph")
@@ -64,5 +64,5 @@ def test_compiled_equals_eager(posterior: str, objective: str) -> None:
         pytest.skip("refused")
     data = instantiate(config.dataset).load()
     batch = next(iter(data.loader("train", batch_size=8, seed=0, shuffle=False, device=torch.device("cpu"))))
-    expected, found = (step(config, batch, DataFacts.of(data), compiled) for compiled in (False, True))
+    expected, found = (step(config, batch, DatasetInfo.of(data), compiled) for compiled in (False, True))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)

@@ -3,17 +3,17 @@ import torch
 
 from tests.support.models import batch_of, binary_images, binary_vae, mixture_vae
 from vae_cli.errors import UserError
+from vae_cli.models.model import PosteriorMoments
 from vae_cli.models.networks import MLP, depth_of, outermost
-from vae_cli.models.vae import Codes
 from vae_cli.objectives import Reconstruction
 from vae_cli.training import initialisation, pretraining
-from vae_cli.training.phases import Phase, TrainingCodes, locate
+from vae_cli.training.phases import Phase, TrainingCodes, phase_at
 
 
 def test_locate_counts_epochs_within_phases():
     objective = Reconstruction()
-    phases = [Phase("a", 3, objective), Phase("b", 2, objective), Phase("c", 4, objective, follows=True)]
-    places = [locate(phases, epoch) for epoch in range(11)]
+    phases = [Phase("a", 3, objective), Phase("b", 2, objective), Phase("c", 4, objective, continues_schedule=True)]
+    places = [phase_at(phases, epoch) for epoch in range(11)]
     assert [place.phase.name for place in places] == [*"aaabbcccccc"]
     assert [place.first for place in places] == [0] * 3 + [3] * 2 + [5] * 6
     assert [(place.start, place.end) for place in places] == [(0, 3)] * 3 + [(3, 9)] * 8
@@ -59,11 +59,11 @@ def blobs(count: int = 300, components: int = 3) -> tuple[torch.Tensor, torch.Te
     return centres[labels] + torch.randn(count, 3) * torch.tensor([0.5, 1.0, 1.5]), labels
 
 
-def narrow(z: torch.Tensor) -> Codes:
-    return Codes(z, torch.full_like(z, 0.25))
+def narrow(z: torch.Tensor) -> PosteriorMoments:
+    return PosteriorMoments(z, torch.full_like(z, 0.25))
 
 
-COMMON = {"restarts": 2, "hold_epochs": 2, "sharpness": 5.0, "jitter": 0.0}
+COMMON = {"restarts": 2, "fixed_epochs": 2, "classification_weight": 5.0, "augmentation": 0.0}
 INITIALISATIONS = {
     "codes": lambda points: initialisation.CodesMixture(points=points, **COMMON),
     "umap": lambda points: initialisation.UmapMixture(points=points, dimensions=2, neighbours=15, **COMMON),
@@ -91,9 +91,9 @@ def test_components_start_at_the_clusters_of_the_codes(name, points):
 
 
 def test_without_held_epochs_the_objective_begins_at_once():
-    settings = {**COMMON, "hold_epochs": 0}
+    settings = {**COMMON, "fixed_epochs": 0}
     (phase,) = initialisation.CodesMixture(points=1000, **settings).phases(Reconstruction(), epochs=4)
-    assert phase.begin is not None and not phase.follows and isinstance(phase.objective, Reconstruction)
+    assert phase.on_start is not None and not phase.continues_schedule and isinstance(phase.objective, Reconstruction)
 
 
 @pytest.mark.parametrize(

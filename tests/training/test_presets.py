@@ -57,7 +57,7 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
         "gaussian_decoder": likelihoods.GaussianDecoder,
         "gaussian_learned": likelihoods.GaussianLearned,
     }
-    networks = {"conv_vae": "conv", "vqvae": "conv_grid", "gan": "conv", "vae_gan": "conv"}
+    networks = {"conv_vae": "conv", "vqvae": "conv_spatial", "gan": "conv", "vae_gan": "conv"}
     domain = "unit" if model.endswith("gan") and dataset == "digits" else DOMAINS[dataset]  # its preset binarises none
     allowed = domain in classes[likelihood].scores and not (model in networks and dataset in VECTORS)
     network = SMALL_NETWORKS[networks.get(model, "mlp")]

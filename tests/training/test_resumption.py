@@ -88,13 +88,13 @@ def test_an_evaluation_that_is_refused_changes_nothing(work: Path) -> None:
     assert kept(work / "run") == before
 
 
-def test_epochs_stay_once_posttraining_has_begun(tmp_path: Path) -> None:
-    line = [*SMALL, "prior=mixture", "prior.components=3", "posttraining=prior", "posttraining.epochs=2"]
+def test_epochs_stay_once_second_stage_has_begun(tmp_path: Path) -> None:
+    line = [*SMALL, "prior=mixture", "prior.components=3", "second_stage=prior", "second_stage.epochs=2"]
     done = train(tmp_path, *line, "trainer.max_epochs=1", "hydra.run.dir=run")
     assert (done.code, done.err) == (0, "")
     before = kept(tmp_path / "run")
     done = train(tmp_path, "resume=run", "trainer.max_epochs=2")
-    assert done.code == 2 and "posttraining has begun after 1 epochs; leave trainer.max_epochs=1" in done.err
+    assert done.code == 2 and "second_stage has begun after 1 epochs; leave trainer.max_epochs=1" in done.err
     assert kept(tmp_path / "run") == before
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.support.commands import fork
-from vae_cli.training.checkpointing import Keeper
+from vae_cli.training.checkpointing import FixedNameCheckpoint
 from vae_cli.training.selection import Selection
 
 NAN = math.nan
@@ -35,7 +35,7 @@ def test_the_best_epoch_and_the_epochs_after_it(mode, after, values, expected):
     "values", [[NAN, NAN, NAN], [NAN, 1.0, NAN, 2.0, -math.inf, 2.0], [3.0, math.inf, 1.0]], ids=str
 )
 def test_what_is_kept_is_the_best_epoch_or_the_last_one(mode, values, tmp_path):
-    keeper, kept = Keeper(filename="best", monitor="m", mode=mode, dirpath=tmp_path), 0
+    keeper, kept = FixedNameCheckpoint(filename="best", monitor="m", mode=mode, dirpath=tmp_path), 0
 
     class Strategy:
         @staticmethod

@@ -11,14 +11,14 @@ import torch
 from tests.support.commands import Done, fork
 from tests.support.configs import composed
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.report.groups import group
 from vae_cli.report.runs import find
 from vae_cli.runs import checkpoints
 from vae_cli.runs.continuation import fingerprint, resolved
 from vae_cli.training import warm_start
 from vae_cli.training.build import build_module
-from vae_cli.training.lightning_module import LitVAE
+from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.warm_start import WarmStart, part_of
 
 SMALL = (
@@ -56,11 +56,11 @@ def saved(run: Path) -> dict[str, torch.Tensor]:
     return {name.removeprefix("model."): value for name, value in weights.items() if name.startswith("model.")}
 
 
-def started(source: Path, *overrides: str) -> tuple[LitVAE, WarmStart]:
+def started(source: Path, *overrides: str) -> tuple[LatentModelModule, WarmStart]:
     """The module of a configuration after its warm start, before anything is trained."""
     config = composed("dataset=digits", "network.hidden=[16]", "model.latent_dim=2", *overrides)
     config.init = str(source)
-    facts = DataFacts(**checkpoints.load(source / "checkpoints" / "best.ckpt")["data"])
+    facts = DatasetInfo(**checkpoints.load(source / "checkpoints" / "best.ckpt")["data"])
     module = build_module(config, facts)
     return module, warm_start.start(module.model, config, facts)
 
@@ -108,7 +108,7 @@ def test_a_checkpoint_may_be_named_by_its_file(source: Path, tmp_path: Path) -> 
     file = shutil.copy(source / "checkpoints" / "last.ckpt", tmp_path / "weights.ckpt")
     config = composed("dataset=digits", "network.hidden=[16]", "model.latent_dim=2")
     config.init = str(file)
-    facts = DataFacts(**checkpoints.load(Path(file))["data"])
+    facts = DatasetInfo(**checkpoints.load(Path(file))["data"])
     warm = warm_start.start(build_module(config, facts).model, config, facts)
     assert (warm.checkpoint, warm.epoch, warm.left) == (str(file), 1, ())
 

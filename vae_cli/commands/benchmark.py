@@ -36,9 +36,9 @@ from vae_cli.commands.train import build_trainer, fit
 from vae_cli.config.compose import Composer, session
 from vae_cli.config.sources import Sources
 from vae_cli.datasets import Data, Split
-from vae_cli.distributed.process_group import Layout
+from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
-from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.training.build import build_model, build_module
 from vae_cli.training.loggers import quiet_libraries
 
@@ -101,14 +101,14 @@ def plain_loop(data: Data) -> Callable[[], float]:
 def runner(data: Data, *overrides: str) -> Callable[[], float]:
     """This runner: its configuration, module, callbacks and Trainer."""
     config = configure("trainer.max_epochs=2", *overrides)
-    facts = DataFacts.of(data)
+    facts = DatasetInfo.of(data)
 
     def epoch() -> float:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             module = build_module(config, facts)
             if config.trainer.compile:
                 module.phases[-1].objective.compile()
-            layout = Layout.of(config)
+            layout = ProcessLayout.of(config)
             history, trainer = build_trainer(config, layout, Path(folder), data, module, [])
             fit(config, layout, data, module, trainer)
         return history.rows[-1]["train/samples_per_second"]
@@ -163,7 +163,7 @@ def lightning_loader(data: Data, workers: int) -> Callable[[], float]:
 
 
 def _pythae_model() -> Any:
-    from pythae.models import VAE, VAEConfig
+    from pythae.models import LatentVariableModel, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
 
@@ -190,7 +190,7 @@ def _pythae_model() -> Any:
             return ModelOutput(reconstruction=self.net(z).sigmoid().unflatten(1, EVENT))
 
     config = VAEConfig(input_dim=EVENT, latent_dim=LATENT, reconstruction_loss="bce")
-    return VAE(config, encoder=Encoder(), decoder=Decoder())
+    return LatentVariableModel(config, encoder=Encoder(), decoder=Decoder())
 
 
 def pythae_loop(data: Data) -> Callable[[], float]:

@@ -22,8 +22,8 @@ from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.split import SplitName
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival
-from vae_cli.distributed.process_group import Layout, together, use_threads
-from vae_cli.distributed.rank import leads, rank
+from vae_cli.distributed.process_group import ProcessLayout, use_threads, world_size
+from vae_cli.distributed.rank import is_rank_zero, rank
 from vae_cli.distributions.overflow import counted, finite_rows, named
 from vae_cli.errors import ConfigError, warn
 from vae_cli.evaluation.cluster_assignments import Assignments
@@ -33,18 +33,18 @@ from vae_cli.evaluation.inference_gaps import check_gaps, inference_gaps
 from vae_cli.evaluation.linear_gaussian import linear_gaussian, linear_mixture, posterior_gap
 from vae_cli.evaluation.metrics import Means
 from vae_cli.evaluation.optional import optional
-from vae_cli.models.vae import codes
+from vae_cli.models.model import posterior_moments
 from vae_cli.runs import results
 from vae_cli.runs.atomic_files import room
 from vae_cli.runs.layout import checkpoint_path
 from vae_cli.runs.results import Results
 from vae_cli.training.build import build_evaluation
 from vae_cli.training.callbacks import EpochProgress, History
-from vae_cli.training.lightning_module import LitVAE
+from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import quiet_libraries
 
 
-def check_evaluation(module: LitVAE, data: Data, config: DictConfig) -> None:
+def check_evaluation(module: LatentModelModule, data: Data, config: DictConfig) -> None:
     """Refuse what cannot be evaluated: a split without data, gaps of a model that has none."""
     split: SplitName = config.evaluate.split
     if not len(getattr(data, split)):
@@ -53,7 +53,9 @@ def check_evaluation(module: LitVAE, data: Data, config: DictConfig) -> None:
         check_gaps(module.model)
 
 
-def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: DictConfig, prefix: str) -> Results:
+def evaluate_split(
+    trainer: pl.Trainer, module: LatentModelModule, data: Data, config: DictConfig, prefix: str
+) -> Results:
     """The numbers of `evaluate.split`, as prefix/name; beside them the exact ones where they are known.
 
     Examples whose numbers are not finite are left out of all of them, named and counted. Of data with known factors
@@ -64,7 +66,7 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
     device = trainer.strategy.root_device
     settings: dict[str, Any] = {"seed": config.evaluate.seed, "shuffle": False, "limit": config.trainer.limit_batches}
     settings |= {"batch_size": config.evaluate.batch_size, "device": device}
-    part = {"rank": rank() if together() > 1 else 0, "processes": together(), "whole": True}
+    part = {"rank": rank() if world_size() > 1 else 0, "processes": world_size(), "whole": True}
     loader = data.loader(split, **settings, **part)
     module.evaluation.reset()
     devices = [device] if device.type == "cuda" else []
@@ -74,7 +76,7 @@ def evaluate_split(trainer: pl.Trainer, module: LitVAE, data: Data, config: Dict
         module.to(device)  # Lightning has moved it to the CPU
         torch.manual_seed(config.evaluate.seed)  # whichever batches this process has had
         computed = module.evaluation.compute()
-        if not leads():
+        if not is_rank_zero():
             return {}
         loader = data.loader(split, **settings)
         _tell(f"{split} split", module.evaluation.left_out)
@@ -108,7 +110,7 @@ def settings_of(config: DictConfig) -> Results:
     }
 
 
-def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
+def _gaps(module: LatentModelModule, loader: BatchLoader, settings: DictConfig) -> Results:
     """Inference gaps of the first images, each with its standard error."""
     means, left, left_out = Means(), settings.gaps.images, []
     rows = rows_at_once(module.model, module.device, settings.memory_mb)
@@ -119,7 +121,7 @@ def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
     with torch.random.fork_rng([module.device] if module.device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
         for batch in loader:
-            for index, values in rows.over(batch.part(0, left), measure, most=100):
+            for index, values in rows.map(batch.part(0, left), measure, most=100):
                 finite = finite_rows(values.values())
                 left_out += index[~finite].tolist()
                 means.update({name: value[finite] for name, value in values.items()})
@@ -133,7 +135,7 @@ def _gaps(module: LitVAE, loader: BatchLoader, settings: DictConfig) -> Results:
     return numbers
 
 
-def _disentanglement(module: LitVAE, data: Data, config: DictConfig) -> dict[str, float]:
+def _disentanglement(module: LatentModelModule, data: Data, config: DictConfig) -> dict[str, float]:
     """Scores of the posterior means of the split against its factors, where these are known and examples enough.
 
     Of codes there are none, for their vectors have no axes that mean something, nor without an encoder.
@@ -144,7 +146,7 @@ def _disentanglement(module: LitVAE, data: Data, config: DictConfig) -> dict[str
         return {}
     order = {"seed": settings.seed, "shuffle": False, "limit": config.trainer.limit_batches}
     loader = data.loader(split, batch_size=settings.batch_size, device=module.device, **order)
-    means = codes(module.model, loader).means
+    means = posterior_moments(module.model, loader).means
     finite = finite_rows([means])
     if finite.sum() < FEWEST:
         return {}
@@ -152,7 +154,7 @@ def _disentanglement(module: LitVAE, data: Data, config: DictConfig) -> dict[str
     return asdict(disentanglement(means, values, settings.active_threshold, settings.seed))
 
 
-def _exact(module: LitVAE, data: Data, loader: BatchLoader) -> Results:
+def _exact(module: LatentModelModule, data: Data, loader: BatchLoader) -> Results:
     """log p(x) under the data's own density, and, for a linear-Gaussian model, under the model's."""
     numbers: Results = {}
     units, density = module.model.likelihood.standardisation, None
@@ -191,7 +193,7 @@ def evaluate_run(config: DictConfig) -> Results:
     check_evaluation(run.module, data, config)
     place = room(folder / "evaluations")
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
-    use_threads(Layout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
+    use_threads(ProcessLayout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
     settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})
     assert isinstance(settings, DictConfig)
     run.module.evaluation = build_evaluation(EvaluateConfig(**config.evaluate), run.facts, run.model)

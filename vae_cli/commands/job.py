@@ -24,7 +24,7 @@ from vae_cli.config.search import WORST, is_search, same_data, score
 from vae_cli.config.sources import Sources
 from vae_cli.distributed import signals, slurm
 from vae_cli.distributed.cores import Arrival
-from vae_cli.distributed.rank import leads
+from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import HungUp, Terminated, TimeLimit, ignore, listen
 from vae_cli.distributed.terminal import outlive
 from vae_cli.errors import UserError, causes, disk_full, out_of_memory
@@ -90,11 +90,11 @@ def task(config: DictConfig) -> float:
     def work() -> Any:
         effective = remaining(config, folder) if sweeping else _effective(config, folder, overrides)
         if effective is None:
-            if not leads():
+            if not is_rank_zero():
                 return read_results(folder)
             print(f"{folder.name}: done already", flush=True)
             return read_results(folder)
-        if leads() and not (folder / STARTED).exists():
+        if is_rank_zero() and not (folder / STARTED).exists():
             write_text_atomically(folder / STARTED, OmegaConf.to_yaml(OmegaConf.create(overrides)))
         from vae_cli.training.loading import load_data
 
@@ -123,8 +123,8 @@ def task(config: DictConfig) -> float:
 
     outlive()
     listen()
-    if not leads():
-        follow(work, folder)
+    if not is_rank_zero():
+        run_worker(work, folder)
         return WORST
     result = attempt(alone, folder / LOG)
     if not isinstance(result, Failure):
@@ -150,7 +150,7 @@ def leave(folder: Path) -> None:
             folder.rmdir()
 
 
-def follow(work: Callable[[], Any], folder: Path) -> None:
+def run_worker(work: Callable[[], Any], folder: Path) -> None:
     """Take part in a run of several processes, as one that neither writes nor speaks: the first one does."""
     result = attempt(work, folder / LOG)
     if not isinstance(result, Failure):
@@ -169,7 +169,7 @@ def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictCo
     """The configuration of this job: as composed, or, going on with a run, that run's own; None if that is done."""
     started = all((folder / name).is_file() for name in (CONFIG, LAST))
     if config.resume is None and not (config.ckpt == "last" and started):
-        if config.ckpt is None and leads():
+        if config.ckpt is None and is_rank_zero():
             resume.refuse_used(folder)  # another process may have finished here since that was looked at first
         return config
     places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]

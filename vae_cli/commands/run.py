@@ -22,16 +22,16 @@ from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.distributions.standardisation import Scored
 from vae_cli.errors import UserError
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
-from vae_cli.evaluation.evaluation import DataFacts
-from vae_cli.models.priors import ExPost
-from vae_cli.models.vae import VAE
+from vae_cli.evaluation.evaluation import DatasetInfo
+from vae_cli.models.model import LatentVariableModel
+from vae_cli.models.priors import ExPostGaussianMixture
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
 from vae_cli.runs.layout import CONFIG, checkpoint_path
 from vae_cli.runs.saved_config import read_config
 from vae_cli.training.build import build_module
 from vae_cli.training.data_location import load_again, other_data
-from vae_cli.training.lightning_module import LitVAE
+from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.types import Domain
 
 WORDS: dict[Domain, str] = {
@@ -45,11 +45,11 @@ WORDS: dict[Domain, str] = {
 class Run:
     """A trained model with its configuration; x are arrays or tensors (N, *event), log-likelihoods are nats (N,)."""
 
-    def __init__(self, folder: Path, config: DictConfig, facts: DataFacts, module: LitVAE) -> None:
+    def __init__(self, folder: Path, config: DictConfig, facts: DatasetInfo, module: LatentModelModule) -> None:
         self.folder, self.config, self.facts, self.module = folder, config, facts, module
 
     @property
-    def model(self) -> VAE:
+    def model(self) -> LatentVariableModel:
         """The model, in evaluation mode."""
         return self.module.model
 
@@ -58,7 +58,7 @@ class Run:
         """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
         data = load_again(self.config)
         if data.sha256 != self.facts.sha256:
-            raise other_data(self.folder, self.config, self.facts, DataFacts.of(data))
+            raise other_data(self.folder, self.config, self.facts, DatasetInfo.of(data))
         return replace(data, standardisation=self.facts.standardisation, _resident={})
 
     @property
@@ -100,7 +100,7 @@ class Run:
     def prior(self) -> Distribution:
         """p(z), once it is fitted."""
         prior = self.model.prior
-        if isinstance(prior, ExPost) and not prior.fitted:
+        if isinstance(prior, ExPostGaussianMixture) and not prior.fitted:
             problem = "the mixture on the codes is not fitted in this checkpoint"
             raise UserError(f"{self.folder}: {problem}; take ckpt=best, or train again if that is this one")
         return prior()
@@ -161,7 +161,7 @@ class Run:
         def measure(part: Batch, at_once: int) -> Tensor:
             return iw_log_likelihood(self.model, part, self.model.encode(part), draws, at_once).log_likelihood
 
-        return torch.cat(list(rows.over(batch, measure, most=256)))
+        return torch.cat(list(rows.map(batch, measure, most=256)))
 
 
 def positive(count: int, name: str) -> None:
@@ -193,7 +193,7 @@ def load(
     checkpoint = checkpoints.load(path, device)
     data = checkpoint["data"]
     try:
-        facts = DataFacts.read(data)
+        facts = DatasetInfo.read(data)
         if facts.domain not in WORDS:
             raise ValueError(f"domain {facts.domain}")
         module = build_module(config, facts)

@@ -23,14 +23,14 @@ from vae_cli.commands.evaluate import check_evaluation, evaluate_split, settings
 from vae_cli.datasets import Data
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival, release
-from vae_cli.distributed.process_group import Layout, alike, use_threads
-from vae_cli.distributed.rank import leads, rank
+from vae_cli.distributed.process_group import ProcessLayout, broadcast_module, use_threads
+from vae_cli.distributed.rank import is_rank_zero, rank
 from vae_cli.distributions.standardisation import constant
 from vae_cli.errors import warn
-from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.optional import optional
-from vae_cli.models.priors import ExPost
-from vae_cli.models.vae import StartsFromData, codes
+from vae_cli.models.model import StartsFromData, posterior_moments
+from vae_cli.models.priors import ExPostGaussianMixture
 from vae_cli.runs import checkpoints, layout, results
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.checkpoints import load_weights
@@ -39,10 +39,18 @@ from vae_cli.runs.layout import CONFIG, LAST, RESULTS, checkpoint_path
 from vae_cli.runs.results import Results
 from vae_cli.training import loggers, resumption, warm_start
 from vae_cli.training.build import build_module
-from vae_cli.training.callbacks import ComponentWatch, EpochProgress, History, Panels, PhaseStart, RandomState, Standing
-from vae_cli.training.checkpointing import AtomicCheckpointIO, Keeper, Latest
-from vae_cli.training.lightning_module import LitVAE
-from vae_cli.training.selection import Patience, Selection
+from vae_cli.training.callbacks import (
+    EpochProgress,
+    FigureLogger,
+    History,
+    MixtureMonitor,
+    PhaseInitialiser,
+    RandomState,
+    StatusWriter,
+)
+from vae_cli.training.checkpointing import AtomicCheckpointIO, FixedNameCheckpoint, LastCheckpoint
+from vae_cli.training.lightning_module import LatentModelModule
+from vae_cli.training.selection import PhaseAwareEarlyStopping, Selection
 
 UNFINISHED = "unfinished"
 
@@ -55,11 +63,11 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
     """
     began = time.perf_counter()
     loggers.quiet_libraries()
-    layout, tried = Layout.of(config), machine.check(config.trainer)
+    layout, tried = ProcessLayout.of(config), machine.check(config.trainer)
     recorded = checkpoints.load(checkpoints.newest(Path(config.resume))).get("threads") if config.resume else None
     gpu = on_gpu(config.trainer)
     use_threads(layout, asked=config.trainer.threads, gpu=gpu, arrival=arrival, recorded=recorded)
-    facts = DataFacts.of(data)
+    facts = DatasetInfo.of(data)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
     checkpoint = resumption.prepare(config, module, facts, tried) if config.resume else None
@@ -72,11 +80,13 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
     if config.trainer.compile:
         for phase in module.phases:
             phase.objective.compile()
-    run_loggers = loggers.build_loggers(config, folder, sweep()) if leads() else []
+    run_loggers = loggers.build_loggers(config, folder, sweep()) if is_rank_zero() else []
     summary: Results = {}
     succeeded = False
     try:
-        if leads():  # what can be refused is refused by now: until here an earlier end of this run stays as it was
+        if (
+            is_rank_zero()
+        ):  # what can be refused is refused by now: until here an earlier end of this run stays as it was
             if checkpoint:
                 checkpoints.mend(folder)
                 checkpoint = folder / LAST
@@ -89,14 +99,14 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
             summary = {"status": "done", "seed": config.seed, **_training(config, data, module, trainer, history, best)}
             summary |= _numbers(config, data, module, trainer)
             summary["wall_seconds"] = round(time.perf_counter() - began, 3)
-            if leads():
+            if is_rank_zero():
                 _draw(config, folder, data, module, trainer, history, run_loggers, summary)
             trainer.strategy.barrier()
         succeeded = True
     finally:
         loggers.finish(run_loggers, summary, succeeded)
         release()
-    if leads():
+    if is_rank_zero():
         results.write(summary, folder / RESULTS)  # last of all: a run that is killed before this is not done
         results.print_table(summary, f"{data.name}, seed={config.seed}")
         written = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
@@ -113,7 +123,7 @@ def _draw(
     config: DictConfig,
     folder: Path,
     data: Data,
-    module: LitVAE,
+    module: LatentModelModule,
     trainer: pl.Trainer,
     history: History,
     run_loggers: list[Logger],
@@ -152,28 +162,33 @@ def sweep() -> str | None:
 
 
 def build_trainer(
-    config: DictConfig, layout: Layout, folder: Path, data: Data, module: LitVAE, run_loggers: list[Logger]
+    config: DictConfig,
+    layout: ProcessLayout,
+    folder: Path,
+    data: Data,
+    module: LatentModelModule,
+    run_loggers: list[Logger],
 ) -> tuple[History, pl.Trainer]:
     """Lightning's Trainer with our callbacks, and the history among them."""
     settings = config.trainer
     selection = selection_of(data, module)
     history = History(None if config.logger.name == "none" else folder / "metrics.csv")
-    shown: list[Callback] = [EpochProgress(history), Standing(folder, history)] if leads() else []
+    shown: list[Callback] = [EpochProgress(history), StatusWriter(folder, history)] if is_rank_zero() else []
     files = {"dirpath": folder / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         RandomState(config.seed),
-        PhaseStart(data, config),
-        ComponentWatch(),
+        PhaseInitialiser(data, config),
+        MixtureMonitor(),
         history,
         *shown,
-        Keeper(filename="best", **asdict(selection), **files),
-        Latest(settings.get("checkpoint_every"), filename="last", **files),
+        FixedNameCheckpoint(filename="best", **asdict(selection), **files),
+        LastCheckpoint(settings.get("checkpoint_every"), filename="last", **files),
     ]
     if settings.patience and selection.monitor:
-        callbacks.append(Patience(settings.patience, selection, history))
+        callbacks.append(PhaseAwareEarlyStopping(settings.patience, selection, history))
     if settings.figures_every:
-        callbacks.append(Panels(data, settings.figures_every, config.evaluate.seed))
-    partial = len(module.phases) > 1 or not module.place.phase.objective.needs_density  # or: without the prior
+        callbacks.append(FigureLogger(data, settings.figures_every, config.evaluate.seed))
+    partial = len(module.phases) > 1 or not module.position.phase.objective.needs_density  # or: without the prior
     strategy, environment = layout.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
@@ -182,8 +197,8 @@ def build_trainer(
         strategy=strategy,
         precision=settings.precision,
         max_epochs=module.epochs,
-        gradient_clip_val=settings.gradient_clip,
-        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=settings.gradient_clip_val,
+        accumulate_grad_batches=settings.accumulate_grad_batches,
         deterministic=settings.deterministic,
         default_root_dir=folder,
         logger=run_loggers,
@@ -198,7 +213,7 @@ def build_trainer(
     return history, trainer
 
 
-def selection_of(data: Data, module: LitVAE) -> Selection:
+def selection_of(data: Data, module: LatentModelModule) -> Selection:
     """By what the best epoch of the last phase is chosen."""
     monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
     selects = len(data.val) > 0 and module.phases[-1].objective.selects
@@ -207,9 +222,9 @@ def selection_of(data: Data, module: LitVAE) -> Selection:
 
 def fit(
     config: DictConfig,
-    layout: Layout,
+    layout: ProcessLayout,
     data: Data,
-    module: LitVAE,
+    module: LatentModelModule,
     trainer: pl.Trainer,
     checkpoint: Path | None = None,
     loaded: tuple[str, ...] = (),
@@ -219,8 +234,8 @@ def fit(
     common: dict[str, Any] = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
     part: dict[str, Any] = {"rank": rank(), "processes": layout.count}
     loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common, **part)
-    module.steps_per_epoch = ceil(len(loader) / settings.accumulate)
-    module.window_weights = loader.window_weights(settings.accumulate)
+    module.steps_per_epoch = ceil(len(loader) / settings.accumulate_grad_batches)
+    module.window_weights = loader.window_weights(settings.accumulate_grad_batches)
     for phase in module.phases:
         phase.objective.examples = len(data.train)
     validation = None
@@ -241,29 +256,29 @@ def fit(
     module.to(device)  # Lightning has moved it to the CPU
 
 
-def restore_best(config: DictConfig, folder: Path, data: Data, module: LitVAE) -> int:
+def restore_best(config: DictConfig, folder: Path, data: Data, module: LatentModelModule) -> int:
     """Load the best checkpoint's weights; fit an ex-post prior to its codes and keep it there. Returns its epoch."""
     path = checkpoint_path(folder, "best")
     checkpoint = checkpoints.load(path)
     load_weights(module, checkpoint, path)
     module.eval()
-    if isinstance(module.model.prior, ExPost):
+    if isinstance(module.model.prior, ExPostGaussianMixture):
         device, size = module.device, config.evaluate.batch_size
-        if leads():
+        if is_rank_zero():
             train = data.loader("train", batch_size=size, seed=0, shuffle=False, device=device)
             with optional("mixture on the codes (prior=ex_post)"):
-                module.model.prior.fit(codes(module.model, train).means, config.seed)
+                module.model.prior.fit(posterior_moments(module.model, train).means, config.seed)
             checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
-        alike(module)
+        broadcast_module(module)
     return checkpoint["epoch"] + 1
 
 
 def _training(
-    config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer, history: History, best: int
+    config: DictConfig, data: Data, module: LatentModelModule, trainer: pl.Trainer, history: History, best: int
 ) -> Results:
     """How training went, why it ended, and which epoch is kept, by what."""
     rows, selection = history.rows, selection_of(data, module)
-    patience = next((one for one in trainer.checkpoint_callbacks if isinstance(one, Patience)), None)
+    patience = next((one for one in trainer.checkpoint_callbacks if isinstance(one, PhaseAwareEarlyStopping)), None)
     early = patience.reason if patience else None
     summary: Results = {"train/epochs": len(rows), "train/steps": trainer.global_step}
     summary |= {"train/stopped": early or f"trainer.max_epochs={config.trainer.max_epochs}"}
@@ -273,15 +288,15 @@ def _training(
         summary["train/samples_per_second"] = examples / seconds
     if selection.monitor:
         summary[selection.monitor] = rows[best - 1][selection.monitor]
-    if early and leads():
+    if early and is_rank_zero():
         trained = f"stopped at epoch {len(rows)} by" if patience and not patience.at_once else "no epoch was trained:"
         print(f"{trained} {early}; trainer.patience=null goes on", flush=True)
-    if selection.monitor and not selection.candidates(rows) and leads():
+    if selection.monitor and not selection.candidates(rows) and is_rank_zero():
         warn(f"{selection.monitor} was finite at no epoch: the weights are those of the last one, epoch {best}")
     return summary
 
 
-def _numbers(config: DictConfig, data: Data, module: LitVAE, trainer: pl.Trainer) -> Results:
+def _numbers(config: DictConfig, data: Data, module: LatentModelModule, trainer: pl.Trainer) -> Results:
     """What there is to know of the trained model and the data; of a split that is not the test split as `..._split`.
 
     The names val/... and train/... are those of training itself.

@@ -15,7 +15,7 @@ def main() -> None:
     signals.begin("vae-train")
     outlive()
 
-    from vae_cli.commands.job import LOG, follow
+    from vae_cli.commands.job import LOG, run_worker
     from vae_cli.commands.train import train
     from vae_cli.runs.saved_config import read_config
     from vae_cli.training.loading import load_data
@@ -25,7 +25,7 @@ def main() -> None:
     signals.listen()
     config = read_config(folder)
     config.resume = str(folder) if resumes else None
-    follow(lambda: train(config, load_data(config), folder), folder)
+    run_worker(lambda: train(config, load_data(config), folder), folder)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, Omega
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vae_cli.config import signatures
-from vae_cli.config.facts import Facts
+from vae_cli.config.facts import ConfigView
 from vae_cli.config.rules import RULES
 from vae_cli.config.schema import EvalConfig, EvaluateConfig, Node, SampleConfig, TrainConfig, TrainerConfig
 from vae_cli.config.sources import Sources
@@ -58,7 +58,7 @@ class _Check:
         self.fields("", plain, self.schema)
         if self.schema is TrainConfig:
             for rule in RULES:
-                if message := rule(Facts(plain, self.where)):
+                if message := rule(ConfigView(plain, self.where)):
                     raise ConfigError(message)
 
     def fail(self, key: str, problem: str, hint: str = "", value: Any = dataclasses.MISSING) -> NoReturn:

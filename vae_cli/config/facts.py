@@ -10,11 +10,11 @@ from typing import Any
 from vae_cli.config import signatures
 from vae_cli.config.sources import Sources
 
-Rule = Callable[["Facts"], str | None]
+Rule = Callable[["ConfigView"], str | None]
 
 
 @dataclass(frozen=True)
-class Facts:
+class ConfigView:
     """A checked configuration as plain containers; `where` tells where a key is set."""
 
     config: dict[str, Any]
@@ -72,7 +72,7 @@ class Need:
     has: str
     lacks: str = "has none"
 
-    def __call__(self, facts: Facts) -> str | None:
+    def __call__(self, facts: ConfigView) -> str | None:
         """The fault, or None."""
         if not facts.constant(self.group, self.needs) or facts.constant(self.other, self.has):
             return None
@@ -94,7 +94,7 @@ class InUse:
     wants: str
     idle: str
 
-    def __call__(self, facts: Facts) -> str | None:
+    def __call__(self, facts: ConfigView) -> str | None:
         """The fault, or None."""
         needed, given = bool(facts.constant(self.other, self.needs)), facts.config.get(self.group) is not None
         if needed == given:

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
-from vae_cli.distributed.rank import leads
+from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError
 from vae_cli.runs.layout import CONFIG, DATA, LAST, display, holds_run, newest_run, outputs_folder
 from vae_cli.runs.saved_config import read_config
@@ -57,7 +57,7 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
             raise ConfigError(f"ckpt=last: no run in {root} has {LAST} ({COMMAND_LINE}); start one, or resume=DIR")
         folder = newest
     else:
-        if given and leads():
+        if given and is_rank_zero():
             refuse_used(given)
         return None
     if groups:

@@ -30,8 +30,8 @@ class TrainerConfig:
     devices: PositiveInt | NonEmpty[NonNegativeInt]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     max_epochs: Epochs
-    gradient_clip: NonNegativeFloat | None
-    accumulate: PositiveInt
+    gradient_clip_val: NonNegativeFloat | None
+    accumulate_grad_batches: PositiveInt
     patience: PositiveInt | None
     deterministic: bool
     compile: bool
@@ -144,7 +144,7 @@ class TrainConfig:
     annealing: Node | None = None  # runs of earlier versions have neither this
     cluster: ClusterConfig | None = None  # nor this
     codebook: Node | None = None  # nor this
-    posttraining: Node | None = None  # nor this
+    second_stage: Node | None = None  # nor this
     refinement: Node | None = None  # nor this
     init: str | None = None  # nor this
     init_parts: list[str] | None = None  # nor this

@@ -27,7 +27,7 @@ KEYS = {
     "decoder": "network",
     "architecture": "network",
     "loss": "objective",
-    "grad_clip": "trainer.gradient_clip",
+    "grad_clip": "trainer.gradient_clip_val",
     "early_stopping": "trainer.patience",
     "device": "trainer.accelerator",
     "gpu": "trainer.accelerator",
@@ -108,8 +108,8 @@ def nearest(word: str, words: Sequence[str], count: int = 2) -> list[str]:
     ['objective']
     """
     begun = [other for other in words if word and other.startswith(word)]
-    alike = get_close_matches(word, words, count)
-    return list(dict.fromkeys([*begun, *alike]))[:count] or get_close_matches(word, words, 1, 0)
+    broadcast_module = get_close_matches(word, words, count)
+    return list(dict.fromkeys([*begun, *broadcast_module]))[:count] or get_close_matches(word, words, 1, 0)
 
 
 def meant_key(word: str) -> str | None:

@@ -13,7 +13,7 @@ from vae_cli.datasets.data import Data
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split
 from vae_cli.datasets.support import check_data
-from vae_cli.distributed.rank import leads
+from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import UserError
 from vae_cli.types import Binarize, Domain, HeldOut, OpenFraction, PositiveInt, Seed
 
@@ -108,7 +108,7 @@ class Dataset(ABC):
                 f"dataset.val_size=0 asks for no validation data, but {self.name} brings {len(val):,} examples; "
                 "take dataset.val_size=0.1, which is not used beside them, or take them out of the data"
             )
-        if leads():
+        if is_rank_zero():
             print(f"{self.name} brings {len(val):,} validation examples; dataset.val_size does not apply", flush=True)
         return train, val
 

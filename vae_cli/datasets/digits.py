@@ -9,7 +9,7 @@ import torch
 
 from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.split import Split
-from vae_cli.types import Domain, Layout
+from vae_cli.types import Domain, EventKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Digits(HeldOutDataset):
 
     name: ClassVar[str] = "digits"
     domain: ClassVar[Domain] = "unit"
-    layout: ClassVar[Layout] = "image"
+    layout: ClassVar[EventKind] = "image"
 
     def read(self) -> Source:
         """All images; there is no canonical split."""

@@ -19,7 +19,7 @@ from vae_cli.datasets.dataset import BinarizedDataset, Source
 from vae_cli.datasets.files import data_root, download, gunzip, locked, read_bytes, remedy, store
 from vae_cli.datasets.split import Split
 from vae_cli.errors import UserError
-from vae_cli.types import Domain, Layout
+from vae_cli.types import Domain, EventKind
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -52,7 +52,7 @@ class IdxDataset(BinarizedDataset):
     pooled: bool
 
     domain: ClassVar[Domain] = "levels"
-    layout: ClassVar[Layout] = "image"
+    layout: ClassVar[EventKind] = "image"
     title: ClassVar[str]
     torchvision: ClassVar[str]
     """The name of torchvision's class and of its folder."""

@@ -16,7 +16,7 @@ from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.images import FORMATS, ImageFiles
 from vae_cli.datasets.split import Split, SplitName
 from vae_cli.errors import UserError, warn
-from vae_cli.types import Background, Domain, Layout, NonNegativeInt, PositiveFloat, PositiveInt
+from vae_cli.types import Background, Domain, EventKind, NonNegativeInt, PositiveFloat, PositiveInt
 
 SPLITS: dict[str, SplitName] = {
     "train": "train",
@@ -49,7 +49,7 @@ class ImageFolder(HeldOutDataset):
 
     name: ClassVar[str] = "image_folder"
     domain: ClassVar[Domain] = "levels"
-    layout: ClassVar[Layout] = "image"
+    layout: ClassVar[EventKind] = "image"
 
     def read(self) -> Source:
         """Find the images; UserError names the file at fault."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from vae_cli.batch import Batch
 from vae_cli.datasets.noise import bernoulli, seed_of
 from vae_cli.datasets.split import Split
-from vae_cli.distributed.shard import Share, sharing
+from vae_cli.distributed.shard import BatchShard, shard_context
 
 
 class BatchLoader:
@@ -87,14 +87,14 @@ class BatchLoader:
             chunks = [chunk[share.start : share.stop] for chunk, share in zip(chunks, shares, strict=True)]
         y = self.split.y
         for chunk, share, x in zip(chunks, shares, self.split.batches(chunks), strict=True):
-            with sharing(share):
+            with shard_context(share):
                 x = self._float(x)
             self.batch += 1
             label = None if y is None else y.index_select(0, chunk)
             yield Batch(x, chunk, label, share if self.processes > 1 else None, self.seen)
 
-    def _share(self, chunk: Tensor) -> Share:
-        return Share.of(len(chunk), self.rank, self.processes)
+    def _share(self, chunk: Tensor) -> BatchShard:
+        return BatchShard.of(len(chunk), self.rank, self.processes)
 
     def _order(self) -> Tensor:
         if not self.shuffle:

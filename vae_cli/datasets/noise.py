@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.distributed.shard import drawn
+from vae_cli.distributed.shard import draw_shard
 
 BLOCK = 4096  # images drawn at a time, so that the noise of a large set never stands in memory as a whole
 
@@ -39,15 +39,15 @@ def bernoulli(x: Tensor, generator: torch.Generator) -> Tensor:
             return uniform_bytes(shape, generator)
         return torch.rand(shape, generator=generator, device=x.device)
 
-    noise = drawn(uniform, x.shape, 0)
+    noise = draw_shard(uniform, x.shape, 0)
     return torch.lt(noise, x, out=torch.empty(x.shape, device=x.device))
 
 
 def fixed_bernoulli(x: Tensor, seed: int) -> Tensor:
     """One seeded draw of a whole array, as bytes 0 and 255."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = [bernoulli(block, generator).to(torch.uint8).mul_(255) for block in x.split(BLOCK)]
-    return torch.cat(drawn) if drawn else x.to(torch.uint8)
+    draw_shard = [bernoulli(block, generator).to(torch.uint8).mul_(255) for block in x.split(BLOCK)]
+    return torch.cat(draw_shard) if draw_shard else x.to(torch.uint8)
 
 
 def threshold(x: Tensor) -> Tensor:

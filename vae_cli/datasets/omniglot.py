@@ -15,7 +15,7 @@ from torch import Tensor
 from vae_cli.datasets.dataset import BinarizedDataset, Source
 from vae_cli.datasets.files import data_root, locked, obtain
 from vae_cli.datasets.split import Split
-from vae_cli.types import Domain, Layout, PositiveInt
+from vae_cli.types import Domain, EventKind, PositiveInt
 
 
 def read_characters(archive: Path, size: int) -> tuple[Tensor, Tensor]:
@@ -49,7 +49,7 @@ class Omniglot(BinarizedDataset):
 
     name: ClassVar[str] = "omniglot"
     domain: ClassVar[Domain] = "levels"
-    layout: ClassVar[Layout] = "image"
+    layout: ClassVar[EventKind] = "image"
 
     def read(self) -> Source:
         """Both sets; the labels of the second go on where those of the first end."""

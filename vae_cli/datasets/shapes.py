@@ -14,7 +14,7 @@ from torch import Tensor
 from vae_cli.datasets.dataset import BinarizedDataset, Source
 from vae_cli.datasets.factors import Factors
 from vae_cli.datasets.split import Split
-from vae_cli.types import Domain, Layout, PositiveInt, Seed
+from vae_cli.types import Domain, EventKind, PositiveInt, Seed
 
 Coordinates = NDArray[np.floating]
 
@@ -83,7 +83,7 @@ class Shapes(BinarizedDataset):
 
     name: ClassVar[str] = "shapes"
     domain: ClassVar[Domain] = "levels"
-    layout: ClassVar[Layout] = "image"
+    layout: ClassVar[EventKind] = "image"
 
     def read(self) -> Source:
         """Draw all factors, then render."""

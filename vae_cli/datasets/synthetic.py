@@ -11,7 +11,7 @@ from torch import Tensor
 from vae_cli.datasets.dataset import Dataset, Source
 from vae_cli.datasets.parameters import GaussianMixtureParameters, LinearGaussianParameters, Parameters
 from vae_cli.datasets.split import Split
-from vae_cli.types import Domain, Layout, PositiveFloat, PositiveInt, Seed
+from vae_cli.types import Domain, EventKind, PositiveFloat, PositiveInt, Seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Synthetic(Dataset):
     binarize: Literal["none"] = "none"  # for presets that want x as it is, whatever data they meet
 
     domain: ClassVar[Domain] = "real"
-    layout: ClassVar[Layout] = "vector"
+    layout: ClassVar[EventKind] = "vector"
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.data_seed)

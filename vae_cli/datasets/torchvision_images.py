@@ -13,7 +13,7 @@ import torch
 from vae_cli.datasets.dataset import BinarizedDataset, Source
 from vae_cli.datasets.files import data_root, locked, obtain
 from vae_cli.datasets.split import Split
-from vae_cli.types import Domain, Layout
+from vae_cli.types import Domain, EventKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class CIFAR10(BinarizedDataset):
 
     name: ClassVar[str] = "cifar10"
     domain: ClassVar[Domain] = "levels"
-    layout: ClassVar[Layout] = "image"
+    layout: ClassVar[EventKind] = "image"
 
     def read(self) -> Source:
         """The canonical splits, from the extracted batches or from the archive, which is fetched if it is missing."""
@@ -59,7 +59,7 @@ class SVHN(BinarizedDataset):
 
     name: ClassVar[str] = "svhn"
     domain: ClassVar[Domain] = "levels"
-    layout: ClassVar[Layout] = "image"
+    layout: ClassVar[EventKind] = "image"
 
     def read(self) -> Source:
         """The canonical splits."""

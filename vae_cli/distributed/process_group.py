@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from vae_cli.distributed import slurm
 from vae_cli.distributed.cores import Arrival, claim, set_by_user
-from vae_cli.distributed.rank import leads, rank
+from vae_cli.distributed.rank import is_rank_zero, rank
 from vae_cli.errors import UserError
 
 T = TypeVar("T")
@@ -38,14 +38,14 @@ LONGEST = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
-class Layout:
+class ProcessLayout:
     """Processes on each node, and nodes."""
 
     devices: int
     nodes: int
 
     @classmethod
-    def of(cls, config: DictConfig) -> Layout:
+    def of(cls, config: DictConfig) -> ProcessLayout:
         """As configured; UserError where SLURM has started other ones."""
         devices = config.trainer.devices
         layout = cls(len(devices) if OmegaConf.is_list(devices) else devices, config.trainer.get("num_nodes", 1))
@@ -113,7 +113,7 @@ class Layout:
 
 
 def use_threads(
-    layout: Layout, *, asked: int | None, gpu: bool, arrival: Arrival | None, recorded: int | None = None
+    layout: ProcessLayout, *, asked: int | None, gpu: bool, arrival: Arrival | None, recorded: int | None = None
 ) -> None:
     """Set the CPU threads of this process, and tell the other runs on the machine of them.
 
@@ -125,7 +125,7 @@ def use_threads(
     threads = given or THREADS
     if not (given or gpu or slurm.job() or set_by_user() or arrival is None):
         threads = arrival.choose(THREADS)
-        if threads < THREADS and leads():
+        if threads < THREADS and is_rank_zero():
             print(f"threads: {threads} of {THREADS}, the other cores are in use; trainer.threads sets another number")
     if layout.starts_others and not given:
         threads = max(1, threads // layout.devices)
@@ -142,40 +142,40 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def together() -> int:
+def world_size() -> int:
     """How many processes have met."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def gather(own: T) -> list[T]:
+def all_gather_object(own: T) -> list[T]:
     """What each process has, in the order of their ranks."""
-    if together() == 1:
+    if world_size() == 1:
         return [own]
-    parts: list[Any] = [None] * together()
+    parts: list[Any] = [None] * world_size()
     dist.all_gather_object(parts, own)
     return parts
 
 
-def summed(own: Tensor) -> Tensor:
+def all_reduce_sum(own: Tensor) -> Tensor:
     """The sum over processes."""
-    if together() > 1:
+    if world_size() > 1:
         own = own.clone()
         dist.all_reduce(own)
     return own
 
 
-def largest(*own: float, device: torch.device) -> list[float]:
+def all_reduce_max(*own: float, device: torch.device) -> list[float]:
     """The largest of each number over processes."""
-    if together() == 1:
+    if world_size() == 1:
         return list(own)
     numbers = torch.tensor(own, device=device)
     dist.all_reduce(numbers, dist.ReduceOp.MAX)
     return numbers.tolist()
 
 
-def alike(module: nn.Module) -> None:
+def broadcast_module(module: nn.Module) -> None:
     """Let all processes have the state of the first one's module."""
-    if together() > 1:
+    if world_size() > 1:
         states = [module.state_dict() if rank() == 0 else None]
         dist.broadcast_object_list(states)
         assert states[0] is not None

@@ -10,6 +10,6 @@ def rank() -> int:
     return int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_PROCID") or 0)
 
 
-def leads() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is the first one."""
     return rank() == 0

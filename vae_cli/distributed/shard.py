@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Share:
+class BatchShard:
     """Rows start <= n < stop of a batch of `total`, of one of `processes`.
 
     count: how many of them count; 0 for a row that stands in where there are fewer rows than processes
@@ -28,7 +28,7 @@ class Share:
     processes: int
 
     @classmethod
-    def of(cls, total: int, rank: int, processes: int) -> Share:
+    def of(cls, total: int, rank: int, processes: int) -> BatchShard:
         """Shares differ by one row at most.
 
         >>> [(s.start, s.stop, s.count) for s in (Share.of(5, rank, 2) for rank in (0, 1))]
@@ -47,11 +47,11 @@ class Share:
         return self.count * self.processes / self.total
 
 
-_present: Share | None = None
+_present: BatchShard | None = None
 
 
 @contextmanager
-def sharing(share: Share | None) -> Iterator[None]:
+def shard_context(share: BatchShard | None) -> Iterator[None]:
     """Noise is drawn for the batch that this is a share of."""
     global _present
     _present = share
@@ -61,7 +61,7 @@ def sharing(share: Share | None) -> Iterator[None]:
         _present = None
 
 
-def drawn(draw: Callable[[torch.Size], Tensor], shape: Sequence[int], axis: int) -> Tensor:
+def draw_shard(draw: Callable[[torch.Size], Tensor], shape: Sequence[int], axis: int) -> Tensor:
     """draw(shape), where `axis` counts examples: this process's rows of a draw for the whole batch."""
     if _present is None or shape[axis] != _present.stop - _present.start:
         return draw(torch.Size(shape))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
-from vae_cli.distributed.rank import leads
+from vae_cli.distributed.rank import is_rank_zero
 
 
 class Terminated(SystemExit):
@@ -72,7 +72,7 @@ def begin(command: str) -> None:
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         with suppress(OSError):
-            if leads():
+            if is_rank_zero():
                 os.write(2, f"{command}: error: {WORDS[signal.Signals(number)]}\n".encode())
         os._exit(128 + number)
 

@@ -14,7 +14,7 @@ from torch.distributions.utils import _standard_normal
 from torch.nn.functional import logsigmoid, softplus
 from torch.types import _size
 
-from vae_cli.distributed.shard import drawn
+from vae_cli.distributed.shard import draw_shard
 from vae_cli.distributions.precision import float32
 from vae_cli.distributions.quadrature import normal_points
 
@@ -28,7 +28,7 @@ AT_ONCE = 2**16
 """Points times examples that a flow moves at a time for its moments."""
 
 
-class Unchecked(Distribution):
+class UnvalidatedDistribution(Distribution):
     """A distribution whose arguments nobody checks: that would cost more than the density."""
 
     @property
@@ -37,7 +37,7 @@ class Unchecked(Distribution):
         return {}
 
 
-class Delta(Unchecked):
+class Delta(UnvalidatedDistribution):
     """All mass on loc (B, d): a deterministic code. It has no density, so asking for one raises NotImplementedError."""
 
     has_rsample = True
@@ -61,7 +61,7 @@ class Delta(Unchecked):
         return self.loc.expand(*sample_shape, *self.loc.shape)
 
 
-class Repeated(Unchecked):
+class Repeated(UnvalidatedDistribution):
     """p, of batch shape (), for each index of a batch; unlike `expand` it asks p for draws and densities alone."""
 
     def __init__(self, p: Distribution, batch_shape: torch.Size) -> None:
@@ -77,7 +77,7 @@ class Repeated(Unchecked):
         return self.p.log_prob(value)
 
 
-class Pushed(Unchecked):
+class PushforwardDistribution(UnvalidatedDistribution):
     """f(z_0), z_0 ~ base: a flow in the direction of its draws; the last ones are scored without an inversion.
 
     `step` is a bijection of vectors (zuko's, with `call_and_ladj`), base a diagonal Gaussian of batch shape (B,). Its
@@ -88,7 +88,7 @@ class Pushed(Unchecked):
 
     def __init__(self, base: Independent, step: Any) -> None:
         self.base, self.step = base, step
-        self.drawn: tuple[Tensor, Tensor] | None = None
+        self.draw_shard: tuple[Tensor, Tensor] | None = None
         super().__init__(base.batch_shape, base.event_shape, validate_args=False)
 
     def _push(self, start: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,13 +98,13 @@ class Pushed(Unchecked):
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """z (*sample_shape, B, d), whose log-density is kept."""
-        self.drawn = self._push(self.base.rsample(sample_shape))
-        return self.drawn[0]
+        self.draw_shard = self._push(self.base.rsample(sample_shape))
+        return self.draw_shard[0]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log q(z); of any but the last draw by inversion."""
-        if self.drawn is not None and self.drawn[0] is value:
-            return self.drawn[1]
+        if self.draw_shard is not None and self.draw_shard[0] is value:
+            return self.draw_shard[1]
         value = value.expand(*torch.broadcast_shapes(value.shape[:-1], self.batch_shape), *self.event_shape)
         start = self.step.inv(value)
         return self.base.log_prob(start) - self.step.log_abs_det_jacobian(start, value)
@@ -137,7 +137,7 @@ class Pushed(Unchecked):
         return self._moments[1]
 
 
-class _Elementwise(Unchecked):
+class _Elementwise(UnvalidatedDistribution):
     """One scalar for each entry of the parameters."""
 
     def __init__(self, shape: torch.Size) -> None:
@@ -310,7 +310,9 @@ class SharedNormal(Normal):
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """z (*sample_shape, B, d)."""
-        return self.loc + drawn(_noise(self.loc), self._extended_shape(sample_shape), len(sample_shape)) * self.scale
+        return (
+            self.loc + draw_shard(_noise(self.loc), self._extended_shape(sample_shape), len(sample_shape)) * self.scale
+        )
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density of each entry."""
@@ -334,7 +336,7 @@ class SharedMultivariateNormal(MultivariateNormal):
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """z (*sample_shape, B, d)."""
-        noise = drawn(_noise(self.loc), self._extended_shape(sample_shape), len(sample_shape))
+        noise = draw_shard(_noise(self.loc), self._extended_shape(sample_shape), len(sample_shape))
         return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.distributions import Distribution, kl_divergence, register_kl
 from torch.types import _size
 
-from vae_cli.distributions.distributions import Unchecked
+from vae_cli.distributions.distributions import UnvalidatedDistribution
 
 
-class FixedDensity(Unchecked):
+class FixedDensity(UnvalidatedDistribution):
     """q, drawn from as it is; its density has a gradient into z, none into q's parameters (Roeder et al. 2017, eq. 7).
 
     The slope of log q at z is taken first and then multiplied by z, so that it holds for every q with a density: no

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.types import _size
 
-from vae_cli.distributions.distributions import Unchecked
+from vae_cli.distributions.distributions import UnvalidatedDistribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ def furthest(x: Tensor) -> str:
     return f"{place} of x reaches {float(x[index]):.4g}"
 
 
-class Scored(Unchecked):
+class Scored(UnvalidatedDistribution):
     """The distribution of u, whose `log_prob` of u is the log-density of x = mean + scale u."""
 
     def __init__(self, base: Distribution, units: Standardisation) -> None:

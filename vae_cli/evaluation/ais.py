@@ -17,7 +17,7 @@ from vae_cli.batch import Batch
 from vae_cli.distributions.overflow import without_overflow
 from vae_cli.distributions.precision import float32
 from vae_cli.evaluation.estimators import prior_proposal
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 
 TARGET, GROWTH = 0.65, 1.05
 """The acceptance rate that step sizes are tuned to, and the factor by which one changes at a time."""
@@ -27,7 +27,7 @@ TARGET, GROWTH = 0.65, 1.05
 class Path:
     """From start(z) at temperature 0 to p(x, z) at 1: log f_t = (1 - t) log start(z) + t log p(x, z)."""
 
-    model: VAE
+    model: LatentVariableModel
     batch: Batch
     start: Distribution
 
@@ -122,7 +122,7 @@ def backward_weights(path: Path, z: Tensor, schedule: Tensor, steps: Tensor, lea
 
 @torch.no_grad()
 def ais_log_likelihood(
-    model: VAE, batch: Batch, start: Distribution, chains: int, count: int, leapfrogs: int
+    model: LatentVariableModel, batch: Batch, start: Distribution, chains: int, count: int, leapfrogs: int
 ) -> Tensor:
     """log 1/S sum_s w_s over `chains` chains of `count` temperatures from z ~ start: a lower bound in expectation.
 
@@ -143,7 +143,9 @@ class Sandwich:
 
 
 @torch.no_grad()
-def bidirectional(model: VAE, batch: Batch, z: Tensor, chains: int, count: int, leapfrogs: int) -> Sandwich:
+def bidirectional(
+    model: LatentVariableModel, batch: Batch, z: Tensor, chains: int, count: int, leapfrogs: int
+) -> Sandwich:
     """Chains of either direction for x ~ p(x|z), z (B, d) ~ p(z): the one exact posterior sample that each x has."""
     start = prior_proposal(model, batch)
     path, schedule = Path(model, batch, start), temperatures(count)

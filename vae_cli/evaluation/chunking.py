@@ -13,7 +13,7 @@ from vae_cli.errors import out_of_memory, warn
 T = TypeVar("T")
 
 
-class Rows:
+class AdaptiveChunks:
     """How many rows (samples x images) of a trace are held at a time: `count`, halved for good when memory runs out.
 
     row_bytes: of one of them, see `estimators.row_bytes`
@@ -22,7 +22,7 @@ class Rows:
     def __init__(self, count: int, row_bytes: int) -> None:
         self.count, self.row_bytes = count, row_bytes
 
-    def over(self, batch: Batch, work: Callable[[Batch, int], T], most: int | None = None) -> Iterator[T]:
+    def map(self, batch: Batch, work: Callable[[Batch, int], T], most: int | None = None) -> Iterator[T]:
         """`work(part, rows)` of each part of a batch, of at most `rows` and at most `most` examples."""
         start = 0
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vae_cli.datasets import Data
 from vae_cli.datasets.split import SplitName
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs.atomic_files import write_atomically, write_text_atomically
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -39,7 +39,7 @@ class Assignments:
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: VAE, data: Data, device: torch.device, batch_size: int) -> Assignments:
+    def of(cls, model: LatentVariableModel, data: Data, device: torch.device, batch_size: int) -> Assignments:
         """Of all splits under a model whose prior is a mixture."""
         prior = model.prior()
         assert is_mixture(prior)

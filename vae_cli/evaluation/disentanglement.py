@@ -35,7 +35,7 @@ class Disentanglement:
     dci_completeness: float
     dci_informativeness: float
     sap: float
-    factor_score: float
+    factorvae_score: float
 
 
 def disentanglement(codes: Codes, factors: Values, threshold: float, seed: int) -> Disentanglement:
@@ -54,7 +54,7 @@ def disentanglement(codes: Codes, factors: Values, threshold: float, seed: int) 
         importance.completeness,
         importance.informativeness,
         sap(codes, factors),
-        factor_score(codes, factors, threshold, seed),
+        factorvae_score(codes, factors, threshold, seed),
     )
 
 
@@ -127,7 +127,7 @@ def concentration(importance: NDArray[np.floating]) -> float:
     return float(np.average(1 - entropy(rows, axis=1) / math.log(rows.shape[1]), weights=rows.sum(1)))
 
 
-def factor_score(codes: Codes, factors: Values, threshold: float, seed: int) -> float:
+def factorvae_score(codes: Codes, factors: Values, threshold: float, seed: int) -> float:
     """FactorVAE score (Kim & Mnih 2018, section 4): 1/F is chance.
 
     A vote is the dimension that varies least, relative to all examples, among DRAWS that share the value of a random
@@ -150,6 +150,6 @@ def _votes(scaled: Codes, factors: Values, rng: np.random.Generator) -> Values:
     for example, factor in zip(
         rng.integers(len(factors), size=VOTES), rng.integers(factors.shape[1], size=VOTES), strict=True
     ):
-        alike = np.flatnonzero(factors[:, factor] == factors[example, factor])
-        votes[scaled[rng.choice(alike, DRAWS)].var(0).argmin(), factor] += 1
+        broadcast_module = np.flatnonzero(factors[:, factor] == factors[example, factor])
+        votes[scaled[rng.choice(broadcast_module, DRAWS)].var(0).argmin(), factor] += 1
     return votes

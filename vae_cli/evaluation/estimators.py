@@ -17,9 +17,9 @@ from vae_cli.batch import Batch
 from vae_cli.distributions.distributions import Repeated
 from vae_cli.distributions.mixtures import Aggregate, is_mixture
 from vae_cli.distributions.overflow import without_overflow
-from vae_cli.evaluation.chunking import Rows
+from vae_cli.evaluation.chunking import AdaptiveChunks
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import total
-from vae_cli.models.vae import VAE
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Importance:
 
 
 @torch.no_grad()
-def elbo(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: int) -> Bound:
+def elbo(model: LatentVariableModel, batch: Batch, encoded: Distribution, samples: int, rows: int) -> Bound:
     """E_q log p(x|z) - KL(q || p), the expectation over `samples` draws, the KL in closed form where there is one.
 
     At most `rows` = samples x images are held at a time.
@@ -62,7 +62,9 @@ def elbo(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: in
 
 
 @torch.no_grad()
-def iw_log_likelihood(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: int) -> Importance:
+def iw_log_likelihood(
+    model: LatentVariableModel, batch: Batch, encoded: Distribution, samples: int, rows: int
+) -> Importance:
     """log 1/k sum_i p(x, z_i) / q(z_i|x), z_i ~ q, k = samples exactly (Burda et al. 2015, eq. 8).
 
     `encoded` is the proposal q: the posterior as encoded once, or any other distribution over z. At most `rows` =
@@ -76,7 +78,7 @@ def iw_log_likelihood(model: VAE, batch: Batch, encoded: Distribution, samples: 
     return Importance(sums - math.log(samples), effective)
 
 
-def prior_proposal(model: VAE, batch: Batch) -> Distribution:
+def prior_proposal(model: LatentVariableModel, batch: Batch) -> Distribution:
     """p(z) as a proposal for every image: `iw_log_likelihood` is then plain Monte Carlo, log 1/k sum p(x|z_i)."""
     return Repeated(model.prior(), torch.Size((len(batch),)))
 
@@ -91,18 +93,18 @@ def split(samples: int, size: int) -> Iterator[int]:
         yield min(size, samples - start)
 
 
-def rows_at_once(model: VAE, device: torch.device, memory_mb: int | None = None) -> Rows:
+def rows_at_once(model: LatentVariableModel, device: torch.device, memory_mb: int | None = None) -> AdaptiveChunks:
     """How many rows (samples x images) of a trace are held at a time: those that fit into memory_mb.
 
     By default 1024 on a GPU. On a CPU 32: more is not faster, and beyond it allocators return every buffer to the
     system, which costs a third of the speed.
     """
     megabytes, size = memory_mb or (32 if device.type == "cpu" else 1024), row_bytes(model)
-    return Rows(max(1, megabytes * 2**20 // size), size)
+    return AdaptiveChunks(max(1, megabytes * 2**20 // size), size)
 
 
 @torch.no_grad()
-def row_bytes(model: VAE) -> int:
+def row_bytes(model: LatentVariableModel) -> int:
     """Bytes that one row (one sample for one image) of a trace takes at its peak: an upper estimate for chunking.
 
     Counted on a single row: input and output of the decoder's largest layer, and four temporaries of the likelihood

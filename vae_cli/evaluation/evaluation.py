@@ -15,19 +15,19 @@ from torch.distributions import Distribution
 from vae_cli.batch import Batch
 from vae_cli.config.check import EvaluateConfig
 from vae_cli.distributed import process_group
-from vae_cli.distributions.distributions import Pushed
+from vae_cli.distributions.distributions import PushforwardDistribution
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.distributions.overflow import counted, finite_rows, without_overflow
 from vae_cli.distributions.standardisation import Standardisation
-from vae_cli.evaluation.chunking import Rows
+from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood, prior_proposal, rows_at_once
-from vae_cli.evaluation.metrics import ActiveUnits, Clusters, Codes, Means
+from vae_cli.evaluation.metrics import ActiveUnits, Clusters, CodeCounts, Means
 from vae_cli.evaluation.optional import optional
 from vae_cli.models.aggregate_posterior import information
-from vae_cli.models.code_distributions import PointMass
-from vae_cli.models.hierarchy import Structured
+from vae_cli.models.code_distributions import QuantisedDelta
+from vae_cli.models.hierarchy import HierarchicalDistribution
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import Latent, layer_rates
-from vae_cli.models.vae import VAE
 from vae_cli.objectives.divergences import RBFMMD
 from vae_cli.types import Domain
 
@@ -41,7 +41,7 @@ CODES, INVERTED = 2000, 100
 
 
 @dataclass(frozen=True)
-class DataFacts:
+class DatasetInfo:
     """What a model has to know of the data it was trained on; kept in its checkpoint.
 
     examples: of the training split; earlier checkpoints do not know them, nor what follows
@@ -58,7 +58,7 @@ class DataFacts:
     class_names: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, data: Data) -> DataFacts:
+    def of(cls, data: Data) -> DatasetInfo:
         """Of these data."""
         return cls(
             name=data.name,
@@ -71,7 +71,7 @@ class DataFacts:
         )
 
     @classmethod
-    def read(cls, kept: dict[str, Any]) -> DataFacts:
+    def read(cls, kept: dict[str, Any]) -> DatasetInfo:
         """From a checkpoint, where they are plain containers and tensors."""
         statistics, names = kept.get("standardisation"), kept.get("class_names")
         units = None if statistics is None else Standardisation(statistics["mean"], statistics["scale"])
@@ -119,26 +119,26 @@ class Evaluation(nn.Module):
     not_finite_rows is how many they are, first_not_finite_rows which come first.
     """
 
-    def __init__(self, settings: EvaluateConfig, facts: DataFacts) -> None:
+    def __init__(self, settings: EvaluateConfig, facts: DatasetInfo) -> None:
         super().__init__()
         self.settings, self.facts = settings, facts
         self.estimator = "mc" if settings.estimator == "prior" else "iw"
         self.means, self.active, self.clusters = Means(), ActiveUnits(settings.active_threshold), Clusters()
         self.weights: list[float] = []
-        self.codes = Codes()
+        self.codes = CodeCounts()
         self.encoded: list[Latent] = []
         self.prior: Distribution | None = None
         self.discrete = False
-        self.rows: Rows | None = None
+        self.rows: AdaptiveChunks | None = None
         self.left_out: list[int] = []
 
-    def update(self, model: VAE, batch: Batch) -> None:
+    def update(self, model: LatentVariableModel, batch: Batch) -> None:
         """Add a batch, in parts that keep within the memory budget."""
         self.discrete = model.likelihood.discrete
         if self.rows is None:
             self.rows = rows_at_once(model, batch.x.device, self.settings.memory_mb)
             self.rows.count = min(self.rows.count, len(batch) * max(self.settings.samples, self.settings.elbo_samples))
-        for measured in self.rows.over(batch, partial(self._measure, model)):
+        for measured in self.rows.map(batch, partial(self._measure, model)):
             if latent := measured.latent:
                 self.active.update(latent.q.mean)
                 self.prior = latent.p
@@ -152,7 +152,7 @@ class Evaluation(nn.Module):
         if is_mixture(prior := model.prior()):
             self.weights = prior.mixture_distribution.probs.tolist()
 
-    def _measure(self, model: VAE, part: Batch, rows: int) -> _Measured:
+    def _measure(self, model: LatentVariableModel, part: Batch, rows: int) -> _Measured:
         """What is to be added of a part of a batch, without the examples whose numbers are not finite."""
         measured = self._all(model, part, rows)
         finite = measured.finite()
@@ -165,7 +165,7 @@ class Evaluation(nn.Module):
         others = self._measure(model, part.rows(finite), rows)
         return replace(others, left_out=left_out + others.left_out)
 
-    def _all(self, model: VAE, part: Batch, rows: int) -> _Measured:
+    def _all(self, model: LatentVariableModel, part: Batch, rows: int) -> _Measured:
         """What is to be added of a part of a batch; nothing is, so that it can be measured again."""
         encoded, prior = model.encode(part), model.prior()
         reconstruction = model.decode(encoded.mean.unsqueeze(0))
@@ -181,7 +181,7 @@ class Evaluation(nn.Module):
             values["effective_sample_size"] = importance.effective_sample_size
         latent = Latent.draw(encoded, prior, 1) if model.has_density and model.is_continuous else None
         gamma = log_responsibilities(prior, encoded) if is_mixture(prior) else None
-        counts = (encoded.indices.shape[1], encoded.counts) if isinstance(encoded, PointMass) else None
+        counts = (encoded.indices.shape[1], encoded.counts) if isinstance(encoded, QuantisedDelta) else None
         return _Measured(values, latent, gamma, counts, part.y)
 
     @torch.no_grad()
@@ -189,10 +189,10 @@ class Evaluation(nn.Module):
         """The numbers of all batches so far, those of all processes."""
         for metric in (self.means, self.active, self.clusters, self.codes):
             metric.gather()
-        parts = process_group.gather((self.encoded, self.prior, self.weights, self.discrete))
+        parts = process_group.all_gather_object((self.encoded, self.prior, self.weights, self.discrete))
         self.encoded = [latent for part in parts for latent in part[0]]
         self.prior, self.weights, self.discrete = next((part[1:] for part in parts if part[0] or part[2]), parts[0][1:])
-        self.left_out = sorted(index for part in process_group.gather(self.left_out) for index in part)
+        self.left_out = sorted(index for part in process_group.all_gather_object(self.left_out) for index in part)
         results: dict[str, Number] = {"examples": int(self.means.count)} | counted(self.left_out)
         means = self.means.compute()
         for name, mean in means.items():
@@ -222,9 +222,11 @@ class Evaluation(nn.Module):
             return {}
         draws = [torch.cat([getattr(latent, name)[0] for latent in self.encoded]) for name in ("z", "log_q")]
         posteriors = [latent.q for latent in self.encoded]
-        count = INVERTED if isinstance(posteriors[0], Pushed) else CODES
+        count = INVERTED if isinstance(posteriors[0], PushforwardDistribution) else CODES
         z, log_q = (values[:count] for values in draws)
-        if isinstance(posteriors[0], Structured):  # whose moments are those given the means of the layers above
+        if isinstance(
+            posteriors[0], HierarchicalDistribution
+        ):  # whose moments are those given the means of the layers above
             spread = draws[0].var(0, unbiased=False).mean()
         else:
             means, variances = (torch.cat([getattr(q, name) for q in posteriors]) for name in ("mean", "variance"))
@@ -260,7 +262,9 @@ class Evaluation(nn.Module):
 
 
 @torch.no_grad()
-def bound_terms(model: VAE, batch: Batch, encoded: Distribution, samples: int, rows: int) -> dict[str, Tensor]:
+def bound_terms(
+    model: LatentVariableModel, batch: Batch, encoded: Distribution, samples: int, rows: int
+) -> dict[str, Tensor]:
     """elbo at beta = 1 with its parts, rate_z1, ... of several layers; distortion alone without a bound. Each (B,)."""
     if not model.has_density:
         return {"distortion": -without_overflow(-model.trace(batch, encoded, 1).distortion)}

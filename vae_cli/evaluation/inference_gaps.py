@@ -10,11 +10,11 @@ from vae_cli.config.schema import GapsConfig
 from vae_cli.errors import UserError
 from vae_cli.evaluation.ais import ais_log_likelihood, bidirectional
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.refinement import refine
-from vae_cli.models.vae import VAE
 
 
-def check_gaps(model: VAE) -> None:
+def check_gaps(model: LatentVariableModel) -> None:
     """Raises a UserError where a model has none."""
     if not model.infers:
         raise UserError("evaluate=gaps: the model has no encoder, so it has no bound and no gap")
@@ -27,7 +27,7 @@ def check_gaps(model: VAE) -> None:
 
 
 @torch.no_grad()
-def inference_gaps(model: VAE, batch: Batch, rows: int, settings: GapsConfig) -> dict[str, Tensor]:
+def inference_gaps(model: LatentVariableModel, batch: Batch, rows: int, settings: GapsConfig) -> dict[str, Tensor]:
     """Nats, (B,) each.
 
     approximation = ais_log_likelihood - refined_elbo, what the family cannot express; amortisation = refined_elbo -

@@ -10,9 +10,9 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 
 from vae_cli.distributions.mixtures import is_mixture
 from vae_cli.models.likelihoods import Gaussian, GaussianLearned
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.posteriors import Diagonal, FullCovariance
 from vae_cli.models.priors import Normal
-from vae_cli.models.vae import VAE
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class LinearGaussian:
         return 0.5 * float(self.precision.diagonal().log().sum() - self.precision.logdet())
 
 
-def linear_gaussian(model: VAE) -> LinearGaussian | None:
+def linear_gaussian(model: LatentVariableModel) -> LinearGaussian | None:
     """The model as a linear-Gaussian one, or None if it is another."""
     return _linear_decoder(model) if isinstance(model.prior, Normal) else None
 
 
 @torch.no_grad()
-def linear_mixture(model: VAE) -> MixtureSameFamily | None:
+def linear_mixture(model: LatentVariableModel) -> MixtureSameFamily | None:
     """p(x) = sum_c pi_c N(W mu_c + b, W S_c W^T + diag s^2), with its components, of a linear decoder.
 
     S_c is the covariance of component c. None if the model is another, or its prior no mixture.
@@ -64,7 +64,7 @@ def linear_mixture(model: VAE) -> MixtureSameFamily | None:
 
 
 @torch.no_grad()
-def _linear_decoder(model: VAE) -> LinearGaussian | None:
+def _linear_decoder(model: LatentVariableModel) -> LinearGaussian | None:
     """W, b and s of a Gaussian likelihood whose mean is affine in z."""
     likelihood = model.likelihood
     if not isinstance(likelihood, Gaussian | GaussianLearned):
@@ -81,7 +81,7 @@ def _linear_decoder(model: VAE) -> LinearGaussian | None:
     return LinearGaussian((means[1:] - means[0]).T, means[0], scale)
 
 
-def posterior_gap(model: VAE, exact: LinearGaussian) -> float | None:
+def posterior_gap(model: LatentVariableModel, exact: LinearGaussian) -> float | None:
     """What log p(x) - ELBO is at the best posterior of the model's family; None for families without a closed form."""
     if isinstance(model.posterior, FullCovariance):
         return 0.0

@@ -43,7 +43,7 @@ class Sums:
 
     def gather(self) -> None:
         """Add those of all processes."""
-        parts = process_group.gather([value.cpu() for value in (self.count, self.sums, self.squares)])
+        parts = process_group.all_gather_object([value.cpu() for value in (self.count, self.sums, self.squares)])
         self.count, self.sums, self.squares = (total(states) for states in zip(*parts, strict=True))
 
 
@@ -58,7 +58,7 @@ class Means(Sums):
     def gather(self) -> None:
         """Add those of all processes, of which some may have none."""
         super().gather()
-        self.names = next(filter(None, process_group.gather(self.names)), ())
+        self.names = next(filter(None, process_group.all_gather_object(self.names)), ())
 
     def update(self, values: dict[str, Tensor]) -> None:
         """Add values (B,) by name; the names are the same at every call."""
@@ -93,7 +93,7 @@ class ActiveUnits(Sums):
         return int((variances > self.threshold).sum())
 
 
-class Codes:
+class CodeCounts:
     """Counts of the K codes of a codebook over n sites of each example."""
 
     def __init__(self) -> None:
@@ -101,31 +101,31 @@ class Codes:
 
     def reset(self) -> None:
         """Forget all."""
-        self.sites, self.counts = 0, torch.zeros(0, dtype=torch.int64)
+        self.n_positions, self.counts = 0, torch.zeros(0, dtype=torch.int64)
 
     @property
     def counted(self) -> bool:
         """Whether there are any."""
-        return self.sites > 0
+        return self.n_positions > 0
 
     def gather(self) -> None:
         """Add those of all processes, of which some may have none."""
         self.counts = self.counts.cpu()
-        parts = [part for part in process_group.gather((self.sites, self.counts)) if part[0]]
+        parts = [part for part in process_group.all_gather_object((self.n_positions, self.counts)) if part[0]]
         if parts:
-            self.sites, self.counts = parts[0][0], total(counts for _, counts in parts)
+            self.n_positions, self.counts = parts[0][0], total(counts for _, counts in parts)
 
-    def update(self, sites: int, counts: Tensor) -> None:
+    def update(self, n_positions: int, counts: Tensor) -> None:
         """Add counts (K,) over so many sites of each example."""
         self.counts = self.counts + counts if self.counted else counts
-        self.sites = sites
+        self.n_positions = n_positions
 
     def compute(self) -> dict[str, float]:
         """How the codes are used, and the rate n log K of equally likely ones; nothing where there are none."""
         if not self.counted:
             return {}
         usage = {f"code_{name}": float(value) for name, value in Usage.of(self.counts)._asdict().items()}
-        return {**usage, "code_uniform_rate": self.sites * math.log(len(self.counts))}
+        return {**usage, "code_uniform_rate": self.n_positions * math.log(len(self.counts))}
 
 
 class Agreement(NamedTuple):
@@ -191,9 +191,9 @@ class Clusters:
 
     def gather(self) -> None:
         """Add those of all processes, in their order."""
-        self.components = max(process_group.gather(self.components))
+        self.components = max(process_group.all_gather_object(self.components))
         for name in ("assigned", "entropies", "labels"):
-            parts = process_group.gather([one.cpu() for one in getattr(self, name)])
+            parts = process_group.all_gather_object([one.cpu() for one in getattr(self, name)])
             setattr(self, name, [one for part in parts for one in part])
 
     def update(self, log_gamma: Tensor, labels: Tensor | None) -> None:

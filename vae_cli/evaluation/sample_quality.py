@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from vae_cli.batch import Batch
 from vae_cli.config.check import EvaluateConfig
-from vae_cli.evaluation.chunking import Rows
+from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.evaluation.estimators import rows_at_once
-from vae_cli.evaluation.evaluation import DataFacts, Number
+from vae_cli.evaluation.evaluation import DatasetInfo, Number
 from vae_cli.evaluation.optional import optional
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives.divergences import RBFMMD
 
 FIRST = 2000
@@ -27,20 +27,20 @@ class Generation(nn.Module):
     example is left out.
     """
 
-    def __init__(self, settings: EvaluateConfig, facts: DataFacts) -> None:
+    def __init__(self, settings: EvaluateConfig, facts: DatasetInfo) -> None:
         super().__init__()
         self.settings, self.facts = settings, facts
-        self.rows: Rows | None = None
+        self.rows: AdaptiveChunks | None = None
         self.left_out: list[int] = []
         self.reset()
 
-    def update(self, model: VAE, batch: Batch) -> None:
+    def update(self, model: LatentVariableModel, batch: Batch) -> None:
         """Add a batch, in parts that keep within the memory budget."""
         self.examples += len(batch)
         if self.rows is None:
             self.rows = rows_at_once(model, batch.x.device, self.settings.memory_mb)
         compared = batch.part(0, FIRST - sum(map(len, self.x)))
-        for drawn in self.rows.over(compared, lambda part, _: model.sample(len(part))):
+        for drawn in self.rows.map(compared, lambda part, _: model.sample(len(part))):
             self.drawn.append(drawn.flatten(1).float())
         self.x.append(compared.x.flatten(1).float())
 

@@ -19,7 +19,7 @@ from vae_cli.figures.examples import Examples, Points, observed
 from vae_cli.figures.latents import latent_space
 from vae_cli.figures.style import styled
 from vae_cli.figures.tiles import grid, save_grid
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs.atomic_files import write_atomically
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ Drawings = dict[str, Callable[[], Figure | None]]
 
 
 def draw(
-    model: VAE, data: Data, device: torch.device, *, history: Sequence[dict[str, float]], seed: int
+    model: LatentVariableModel, data: Data, device: torch.device, *, history: Sequence[dict[str, float]], seed: int
 ) -> dict[str, Figure]:
     """All figures by name: reconstructions, samples, traversals, latent_space; training_curves where `history` has any.
 
@@ -59,7 +59,7 @@ def draw(
         return figures | _drawn({"training_curves": partial(training_curves, history)})
 
 
-def panels(model: VAE, data: Data, device: torch.device, seed: int) -> dict[str, Figure]:
+def panels(model: LatentVariableModel, data: Data, device: torch.device, seed: int) -> dict[str, Figure]:
     """The cheap ones, for a logger: reconstructions, samples, traversals where there are any."""
     with styled(), observed(model, device, seed), optional("figures"):
         return _drawn(_views(model, _gathered(model, data, "val" if len(data.val) else "train", device, FEW)))
@@ -88,14 +88,14 @@ def _drawn(drawings: Drawings) -> dict[str, Figure]:
     return figures
 
 
-def _gathered(model: VAE, data: Data, split: SplitName, device: torch.device, count: int) -> Points:
+def _gathered(model: LatentVariableModel, data: Data, split: SplitName, device: torch.device, count: int) -> Points:
     """Examples with their codes where there is an encoder, else the points alone."""
     if model.infers:
         return Examples.gather(model, data, split, device, count)
     return Points.collect(data, split, device, count)
 
 
-def _views(model: VAE, points: Points) -> Drawings:
+def _views(model: LatentVariableModel, points: Points) -> Drawings:
     """Those that a logger gets while training goes on."""
     kind = images if points.is_image else vectors
     drawings: Drawings = {"samples": partial(kind.samples, model, points)}
@@ -111,7 +111,7 @@ def _views(model: VAE, points: Points) -> Drawings:
     return drawings
 
 
-def _codes(model: VAE, examples: Examples, seed: int) -> Drawings:
+def _codes(model: LatentVariableModel, examples: Examples, seed: int) -> Drawings:
     """Those of the latent space."""
     drawings: Drawings
     if examples.counts is None:

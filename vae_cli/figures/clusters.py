@@ -20,7 +20,7 @@ from vae_cli.figures.examples import Examples, decoded
 from vae_cli.figures.latents import coloured
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import TEXT_WIDTH, class_text
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 
 SAMPLES = 10
 """Of each component."""
@@ -30,14 +30,14 @@ SHOWN = 30
 """Components at most, those of largest weight."""
 
 
-def component_means(model: VAE, prior: MixtureSameFamily, examples: Examples) -> Figure:
+def component_means(model: LatentVariableModel, prior: MixtureSameFamily, examples: Examples) -> Figure:
     """E[x|mu_c] of each component, of vectors as a heat map."""
     order, names = _largest(prior)
     x = decoded(model, prior.component_distribution.mean[order])
     return images.rows(x, ["mean"], examples, names) if examples.is_image else _heat_map(x, names)
 
 
-def component_samples(model: VAE, prior: MixtureSameFamily, examples: Examples) -> Figure:
+def component_samples(model: LatentVariableModel, prior: MixtureSameFamily, examples: Examples) -> Figure:
     """A row of p(x|z) means, z ~ p(z|c), of each component of images."""
     order, names = _largest(prior)
     draws = prior.component_distribution.sample(torch.Size((SAMPLES,)))[:, order].movedim(0, 1)

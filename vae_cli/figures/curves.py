@@ -20,7 +20,7 @@ QUANTITIES = {
     "distortion": "distortion (nats)",
     "rate": "rate (nats)",
     "divergence": "divergence",
-    "critic_accuracy": "accuracy of the critic",
+    "discriminator_accuracy": "accuracy of the discriminator",
     "loss": "loss",
 }
 PANELS = 3

@@ -13,9 +13,9 @@ from torch.distributions import Distribution
 
 from vae_cli.batch import Batch
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
-from vae_cli.models.code_distributions import PointMass
+from vae_cli.models.code_distributions import QuantisedDelta
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import total
-from vae_cli.models.vae import VAE
 from vae_cli.types import Domain
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def observed(model: VAE, device: torch.device, seed: int) -> Iterator[None]:
+def observed(model: LatentVariableModel, device: torch.device, seed: int) -> Iterator[None]:
     """Evaluation mode, no gradients, random draws of their own; modes and random streams are then as they were."""
     cuda = [device] if device.type == "cuda" else []
     modes = [(module, module.training) for module in model.modules()]
@@ -98,7 +98,9 @@ class Examples(Points):
     class_names: tuple[str, ...] | None = None
 
     @classmethod
-    def gather(cls, model: VAE, data: Data, split: SplitName, device: torch.device, points: int) -> Examples:
+    def gather(
+        cls, model: LatentVariableModel, data: Data, split: SplitName, device: torch.device, points: int
+    ) -> Examples:
         """Encode `points` points of a split, the same ones for every model and seed; of images keep a few."""
         shown, prior = _shown(data, points), model.prior()
         x, codes, draws, y, clusters, counts = [], [], [], [], [], []
@@ -109,7 +111,7 @@ class Examples(Points):
             draws.append(encoded.sample().float())
             if is_mixture(prior):
                 clusters.append(log_responsibilities(prior, encoded).argmax(-1).cpu())
-            if isinstance(encoded, PointMass):
+            if isinstance(encoded, QuantisedDelta):
                 counts.append(encoded.counts.cpu())
             y.append(batch.y)
             if sum(map(len, codes)) >= points:
@@ -139,7 +141,7 @@ class Examples(Points):
         return self.activity.argsort(descending=True, stable=True)[:count].tolist()
 
 
-def decoded(model: VAE, z: Tensor) -> Tensor:
+def decoded(model: LatentVariableModel, z: Tensor) -> Tensor:
     """E[x|z] for z (N, d): (N, *event) on the CPU, in pieces that fit any memory the model was trained in."""
     means = torch.cat([model.decode(part[None]).mean[0].float().cpu() for part in z.split(25)])
     return model.likelihood.original(means)
@@ -154,7 +156,7 @@ class Traversal:
     z: Tensor
 
     @classmethod
-    def of(cls, model: VAE, examples: Examples, *, rows: int, columns: int) -> Traversal:
+    def of(cls, model: LatentVariableModel, examples: Examples, *, rows: int, columns: int) -> Traversal:
         """Through the first example's posterior mean, along the most active dimensions that x sees, from -3 to 3."""
         anchor = examples.codes[0]
         read = set(model.read)
@@ -166,7 +168,7 @@ class Traversal:
             z[row, :, j] = mean[j] + steps * deviation[j]
         return cls(dims, steps.cpu(), z)
 
-    def decoded(self, model: VAE) -> Tensor:
+    def decoded(self, model: LatentVariableModel) -> Tensor:
         """E[x|z], (R, K, *event)."""
         x = decoded(model, self.z.flatten(0, 1))
         return x.unflatten(0, self.z.shape[:2])

@@ -14,12 +14,12 @@ from torch import Tensor
 from vae_cli.figures.examples import Examples, Points, Traversal, decoded
 from vae_cli.figures.style import TEXT_WIDTH
 from vae_cli.figures.tiles import gap, grid
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 
 COLUMNS = 10
 
 
-def reconstructions(model: VAE, examples: Examples) -> Figure:
+def reconstructions(model: LatentVariableModel, examples: Examples) -> Figure:
     """Test images x in one row, in the row below the means of p(x|z) at their posterior means z."""
     columns = min(COLUMNS, len(examples.x))
     count = len(examples.x) // columns * columns
@@ -33,7 +33,7 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
     return figure
 
 
-def samples(model: VAE, examples: Points) -> Figure:
+def samples(model: LatentVariableModel, examples: Points) -> Figure:
     """Means of p(x|z) at draws z ~ p(z)."""
     x = model.likelihood.original(torch.cat([model.sample(COLUMNS).float().cpu() for _ in range(COLUMNS)]))
     figure = _figure(x, COLUMNS, COLUMNS)
@@ -41,7 +41,7 @@ def samples(model: VAE, examples: Points) -> Figure:
     return figure
 
 
-def traversals(model: VAE, examples: Examples) -> Figure:
+def traversals(model: LatentVariableModel, examples: Examples) -> Figure:
     """Means of p(x|z) along one dimension of z a row, the others at one test image's posterior mean."""
     path = Traversal.of(model, examples, rows=10, columns=13)
     x = path.decoded(model)

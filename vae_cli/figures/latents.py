@@ -21,7 +21,7 @@ from torch.distributions import Distribution
 from vae_cli.figures.examples import Examples
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import BLUE, CLASSES, TEXT_WIDTH, class_text
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 
 LEGIBLE = 20
 """Classes that a legend can name; where there are more, a colour bar."""
@@ -30,7 +30,7 @@ LEGIBLE = 20
 DOTS: dict[str, Any] = {"s": 4, "alpha": 0.7, "linewidths": 0, "rasterized": True}
 
 
-def latent_space(model: VAE, examples: Examples) -> Figure:
+def latent_space(model: LatentVariableModel, examples: Examples) -> Figure:
     """Posterior means of test points, coloured by label; for d = 1 instead the densities of q(z) and of p(z)."""
     codes = examples.codes.cpu()
     labels = None if examples.y is None else examples.y.numpy()

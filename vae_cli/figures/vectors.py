@@ -17,14 +17,14 @@ from torch import Tensor
 from vae_cli.figures.examples import Examples, Points, Traversal, decoded
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import BLUE, GREY, LINES, TEXT_WIDTH
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 
 Cloud = NDArray[np.floating]
 VARIABLES = 12
 """Variables with a panel of their own; where there are more, those of largest variance."""
 
 
-def reconstructions(model: VAE, examples: Examples) -> Figure:
+def reconstructions(model: LatentVariableModel, examples: Examples) -> Figure:
     """Each variable's mean under p(x|z) at the posterior mean z, against its value in the test example."""
     x, means = examples.x, decoded(model, examples.codes)
     chosen = x.var(0, unbiased=False).argsort(descending=True, stable=True)[:VARIABLES].sort().values.tolist()
@@ -40,7 +40,7 @@ def reconstructions(model: VAE, examples: Examples) -> Figure:
     return figure
 
 
-def samples(model: VAE, examples: Points) -> Figure:
+def samples(model: LatentVariableModel, examples: Points) -> Figure:
     """Test data beside as many draws x ~ p(x|z), z ~ p(z): the draws, not their means, are distributed like data."""
     figure, panels, clouds, edges = _beside(model, examples)
     for axes, points in zip(panels, clouds, strict=True):
@@ -52,7 +52,7 @@ def samples(model: VAE, examples: Points) -> Figure:
     return figure
 
 
-def density(model: VAE, examples: Points) -> Figure:
+def density(model: LatentVariableModel, examples: Points) -> Figure:
     """The same on a grid: counts of test data and of as many draws from the model, on one scale."""
     figure, panels, clouds, edges = _beside(model, examples)
     counts = [np.histogram2d(points[:, 0], points[:, 1], edges)[0].T for points in clouds]
@@ -63,7 +63,7 @@ def density(model: VAE, examples: Points) -> Figure:
     return figure
 
 
-def traversals(model: VAE, examples: Examples) -> Figure:
+def traversals(model: LatentVariableModel, examples: Examples) -> Figure:
     """How the mean of p(x|z) answers to one dimension of z a panel: the variables that move most, standardised."""
     path = Traversal.of(model, examples, rows=10, columns=41)
     scale = examples.x.std(0, unbiased=False)
@@ -82,7 +82,7 @@ def traversals(model: VAE, examples: Examples) -> Figure:
     return figure
 
 
-def draws(model: VAE, count: int) -> Tensor:
+def draws(model: LatentVariableModel, count: int) -> Tensor:
     """x ~ p(x|z), z ~ p(z): (count, D); of a model without an encoder, which is trained by its means alone, these."""
     z = model.prior().sample(torch.Size((count,)))
     decoded = (model.decode(part[None]) for part in z.split(250))
@@ -90,7 +90,7 @@ def draws(model: VAE, count: int) -> Tensor:
     return model.likelihood.original(x)
 
 
-def _beside(model: VAE, examples: Points) -> tuple[Figure, list[Axes], list[Cloud], list[Cloud]]:
+def _beside(model: LatentVariableModel, examples: Points) -> tuple[Figure, list[Axes], list[Cloud], list[Cloud]]:
     """Axes of one scale for test data and for draws from the model, both clouds in a plane, and bins along its axes.
 
     The frame fits the data; the share of draws beyond it is stated. Principal components are those of standardised

@@ -14,16 +14,16 @@ from torch.distributions import Distribution
 from torch.nn.functional import cross_entropy
 from torch.types import _size
 
-from vae_cli.distributions.distributions import Unchecked
+from vae_cli.distributions.distributions import UnvalidatedDistribution
 from vae_cli.models.codebooks import Codebook
 
 AT_ONCE = 1000
 """Grids drawn at a time."""
 
 
-def sitewise(z: Tensor, sites: int) -> Tensor:
+def per_position(z: Tensor, n_positions: int) -> Tensor:
     """(..., d) as (..., n, D): networks put out maps, a channel after the other."""
-    return z.unflatten(-1, (-1, sites)).mT
+    return z.unflatten(-1, (-1, n_positions)).mT
 
 
 def flat(vectors: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def flat(vectors: Tensor) -> Tensor:
     return vectors.mT.flatten(-2)
 
 
-class PointMass(Unchecked):
+class QuantisedDelta(UnvalidatedDistribution):
     """All mass on one grid: indices (B, n) in the codebook, their vectors z (B, d), nearest to outputs (B, n, D)."""
 
     has_rsample = True
@@ -64,28 +64,34 @@ class PointMass(Unchecked):
         return torch.where((value == self.z).all(-1), 0.0, -torch.inf)
 
 
-class Autoregressive(Unchecked):
+class Autoregressive(UnvalidatedDistribution):
     """p(k_1..k_n) = prod_i p(k_i | k_1..k_(i-1)), site by site in reading order.
 
     `logits` gives those of the next index, (N, i + 1, K), from the i before it, (N, i).
     """
 
     def __init__(
-        self, codebook: Codebook, sites: int, logits: Callable[[Tensor], Tensor], batch_shape: _size = torch.Size()
+        self,
+        codebook: Codebook,
+        n_positions: int,
+        logits: Callable[[Tensor], Tensor],
+        batch_shape: _size = torch.Size(),
     ) -> None:
-        self.codebook, self.sites, self.logits = codebook, sites, logits
-        super().__init__(torch.Size(batch_shape), torch.Size([sites * codebook.vectors.shape[-1]]), validate_args=False)
+        self.codebook, self.n_positions, self.logits = codebook, n_positions, logits
+        super().__init__(
+            torch.Size(batch_shape), torch.Size([n_positions * codebook.vectors.shape[-1]]), validate_args=False
+        )
 
     def expand(self, batch_shape: _size, _instance: Distribution | None = None) -> Autoregressive:
         """The same distribution for each entry of a batch."""
-        return Autoregressive(self.codebook, self.sites, self.logits, torch.Size(batch_shape))
+        return Autoregressive(self.codebook, self.n_positions, self.logits, torch.Size(batch_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p of the grids whose vectors are value (..., d); minus infinity where one is no code's."""
-        vectors = sitewise(value.detach(), self.sites)
+        vectors = per_position(value.detach(), self.n_positions)
         indices = self.codebook.identify(vectors)
         known = (self.codebook(indices) == vectors).flatten(-2).all(-1)
-        rows = indices.reshape(-1, self.sites)
+        rows = indices.reshape(-1, self.n_positions)
         log_p = -cross_entropy(self.logits(rows[:, :-1]).mT, rows, reduction="none").sum(-1)
         return torch.where(known, log_p.reshape(known.shape), -torch.inf)
 
@@ -93,9 +99,9 @@ class Autoregressive(Unchecked):
     def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """z of grids drawn one index after the other, (*sample_shape, *batch_shape, d)."""
         shape = torch.Size(sample_shape) + self.batch_shape
-        indices = torch.zeros(shape.numel(), self.sites, dtype=torch.int64, device=self.codebook.vectors.device)
+        indices = torch.zeros(shape.numel(), self.n_positions, dtype=torch.int64, device=self.codebook.vectors.device)
         for rows in indices.split(AT_ONCE):
-            for i in range(self.sites):
+            for i in range(self.n_positions):
                 probabilities = self.logits(rows[:, :i])[:, -1].softmax(-1)
                 rows[:, i] = torch.multinomial(probabilities, 1)[:, 0]
         return flat(self.codebook(indices)).reshape(*shape, -1)

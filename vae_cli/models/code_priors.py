@@ -44,14 +44,20 @@ class CodeTransformer(nn.Module):
     has_codes: ClassVar = True
 
     def __init__(
-        self, posterior: Quantised, sites: int, *, layers: PositiveInt, heads: PositiveInt, head_width: PositiveInt
+        self,
+        posterior: Quantised,
+        n_positions: int,
+        *,
+        layers: PositiveInt,
+        heads: PositiveInt,
+        head_width: PositiveInt,
     ) -> None:
         super().__init__()
-        self.sites, width = sites, heads * head_width
+        self.n_positions, width = n_positions, heads * head_width
         self.shared = (posterior.codebook,)  # the model's: registered here, too, it would be saved twice
         codes = posterior.codebook.codes
         self.before = nn.Embedding(codes + 1, width)  # the index of the site before; K at the first
-        self.place = nn.Parameter(0.02 * torch.randn(sites, width))
+        self.place = nn.Parameter(0.02 * torch.randn(n_positions, width))
         self.layers = nn.Sequential(*(_Layer(heads, width) for _ in range(layers)), nn.LayerNorm(width))
         self.last = nn.Linear(width, codes)
         nn.init.normal_(self.before.weight, std=0.02)
@@ -65,4 +71,4 @@ class CodeTransformer(nn.Module):
 
     def forward(self) -> Autoregressive:
         """p(z): batch shape (), event shape (n D,)."""
-        return Autoregressive(self.shared[0], self.sites, self.logits)
+        return Autoregressive(self.shared[0], self.n_positions, self.logits)

@@ -33,9 +33,9 @@ class Codebook(nn.Module):
     vectors: Tensor
     shares: Tensor
 
-    def __init__(self, *, codes: PositiveInt, decay: Fraction, revive: Fraction) -> None:
+    def __init__(self, *, codes: PositiveInt, decay: Fraction, restart_threshold: Fraction) -> None:
         super().__init__()
-        self.codes, self.decay, self.revive = codes, decay, revive
+        self.codes, self.decay, self.restart_threshold = codes, decay, restart_threshold
         self.register_buffer("shares", torch.full((codes,), 1 / codes))
 
     def forward(self, indices: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class Codebook(nn.Module):
 
     def _revive(self, points: Tensor) -> None:
         """Move dead codes to some of the points (M, D), and their shares to 1/K."""
-        dead = (self.shares < self.revive / self.codes).unsqueeze(-1)
+        dead = (self.shares < self.restart_threshold / self.codes).unsqueeze(-1)
         squares = (points - self(self.nearest(points))).square().sum(-1).nan_to_num(0.0, 0.0)
         chosen = points[torch.multinomial(squares + 1e-20, self.codes, replacement=True)]
         vectors = torch.where(dead, chosen, self.vectors)
@@ -106,8 +106,8 @@ class MovingAverages(Codebook):
     (van den Oord et al. 2017, eq. 6 to 8): at decay 0 a step of k-means.
     """
 
-    def __init__(self, code_dim: int, *, codes: PositiveInt, decay: Fraction, revive: Fraction) -> None:
-        super().__init__(codes=codes, decay=decay, revive=revive)
+    def __init__(self, code_dim: int, *, codes: PositiveInt, decay: Fraction, restart_threshold: Fraction) -> None:
+        super().__init__(codes=codes, decay=decay, restart_threshold=restart_threshold)
         self.register_buffer("vectors", torch.randn(codes, code_dim))
 
     @torch.no_grad()
@@ -126,8 +126,8 @@ class MovingAverages(Codebook):
 class Learned(Codebook):
     """e_k learns by the gradient of the squared distance from its outputs (van den Oord et al. 2017, eq. 3)."""
 
-    def __init__(self, code_dim: int, *, codes: PositiveInt, decay: Fraction, revive: Fraction) -> None:
-        super().__init__(codes=codes, decay=decay, revive=revive)
+    def __init__(self, code_dim: int, *, codes: PositiveInt, decay: Fraction, restart_threshold: Fraction) -> None:
+        super().__init__(codes=codes, decay=decay, restart_threshold=restart_threshold)
         self.vectors = nn.Parameter(torch.randn(codes, code_dim))
 
     def learn(self, outputs: Tensor, indices: Tensor) -> Tensor:

@@ -16,14 +16,14 @@ from torch.distributions import Distribution
 from torch.types import _size
 
 from vae_cli.batch import Batch
-from vae_cli.distributions.distributions import Unchecked, gaussian, log_gaussian
+from vae_cli.distributions.distributions import UnvalidatedDistribution, gaussian, log_gaussian
 from vae_cli.distributions.precision import float32
 from vae_cli.models.graphs import Graph, X, bottom_up, generation_graph, inference_graph, layer_names, top_down
-from vae_cli.models.likelihoods import Decoded
+from vae_cli.models.likelihoods import Likelihood
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import Network, apply_rows, dense
 from vae_cli.models.posteriors import Posterior
 from vae_cli.models.trace import Latent, Trace
-from vae_cli.models.vae import VAE
 from vae_cli.types import Activation, PositiveInt, Shape
 
 Known = Mapping[str, Tensor]
@@ -31,7 +31,7 @@ Factor = Callable[[Known], Distribution]
 """The distribution of a layer, given those of its parents that are drawn."""
 
 
-class Structured(Unchecked):
+class HierarchicalDistribution(UnvalidatedDistribution):
     """prod_j r(z_j | Pa(z_j)): one factor for each layer, Gaussian with a diagonal covariance where it has parents.
 
     `sizes` are d_j by name, nearest to x first; `order` has parents before their children. Batch shape (B,) or ().
@@ -142,11 +142,11 @@ class StructuredPosterior(Posterior):
                 inputs = sum(latents) + (features if X in above else 0)
                 self.conditionals[name] = Conditional(inputs, hidden, size, activation)
 
-    def forward(self, batch: Batch) -> Structured:
+    def forward(self, batch: Batch) -> HierarchicalDistribution:
         """q(z|x): batch shape (B,), event shape (d,)."""
         seen = {name: encoder(batch.x).to(torch.float32) for name, encoder in self.encoders.items()}
         factors = {name: partial(self._factor, name, seen.get(name)) for name in self.sizes}
-        return Structured(factors, self.sizes, self.graph.order, torch.Size((len(batch),)))
+        return HierarchicalDistribution(factors, self.sizes, self.graph.order, torch.Size((len(batch),)))
 
     def _factor(self, name: str, seen: Tensor | None, known: Known) -> Distribution:
         parents = [known[parent] for parent in self.graph.parents[name] if parent != X]
@@ -198,11 +198,11 @@ class StructuredPrior(nn.Module):
             inputs = sum(sizes[parent] for parent in graph.parents[name])
             self.conditionals[name] = Conditional(inputs, hidden, sizes[name], activation)
 
-    def forward(self) -> Structured:
+    def forward(self) -> HierarchicalDistribution:
         """p(z): batch shape (), event shape (d,)."""
         factors: dict[str, Factor] = {name: partial(self._factor, name) for name in self.sizes}
         order = [self.top_name, *(name for name in self.graph.order if name != X)]
-        return Structured(factors, self.sizes, order, torch.Size())
+        return HierarchicalDistribution(factors, self.sizes, order, torch.Size())
 
     def _factor(self, name: str, known: Known) -> Distribution:
         if name == self.top_name:
@@ -210,7 +210,7 @@ class StructuredPrior(nn.Module):
         return self.conditionals[name]([known[parent] for parent in self.graph.parents[name]])
 
 
-class HierarchicalVAE(VAE):
+class HierarchicalVAE(LatentVariableModel):
     """p(x, z) = p(z_M) prod_j p(z_j | Pa(z_j)) p(x | Pa(x)) with a structured q(z|x); one rate for each layer.
 
     latent_dim: d_M, of the top layer; below: d_1, ..., d_M-1; generation: the parents of x and of each layer below the
@@ -223,7 +223,7 @@ class HierarchicalVAE(VAE):
         self,
         posterior: StructuredPosterior,
         prior: nn.Module,
-        likelihood: Decoded,
+        likelihood: Likelihood,
         layers: list[int],
         *,
         latent_dim: PositiveInt,
@@ -239,7 +239,7 @@ class HierarchicalVAE(VAE):
         places = dict(zip(sizes, torch.arange(sum(layers)).split(layers), strict=True))
         self.read_by_x = [j for name in graph.parents[X] for j in places[name].tolist()]
         drawn_later = {name: posterior.graph.descendants(name) for name in sizes}
-        self.entangled = [bool(drawn_later[name] & set(graph.parents.get(name, ()))) for name in sizes]
+        self.needs_sampled_kl = [bool(drawn_later[name] & set(graph.parents.get(name, ()))) for name in sizes]
 
     @property
     def read(self) -> list[int]:
@@ -252,11 +252,11 @@ class HierarchicalVAE(VAE):
 
     def trace(self, batch: Batch, encoded: Distribution, samples: int) -> Trace:
         """One latent for each layer, drawn along q's graph; of a proposal without layers, one in all."""
-        if not isinstance(encoded, Structured):
+        if not isinstance(encoded, HierarchicalDistribution):
             return super().trace(batch, encoded, samples)
         with float32():
             drawn = encoded.draw(torch.Size((samples,)))
             z = torch.cat([layer for layer, _ in drawn], -1)
             priors = self.prior().layers(z)
-        parts = zip(drawn, priors, self.entangled, strict=True)
+        parts = zip(drawn, priors, self.needs_sampled_kl, strict=True)
         return Trace(batch.x, self.decode(z), tuple(Latent(layer, q, p, e) for (layer, q), p, e in parts))

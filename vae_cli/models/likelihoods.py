@@ -21,7 +21,7 @@ from vae_cli.models.networks import Network, apply_rows
 from vae_cli.types import PositiveFloat, Shape
 
 
-class Decoded(nn.Module):
+class Likelihood(nn.Module):
     """A decoder network from z (S, B, d) to outputs (S, B, M, *event), which a subclass turns into p(x|z).
 
     Where the data are standardised, x in a model is (x - mean) / scale throughout: encoded, decoded and drawn. Only
@@ -63,10 +63,10 @@ class Decoded(nn.Module):
         return Independent(entries, self.event_dims, validate_args=False)
 
 
-class Bernoulli(Decoded):
+class Bernoulli(Likelihood):
     """Ber(x; sigmoid f(z)) for binary x."""
 
-    scores: ClassVar = ("binary",)
+    support: ClassVar = ("binary",)
     discrete: ClassVar = True
 
     def distribution(self, outputs: Tensor) -> Distribution:
@@ -95,10 +95,10 @@ class CentredBernoulli(Bernoulli):
         self.get_buffer("offset").copy_(torch.logit((sums + 0.5) / (count + 1)))
 
 
-class ContinuousBernoulli(Decoded):
+class ContinuousBernoulli(Likelihood):
     """Continuous Bernoulli with natural parameter f(z), a density on [0, 1]."""
 
-    scores: ClassVar = ("unit", "levels")
+    support: ClassVar = ("unit", "levels")
 
     def distribution(self, outputs: Tensor) -> Distribution:
         """p(x|z) from outputs (S, B, M, *event)."""
@@ -106,10 +106,10 @@ class ContinuousBernoulli(Decoded):
         return self.independent(distributions.ContinuousBernoulli(logits))
 
 
-class Gaussian(Decoded):
+class Gaussian(Likelihood):
     """N(f(z), scale^2 I), the standard deviation fixed."""
 
-    scores: ClassVar = ("real", "unit", "levels")
+    support: ClassVar = ("real", "unit", "levels")
 
     def __init__(self, network: Network, latent_dim: int, event_shape: Shape, *, scale: PositiveFloat) -> None:
         super().__init__(network, latent_dim, event_shape)
@@ -121,13 +121,13 @@ class Gaussian(Decoded):
         return distributions.gaussian(loc, self.get_buffer("scale").expand_as(loc), self.event_dims)
 
 
-class GaussianLearned(Decoded):
+class GaussianLearned(Likelihood):
     """N(f(z), diag scale^2), the standard deviation a parameter: one for all, or one for each dimension of x.
 
     It is at least `min_scale`: the density of an entry that is constant in the data has no upper bound.
     """
 
-    scores: ClassVar = ("real", "unit", "levels")
+    support: ClassVar = ("real", "unit", "levels")
 
     def __init__(
         self,
@@ -150,13 +150,13 @@ class GaussianLearned(Decoded):
         return distributions.log_gaussian(loc, log_scale.expand_as(loc), self.event_dims)
 
 
-class GaussianDecoder(Decoded):
+class GaussianDecoder(Likelihood):
     """N(mu_x, diag sigma_x^2) with [mu_x; log sigma_x^2] = f(z), the standard deviation at least `min_scale`.
 
     Without the floor the density of a point that the decoder learns by heart has no upper bound.
     """
 
-    scores: ClassVar = ("real", "unit", "levels")
+    support: ClassVar = ("real", "unit", "levels")
     outputs: ClassVar = 2
 
     def __init__(self, network: Network, latent_dim: int, event_shape: Shape, *, min_scale: PositiveFloat) -> None:
@@ -170,10 +170,10 @@ class GaussianDecoder(Decoded):
         return distributions.log_gaussian(loc, log_scale, self.event_dims)
 
 
-class DiscretisedLogistic(Decoded):
+class DiscretisedLogistic(Likelihood):
     """A logistic distribution over the 256 levels k/255, location and log-scale both outputs of the decoder."""
 
-    scores: ClassVar = ("levels",)
+    support: ClassVar = ("levels",)
     discrete: ClassVar = True
     outputs: ClassVar = 2
 
@@ -183,10 +183,10 @@ class DiscretisedLogistic(Decoded):
         return self.independent(distributions.DiscretisedLogistic(0.5 + loc, log_scale - 2))
 
 
-class Categorical(Decoded):
+class Categorical(Likelihood):
     """Free probabilities of the 256 levels k/255 of each entry."""
 
-    scores: ClassVar = ("levels",)
+    support: ClassVar = ("levels",)
     discrete: ClassVar = True
     outputs: ClassVar = distributions.LEVELS
 

@@ -22,7 +22,7 @@ DECAYS = (0.9, 0.999)
 """Of the moments of Adam."""
 
 
-class Table(Posterior):
+class PerExampleGaussian(Posterior):
     """q(z|x_i) = N(m_i, diag s_i^2), a row (m_i, log s_i) for each training example i, in place of an encoder.
 
     Rows learn from the gradient of whatever objective they are traced in, or before it by steps up their own bounds,

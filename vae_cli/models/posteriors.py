@@ -17,7 +17,7 @@ from vae_cli.batch import Batch
 from vae_cli.distributions.distributions import (
     FARTHEST,
     Delta,
-    Pushed,
+    PushforwardDistribution,
     SharedMultivariateNormal,
     gaussian,
     log_gaussian,
@@ -25,10 +25,10 @@ from vae_cli.distributions.distributions import (
 from vae_cli.distributions.flows import autoregressive_steps, coupling_steps
 from vae_cli.distributions.precision import float32
 from vae_cli.errors import UserError
-from vae_cli.models.code_distributions import PointMass, flat, sitewise
+from vae_cli.models.code_distributions import QuantisedDelta, flat, per_position
 from vae_cli.models.codebooks import POINTS, Codebook
 from vae_cli.models.networks import Network
-from vae_cli.models.straight_through import rotated, straight_through
+from vae_cli.models.straight_through import rotation_trick, straight_through
 from vae_cli.types import PositiveFloat, PositiveInt, Shape
 
 SOFTPLUS_OF_ONE = 0.5413248546129181  # log(e - 1): where softplus is 1
@@ -62,7 +62,7 @@ class NoEncoder(Posterior):
         raise UserError("posterior=none: the model has no encoder, so there is no q(z|x)")
 
 
-class Encoded(Posterior):
+class AmortisedPosterior(Posterior):
     """An encoder network from x (B, *event) to the (B, features) that a subclass turns into q(z|x)."""
 
     has_entropy: ClassVar = True
@@ -77,7 +77,7 @@ class Encoded(Posterior):
         return self.encoder(batch.x).to(torch.float32)
 
 
-class Diagonal(Encoded):
+class Diagonal(AmortisedPosterior):
     """q(z|x) = N(m(x), diag s(x)^2), s = exp(half the log-variance) (Kingma & Welling 2014, eq. 9)."""
 
     factorises: ClassVar = True
@@ -93,7 +93,7 @@ class Diagonal(Encoded):
         return log_gaussian(loc, 0.5 * log_variance, 1)
 
 
-class FixedScale(Encoded):
+class FixedScale(AmortisedPosterior):
     """q(z|x) = N(m(x), scale^2 I), the scale not learned: near 0 the VAE is a regularised autoencoder."""
 
     factorises: ClassVar = True
@@ -109,7 +109,7 @@ class FixedScale(Encoded):
         return gaussian(loc, torch.full_like(loc, self.scale), 1)
 
 
-class FullCovariance(Encoded):
+class FullCovariance(AmortisedPosterior):
     """q(z|x) = N(m, L L^T), L lower triangular with a softplus diagonal (Kingma & Welling 2019, section 2.5.1)."""
 
     refinable: ClassVar = True
@@ -134,7 +134,7 @@ class FullCovariance(Encoded):
         return SharedMultivariateNormal(loc, scale_tril=tril, validate_args=False)
 
 
-class AutoregressiveFlow(Encoded):
+class AutoregressiveFlow(AmortisedPosterior):
     """z = f(z_0; h), z_0 ~ N(m, diag s^2): m, s and the context h from the encoder, f an inverse autoregressive flow.
 
     A draw takes one pass and carries its density; the density of any other point takes d (Kingma et al. 2016).
@@ -161,7 +161,7 @@ class AutoregressiveFlow(Encoded):
         """q(z|x): batch shape (B,), event shape (d,)."""
         loc, log_variance, context = self.features(batch).split(self.sizes, -1)
         with float32():
-            return Pushed(log_gaussian(loc, 0.5 * log_variance, 1), self.flow(context))
+            return PushforwardDistribution(log_gaussian(loc, 0.5 * log_variance, 1), self.flow(context))
 
 
 class CouplingFlow(AutoregressiveFlow):
@@ -170,7 +170,7 @@ class CouplingFlow(AutoregressiveFlow):
     steps_of = staticmethod(coupling_steps)
 
 
-class Deterministic(Encoded):
+class Deterministic(AmortisedPosterior):
     """z = f(x): an autoencoder's code. It has no density, so there is no rate and no bound."""
 
     has_density: ClassVar = False
@@ -185,7 +185,7 @@ class Deterministic(Encoded):
         return Delta(self.features(batch))
 
 
-class Quantised(Encoded):
+class Quantised(AmortisedPosterior):
     """At each of n sites the code nearest to the encoder's output (van den Oord et al. 2017, eq. 1 and 2).
 
     z holds their vectors. A point mass on one of K^n grids: log q(z|x) = 0, a probability. The gradient passes straight
@@ -198,19 +198,21 @@ class Quantised(Encoded):
     has_codes: ClassVar = True
     through = staticmethod(straight_through)
 
-    def __init__(self, network: Network, event_shape: Shape, latent_dim: int, sites: int, codebook: Codebook) -> None:
+    def __init__(
+        self, network: Network, event_shape: Shape, latent_dim: int, n_positions: int, codebook: Codebook
+    ) -> None:
         super().__init__(network, event_shape, latent_dim)
-        self.sites, self.codebook = sites, codebook
+        self.n_positions, self.codebook = n_positions, codebook
 
     def outputs(self, batch: Batch) -> Tensor:
         """What is to be quantised, (B, n, D)."""
-        return sitewise(self.features(batch), self.sites)
+        return per_position(self.features(batch), self.n_positions)
 
-    def forward(self, batch: Batch) -> PointMass:
+    def forward(self, batch: Batch) -> QuantisedDelta:
         """q(z|x): batch shape (B,), event shape (n D,)."""
         outputs = self.outputs(batch)
         indices = self.codebook.nearest(outputs)
-        return PointMass(self.codebook, outputs, indices, flat(self.through(outputs, self.codebook(indices))))
+        return QuantisedDelta(self.codebook, outputs, indices, flat(self.through(outputs, self.codebook(indices))))
 
     @torch.no_grad()
     def start_from(self, batches: Iterable[Batch]) -> None:
@@ -223,7 +225,7 @@ class Quantised(Encoded):
         self.codebook.start_at(torch.cat(points)[: POINTS * self.codebook.codes])
 
 
-class QuantisedByRotation(Quantised):
+class QuantisedWithRotationTrick(Quantised):
     """The same; the gradient at a code is rotated and scaled back to the output it stands for (Fifty et al. 2025)."""
 
-    through = staticmethod(rotated)
+    through = staticmethod(rotation_trick)

@@ -17,7 +17,7 @@ from vae_cli.distributions.flows import density_flow
 from vae_cli.distributions.mixtures import Aggregate, mixture
 from vae_cli.distributions.overflow import finite_rows, named
 from vae_cli.errors import UserError, warn
-from vae_cli.models.posteriors import Encoded
+from vae_cli.models.posteriors import AmortisedPosterior
 from vae_cli.types import PositiveFloat, PositiveInt, Shape
 
 
@@ -72,7 +72,7 @@ class Flow(nn.Module):
         return self.flow()
 
 
-class Vamp(nn.Module):
+class VampPrior(nn.Module):
     """p(z) = 1/K sum_k q(z|u_k), the pseudo-inputs u learned: an aggregated posterior (Tomczak & Welling 2018, eq. 9).
 
     They start at examples of the training set, and are free to leave the range of the data.
@@ -84,7 +84,9 @@ class Vamp(nn.Module):
     needs_density: ClassVar = True
     needs_encoder: ClassVar = True
 
-    def __init__(self, latent_dim: int, posterior: Encoded, event_shape: Shape, *, pseudo_inputs: PositiveInt) -> None:
+    def __init__(
+        self, latent_dim: int, posterior: AmortisedPosterior, event_shape: Shape, *, pseudo_inputs: PositiveInt
+    ) -> None:
         super().__init__()
         self.inputs = nn.Parameter(torch.rand(pseudo_inputs, *event_shape))
         self.shared = (posterior,)  # the model's: registered here, too, its weights would be saved twice
@@ -106,7 +108,7 @@ class Vamp(nn.Module):
         self.inputs.copy_(examples[torch.arange(count, device=examples.device) % len(examples)])
 
 
-class Mixture(nn.Module):
+class GaussianMixturePrior(nn.Module):
     """p(z) = sum_c pi_c N(z; mu_c, diag s_c^2), all of it learned: VaDE's prior (Jiang et al. 2017, eq. 1 to 3).
 
     The weights are a softmax and the variances exponentials, so that no step can leave their range; a standard
@@ -139,7 +141,7 @@ class Mixture(nn.Module):
         self.log_variances.copy_((variances - self.min_scale**2).clamp(min=self.min_scale**2).log())
 
 
-class ExPost(nn.Module):
+class ExPostGaussianMixture(nn.Module):
     """A Gaussian mixture fitted to the codes of a trained autoencoder, so that it can be sampled (Ghosh et al. 2020).
 
     Until `fit` is called it is N(0, I).

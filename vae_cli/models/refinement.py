@@ -16,8 +16,8 @@ from torch.distributions import Distribution, Independent, MultivariateNormal
 from vae_cli.batch import Batch
 from vae_cli.distributions.distributions import SharedMultivariateNormal, SharedNormal, log_gaussian
 from vae_cli.errors import UserError
-from vae_cli.models.per_example import Table
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
+from vae_cli.models.per_example import PerExampleGaussian
 from vae_cli.types import NonNegativeInt, PositiveFloat, PositiveInt
 
 Family = Callable[[Sequence[Tensor]], Distribution]
@@ -42,9 +42,9 @@ class Refinement:
     lr: PositiveFloat
 
     @torch.compiler.disable
-    def __call__(self, model: VAE, batch: Batch, encoded: Distribution) -> Distribution:
+    def __call__(self, model: LatentVariableModel, batch: Batch, encoded: Distribution) -> Distribution:
         """The refined q(z|x); that of a table's own example is what training has made of it."""
-        if batch.seen and isinstance(model.posterior, Table):
+        if batch.seen and isinstance(model.posterior, PerExampleGaussian):
             return self._in_turns(model, model.posterior, batch) if model.training and self.train_steps else encoded
         steps = self.train_steps if model.training else self.steps
         if not steps:
@@ -54,7 +54,7 @@ class Refinement:
         refined = _parameters(best)[0]
         return family([own + (other - own).detach() for own, other in zip(start, refined, strict=True)])
 
-    def _in_turns(self, model: VAE, table: Table, batch: Batch) -> Distribution:
+    def _in_turns(self, model: LatentVariableModel, table: PerExampleGaussian, batch: Batch) -> Distribution:
         """Where steps of the rows alone lead; the step of the decoder, which comes after them, does not move them."""
         for _ in range(self.train_steps):
             table.ascend(batch, lambda q: model.trace(batch, q, self.samples).elbo)
@@ -62,7 +62,9 @@ class Refinement:
             return table(batch)
 
 
-def refine(model: VAE, batch: Batch, encoded: Distribution, *, steps: int, samples: int, lr: float) -> Distribution:
+def refine(
+    model: LatentVariableModel, batch: Batch, encoded: Distribution, *, steps: int, samples: int, lr: float
+) -> Distribution:
     """The Gaussian of the same family as `encoded` that maximises the ELBO of each image, by Adam from there on.
 
     The model stays as it is. The learning rate falls linearly to 0, so that the noise of the draws averages out.

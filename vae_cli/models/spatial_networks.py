@@ -21,13 +21,13 @@ class Gridded(Protocol):
         ...
 
 
-def sites(network: Network, event_shape: Shape) -> int:
+def n_positions(network: Network, event_shape: Shape) -> int:
     """Places that z has something to say of: h w on a grid, 1 where z is of the whole x."""
     return prod(network.grid(event_shape)) if isinstance(network, Gridded) else 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvGrid:
+class SpatialConv:
     """Convolutions of stride 2 and residual blocks without a dense layer, and the transposes in the decoder.
 
     Features and latents are maps over the sites of the smallest feature map (van den Oord et al. 2017, section 4.1).
@@ -54,12 +54,12 @@ class ConvGrid:
     def encoder(self, event_shape: Shape, features: int) -> nn.Module:
         """x (N, C, H, W) to (N, features), features a multiple of h w."""
         layers = [*narrowing([event_shape[0], *self.channels], self.activation), *self._blocks()]
-        last = nn.Conv2d(self.channels[-1], features // sites(self, event_shape), 1)
+        last = nn.Conv2d(self.channels[-1], features // n_positions(self, event_shape), 1)
         return nn.Sequential(*layers, last, nn.Flatten())
 
     def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
         """z (N, d) to (N, M, C, H, W), d a multiple of h w."""
-        wide, colours = latent_dim // sites(self, event_shape), event_shape[0]
+        wide, colours = latent_dim // n_positions(self, event_shape), event_shape[0]
         first = nn.Conv2d(wide, self.channels[-1], 3, padding=1)
         channels = [*reversed(self.channels), outputs * colours]
         layers = [*self._blocks(), *widening(channels, self._sizes(event_shape)[::-1], self.activation)]

@@ -26,7 +26,7 @@ def straight_through(outputs: Tensor, vectors: Tensor) -> Tensor:
     return _Valued.apply(outputs, vectors.detach())
 
 
-def rotated(outputs: Tensor, vectors: Tensor) -> Tensor:
+def rotation_trick(outputs: Tensor, vectors: Tensor) -> Tensor:
     """The vectors, with the rotation and scaling that takes each output there as their Jacobian (Fifty et al. 2025).
 
     R = I - 2 r r^T + 2 q e^T takes the direction e of an output into the direction q of its vector, where

@@ -37,7 +37,7 @@ class Latent:
     z: Tensor
     q: Distribution
     p: Distribution
-    entangled: bool = False
+    needs_sampled_kl: bool = False
 
     @classmethod
     def draw(cls, q: Distribution, p: Distribution, samples: int) -> Latent:
@@ -67,7 +67,7 @@ class Latent:
         """
         q, p = self.q, self.p
         with float32():
-            if self.entangled:
+            if self.needs_sampled_kl:
                 return self._sampled_kl
             if isinstance(q, Independent) and isinstance(p, Independent):
                 try:

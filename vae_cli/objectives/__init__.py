@@ -1,13 +1,13 @@
 """Objectives: what training minimises, as weighted named terms of a trace. Sums over dimensions, means over data."""
 
 from vae_cli.objectives.elbo import ELBO, Reconstruction
-from vae_cli.objectives.gan import VAEGAN, Generative
+from vae_cli.objectives.gan import VAEGAN, GANLoss
 from vae_cli.objectives.importance import IWAE, DoublyReparameterised, StickingTheLanding
 from vae_cli.objectives.infovae import InfoVAE
 from vae_cli.objectives.objective import Objective, Terms
 from vae_cli.objectives.quantisation import PriorFit, VectorQuantisation
 from vae_cli.objectives.total_correlation import TCVAE, FactorVAE, StratifiedTCVAE
-from vae_cli.objectives.vade import HeldAssignments, OptimalGamma, SampledGamma
+from vae_cli.objectives.vade import FixedAssignments, VaDE, VaDEAnalytic
 
 __all__ = [
     "ELBO",
@@ -16,16 +16,16 @@ __all__ = [
     "VAEGAN",
     "DoublyReparameterised",
     "FactorVAE",
-    "Generative",
-    "HeldAssignments",
+    "FixedAssignments",
+    "GANLoss",
     "InfoVAE",
     "Objective",
-    "OptimalGamma",
     "PriorFit",
     "Reconstruction",
-    "SampledGamma",
     "StickingTheLanding",
     "StratifiedTCVAE",
     "Terms",
+    "VaDE",
+    "VaDEAnalytic",
     "VectorQuantisation",
 ]

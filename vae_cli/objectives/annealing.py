@@ -30,7 +30,7 @@ class Annealing(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear(Annealing):
+class LinearAnnealing(Annealing):
     """Once, evenly, over `epochs` (Sonderby et al. 2016, section 2.2)."""
 
     epochs: PositiveFloat
@@ -41,7 +41,7 @@ class Linear(Annealing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cyclical(Annealing):
+class CyclicalAnnealing(Annealing):
     """`cycles` times over `epochs` each, evenly in the fraction `rise` of a cycle, then at 1 (Fu et al. 2019)."""
 
     epochs: PositiveFloat

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from vae_cli.distributed.shard import drawn
+from vae_cli.distributed.shard import draw_shard
 from vae_cli.distributions.precision import float32
 
 
 def masked(x: Tensor, fraction: float) -> Tensor:
     """x with each entry set to 0 with probability `fraction` (Vincent et al. 2010, section 3.3)."""
-    return x * (drawn(lambda shape: torch.rand(shape, device=x.device), x.shape, 0) >= fraction) if fraction else x
+    return x * (draw_shard(lambda shape: torch.rand(shape, device=x.device), x.shape, 0) >= fraction) if fraction else x
 
 
 def jittered(x: Tensor, amount: float) -> Tensor:
@@ -25,7 +25,7 @@ def jittered(x: Tensor, amount: float) -> Tensor:
     """
     if not amount or x.dim() != 4:
         return x
-    unit = 2 * drawn(lambda shape: torch.rand(shape, device=x.device), (6, len(x)), 1) - 1
+    unit = 2 * draw_shard(lambda shape: torch.rand(shape, device=x.device), (6, len(x)), 1) - 1
     angle, shear = amount * math.radians(15) * unit[0], amount * math.radians(15) * unit[1]
     wide, high = 1 + 0.15 * amount * unit[2], 1 + 0.15 * amount * unit[3]
     shift = amount * 2 / 7 * unit[4:]  # a coordinate runs from -1 to 1

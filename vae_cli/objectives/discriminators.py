@@ -1,6 +1,6 @@
-"""Critics: networks that learn to tell two samples apart, beside the model whose samples they judge.
+"""Discriminators: networks that learn to tell two samples apart, beside the model whose samples they judge.
 
-One loss and one optimiser train both: the model's term sees the critic with its parameters detached, the critic's term
+One loss and one optimiser train both: the model's term sees the discriminator with its parameters detached, the discriminator's term
 sees detached samples. Each gradient is then that of two optimisers that step at the same time.
 
 Shape legend: N points, d dimensions, F features.
@@ -26,14 +26,14 @@ SLOPE = 0.2  # of the leaky rectifier below 0, as in Radford et al. 2016
 
 
 @dataclass(frozen=True)
-class Learning:
-    """What a critic minimises, and the share of points that it sorts rightly: 1/2 where the samples are alike."""
+class DiscriminatorLoss:
+    """What a discriminator minimises, and the share of points that it sorts rightly: 1/2 where the samples are alike."""
 
     loss: Tensor
     accuracy: Tensor
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """Scores (N,) of points (N, d): large where they look as if drawn from the first of two samples.
 
     `spectral` divides each weight of the `layers` by its largest singular value (Miyato et al. 2018), so that the slope
@@ -51,7 +51,7 @@ class Critic(nn.Module):
         """The scores, in float32."""
         return self.layers(z).float().squeeze(-1)
 
-    def judged(self, z: Tensor) -> Tensor:
+    def frozen_forward(self, z: Tensor) -> Tensor:
         """The same with a gradient into z, not into the parameters."""
         return _fixed(self, z)
 
@@ -64,20 +64,20 @@ class Critic(nn.Module):
         return _fixed(self.layers[: hidden[(len(hidden) - 1) // 2] + 1], z).flatten(1).float()
 
 
-def dense_critic(dims: int, hidden: list[PositiveInt], *, spectral: bool) -> Critic:
+def dense_discriminator(dims: int, hidden: list[PositiveInt], *, spectral: bool) -> Discriminator:
     """Of points (N, dims), with hidden layers of these widths."""
     layers: list[nn.Module] = []
     for wide_in, wide_out in pairwise([dims, *hidden]):
         layers += [nn.Linear(wide_in, wide_out), nn.LeakyReLU(SLOPE)]
-    return Critic([*layers, nn.Linear([dims, *hidden][-1], 1)], spectral=spectral)
+    return Discriminator([*layers, nn.Linear([dims, *hidden][-1], 1)], spectral=spectral)
 
 
-def network_critic(network: Network, event_shape: Shape, outputs: int, *, spectral: bool) -> Critic:
+def network_discriminator(network: Network, event_shape: Shape, outputs: int, *, spectral: bool) -> Discriminator:
     """Of flattened events (N, D): an encoder of so many outputs, and a score of them."""
     encoder = network.encoder(event_shape, outputs)
     trunk = encoder.children() if isinstance(encoder, nn.Sequential) else [encoder]
     layers = [nn.Unflatten(1, event_shape), *trunk, nn.LeakyReLU(SLOPE), nn.Linear(outputs, 1)]
-    return Critic(layers, spectral=spectral)
+    return Discriminator(layers, spectral=spectral)
 
 
 def _fixed(module: nn.Module, z: Tensor) -> Tensor:
@@ -93,19 +93,19 @@ def _normalise(layer: nn.Module) -> None:
         spectral_norm(layer)
 
 
-def logistic(critic: Critic, first: Tensor, second: Tensor) -> Learning:
+def logistic(discriminator: Discriminator, first: Tensor, second: Tensor) -> DiscriminatorLoss:
     """-E_first log s(T) - E_second log(1 - s(T)), s the logistic function, T the scores (Goodfellow et al. 2014).
 
     Its optimum is T = log of the ratio of densities: where the two are one, T = 0 and the loss log 4.
     """
-    a, b = critic(first.detach()), critic(second.detach())
-    return Learning(softplus(-a).mean() + softplus(b).mean(), accuracy(a, b))
+    a, b = discriminator(first.detach()), discriminator(second.detach())
+    return DiscriminatorLoss(softplus(-a).mean() + softplus(b).mean(), accuracy(a, b))
 
 
-def hinge(critic: Critic, first: Tensor, second: Tensor) -> Learning:
+def hinge(discriminator: Discriminator, first: Tensor, second: Tensor) -> DiscriminatorLoss:
     """E_first max(0, 1 - T) + E_second max(0, 1 + T) (Lim & Ye 2017, eq. 9)."""
-    a, b = critic(first.detach()), critic(second.detach())
-    return Learning((1 - a).clamp(min=0).mean() + (1 + b).clamp(min=0).mean(), accuracy(a, b))
+    a, b = discriminator(first.detach()), discriminator(second.detach())
+    return DiscriminatorLoss((1 - a).clamp(min=0).mean() + (1 + b).clamp(min=0).mean(), accuracy(a, b))
 
 
 def accuracy(first: Tensor, second: Tensor) -> Tensor:
@@ -113,14 +113,14 @@ def accuracy(first: Tensor, second: Tensor) -> Tensor:
     return ((first.sign().mean() - second.sign().mean()) / 4 + 0.5).detach()
 
 
-def gradient_penalty(critic: Critic, z: Tensor) -> Tensor:
+def gradient_penalty(discriminator: Discriminator, z: Tensor) -> Tensor:
     """E |dT/dz|^2 over a sample, with a gradient into the parameters (Mescheder et al. 2018, eq. 9)."""
     slope: Any = torch.compiler.disable(_squared_slope)  # compiled code cannot be differentiated twice
-    return slope(critic, z)
+    return slope(discriminator, z)
 
 
-def _squared_slope(critic: Critic, z: Tensor) -> Tensor:
+def _squared_slope(discriminator: Discriminator, z: Tensor) -> Tensor:
     z = z.detach().requires_grad_()
     with torch.enable_grad():
-        (slope,) = torch.autograd.grad(critic(z).sum(), z, create_graph=True)
+        (slope,) = torch.autograd.grad(discriminator(z).sum(), z, create_graph=True)
     return slope.square().sum(-1).mean()

@@ -12,13 +12,13 @@ from torch.nn.functional import softplus
 from vae_cli.distributions.precision import float32
 from vae_cli.models.networks import Network
 from vae_cli.objectives.discriminators import (
-    Critic,
-    Learning,
-    dense_critic,
+    Discriminator,
+    DiscriminatorLoss,
+    dense_discriminator,
     gradient_penalty,
     hinge,
     logistic,
-    network_critic,
+    network_discriminator,
 )
 from vae_cli.types import NonEmpty, NonNegativeFloat, PositiveFloat, PositiveInt, Shape
 
@@ -29,13 +29,13 @@ class Divergence(nn.Module):
     judges: what it can compare
     """
 
-    judges: ClassVar = ("z", "x")
+    compares: ClassVar = ("z", "x")
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """A scalar with a gradient into q (M, d)."""
         raise NotImplementedError
 
-    def learning(self, q: Tensor, p: Tensor) -> Learning | None:
+    def discriminator_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss | None:
         """What the divergence itself has to learn from the samples, if anything."""
         return None
 
@@ -141,83 +141,87 @@ class SlicedWasserstein(Divergence):
             return (sides[0] - sides[1]).square().mean()
 
 
-class Contest(Divergence):
-    """Of a critic T that learns to tell p from q: E_q log(1 + e^-T) - log 2 (Goodfellow et al. 2014, section 3).
+class DiscriminatorDivergence(Divergence):
+    """Of a discriminator T that learns to tell p from q: E_q log(1 + e^-T) - log 2 (Goodfellow et al. 2014, section 3).
 
-    Zero where the critic is undecided. Its own loss is logistic; `penalty` weighs its squared slope at p beside it.
+    Zero where the discriminator is undecided. Its own loss is logistic; `penalty` weighs its squared slope at p beside it.
     """
 
-    def __init__(self, critic: Critic, penalty: float) -> None:
+    def __init__(self, discriminator: Discriminator, penalty: float) -> None:
         super().__init__()
-        self.critic, self.penalty = critic, penalty
+        self.discriminator, self.penalty = discriminator, penalty
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """The model's term, a scalar."""
-        return softplus(-self.critic.judged(q)).mean() - math.log(2)
+        return softplus(-self.discriminator.frozen_forward(q)).mean() - math.log(2)
 
-    def contest(self, q: Tensor, p: Tensor) -> Learning:
-        """The critic's loss without its penalty."""
-        return logistic(self.critic, p, q)
+    def plain_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss:
+        """The discriminator's loss without its penalty."""
+        return logistic(self.discriminator, p, q)
 
-    def learning(self, q: Tensor, p: Tensor) -> Learning:
-        """The critic's loss."""
-        contest = self.contest(q, p)
+    def discriminator_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss:
+        """The discriminator's loss."""
+        plain_loss = self.plain_loss(q, p)
         if not self.penalty:
-            return contest
-        return Learning(contest.loss + self.penalty * gradient_penalty(self.critic, p), contest.accuracy)
+            return plain_loss
+        return DiscriminatorLoss(
+            plain_loss.loss + self.penalty * gradient_penalty(self.discriminator, p), plain_loss.accuracy
+        )
 
 
 class _Hinge:
-    """-E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""
+    """-E_q T as the model's term and a hinge loss as the discriminator's (Lim & Ye 2017)."""
 
-    critic: Critic
+    discriminator: Discriminator
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """The model's term, a scalar."""
-        return -self.critic.judged(q).mean()
+        return -self.discriminator.frozen_forward(q).mean()
 
-    def contest(self, q: Tensor, p: Tensor) -> Learning:
-        """The critic's loss without its penalty."""
-        return hinge(self.critic, p, q)
+    def plain_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss:
+        """The discriminator's loss without its penalty."""
+        return hinge(self.discriminator, p, q)
 
 
-class Adversarial(Contest):
-    """A critic of codes (Makhzani et al. 2016)."""
+class LatentDiscriminator(DiscriminatorDivergence):
+    """A discriminator of codes (Makhzani et al. 2016)."""
 
-    judges: ClassVar = ("z",)
+    compares: ClassVar = ("z",)
 
     def __init__(
         self, latent_dim: int, *, hidden: list[PositiveInt], spectral_norm: bool, penalty: NonNegativeFloat
     ) -> None:
-        super().__init__(dense_critic(latent_dim, hidden, spectral=spectral_norm), penalty)
+        super().__init__(dense_discriminator(latent_dim, hidden, spectral=spectral_norm), penalty)
 
 
-class AdversarialHinge(_Hinge, Adversarial):
-    """The same with -E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""
+class LatentDiscriminatorHinge(_Hinge, LatentDiscriminator):
+    """The same with -E_q T as the model's term and a hinge loss as the discriminator's (Lim & Ye 2017)."""
 
 
-class ObservedAdversarial(Contest):
-    """A critic of x, flattened: the encoder of the model's own recipe of a network, with `width` outputs a site."""
+class ImageDiscriminator(DiscriminatorDivergence):
+    """A discriminator of x, flattened: the encoder of the model's own recipe of a network, with `width` outputs a site."""
 
-    judges: ClassVar = ("x",)
+    compares: ClassVar = ("x",)
     has_features: ClassVar = True
 
     def __init__(
         self,
         network: Network,
         event_shape: Shape,
-        sites: int,
+        n_positions: int,
         *,
         width: PositiveInt,
         spectral_norm: bool,
         penalty: NonNegativeFloat,
     ) -> None:
-        super().__init__(network_critic(network, event_shape, sites * width, spectral=spectral_norm), penalty)
+        super().__init__(
+            network_discriminator(network, event_shape, n_positions * width, spectral=spectral_norm), penalty
+        )
 
     def features(self, x: Tensor) -> Tensor:
-        """The critic's hidden layer in the middle, (N, F), with a gradient into x (N, D) alone (Larsen et al. 2016)."""
-        return self.critic.features(x)
+        """The discriminator's hidden layer in the middle, (N, F), with a gradient into x (N, D) alone (Larsen et al. 2016)."""
+        return self.discriminator.features(x)
 
 
-class ObservedAdversarialHinge(_Hinge, ObservedAdversarial):
-    """The same with -E_q T as the model's term and a hinge loss as the critic's (Lim & Ye 2017)."""
+class ImageDiscriminatorHinge(_Hinge, ImageDiscriminator):
+    """The same with -E_q T as the model's term and a hinge loss as the discriminator's (Lim & Ye 2017)."""

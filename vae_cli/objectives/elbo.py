@@ -8,8 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from vae_cli.batch import Batch
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import Trace, layer_rates, total
-from vae_cli.models.vae import VAE
 from vae_cli.objectives.objective import Objective, Terms
 from vae_cli.types import NonNegativeFloat, PositiveInt
 
@@ -45,7 +45,7 @@ class ELBO(Objective):
             (rate.clamp(min=floor) if floor else rate).sum(-1) for rate, floor in zip(rates, floors, strict=True)
         )
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""
         trace = model.trace(batch, model.encode(batch), self.samples)
         rates = self.rates(trace, batch)
@@ -62,7 +62,7 @@ class Reconstruction(Objective):
 
     needs_density: ClassVar = False
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""
         distortion = model.trace(batch, model.encode(batch), 1).distortion.mean()
         return Terms(distortion, {"loss": distortion, "distortion": distortion})

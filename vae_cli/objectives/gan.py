@@ -1,4 +1,4 @@
-"""Objectives whose critic judges x itself: generative adversarial networks, with an encoder and without one.
+"""Objectives whose discriminator judges x itself: generative adversarial networks, with an encoder and without one.
 
 Shape legend: B batch, D entries of x, d latent dimensions.
 """
@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from vae_cli.batch import Batch
-from vae_cli.models.vae import VAE
-from vae_cli.objectives.divergences import Divergence, ObservedAdversarial
+from vae_cli.models.model import LatentVariableModel
+from vae_cli.objectives.divergences import Divergence, ImageDiscriminator
 from vae_cli.objectives.objective import Objective, Terms
 from vae_cli.types import NonNegativeFloat
 
 
-class Generative(Objective):
+class GANLoss(Objective):
     """D(E[x|z], x), z ~ p(z): a model that is trained to be drawn from, and nothing else; there is no bound.
 
-    With a critic it is a generative adversarial network (Goodfellow et al. 2014), with MMD a generative moment matching
+    With a discriminator it is a generative adversarial network (Goodfellow et al. 2014), with MMD a generative moment matching
     network (Li et al. 2015). As many z are drawn as the batch has examples.
     """
 
@@ -35,21 +35,21 @@ class Generative(Objective):
         super().__init__()
         self.divergence = divergence
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""
         x, generated = batch.x.flatten(1), means(model, draws(model, len(batch)))
         divergence = self.divergence(generated, x)
         loss, metrics = divergence, {"divergence": divergence}
-        if learning := self.divergence.learning(generated, x):
-            loss = loss + learning.loss
-            metrics |= {"critic_loss": learning.loss, "critic_accuracy": learning.accuracy}
+        if discriminator_loss := self.divergence.discriminator_loss(generated, x):
+            loss = loss + discriminator_loss.loss
+            metrics |= {"discriminator_loss": discriminator_loss.loss, "discriminator_accuracy": discriminator_loss.accuracy}
         return Terms(loss, {"loss": loss, **metrics})
 
 
 class VAEGAN(Objective):
     """beta rate + 1/2 |f(x) - f(E[x|z])|^2 + adversarial D(generated, x) (Larsen et al. 2016, eq. 8 and algorithm 1).
 
-    f are the features of the critic, which learns from D's own loss alone; the squared distance is summed over them and
+    f are the features of the discriminator, which learns from D's own loss alone; the squared distance is summed over them and
     averaged over z ~ q(z|x). `generated` are the means at z ~ q, which D does not reach (section 3.2), and at as many
     z ~ p(z). The distortion is that of x, so that the ELBO is a bound, though it is not what is optimised.
     """
@@ -59,10 +59,10 @@ class VAEGAN(Objective):
     needs_whole_batch: ClassVar = True
     compares: ClassVar = "x"
     selects: ClassVar = False
-    anneals: ClassVar = ("beta", "adversarial")
+    anneals: ClassVar = ("beta", "latent_discriminator")
 
     def __init__(
-        self, divergence: ObservedAdversarial, *, beta: NonNegativeFloat, adversarial: NonNegativeFloat
+        self, divergence: ImageDiscriminator, *, beta: NonNegativeFloat, adversarial: NonNegativeFloat
     ) -> None:
         super().__init__()
         self.divergence, self.beta, self.adversarial = divergence, beta, adversarial
@@ -72,17 +72,17 @@ class VAEGAN(Objective):
         features = self.divergence.features
         return (features(x) - features(reconstruction)).square().sum(-1) / 2
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""
         trace = model.trace(batch, model.encode(batch), 1)
         x, reconstruction = batch.x.flatten(1), trace.likelihood.mean[0].flatten(1)
         z = torch.cat([latent.z[0].flatten(1) for latent in trace.latents], -1)
         generated = means(model, torch.cat([z.detach(), draws(model, len(batch))]))
-        divergence, learning = self.divergence(generated, x), self.divergence.learning(generated, x)
+        divergence, discriminator_loss = self.divergence(generated, x), self.divergence.discriminator_loss(generated, x)
         distortion, rate = trace.distortion.mean(), trace.rate.mean()
         features = self.feature_distortion(x, reconstruction).mean()
-        loss = self.annealed("beta", self.beta) * rate + features + learning.loss
-        loss = loss + self.annealed("adversarial", self.adversarial) * divergence
+        loss = self.annealed("beta", self.beta) * rate + features + discriminator_loss.loss
+        loss = loss + self.annealed("latent_discriminator", self.adversarial) * divergence
         return Terms(
             loss,
             {
@@ -92,17 +92,17 @@ class VAEGAN(Objective):
                 "elbo": -distortion - rate,
                 "feature_distortion": features,
                 "divergence": divergence,
-                "critic_loss": learning.loss,
-                "critic_accuracy": learning.accuracy,
+                "discriminator_loss": discriminator_loss.loss,
+                "discriminator_accuracy": discriminator_loss.accuracy,
             },
         )
 
 
-def draws(model: VAE, count: int) -> Tensor:
+def draws(model: LatentVariableModel, count: int) -> Tensor:
     """z ~ p(z), (count, d), from which the prior does not learn."""
     return model.prior().sample(torch.Size((count,)))
 
 
-def means(model: VAE, z: Tensor) -> Tensor:
+def means(model: LatentVariableModel, z: Tensor) -> Tensor:
     """E[x|z] of each z (N, d), (N, D)."""
     return model.decode(z.unsqueeze(0)).mean[0].flatten(1)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from vae_cli.batch import Batch
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives.annealing import Annealing
 
 
@@ -43,6 +43,6 @@ class Objective(nn.Module):
         """The value now of a weight in `anneals`."""
         return weight * self.annealing.factor(name, self.epoch) if self.annealing else weight
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""
         raise NotImplementedError

@@ -8,10 +8,10 @@ import torch
 
 from vae_cli.batch import Batch
 from vae_cli.distributions.precision import float32
-from vae_cli.models.code_distributions import PointMass
+from vae_cli.models.code_distributions import QuantisedDelta
 from vae_cli.models.codebooks import Usage
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import Latent
-from vae_cli.models.vae import VAE
 from vae_cli.objectives.objective import Objective, Terms
 from vae_cli.types import NonNegativeFloat
 
@@ -29,11 +29,11 @@ class VectorQuantisation(Objective):
         super().__init__()
         self.commitment = commitment
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch; perplexity and usage are of the codes of this batch alone."""
         trace = model.trace(batch, model.encode(batch), 1)
         q, distortion = trace.latents[0].q, trace.distortion.mean()
-        assert isinstance(q, PointMass)
+        assert isinstance(q, QuantisedDelta)
         commitment = (q.outputs - q.codebook(q.indices).detach()).square().sum((1, 2)).mean()
         usage = Usage.of(q.counts)
         with float32():
@@ -45,7 +45,7 @@ class VectorQuantisation(Objective):
 class PriorFit(Objective):
     """E KL(q(z|x) || p(z)), by which p alone learns: of codes -log p(codes) (van den Oord et al. 2017, section 3.3)."""
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""
         model.eval()  # q as it is evaluated
         with torch.no_grad():

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from vae_cli.batch import Batch
 from vae_cli.models.aggregate_posterior import decompose, log_minibatch_weights, log_stratified_weights
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import total
-from vae_cli.models.vae import VAE
-from vae_cli.objectives.discriminators import dense_critic, logistic
+from vae_cli.objectives.discriminators import dense_discriminator, logistic
 from vae_cli.objectives.objective import Objective, Terms
 from vae_cli.types import NonNegativeFloat, PositiveInt
 
@@ -35,7 +35,7 @@ class TCVAE(Objective):
         """Of each pair of a code and an image, (B, B)."""
         return log_minibatch_weights(len(batch), self.examples, batch.x)
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""
         trace = model.trace(batch, model.encode(batch), 1)
         (latent,) = trace.latents
@@ -67,9 +67,9 @@ class StratifiedTCVAE(TCVAE):
 
 
 class FactorVAE(Objective):
-    """distortion + rate + gamma TC(q(z)), TC = E_q(z) T(z) by a critic T (Kim & Mnih 2018, eq. 2 and 3).
+    """distortion + rate + gamma TC(q(z)), TC = E_q(z) T(z) by a discriminator T (Kim & Mnih 2018, eq. 2 and 3).
 
-    The critic learns to tell codes of the batch from codes whose dimensions are each permuted over the batch: its best
+    The discriminator learns to tell codes of the batch from codes whose dimensions are each permuted over the batch: its best
     T is log q(z) - sum_j log q(z_j).
     """
 
@@ -79,17 +79,21 @@ class FactorVAE(Objective):
 
     def __init__(self, latent_dim: int, *, gamma: NonNegativeFloat, hidden: list[PositiveInt]) -> None:
         super().__init__()
-        self.gamma, self.critic = gamma, dense_critic(latent_dim, hidden, spectral=False)
+        self.gamma, self.discriminator = gamma, dense_discriminator(latent_dim, hidden, spectral=False)
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""
         trace = model.trace(batch, model.encode(batch), 1)
         (latent,) = trace.latents
         z = latent.z[0]
         permuted = torch.stack([column[torch.randperm(len(z), device=z.device)] for column in z.unbind(-1)], -1)
-        distortion, rate, correlation = trace.distortion.mean(), trace.rate.mean(), self.critic.judged(z).mean()
-        learning = logistic(self.critic, z, permuted)
-        loss = distortion + rate + self.annealed("gamma", self.gamma) * correlation + learning.loss
+        distortion, rate, correlation = (
+            trace.distortion.mean(),
+            trace.rate.mean(),
+            self.discriminator.frozen_forward(z).mean(),
+        )
+        discriminator_loss = logistic(self.discriminator, z, permuted)
+        loss = distortion + rate + self.annealed("gamma", self.gamma) * correlation + discriminator_loss.loss
         return Terms(
             loss,
             {
@@ -98,7 +102,7 @@ class FactorVAE(Objective):
                 "rate": rate,
                 "elbo": -distortion - rate,
                 "total_correlation": correlation,
-                "critic_loss": learning.loss,
-                "critic_accuracy": learning.accuracy,
+                "discriminator_loss": discriminator_loss.loss,
+                "discriminator_accuracy": discriminator_loss.accuracy,
             },
         )

@@ -18,15 +18,15 @@ from vae_cli.distributions.mixtures import (
     log_responsibilities,
 )
 from vae_cli.distributions.precision import float32
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import Trace, total
-from vae_cli.models.vae import VAE
 from vae_cli.objectives.augmentation import jittered
 from vae_cli.objectives.elbo import ELBO
 from vae_cli.objectives.objective import Terms
 from vae_cli.types import Fraction, NonNegativeFloat
 
 
-class OptimalGamma(ELBO):
+class VaDEAnalytic(ELBO):
     """The ELBO of VaDE with q(c|x) = gamma, the best one that depends on x alone, in closed form.
 
     gamma = softmax_c(log pi_c + E_q log p(z|c)), so that the rate is -H(q) - logsumexp_c(log pi_c + E_q log p(z|c)),
@@ -41,10 +41,10 @@ class OptimalGamma(ELBO):
         return [assigned_rate(p, q, log_responsibilities(p, q)).unsqueeze(-1) for q, p in _mixtures(trace)]
 
 
-class SampledGamma(ELBO):
+class VaDE(ELBO):
     """The ELBO of VaDE as its paper computes it: gamma = p(c|z) at each sample z ~ q (Jiang et al. 2017, eq. 12, 16).
 
-    A gamma taken from z is then used as if it depended on x alone, so the rate is at least that of `OptimalGamma`.
+    A gamma taken from z is then used as if it depended on x alone, so the rate is at least that of `VaDEAnalytic`.
     """
 
     needs_entropy: ClassVar = True
@@ -58,21 +58,23 @@ class SampledGamma(ELBO):
         ]
 
 
-class HeldAssignments(ELBO):
+class FixedAssignments(ELBO):
     """The ELBO with q(c|x) one-hot at a cluster c assigned to each training example beforehand, (N,) by its index.
 
-    `sharpness` weights -log p(c|z) beside it, as the classification loss of a semi-supervised VAE (Kingma et al. 2014,
+    `classification_weight` weights -log p(c|z) beside it, as the classification loss of a semi-supervised VAE (Kingma et al. 2014,
     eq. 9): at log K nats a cluster costs the bound too little to matter next to a hundred nats of reconstruction.
-    z in that term is the code of the image moved at random as far as `jitter` says: what holds for moved images, too,
+    z in that term is the code of the image moved at random as far as `augmentation` says: what holds for moved images, too,
     is learned before the errors of the clusters are.
     """
 
     needs_entropy: ClassVar = True
     needs_mixture: ClassVar = True
 
-    def __init__(self, *, beta: NonNegativeFloat, sharpness: NonNegativeFloat, jitter: Fraction) -> None:
+    def __init__(
+        self, *, beta: NonNegativeFloat, classification_weight: NonNegativeFloat, augmentation: Fraction
+    ) -> None:
         super().__init__(beta=beta, free_bits=0.0, samples=1)
-        self.sharpness, self.jitter = sharpness, jitter
+        self.classification_weight, self.augmentation = classification_weight, augmentation
         self.assignments = torch.empty(0, dtype=torch.int64)
 
     def get_extra_state(self) -> Tensor:
@@ -93,16 +95,16 @@ class HeldAssignments(ELBO):
         ((q, p),) = _mixtures(trace)
         return [-expected_log_joint(p, q).gather(-1, self.cluster(batch)) - q.entropy().unsqueeze(-1)]
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch; `unsure` is -log p(c|z)."""
         terms = super().forward(model, batch)
         prior = model.prior()
         assert is_mixture(prior)
-        moved = model.encode(Batch(jittered(batch.x, self.jitter), batch.index))
+        moved = model.encode(Batch(jittered(batch.x, self.augmentation), batch.index))
         with float32():
-            unsure = -log_joint(prior, moved.rsample()).log_softmax(-1).gather(-1, self.cluster(batch)).mean()
-        loss = terms.loss + self.sharpness * unsure
-        return Terms(loss, {**terms.metrics, "loss": loss, "unsure": unsure})
+            assignment_nll = -log_joint(prior, moved.rsample()).log_softmax(-1).gather(-1, self.cluster(batch)).mean()
+        loss = terms.loss + self.classification_weight * assignment_nll
+        return Terms(loss, {**terms.metrics, "loss": loss, "assignment_nll": assignment_nll})
 
 
 def _mixtures(trace: Trace) -> Iterator[tuple[Distribution, MixtureSameFamily]]:

@@ -77,7 +77,7 @@ class Group:
         return Estimate.of(values) if values else None
 
     @property
-    def contest(self) -> tuple[object, ...]:
+    def comparison(self) -> tuple[object, ...]:
         """What configurations share whose validation can be compared: data, bound or none, probability or density.
 
         The SHA-256 of the data tells more than the settings that they came by.
@@ -132,14 +132,14 @@ def _by_data(runs: Sequence[Run]) -> dict[str | None, list[Run]]:
 
 def changed(groups: Sequence[Group]) -> list[str]:
     """A sentence for each set of configurations that differ in nothing but their data."""
-    alike: dict[tuple[tuple[str, str], ...], list[Group]] = {}
+    broadcast_module: dict[tuple[tuple[str, str], ...], list[Group]] = {}
     for one in groups:
         if CHANGED in one.choices:
-            alike.setdefault(one.runs[0].key, []).append(one)
+            broadcast_module.setdefault(one.runs[0].key, []).append(one)
     return [
         f"Configurations {', '.join(str(one.number) for one in same)} have the same settings but different data "
         "(data/sha256 in results.json): the data set has changed between their runs."
-        for same in alike.values()
+        for same in broadcast_module.values()
         if len(same) > 1
     ]
 
@@ -149,7 +149,7 @@ def best(groups: Sequence[Group]) -> list[bool]:
     contests: dict[tuple[object, ...], list[int]] = {}
     for number, one in enumerate(groups):
         if one.validation is not None:
-            contests.setdefault(one.contest, []).append(number)
+            contests.setdefault(one.comparison, []).append(number)
     rivals = [numbers for numbers in contests.values() if len(numbers) > 1]
     winners = {max(numbers, key=lambda number: groups[number].validation or 0.0) for numbers in rivals}
     return [number in winners for number in range(len(groups))]

@@ -29,7 +29,7 @@ WORDS = {
     "dci_completeness": "DCI completeness",
     "dci_informativeness": "DCI informativeness",
     "sap": "SAP",
-    "factor_score": "FactorVAE score",
+    "factorvae_score": "FactorVAE score",
     "reconstruction_error": "reconstruction error",
     "log_likelihood": "log p(x) (nats)",
     "model_log_likelihood": "model's log p(x) (nats)",

@@ -17,7 +17,7 @@ from vae_cli.config import signatures
 from vae_cli.config.comparison import flat, written
 from vae_cli.errors import UserError
 from vae_cli.runs.layout import CONFIG, RESULTS, SUPERSEDED, display
-from vae_cli.runs.status import FILE, Status, standing
+from vae_cli.runs.status import FILE, Status, run_status
 
 APART = (
     "seed",
@@ -150,7 +150,7 @@ def read(folder: Path) -> Run | None:
     if config and (parts := (results or {}).get("init/parts")):
         place = f"epoch {results['init/epoch']}, sha256 {str(results['init/sha256'])[:12]}"
         known["init.weights"] = f"{parts} ({place})"
-    return Run(folder, known, results or {}, history or [], standing(folder)) if ours else None
+    return Run(folder, known, results or {}, history or [], run_status(folder)) if ours else None
 
 
 def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.distributed.rank import leads
+from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.runs.layout import CONFIG, DATA, LAST, LOCK, RESULTS, SUPERSEDED, display
 from vae_cli.runs.saved_config import read_config
 
@@ -63,7 +63,7 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
     if not (folder / CONFIG).is_file():
         return config
     if fingerprint(read_config(folder)) != fingerprint(config):
-        if not leads():
+        if not is_rank_zero():
             return config
         from vae_cli.distributed import machine
 
@@ -78,7 +78,7 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
     from vae_cli.runs import checkpoints
 
     checkpoints.newest(folder)  # damaged ones are refused before anything is written
-    if leads():
+    if is_rank_zero():
         print(f"{folder.name}: goes on from its last checkpoint")
     config = config.copy()
     OmegaConf.update(config, "resume", str(folder))

@@ -41,7 +41,7 @@ UNITS = {
     "dci_completeness": "",
     "dci_informativeness": "",
     "sap": "",
-    "factor_score": "",
+    "factorvae_score": "",
 }
 
 

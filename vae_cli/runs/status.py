@@ -57,7 +57,7 @@ class Status:
         return place
 
 
-def standing(folder: Path) -> tuple[str, str]:
+def run_status(folder: Path) -> tuple[str, str]:
     """(status, reason) of a run: done, failed, cancelled, interrupted, queued, running, requeued or unfinished."""
     results, status = _results(folder), Status.read(folder)
     ended = str(results.get("status", UNFINISHED))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import optuna
 
 
-class Study(Callback):
+class OptunaStudy(Callback):
     """Lets a study go on: `n_trials` counts all of its trials, those of earlier starts too.
 
     Hyperparameters whose run was interrupted are tried first, so that the run goes on in its own folder.

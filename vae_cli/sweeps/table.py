@@ -22,7 +22,7 @@ from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.continuation import read_results
 from vae_cli.runs.layout import STARTED, display
 from vae_cli.runs.lock import held
-from vae_cli.runs.status import standing
+from vae_cli.runs.status import run_status
 from vae_cli.sweeps.side_by_side import Shares
 
 NUMBERS = (
@@ -94,7 +94,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     rows = []
     for file in sorted(folder.glob(f"*/{STARTED}"), key=lambda path: path.stat().st_mtime_ns):
         results = read_results(file.parent)
-        status, reason = standing(file.parent)
+        status, reason = run_status(file.parent)
         rows.append(
             {
                 "overrides": _overrides(file),

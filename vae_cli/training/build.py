@@ -14,12 +14,12 @@ from torch.optim import Optimizer
 
 from vae_cli.config.check import EvaluateConfig
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DataFacts, Evaluation
+from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
 from vae_cli.evaluation.sample_quality import Generation
 from vae_cli.models.graphs import X, generation_graph, layer_names
-from vae_cli.models.spatial_networks import sites
-from vae_cli.models.vae import VAE
-from vae_cli.training.lightning_module import LitVAE
+from vae_cli.models.model import LatentVariableModel
+from vae_cli.models.spatial_networks import n_positions
+from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loading import check_support
 from vae_cli.training.phases import Phase
 
@@ -33,12 +33,12 @@ def assemble(node: DictConfig, **parts: Any) -> Any:
     return instantiate(node, *[parts[name] for name in wanted])
 
 
-def build_model(config: DictConfig, event_shape: tuple[int, ...], examples: int = 0) -> VAE:
+def build_model(config: DictConfig, event_shape: tuple[int, ...], examples: int = 0) -> LatentVariableModel:
     """The model of a configuration for events of this shape, so many of them to train on."""
     network = instantiate(config.network)
-    count = sites(network, event_shape)
+    count = n_positions(network, event_shape)
     layers = [count * size for size in (*config.model.get("below", []), config.model.latent_dim)]
-    parts: dict[str, Any] = {"event_shape": event_shape, "network": network, "sites": count, "layers": layers}
+    parts: dict[str, Any] = {"event_shape": event_shape, "network": network, "n_positions": count, "layers": layers}
     node = config.get("refinement")
     parts |= {"examples": examples, "refinement": None if node is None else instantiate(node)}
     if config.get("codebook") is not None:
@@ -58,10 +58,15 @@ def _read(model: DictConfig, layers: list[int]) -> int:
     return sum(sizes[name] for name in graph.parents[X])
 
 
-def build_phases(config: DictConfig, model: VAE, event_shape: tuple[int, ...]) -> list[Phase]:
-    """Pretraining, initialisation and posttraining, where chosen, around the objective's trainer.max_epochs."""
+def build_phases(config: DictConfig, model: LatentVariableModel, event_shape: tuple[int, ...]) -> list[Phase]:
+    """Pretraining, initialisation and second_stage, where chosen, around the objective's trainer.max_epochs."""
     size, network = model.latent_dim, instantiate(config.network)
-    parts = {"latent_dim": size, "network": network, "event_shape": event_shape, "sites": sites(network, event_shape)}
+    parts = {
+        "latent_dim": size,
+        "network": network,
+        "event_shape": event_shape,
+        "n_positions": n_positions(network, event_shape),
+    }
     divergence = None if config.divergence is None else assemble(config.divergence, **parts)
     objective, epochs = assemble(config.objective, divergence=divergence, latent_dim=size), config.trainer.max_epochs
     phases: list[Phase] = []
@@ -71,7 +76,7 @@ def build_phases(config: DictConfig, model: VAE, event_shape: tuple[int, ...]) -
         phases.append(Phase("training", epochs, objective))
     else:
         phases += instantiate(config.initialisation).phases(objective, epochs)
-    if (node := config.get("posttraining")) is not None:
+    if (node := config.get("second_stage")) is not None:
         phases += instantiate(node).phases()
     if (node := config.get("annealing")) is not None:
         annealing = instantiate(node)
@@ -80,7 +85,9 @@ def build_phases(config: DictConfig, model: VAE, event_shape: tuple[int, ...]) -
     return phases
 
 
-def build_evaluation(settings: EvaluateConfig, facts: DataFacts, model: VAE) -> Evaluation | Generation:
+def build_evaluation(
+    settings: EvaluateConfig, facts: DatasetInfo, model: LatentVariableModel
+) -> Evaluation | Generation:
     """What can be measured of a model."""
     return (Evaluation if model.infers else Generation)(settings, facts)
 
@@ -96,13 +103,13 @@ def build_optimizer(node: DictConfig) -> Callable[[Iterable[nn.Parameter]], Opti
     return optimizer
 
 
-def build_module(config: DictConfig, facts: DataFacts) -> LitVAE:
+def build_module(config: DictConfig, facts: DatasetInfo) -> LatentModelModule:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
     check_support(config, facts.domain)
     optimizer = build_optimizer(config.optimizer)
     model = build_model(config, facts.event_shape, facts.examples)
     model.likelihood.standardisation = facts.standardisation
-    return LitVAE(
+    return LatentModelModule(
         model,
         build_phases(config, model, facts.event_shape),
         optimizer,

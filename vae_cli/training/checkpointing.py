@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
-from vae_cli.distributed.process_group import largest
+from vae_cli.distributed.process_group import all_reduce_max
 from vae_cli.distributed.signals import Deferral
 from vae_cli.errors import UserError, warn
 from vae_cli.runs.checkpoints import load, save
@@ -19,7 +19,7 @@ from vae_cli.runs.checkpoints import load, save
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
-class Keeper(ModelCheckpoint):
+class FixedNameCheckpoint(ModelCheckpoint):
     """Keeps one checkpoint under a fixed name; its memory of the best score survives a move of the run's folder.
 
     The first `after` epochs do not count: what is best is the best of the last phase. A score that is not finite is
@@ -66,7 +66,7 @@ def _is_finite(score: Tensor | None) -> bool:
     return score is not None and bool(score.isfinite())
 
 
-class Latest(Keeper):
+class LastCheckpoint(FixedNameCheckpoint):
     """The checkpoint to go on from: of each epoch's end, of every `minutes` within one, and of where a signal stops.
 
     Not of the last batch of an epoch, whose end is near, nor of one between two steps, whose gradients no checkpoint
@@ -115,7 +115,7 @@ class Latest(Keeper):
 
     def _agree(self, trainer: Trainer, late: bool = False) -> bool:
         """Whether it is late for any of the processes that train together; a signal to one is a signal to all."""
-        asked, late_ = largest(self.signals.asked or 0, late, device=trainer.strategy.root_device)
+        asked, late_ = all_reduce_max(self.signals.asked or 0, late, device=trainer.strategy.root_device)
         self.signals.asked = int(asked) or None
         return bool(late_)
 

@@ -13,7 +13,7 @@ from vae_cli.runs.saved_config import read_config
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data
-    from vae_cli.evaluation.evaluation import DataFacts
+    from vae_cli.evaluation.evaluation import DatasetInfo
 
 
 def load_again(config: DictConfig) -> Data:
@@ -30,7 +30,7 @@ def load_again(config: DictConfig) -> Data:
         raise UserError(f"{error}; if the data have moved, {way}") from error
 
 
-def other_data(folder: Path, config: DictConfig, then: DataFacts, now: DataFacts) -> UserError:
+def other_data(folder: Path, config: DictConfig, then: DatasetInfo, now: DatasetInfo) -> UserError:
     """The refusal of data that are not those that the run in a folder was trained on; `config` names the new ones."""
     old, new = (
         " ".join([facts.name, *_places(c).values()]) for facts, c in ((then, read_config(folder)), (now, config))

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from vae_cli.errors import UserError
 from vae_cli.evaluation.umap_embedding import Points, umap_embedding
-from vae_cli.models.priors import Mixture
-from vae_cli.models.vae import VAE, Codes
-from vae_cli.objectives import ELBO, HeldAssignments, Objective
+from vae_cli.models.model import LatentVariableModel, PosteriorMoments
+from vae_cli.models.priors import GaussianMixturePrior
+from vae_cli.objectives import ELBO, FixedAssignments, Objective
 from vae_cli.training.phases import Phase, TrainingCodes
 from vae_cli.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, SeveralInt
 
@@ -31,13 +31,13 @@ Labels = NDArray[np.integer]
 
 @dataclass(frozen=True, kw_only=True)
 class Initialisation(ABC):
-    """Clusters the codes, gives each component the moments of a cluster, and trains a while with the clusters held.
+    """Clusters the codes, gives each component the moments of a cluster, and trains a while with the fixed clusters.
 
     points: codes clustered at most, a random choice; the others follow their nearest neighbours among them
     restarts: starts of expectation-maximisation; the likeliest is kept
-    hold_epochs: epochs with q(c|x) held at the clusters, before the objective sets it free
-    sharpness: weight of -log p(c|z) at the held cluster c
-    jitter: how far images are moved before z in that term is encoded
+    fixed_epochs: epochs with q(c|x) held at the clusters, before the objective sets it free
+    classification_weight: weight of -log p(c|z) at the held cluster c
+    augmentation: how far images are moved before z in that term is encoded
     """
 
     needs_entropy: ClassVar = True
@@ -46,27 +46,27 @@ class Initialisation(ABC):
 
     points: PositiveInt
     restarts: PositiveInt
-    hold_epochs: NonNegativeInt
-    sharpness: NonNegativeFloat
-    jitter: Fraction
+    fixed_epochs: NonNegativeInt
+    classification_weight: NonNegativeFloat
+    augmentation: Fraction
 
     @abstractmethod
     def assign(self, codes: Points, components: int, seed: int) -> Labels:
         """A cluster in 0..K-1 for each of the codes (N, d)."""
 
     def phases(self, objective: Objective, epochs: int) -> Iterator[Phase]:
-        """Training with the clusters held, if so wished, and then by the objective."""
+        """Training with the fixed clusters, if so wished, and then by the objective."""
         beta = objective.beta if isinstance(objective, ELBO) else 1.0
-        held = HeldAssignments(beta=beta, sharpness=self.sharpness, jitter=self.jitter)
+        held = FixedAssignments(beta=beta, classification_weight=self.classification_weight, augmentation=self.augmentation)
 
-        def begin(model: VAE, training: TrainingCodes) -> None:
-            assert isinstance(model.prior, Mixture)
+        def begin(model: LatentVariableModel, training: TrainingCodes) -> None:
+            assert isinstance(model.prior, GaussianMixturePrior)
             held.assignments = self._assignments(training, model.prior.components)
             model.prior.set(*moments(training.codes, held.assignments, model.prior.components))
 
-        if self.hold_epochs:
-            yield Phase("clusters held", self.hold_epochs, held, begin)
-            yield Phase("training", epochs, objective, follows=True)
+        if self.fixed_epochs:
+            yield Phase("fixed clusters", self.fixed_epochs, held, begin)
+            yield Phase("training", epochs, objective, continues_schedule=True)
         else:
             yield Phase("training", epochs, objective, begin)
 
@@ -122,7 +122,7 @@ def _fitted(points: Points, components: int, restarts: int, seed: int) -> Gaussi
         return mixture.fit(points)
 
 
-def moments(codes: Codes, labels: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
+def moments(codes: PosteriorMoments, labels: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
     """Weights (K,), means (K, d) and variances (K, d) of clusters of q(z|x).
 
     The variance of a cluster is that of its means and the mean of its variances: E_q log p(z|c) is then at its maximum.

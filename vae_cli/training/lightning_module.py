@@ -16,29 +16,29 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vae_cli.batch import Batch
 from vae_cli.datasets.noise import seed_of
-from vae_cli.distributed.process_group import gather, summed
-from vae_cli.distributed.rank import leads
-from vae_cli.distributed.shard import sharing
+from vae_cli.distributed.process_group import all_gather_object, all_reduce_sum
+from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.distributed.shard import shard_context
 from vae_cli.distributions.overflow import LARGEST, finite_rows, named
 from vae_cli.distributions.standardisation import furthest
 from vae_cli.errors import UserError, warn
-from vae_cli.evaluation.chunking import Rows
+from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.evaluation.estimators import rows_at_once
 from vae_cli.evaluation.evaluation import Evaluation, bound_terms
 from vae_cli.evaluation.metrics import Means
 from vae_cli.evaluation.sample_quality import Generation
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives import Terms
 from vae_cli.runs.origin import Origin
-from vae_cli.training.phases import Phase, Place, locate
+from vae_cli.training.phases import Phase, PhasePosition, phase_at
 
 
-class LitVAE(LightningModule):
+class LatentModelModule(LightningModule):
     """Trains `model` phase by phase, validates it at beta = 1, and hands test batches to `evaluation`."""
 
     def __init__(
         self,
-        model: VAE,
+        model: LatentVariableModel,
         phases: Sequence[Phase],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Callable[[float], float],
@@ -55,15 +55,15 @@ class LitVAE(LightningModule):
         self.steps_per_epoch = 1
         self.row: dict[str, float] = {}
         self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation batches than processes
-        self.rows: Rows | None = None
+        self.rows: AdaptiveChunks | None = None
         self.window_weights: Sequence[float] = ()
         self.overflowed: list[tuple[int, float]] = []
         self.warned = False
 
     @property
-    def place(self) -> Place:
+    def position(self) -> PhasePosition:
         """Where training stands among its phases."""
-        return locate(self.phases, self.current_epoch)
+        return phase_at(self.phases, self.current_epoch)
 
     @property
     def epochs(self) -> int:
@@ -72,20 +72,20 @@ class LitVAE(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """A fresh phase is a new problem: the optimiser forgets the moments of the last one's gradients."""
-        if self.current_epoch == self.place.start:
+        if self.current_epoch == self.position.start:
             for optimizer in self.trainer.optimizers:
                 optimizer.state.clear()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
-        place = self.place
-        objective = place.phase.objective
-        objective.epoch = self.current_epoch - place.start + batch_idx / self.trainer.num_training_batches
-        with sharing(batch.share):
+        position = self.position
+        objective = position.phase.objective
+        objective.epoch = self.current_epoch - position.start + batch_idx / self.trainer.num_training_batches
+        with shard_context(batch.share):
             terms: Terms = objective(self.model, batch)
         weight, count = (batch.share.weight, batch.share.count) if batch.share else (1.0, len(batch))
         self.names = tuple(terms.metrics)
-        sums = summed(torch.stack([terms.loss, *terms.metrics.values()]).detach() * count)
+        sums = all_reduce_sum(torch.stack([terms.loss, *terms.metrics.values()]).detach() * count)
         loss = sums[0].item() / batch.total
         if not abs(loss) < LARGEST:
             broken = [k for k, v in zip(self.names, sums[1:], strict=True) if k != "loss" and not v.isfinite()]
@@ -106,7 +106,7 @@ class LitVAE(LightningModule):
         first = f"to go was the parameter {broken}, in the update before" if broken else f"term to go was {term}"
         raise UserError(
             f"{where}; the first {first}. {'The last good checkpoint stays; a' if self._kept() else 'A'} "
-            "lower optimizer.lr or trainer.gradient_clip=1 often helps"
+            "lower optimizer.lr or trainer.gradient_clip_val=1 often helps"
         )
 
     def _reach(self, x: Tensor) -> str:
@@ -131,7 +131,7 @@ class LitVAE(LightningModule):
         def terms(part: Batch, rows: int) -> dict[str, Tensor]:
             return bound_terms(self.model, part, self.model.encode(part), 1, rows)
 
-        parts = list(self.rows.over(batch, terms))
+        parts = list(self.rows.map(batch, terms))
         for values in parts:
             self.validation.update(values)
         finite = torch.cat([finite_rows(values.values()) for values in parts])
@@ -156,10 +156,10 @@ class LitVAE(LightningModule):
 
     def _tell_overflow(self) -> None:
         """Warn, once, of validation examples whose bound is not finite."""
-        rows = sorted(row for part in gather(self.overflowed) for row in part)
+        rows = sorted(row for part in all_gather_object(self.overflowed) for row in part)
         self.overflowed = []
         broken = any(not value.isfinite().all() for value in self.parameters())  # which ends the run
-        if not rows or self.warned or broken or not leads():
+        if not rows or self.warned or broken or not is_rank_zero():
             return
         self.warned = True
         index, extreme = rows[0]
@@ -183,8 +183,8 @@ class LitVAE(LightningModule):
     def _factor(self, step: int) -> float:
         """Of the learning rate: the schedule at the fraction that is done of the epochs it runs over."""
         epoch = step / self.steps_per_epoch
-        place = locate(self.phases, int(epoch))
-        return self.schedule((epoch - place.start) / (place.end - place.start))
+        position = phase_at(self.phases, int(epoch))
+        return self.schedule((epoch - position.start) / (position.end - position.start))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what a model must know of its data, so that a run's folder is enough; and the epoch's sums so far."""

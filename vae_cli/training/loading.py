@@ -7,7 +7,7 @@ from typing import Any
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.config.facts import Facts, options
+from vae_cli.config.facts import ConfigView, options
 from vae_cli.config.rules.data import unscored
 from vae_cli.datasets import Data
 from vae_cli.datasets.support import DomainError, check_data
@@ -30,13 +30,13 @@ def check_support(config: DictConfig, domain: str) -> None:
     scores = _scores(config)
     if domain not in scores:
         plain: Any = OmegaConf.to_container(config, resolve=True)
-        facts = Facts(plain, lambda key: str(OmegaConf.select(config, key)))
+        facts = ConfigView(plain, lambda key: str(OmegaConf.select(config, key)))
         raise ConfigError(unscored(facts, domain, scores))
 
 
 def _scores(config: DictConfig) -> tuple[str, ...]:
     target = config.likelihood._target_
-    scores = getattr(get_class(target), "scores", None)
+    scores = getattr(get_class(target), "support", None)
     if scores is None:
         raise ConfigError(f"likelihood {target}: states no domains that it scores; give it scores = ('real',), say")
     return tuple(scores)
@@ -48,7 +48,7 @@ def _ways(config: DictConfig, domain: str | None) -> str:
     if domain is None:
         return f"; {deliver}, or leave these rows out"
     likelihood, scores = config.likelihood._target_.rpartition(".")[2], " or ".join(_scores(config))
-    fitting = options("likelihood", "scores", lambda other: other is not None and domain in other)
+    fitting = options("likelihood", "support", lambda other: other is not None and domain in other)
     return (
         f" (likelihood {likelihood} scores {scores} data); {deliver}, or let it state domain {domain!r}, with {fitting}"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from vae_cli.models.vae import VAE, Codes
+from vae_cli.models.model import LatentVariableModel, PosteriorMoments
 from vae_cli.objectives import Objective
 
 
@@ -14,27 +14,27 @@ from vae_cli.objectives import Objective
 class TrainingCodes:
     """The codes of the training set, how many of them a fit may use at most, and the run's seed."""
 
-    codes: Codes
+    codes: PosteriorMoments
     limit: int
     seed: int
 
 
 @dataclass(frozen=True)
 class Phase:
-    """`epochs` of `objective`; `begin` prepares the model once, before the first of them.
+    """`epochs` of `objective`; `on_start` prepares the model once, before the first of them.
 
-    Optimiser and learning rate start anew, or, if it `follows`, go on from the phase before.
+    Optimiser and learning rate start anew, or, if it `continues_schedule`, go on from the phase before.
     """
 
     name: str
     epochs: int
     objective: Objective
-    begin: Callable[[VAE, TrainingCodes], None] | None = None
-    follows: bool = False
+    on_start: Callable[[LatentVariableModel, TrainingCodes], None] | None = None
+    continues_schedule: bool = False
 
 
 @dataclass(frozen=True)
-class Place:
+class PhasePosition:
     """Where an epoch lies, all counted from 0.
 
     phase, number, first: its phase, the phase's number and first epoch
@@ -48,11 +48,11 @@ class Place:
     end: int
 
 
-def locate(phases: Sequence[Phase], epoch: int) -> Place:
+def phase_at(phases: Sequence[Phase], epoch: int) -> PhasePosition:
     """The place of an epoch; the end of training belongs to the last phase."""
     firsts = list(accumulate((phase.epochs for phase in phases), initial=0))
     number = max(i for i in range(len(phases)) if firsts[i] <= epoch)
-    fresh = [i for i, phase in enumerate(phases) if i == 0 or not phase.follows]
+    fresh = [i for i, phase in enumerate(phases) if i == 0 or not phase.continues_schedule]
     start = max(i for i in fresh if i <= number)
     end = min((i for i in fresh if i > number), default=len(phases))
-    return Place(phases[number], number, firsts[number], firsts[start], firsts[end])
+    return PhasePosition(phases[number], number, firsts[number], firsts[start], firsts[end])

@@ -11,9 +11,9 @@ from torch import nn
 from vae_cli.batch import Batch
 from vae_cli.distributions.distributions import Delta
 from vae_cli.distributions.precision import float32
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import depth_of, outermost
-from vae_cli.models.posteriors import Encoded
-from vae_cli.models.vae import VAE
+from vae_cli.models.posteriors import AmortisedPosterior
 from vae_cli.objectives import Objective, Terms
 from vae_cli.objectives.augmentation import masked
 from vae_cli.training.phases import Phase
@@ -29,7 +29,7 @@ class MeanReconstruction(Objective):
         super().__init__()
         self.corruption = corruption
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""
         seen = Batch(masked(batch.x, self.corruption), batch.index)
         distortion = model.trace(batch, Delta(model.encode(seen).mean), 1).distortion.mean()
@@ -45,7 +45,7 @@ class OuterLayers(Objective):
         super().__init__()
         self.depth, self.corruption = depth, corruption
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""
         encoder, decoder = outermost(_encoder(model), model.likelihood.decoder, self.depth)
         outputs = decoder(encoder(masked(batch.x, self.corruption))).float()
@@ -54,8 +54,8 @@ class OuterLayers(Objective):
         return Terms(distortion, {"loss": distortion, "distortion": distortion})
 
 
-def _encoder(model: VAE) -> nn.Module:
-    assert isinstance(model.posterior, Encoded)  # the configuration's rules see to it
+def _encoder(model: LatentVariableModel) -> nn.Module:
+    assert isinstance(model.posterior, AmortisedPosterior)  # the configuration's rules see to it
     return model.posterior.encoder
 
 
@@ -73,7 +73,7 @@ class Autoencoder:
     epochs: PositiveInt
     corruption: Fraction
 
-    def phases(self, model: VAE) -> Iterator[Phase]:
+    def phases(self, model: LatentVariableModel) -> Iterator[Phase]:
         """One phase."""
         yield Phase("pretraining", self.epochs, MeanReconstruction(self.corruption))
 
@@ -96,7 +96,7 @@ class LayerWise:
     epochs: PositiveInt
     corruption: Fraction
 
-    def phases(self, model: VAE) -> Iterator[Phase]:
+    def phases(self, model: LatentVariableModel) -> Iterator[Phase]:
         """One phase for each depth."""
         for depth in range(1, depth_of(_encoder(model)) + 1):
             yield Phase(f"pretraining layer {depth}", self.layer_epochs, OuterLayers(depth, self.corruption))

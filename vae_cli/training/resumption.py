@@ -11,18 +11,18 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from vae_cli.errors import ConfigError, UserError
-from vae_cli.evaluation.evaluation import DataFacts
+from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
 from vae_cli.runs.layout import display
 from vae_cli.runs.origin import Origin
 from vae_cli.runs.saved_config import read_config
 from vae_cli.training.data_location import other_data
-from vae_cli.training.lightning_module import LitVAE
-from vae_cli.training.phases import locate
+from vae_cli.training.lightning_module import LatentModelModule
+from vae_cli.training.phases import phase_at
 
 
-def prepare(config: DictConfig, module: LitVAE, facts: DataFacts, trainer: pl.Trainer) -> Path:
+def prepare(config: DictConfig, module: LatentModelModule, facts: DatasetInfo, trainer: pl.Trainer) -> Path:
     """The checkpoint to go on from, tried on the model, the data and Lightning's loops; its weights are in the model.
 
     `trainer` is one to try it on.
@@ -31,7 +31,7 @@ def prepare(config: DictConfig, module: LitVAE, facts: DataFacts, trainer: pl.Tr
     path = checkpoints.newest(folder)
     checkpoint = checkpoints.load(path)
     if checkpoint["data"]["sha256"] != facts.sha256:
-        raise other_data(folder, config, DataFacts.read(checkpoint["data"]), facts)
+        raise other_data(folder, config, DatasetInfo.read(checkpoint["data"]), facts)
     load_weights(module, checkpoint, path)
     _rehearse(module, checkpoint, path, trainer)
     progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
@@ -42,7 +42,7 @@ def prepare(config: DictConfig, module: LitVAE, facts: DataFacts, trainer: pl.Tr
     return path
 
 
-def _rehearse(module: LitVAE, checkpoint: dict[str, Any], path: Path, trainer: pl.Trainer) -> None:
+def _rehearse(module: LatentModelModule, checkpoint: dict[str, Any], path: Path, trainer: pl.Trainer) -> None:
     """Restore loops and optimiser into objects that are thrown away: what Lightning will do when it is too late."""
     try:
         trainer.fit_loop.load_state_dict(deepcopy(checkpoint["loops"]["fit_loop"]))
@@ -55,19 +55,19 @@ def _rehearse(module: LitVAE, checkpoint: dict[str, Any], path: Path, trainer: p
         raise UserError(f"{display(path)}: a training cannot go on from it ({reason}); {way}") from error
 
 
-def _first(module: LitVAE) -> int:
+def _first(module: LatentModelModule) -> int:
     """The epochs of the phases before the one that trainer.max_epochs counts."""
     number = next(n for n, phase in enumerate(module.phases) if phase.name == "training")
     return sum(phase.epochs for phase in module.phases[:number])
 
 
-def _check_epochs(config: DictConfig, module: LitVAE, before: int, begun: int) -> None:
+def _check_epochs(config: DictConfig, module: LatentModelModule, before: int, begun: int) -> None:
     """Refuse fewer epochs than are done, and another number once a later phase has begun."""
     asked, done = config.trainer.max_epochs, begun - _first(module)
     if asked == before:
         return
-    if config.get("posttraining") is not None and done > before:
-        problem = f"posttraining has begun after {before} epochs"
+    if config.get("second_stage") is not None and done > before:
+        problem = f"second_stage has begun after {before} epochs"
         raise ConfigError(f"trainer.max_epochs={asked}: {problem}; leave trainer.max_epochs={before}")
     if asked < done:
         raise ConfigError(
@@ -76,13 +76,13 @@ def _check_epochs(config: DictConfig, module: LitVAE, before: int, begun: int) -
         )
 
 
-def _continued(module: LitVAE, origin: Origin, before: int, progress: dict[str, int]) -> Origin:
+def _continued(module: LatentModelModule, origin: Origin, before: int, progress: dict[str, int]) -> Origin:
     """The origin of a run that goes on to another number of epochs: told where its schedule is another one for that.
 
     A constant rate is the same for every number of epochs.
     """
     first = _first(module)
-    place = locate(module.phases, first)
+    place = phase_at(module.phases, first)
     span = place.end - place.start
     earlier = span + before - (origin.max_epochs or before)
     quarters = range(1, 4 * (progress["ready"] - place.start))

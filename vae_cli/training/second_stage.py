@@ -12,7 +12,7 @@ from vae_cli.types import PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prior:
+class PriorFitting:
     """A phase of `epochs` in which only the prior learns; nothing else of the model has a gradient."""
 
     needs_density: ClassVar = True

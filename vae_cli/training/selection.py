@@ -42,7 +42,7 @@ class Selection:
         return self.monitor if self.candidates(rows) else f"the last epoch, because {self.monitor} was never finite"
 
 
-class Patience(Checkpoint):
+class PhaseAwareEarlyStopping(Checkpoint):
     """Stops after `patience` epochs without a better number; epochs whose number is not finite do not count.
 
     It looks at the rows of `history` alone, so that a resumed run may have another patience than before. A `Checkpoint`

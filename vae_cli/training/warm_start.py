@@ -10,11 +10,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 from torch import Tensor
 
-from vae_cli.distributed.rank import leads
+from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DataFacts
-from vae_cli.models.per_example import Table
-from vae_cli.models.vae import VAE
+from vae_cli.evaluation.evaluation import DatasetInfo
+from vae_cli.models.model import LatentVariableModel
+from vae_cli.models.per_example import PerExampleGaussian
 from vae_cli.runs import checkpoints
 from vae_cli.runs.layout import display, initial_checkpoint
 from vae_cli.runs.results import Results
@@ -48,7 +48,7 @@ class WarmStart:
 
     def announce(self, config: DictConfig) -> None:
         """Say what the model starts from, and what changes that before the objective does."""
-        if not leads():
+        if not is_rank_zero():
             return
         left = f"; not {'; not '.join(self.left)}" if self.left else ""
         print(f"init: {', '.join(self.parts)} from {display(Path(self.checkpoint))}, epoch {self.epoch}{left}")
@@ -57,7 +57,7 @@ class WarmStart:
             print(f"init: {' and '.join(phases)} follow as configured; {off} leaves that out", flush=True)
 
 
-def start(model: VAE, config: DictConfig, facts: DataFacts) -> WarmStart:
+def start(model: LatentVariableModel, config: DictConfig, facts: DatasetInfo) -> WarmStart:
     """Load what `init` names into the parts of `init_parts`, or into all that fit; refused where one does not."""
     file = initial_checkpoint(config.init)
     checkpoint = checkpoints.load(file)
@@ -87,7 +87,7 @@ def _below(part: str, state: State) -> State:
     return {name: value for name, value in state.items() if part_of(name, (part,))}
 
 
-def _mismatch(model: VAE, part: str, state: State, weights: State, moved: bool) -> str:
+def _mismatch(model: LatentVariableModel, part: str, state: State, weights: State, moved: bool) -> str:
     """The first name or shape in which a part differs from that of the checkpoint; empty if there is none."""
     ours, theirs = _below(part, state), _below(part, weights)
     if not ours:
@@ -100,7 +100,7 @@ def _mismatch(model: VAE, part: str, state: State, weights: State, moved: bool) 
             return f"{name} is {_shape(value)} here and {_shape(theirs[name])} there"
     if more := [name for name in theirs if name not in ours]:
         return f"{more[0]} is there only"
-    if moved and any(isinstance(piece, Table) for piece in model.get_submodule(part).modules()):
+    if moved and any(isinstance(piece, PerExampleGaussian) for piece in model.get_submodule(part).modules()):
         return "its rows belong to the examples of other data"
     return ""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vae_cli.batch import Batch
-from vae_cli.models.vae import VAE
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives import ELBO, Terms
 
 HERE = Path(__file__).parent
@@ -21,7 +21,7 @@ class Fragile(ELBO):
     not; vanish: the folder that the file names is deleted there
     """
 
-    def forward(self, model: VAE, batch: Batch) -> Terms:
+    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         terms = super().forward(model, batch)
         if self.asked("diverge"):
             return replace(terms, loss=terms.loss * float("nan"))

@@ -29,8 +29,8 @@ NEEDS = (
     Need("initialisation", "needs_encoder", "clusters encoded x", "posterior", "encodes", "is without an encoder"),
     Need("prior", "needs_encoder", "is made of encoded x", "posterior", "encodes", "is without an encoder"),
     Need("refinement", "needs_gaussian", "moves the moments of a Gaussian", "posterior", "refinable", "has others"),
-    Need("posttraining", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
-    Need("posttraining", "needs_alone", "lets the prior learn alone", "prior", "learns_alone", "does not"),
+    Need("second_stage", "needs_density", "needs the density q(z|x)", "posterior", "has_density"),
+    Need("second_stage", "needs_alone", "lets the prior learn alone", "prior", "learns_alone", "does not"),
     Need("pretraining", "needs_stacked", "needs a stack of mirrored layers", "network", "stacked", "is none"),
 )
 

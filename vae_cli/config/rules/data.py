@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vae_cli.config.facts import Facts, options
+from vae_cli.config.facts import ConfigView, options
 
 
-def scores_domain(facts: Facts) -> str | None:
+def scores_domain(facts: ConfigView) -> str | None:
     """A likelihood is a density or a mass function on certain domains only; before loading, as the classes say."""
-    domain, scores = facts.domain(), facts.constant("likelihood", "scores")
+    domain, scores = facts.domain(), facts.constant("likelihood", "support")
     if domain is None or scores is None or domain in scores:
         return None
     return unscored(facts, domain, scores)
 
 
-def unscored(facts: Facts, domain: str, scores: Sequence[str]) -> str:
+def unscored(facts: ConfigView, domain: str, scores: Sequence[str]) -> str:
     """What to do about data of a domain that the likelihood does not score."""
     dataset = facts.config["dataset"]
     binarize = dataset.get("binarize")
-    ways = [options("likelihood", "scores", lambda other: other is not None and domain in other)]
+    ways = [options("likelihood", "support", lambda other: other is not None and domain in other)]
     if domain == "binary" and binarize not in (None, "none"):
         ways.append("dataset.binarize=none")
     elif "binary" in scores and binarize is not None and domain != "real":
@@ -38,7 +38,7 @@ def unscored(facts: Facts, domain: str, scores: Sequence[str]) -> str:
     )
 
 
-def reads_layout(facts: Facts) -> str | None:
+def reads_layout(facts: ConfigView) -> str | None:
     """Convolutions need images."""
     layout, layouts = facts.constant("dataset", "layout"), facts.constant("network", "layouts")
     if layout is None or layouts is None or layout in layouts:
@@ -51,7 +51,7 @@ def reads_layout(facts: Facts) -> str | None:
     )
 
 
-def binarises_probabilities(facts: Facts) -> str | None:
+def binarises_probabilities(facts: ConfigView) -> str | None:
     """A Bernoulli draw or a threshold at 1/2 needs x in [0, 1]."""
     if facts.binarize() == "none" or facts.stored() != "real":
         return None
@@ -61,7 +61,7 @@ def binarises_probabilities(facts: Facts) -> str | None:
     )
 
 
-def standardises_real(facts: Facts) -> str | None:
+def standardises_real(facts: ConfigView) -> str | None:
     """Only real numbers have units that are free to choose."""
     if facts.config["dataset"].get("standardise") is not True or facts.stored() == "real":
         return None
@@ -71,7 +71,7 @@ def standardises_real(facts: Facts) -> str | None:
     )
 
 
-def validates(facts: Facts) -> str | None:
+def validates(facts: ConfigView) -> str | None:
     """Early stopping, and an evaluation of validation data, need validation data."""
     if facts.config["dataset"].get("val_size") != 0:
         return None
@@ -88,7 +88,7 @@ def validates(facts: Facts) -> str | None:
     )
 
 
-def pooled_has_no_validation(facts: Facts) -> str | None:
+def pooled_has_no_validation(facts: ConfigView) -> str | None:
     """Pooled data are all used for training."""
     dataset = facts.config["dataset"]
     if not dataset.get("pooled") or dataset["val_size"] == 0:

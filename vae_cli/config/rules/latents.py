@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from vae_cli.config.facts import Facts, options
+from vae_cli.config.facts import ConfigView, options
 from vae_cli.errors import ConfigError
 from vae_cli.models.graphs import generation_graph, inference_graph
 
 
-def prior_in_time(facts: Facts) -> str | None:
+def prior_in_time(facts: ConfigView) -> str | None:
     """A posterior with a density has a bound, and validation needs the prior for it."""
     if not facts.constant("posterior", "has_density", True) or not facts.constant("prior", "fitted_after"):
         return None
@@ -19,7 +19,7 @@ def prior_in_time(facts: Facts) -> str | None:
     )
 
 
-def codes_meet_codes(facts: Facts) -> str | None:
+def codes_meet_codes(facts: ConfigView) -> str | None:
     """Codes of a codebook come from a posterior, are learned by an objective and described by a prior: all or none."""
     groups = ("posterior", "objective", "prior")
     having = [group for group in groups if facts.constant(group, "has_codes")]
@@ -31,7 +31,7 @@ def codes_meet_codes(facts: Facts) -> str | None:
     return f"{facts.name(having[0])} is of codes, {facts.name(lacking[0])} is not; take {with_codes} or {without}"
 
 
-def unseen_are_refined(facts: Facts) -> str | None:
+def unseen_are_refined(facts: ConfigView) -> str | None:
     """A table has rows for training examples, each of one x; what it was not trained on is to be refined."""
     if not facts.constant("posterior", "needs_refinement"):
         return None
@@ -47,7 +47,7 @@ def unseen_are_refined(facts: Facts) -> str | None:
     return None
 
 
-def rows_ascend_the_objective(facts: Facts) -> str | None:
+def rows_ascend_the_objective(facts: ConfigView) -> str | None:
     """Rows that take steps of their own take them up the ELBO, and so they are the objective's for the ELBO alone."""
     steps = (facts.config.get("refinement") or {}).get("train_steps")
     if not steps or not facts.constant("posterior", "needs_refinement"):
@@ -64,7 +64,7 @@ def rows_ascend_the_objective(facts: Facts) -> str | None:
     )
 
 
-def gaps_are_of_bounds(facts: Facts) -> str | None:
+def gaps_are_of_bounds(facts: ConfigView) -> str | None:
     """Inference gaps are between bounds, of a continuous q(z|x) that can be refined."""
     if not facts.config["evaluate"].get("gaps") or facts.constant("posterior", "refinable"):
         return None
@@ -75,7 +75,7 @@ def gaps_are_of_bounds(facts: Facts) -> str | None:
     )
 
 
-def graphs_have_parents(facts: Facts) -> str | None:
+def graphs_have_parents(facts: ConfigView) -> str | None:
     """The graphs of a hierarchy are graphs, and its layers have a floor each."""
     model, posterior = facts.config["model"], facts.config["posterior"]
     count = len(model.get("below", [])) + 1
@@ -98,13 +98,13 @@ def graphs_have_parents(facts: Facts) -> str | None:
     )
 
 
-def prior_is_trained(facts: Facts) -> str | None:
+def prior_is_trained(facts: ConfigView) -> str | None:
     """A prior learns through the rate alone."""
     objective = facts.config["objective"]
     weighed = facts.constant("objective", "needs_density", True)
     if "lambda_" in objective:
         weighed = objective["alpha"] != 1
-    if weighed or facts.config.get("posttraining") or not facts.constant("prior", "learned"):
+    if weighed or facts.config.get("second_stage") or not facts.constant("prior", "learned"):
         return None
     objectives = options("objective", "needs_density", bool)
     return (

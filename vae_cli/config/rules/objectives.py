@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vae_cli.config.facts import Facts, options
+from vae_cli.config.facts import ConfigView, options
 
 
-def divergence_is_not_rewarded(facts: Facts) -> str | None:
+def divergence_is_not_rewarded(facts: ConfigView) -> str | None:
     """A negative weight would drive q(z) away from p(z)."""
     objective = facts.config["objective"]
     if "lambda_" not in objective:
@@ -20,7 +20,7 @@ def divergence_is_not_rewarded(facts: Facts) -> str | None:
     )
 
 
-def rate_is_not_rewarded(facts: Facts) -> str | None:
+def rate_is_not_rewarded(facts: ConfigView) -> str | None:
     """A negative weight would drive each q(z|x) away from p(z), without an end."""
     objective = facts.config["objective"]
     if "lambda_" not in objective or objective["alpha"] <= 1:
@@ -31,7 +31,7 @@ def rate_is_not_rewarded(facts: Facts) -> str | None:
     )
 
 
-def rate_has_density(facts: Facts) -> str | None:
+def rate_has_density(facts: ConfigView) -> str | None:
     """InfoVAE needs log q(z|x) unless alpha = 1."""
     objective = facts.config["objective"]
     if "lambda_" not in objective or objective["alpha"] == 1:
@@ -45,12 +45,12 @@ def rate_has_density(facts: Facts) -> str | None:
     )
 
 
-def divergence_judges(facts: Facts) -> str | None:
-    """Some objectives compare codes, others x; a critic is a network for one of them."""
-    compared, judged = facts.constant("objective", "compares"), facts.constant("divergence", "judges", ())
+def divergence_judges(facts: ConfigView) -> str | None:
+    """Some objectives compare codes, others x; a discriminator is a network for one of them."""
+    compared, judged = facts.constant("objective", "compares"), facts.constant("divergence", "compares", ())
     if compared is None or compared in judged:
         return None
-    divergences = options("divergence", "judges", lambda others: others is not None and compared in others)
+    divergences = options("divergence", "compares", lambda others: others is not None and compared in others)
     objectives = options("objective", "compares", lambda other: other in judged)
     return (
         f"{facts.name('objective')} compares {compared}, {facts.name('divergence')} judges {' or '.join(judged)}; "
@@ -58,7 +58,7 @@ def divergence_judges(facts: Facts) -> str | None:
     )
 
 
-def anneals_weights(facts: Facts) -> str | None:
+def anneals_weights(facts: ConfigView) -> str | None:
     """What is annealed are weights that the objective has."""
     annealing = facts.config.get("annealing")
     if annealing is None:
@@ -77,7 +77,7 @@ def anneals_weights(facts: Facts) -> str | None:
     )
 
 
-def waits_for_the_best(facts: Facts) -> str | None:
+def waits_for_the_best(facts: ConfigView) -> str | None:
     """Early stopping ends at the best bound, which an adversarial objective does not optimise."""
     if facts.config["trainer"]["patience"] is None or facts.constant("objective", "selects", True):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vae_cli.config.facts import Facts
+from vae_cli.config.facts import ConfigView
 
 NOT_NEGATIVE = {"lr": 1e-3, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.9, "lr_decay": 0.0, "lambd": 1e-4}
 NOT_NEGATIVE |= {"initial_accumulator_value": 0.0}
@@ -13,7 +13,7 @@ BELOW_ONE = {"alpha": 0.99, "rho": 0.9}
 """Those that are below 1 as well."""
 
 
-def optimizer_in_range(facts: Facts) -> str | None:
+def optimizer_in_range(facts: ConfigView) -> str | None:
     """Torch's signatures state no ranges."""
     optimizer: dict[str, Any] = facts.config["optimizer"]
     if not optimizer["_target_"].startswith("torch.optim."):
@@ -30,7 +30,7 @@ def optimizer_in_range(facts: Facts) -> str | None:
     return None
 
 
-def nesterov_has_momentum(facts: Facts) -> str | None:
+def nesterov_has_momentum(facts: ConfigView) -> str | None:
     """Nesterov's step looks ahead along the momentum."""
     optimizer = facts.config["optimizer"]
     damped = optimizer.get("dampening", 0)

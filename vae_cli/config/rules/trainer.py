@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from vae_cli.config.facts import Facts, options
+from vae_cli.config.facts import ConfigView, options
 
 
-def shares_batches(facts: Facts) -> str | None:
+def shares_batches(facts: ConfigView) -> str | None:
     """Several processes divide each batch, and some objectives need it whole."""
     trainer = facts.config["trainer"]
     devices, nodes = trainer["devices"], trainer.get("num_nodes", 1)
@@ -23,7 +23,7 @@ def shares_batches(facts: Facts) -> str | None:
     return None
 
 
-def half_precision_has_a_gpu(facts: Facts) -> str | None:
+def half_precision_has_a_gpu(facts: ConfigView) -> str | None:
     """float16 needs a GPU."""
     trainer = facts.config["trainer"]
     if trainer["precision"] != "16-mixed" or trainer["accelerator"] != "cpu":
@@ -32,13 +32,13 @@ def half_precision_has_a_gpu(facts: Facts) -> str | None:
     return f"trainer.precision=16-mixed ({place}) needs a GPU; take trainer.precision=bf16-mixed or trainer=gpu"
 
 
-def mixed_precision_clips(facts: Facts) -> str | None:
+def mixed_precision_clips(facts: ConfigView) -> str | None:
     """A fused optimiser hides its gradients from clipping under mixed precision."""
     trainer, optimizer = facts.config["trainer"], facts.config["optimizer"]
     precision, place = trainer["precision"], facts.where("trainer.precision")
-    if precision != "32-true" and trainer["gradient_clip"] and optimizer.get("fused"):
+    if precision != "32-true" and trainer["gradient_clip_val"] and optimizer.get("fused"):
         return (
-            f"trainer.precision={precision} ({place}) with trainer.gradient_clip needs an optimizer that is not fused; "
+            f"trainer.precision={precision} ({place}) with trainer.gradient_clip_val needs an optimizer that is not fused; "
             "take optimizer.fused=false or trainer.precision=32-true"
         )
     return None

@@ -34,7 +34,7 @@ def run(config: DictConfig) -> Path:
     write_text_atomically(folder / "ascent.json", json.dumps(results, indent=2) + "\n")
     with styled():
         figure = study.figure(steps)
-    save({"ascent": figure}, folder)
+    save({"semi_amortised": figure}, folder)
     Console().print(_table(steps))
     print(f"ELBO {steps[-1].elbo:.6f} nats after {len(steps) - 1} steps, none of which lost any")
     print(f"written to {display(folder)}")

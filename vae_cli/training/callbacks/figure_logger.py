@@ -7,11 +7,11 @@ from pytorch_lightning.callbacks import Callback
 
 from vae_cli.datasets import Data
 from vae_cli.figures import panels
-from vae_cli.training.lightning_module import LitVAE
+from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import log_figures
 
 
-class Panels(Callback):
+class FigureLogger(Callback):
     """Reconstructions, samples and traversals for the loggers while training goes on."""
 
     def __init__(self, data: Data, every: int, seed: int) -> None:
@@ -20,6 +20,6 @@ class Panels(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Every so many epochs."""
         if (trainer.current_epoch + 1) % self.every == 0 and trainer.is_global_zero:
-            assert isinstance(pl_module, LitVAE)
+            assert isinstance(pl_module, LatentModelModule)
             figures = panels(pl_module.model, self.data, pl_module.device, self.seed)
             log_figures(trainer.loggers, figures, trainer.global_step)

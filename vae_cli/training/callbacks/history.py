@@ -12,7 +12,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from vae_cli.runs.atomic_files import write_text_atomically
-from vae_cli.training.lightning_module import LitVAE
+from vae_cli.training.lightning_module import LatentModelModule
 
 
 class History(Checkpoint):
@@ -58,10 +58,10 @@ class History(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the row and write the table."""
-        assert isinstance(pl_module, LitVAE)
+        assert isinstance(pl_module, LatentModelModule)
         row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **pl_module.row}
         if len(pl_module.phases) > 1:
-            row["phase"] = pl_module.place.number + 1
+            row["phase"] = pl_module.position.number + 1
         self.rows.append({**row, "train/seconds": self.seconds, "train/samples_per_second": self.samples_per_second})
         if self.path and trainer.is_global_zero:
             columns = list(dict.fromkeys(name for row in self.rows for name in row))

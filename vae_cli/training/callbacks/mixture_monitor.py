@@ -8,13 +8,13 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
-from vae_cli.distributed.rank import leads
+from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributions.mixtures import faults
-from vae_cli.models.priors import Mixture
-from vae_cli.training.lightning_module import LitVAE
+from vae_cli.models.priors import GaussianMixturePrior
+from vae_cli.training.lightning_module import LatentModelModule
 
 
-class ComponentWatch(Callback):
+class MixtureMonitor(Callback):
     """Names components that are empty, merged, or of a variance that runs to zero or infinity, when they become so."""
 
     def __init__(self) -> None:
@@ -22,9 +22,9 @@ class ComponentWatch(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the prior once it is being trained."""
-        assert isinstance(pl_module, LitVAE)
-        prior, objective = pl_module.model.prior, pl_module.place.phase.objective
-        if not (leads() and isinstance(prior, Mixture) and objective.needs_density):
+        assert isinstance(pl_module, LatentModelModule)
+        prior, objective = pl_module.model.prior, pl_module.position.phase.objective
+        if not (is_rank_zero() and isinstance(prior, GaussianMixturePrior) and objective.needs_density):
             return
         found = faults(prior(), prior.min_scale)
         for name, fault in found.items():

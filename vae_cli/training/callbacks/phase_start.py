@@ -12,11 +12,11 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
 from vae_cli.datasets import Data
-from vae_cli.distributed.process_group import alike
+from vae_cli.distributed.process_group import broadcast_module
 from vae_cli.errors import UserError
-from vae_cli.models.priors import Mixture
-from vae_cli.models.vae import VAE, Codes, codes
-from vae_cli.training.lightning_module import LitVAE
+from vae_cli.models.model import LatentVariableModel, PosteriorMoments, posterior_moments
+from vae_cli.models.priors import GaussianMixturePrior
+from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import TrainingCodes
 
 DRAWS = 5
@@ -25,7 +25,7 @@ BATCH = 1000
 """Images encoded at once; noise depends on it, so that it is no setting."""
 
 
-class PhaseStart(Callback):
+class PhaseInitialiser(Callback):
     """Prepares the model for a phase, by seeds of its own, so that a resumed run prepares it no differently."""
 
     def __init__(self, data: Data, config: DictConfig) -> None:
@@ -33,10 +33,10 @@ class PhaseStart(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse what could not begin, before anything is trained."""
-        assert isinstance(pl_module, LitVAE)
+        assert isinstance(pl_module, LatentModelModule)
         prior, count = pl_module.model.prior, len(self.data.train)
-        begun = any(phase.begin for phase in pl_module.phases)
-        if begun and isinstance(prior, Mixture) and count < 2 * prior.components:
+        begun = any(phase.on_start for phase in pl_module.phases)
+        if begun and isinstance(prior, GaussianMixturePrior) and count < 2 * prior.components:
             fewer = f"prior.components={count // 2} or less, or " if count > 1 else ""
             raise UserError(
                 f"prior.components={prior.components}: too many for {count} training examples, of which each "
@@ -45,15 +45,15 @@ class PhaseStart(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Before the first epoch of a phase: encode the training set and let the phase begin."""
-        assert isinstance(pl_module, LitVAE)
-        place = pl_module.place
-        if place.phase.begin is None or trainer.current_epoch != place.first:
+        assert isinstance(pl_module, LatentModelModule)
+        position = pl_module.position
+        if position.phase.on_start is None or trainer.current_epoch != position.first:
             return
         if trainer.is_global_zero:
-            self._begin(pl_module, place.phase.begin)
-        alike(pl_module)
+            self._begin(pl_module, position.phase.on_start)
+        broadcast_module(pl_module)
 
-    def _begin(self, pl_module: LitVAE, begin: Callable[[VAE, TrainingCodes], None]) -> None:
+    def _begin(self, pl_module: LatentModelModule, begin: Callable[[LatentVariableModel, TrainingCodes], None]) -> None:
         """What the first process does for all."""
         began = time.perf_counter()
         pl_module.eval()
@@ -66,13 +66,13 @@ class PhaseStart(Callback):
             f"{len(self.data.train):,} codes clustered in {time.perf_counter() - began:.1f} s"
         )
 
-    def _codes(self, pl_module: LitVAE) -> TrainingCodes:
+    def _codes(self, pl_module: LatentModelModule) -> TrainingCodes:
         """Of the training set; of data drawn anew at each visit, means over several draws, which are less noisy."""
         size, limit = self.config.dataset.batch_size, self.config.trainer.limit_batches
         settings = {"batch_size": BATCH, "shuffle": False, "device": pl_module.device}
         draws = DRAWS if self.data.train.dynamic and not limit else 1
         loaders = [self.data.loader("train", seed=draw, **settings) for draw in range(draws)]
-        drawn = [codes(pl_module.model, loader) for loader in loaders]
+        drawn = [posterior_moments(pl_module.model, loader) for loader in loaders]
         means, variances = (torch.stack([getattr(one, name) for one in drawn]) for name in ("means", "variances"))
-        average = Codes(means.mean(0), variances.mean(0) + means.var(0, unbiased=False))
+        average = PosteriorMoments(means.mean(0), variances.mean(0) + means.var(0, unbiased=False))
         return TrainingCodes(average, limit * size if limit else len(self.data.train), self.config.seed)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vae_cli.training.callbacks.history import History
-from vae_cli.training.lightning_module import LitVAE
+from vae_cli.training.lightning_module import LatentModelModule
 
 
 def _numbers(row: dict[str, float]) -> str:
@@ -25,10 +25,10 @@ def _numbers(row: dict[str, float]) -> str:
 
 def _where(pl_module: LightningModule) -> str:
     """The epoch, and, where there are several phases, that of the phase by its name."""
-    assert isinstance(pl_module, LitVAE)
-    place, epoch = pl_module.place, pl_module.current_epoch
-    within = f"{epoch - place.first + 1}/{place.phase.epochs}"
-    return f"epoch {within}" if len(pl_module.phases) == 1 else f"{place.phase.name}, epoch {within}"
+    assert isinstance(pl_module, LatentModelModule)
+    position, epoch = pl_module.position, pl_module.current_epoch
+    within = f"{epoch - position.first + 1}/{position.phase.epochs}"
+    return f"epoch {within}" if len(pl_module.phases) == 1 else f"{position.phase.name}, epoch {within}"
 
 
 QUIET = 60.0

@@ -13,7 +13,7 @@ from vae_cli.runs.status import Status
 from vae_cli.training.callbacks.history import History
 
 
-class Standing(Callback):
+class StatusWriter(Callback):
     """Keeps status.json: the epochs that are done, and how long one takes."""
 
     def __init__(self, folder: Path, history: History) -> None:

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_cli.batch import Batch
-from vae_cli.models.likelihoods import Decoded
+from vae_cli.models.likelihoods import Likelihood
 from vae_cli.models.posteriors import Posterior
 from vae_cli.models.trace import Latent, Trace
 from vae_cli.types import PositiveInt
 
-Refine = Callable[["VAE", Batch, Distribution], Distribution]
+Refine = Callable[["LatentVariableModel", Batch, Distribution], Distribution]
 """From the q(z|x) of a posterior to a better one."""
 
 
@@ -28,7 +28,7 @@ class StartsFromData(Protocol):
         """Take them."""
 
 
-class VAE(nn.Module):
+class LatentVariableModel(nn.Module):
     """p(x, z) = p(z) p(x|z) with an amortised q(z|x); which of each is configuration (Kingma & Welling 2014).
 
     S samples, B batch, d = latent_dim. `refinement`, if any, goes on from the q(z|x) of the posterior.
@@ -38,7 +38,7 @@ class VAE(nn.Module):
         self,
         posterior: Posterior,
         prior: nn.Module,
-        likelihood: Decoded,
+        likelihood: Likelihood,
         refinement: Refine | None = None,
         *,
         latent_dim: PositiveInt,
@@ -88,7 +88,7 @@ class VAE(nn.Module):
 
 
 @dataclass(frozen=True)
-class Codes:
+class PosteriorMoments:
     """Moments of q(z|x) of N images on the CPU: means and variances (N, d)."""
 
     means: Tensor
@@ -96,11 +96,11 @@ class Codes:
 
 
 @torch.no_grad()
-def codes(model: VAE, batches: Iterable[Batch]) -> Codes:
+def posterior_moments(model: LatentVariableModel, batches: Iterable[Batch]) -> PosteriorMoments:
     """Of all images of the batches, in order."""
     means, variances = [], []
     for batch in batches:
         q = model.encode(batch)
         means.append(q.mean.float().cpu())
         variances.append(q.variance.float().cpu())
-    return Codes(torch.cat(means), torch.cat(variances))
+    return PosteriorMoments(torch.cat(means), torch.cat(variances))
