@@ -1,4 +1,4 @@
-"""Adversarial models of images: what a discriminator of x is known to do, who learns from whom, whole runs, refusals."""
+"""Adversarial models of images: the optimal discriminator, gradients of each player, whole runs, refusals."""
 
 import csv
 import json

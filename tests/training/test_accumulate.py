@@ -1,4 +1,4 @@
-"""trainer.accumulate_grad_batches against a plain loop: each step is that of the mean over the examples of its batches."""
+"""trainer.accumulate_grad_batches against a plain loop over the mean of all examples of a window."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Discriminators: networks that learn to tell two samples apart, beside the model whose samples they judge.
+"""Discriminators: networks that learn to tell two samples apart.
 
-One loss and one optimiser train both: the model's term sees the discriminator with its parameters detached, the discriminator's term
-sees detached samples. Each gradient is then that of two optimisers that step at the same time.
+One loss and one optimiser train the model and the discriminator. The model's term sees detached parameters of the
+discriminator, the discriminator's term sees detached samples. The gradients equal those of two simultaneous optimisers.
 
 Shape legend: N points, d dimensions, F features.
 """
@@ -27,7 +27,7 @@ SLOPE = 0.2  # of the leaky rectifier below 0, as in Radford et al. 2016
 
 @dataclass(frozen=True)
 class DiscriminatorLoss:
-    """What a discriminator minimises, and the share of points that it sorts rightly: 1/2 where the samples are alike."""
+    """Loss of a discriminator and its accuracy, 1/2 where the samples have one distribution."""
 
     loss: Tensor
     accuracy: Tensor

@@ -142,9 +142,9 @@ class SlicedWasserstein(Divergence):
 
 
 class DiscriminatorDivergence(Divergence):
-    """Of a discriminator T that learns to tell p from q: E_q log(1 + e^-T) - log 2 (Goodfellow et al. 2014, section 3).
+    """E_q log(1 + e^-T) - log 2 for a discriminator T of p against q (Goodfellow et al. 2014, section 3).
 
-    Zero where the discriminator is undecided. Its own loss is logistic; `penalty` weighs its squared slope at p beside it.
+    Zero where T = 0. The discriminator minimises a logistic loss plus `penalty` times its squared gradient at p.
     """
 
     def __init__(self, discriminator: Discriminator, penalty: float) -> None:
@@ -199,7 +199,7 @@ class LatentDiscriminatorHinge(_Hinge, LatentDiscriminator):
 
 
 class ImageDiscriminator(DiscriminatorDivergence):
-    """A discriminator of x, flattened: the encoder of the model's own recipe of a network, with `width` outputs a site."""
+    """A discriminator of flattened x: the encoder of the chosen network with `width` outputs at each position."""
 
     compares: ClassVar = ("x",)
     has_features: ClassVar = True
@@ -219,7 +219,7 @@ class ImageDiscriminator(DiscriminatorDivergence):
         )
 
     def features(self, x: Tensor) -> Tensor:
-        """The discriminator's hidden layer in the middle, (N, F), with a gradient into x (N, D) alone (Larsen et al. 2016)."""
+        """The middle hidden layer (N, F), with a gradient into x (N, D) alone (Larsen et al. 2016)."""
         return self.discriminator.features(x)
 
 

@@ -20,8 +20,8 @@ from vae_cli.types import NonNegativeFloat
 class GANLoss(Objective):
     """D(E[x|z], x), z ~ p(z): a model that is trained to be drawn from, and nothing else; there is no bound.
 
-    With a discriminator it is a generative adversarial network (Goodfellow et al. 2014), with MMD a generative moment matching
-    network (Li et al. 2015). As many z are drawn as the batch has examples.
+    With a discriminator it is a generative adversarial network (Goodfellow et al. 2014), with MMD a generative moment
+    matching network (Li et al. 2015). As many z are drawn as the batch has examples.
     """
 
     needs_density: ClassVar = False
@@ -42,16 +42,19 @@ class GANLoss(Objective):
         loss, metrics = divergence, {"divergence": divergence}
         if discriminator_loss := self.divergence.discriminator_loss(generated, x):
             loss = loss + discriminator_loss.loss
-            metrics |= {"discriminator_loss": discriminator_loss.loss, "discriminator_accuracy": discriminator_loss.accuracy}
+            metrics |= {
+                "discriminator_loss": discriminator_loss.loss,
+                "discriminator_accuracy": discriminator_loss.accuracy,
+            }
         return Terms(loss, {"loss": loss, **metrics})
 
 
 class VAEGAN(Objective):
     """beta rate + 1/2 |f(x) - f(E[x|z])|^2 + adversarial D(generated, x) (Larsen et al. 2016, eq. 8 and algorithm 1).
 
-    f are the features of the discriminator, which learns from D's own loss alone; the squared distance is summed over them and
-    averaged over z ~ q(z|x). `generated` are the means at z ~ q, which D does not reach (section 3.2), and at as many
-    z ~ p(z). The distortion is that of x, so that the ELBO is a bound, though it is not what is optimised.
+    f are features of the discriminator, which learns from its own loss alone. The squared distance is summed over them
+    and averaged over z ~ q(z|x). `generated` are the means at z ~ q, which D does not reach (section 3.2), and at as
+    many z ~ p(z). The distortion is that of x, so that the ELBO is a bound, though it is not what is optimised.
     """
 
     needs_divergence: ClassVar = True

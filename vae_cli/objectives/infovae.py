@@ -17,8 +17,8 @@ class InfoVAE(Objective):
     """distortion + (1 - alpha) rate + (alpha + lambda - 1) D(q(z), p(z)) (Zhao et al. 2019, eq. 6).
 
     (alpha, lambda) = (0, 1) is the negative ELBO, (1 - b, b) that of beta-VAE with beta = b; alpha = 1 leaves D alone:
-    with MMD the Wasserstein autoencoder (Tolstikhin et al. 2018), with a discriminator the adversarial one (Makhzani et al.
-    2016), whose posteriors may be deterministic.
+    with MMD the Wasserstein autoencoder (Tolstikhin et al. 2018), with a discriminator the adversarial one (Makhzani et
+    al. 2016), whose posteriors may be deterministic.
     D compares one z ~ q(z|x) of each image of the batch with as many z ~ p(z).
     """
 
@@ -42,7 +42,10 @@ class InfoVAE(Objective):
         metrics = {"distortion": distortion, "divergence": divergence}
         if discriminator_loss := self.divergence.discriminator_loss(z, prior):
             loss = loss + discriminator_loss.loss
-            metrics |= {"discriminator_loss": discriminator_loss.loss, "discriminator_accuracy": discriminator_loss.accuracy}
+            metrics |= {
+                "discriminator_loss": discriminator_loss.loss,
+                "discriminator_accuracy": discriminator_loss.accuracy,
+            }
         if model.has_density:
             rate = trace.rate.mean()
             loss = loss + self.annealed("rate", 1 - self.alpha) * rate

@@ -69,8 +69,8 @@ class StratifiedTCVAE(TCVAE):
 class FactorVAE(Objective):
     """distortion + rate + gamma TC(q(z)), TC = E_q(z) T(z) by a discriminator T (Kim & Mnih 2018, eq. 2 and 3).
 
-    The discriminator learns to tell codes of the batch from codes whose dimensions are each permuted over the batch: its best
-    T is log q(z) - sum_j log q(z_j).
+    The discriminator learns to tell codes of the batch from codes with each dimension permuted over the batch: its
+    optimal T is log q(z) - sum_j log q(z_j).
     """
 
     needs_one_latent: ClassVar = True

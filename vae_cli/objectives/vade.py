@@ -61,10 +61,10 @@ class VaDE(ELBO):
 class FixedAssignments(ELBO):
     """The ELBO with q(c|x) one-hot at a cluster c assigned to each training example beforehand, (N,) by its index.
 
-    `classification_weight` weights -log p(c|z) beside it, as the classification loss of a semi-supervised VAE (Kingma et al. 2014,
+    `classification_weight` weights -log p(c|z), the classification loss of a semi-supervised VAE (Kingma et al. 2014,
     eq. 9): at log K nats a cluster costs the bound too little to matter next to a hundred nats of reconstruction.
-    z in that term is the code of the image moved at random as far as `augmentation` says: what holds for moved images, too,
-    is learned before the errors of the clusters are.
+    z in that term is the code of the image shifted at random by up to `augmentation`, which delays overfitting to wrong
+    cluster labels.
     """
 
     needs_entropy: ClassVar = True

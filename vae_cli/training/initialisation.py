@@ -57,7 +57,8 @@ class Initialisation(ABC):
     def phases(self, objective: Objective, epochs: int) -> Iterator[Phase]:
         """Training with the fixed clusters, if so wished, and then by the objective."""
         beta = objective.beta if isinstance(objective, ELBO) else 1.0
-        held = FixedAssignments(beta=beta, classification_weight=self.classification_weight, augmentation=self.augmentation)
+        weights = {"classification_weight": self.classification_weight, "augmentation": self.augmentation}
+        held = FixedAssignments(beta=beta, **weights)
 
         def begin(model: LatentVariableModel, training: TrainingCodes) -> None:
             assert isinstance(model.prior, GaussianMixturePrior)

@@ -38,7 +38,7 @@ def mixed_precision_clips(facts: ConfigView) -> str | None:
     precision, place = trainer["precision"], facts.where("trainer.precision")
     if precision != "32-true" and trainer["gradient_clip_val"] and optimizer.get("fused"):
         return (
-            f"trainer.precision={precision} ({place}) with trainer.gradient_clip_val needs an optimizer that is not fused; "
-            "take optimizer.fused=false or trainer.precision=32-true"
+            f"trainer.precision={precision} ({place}) with trainer.gradient_clip_val needs an optimizer that is not "
+            "fused; take optimizer.fused=false or trainer.precision=32-true"
         )
     return None

@@ -8,4 +8,12 @@ from vae_cli.training.callbacks.progress import EpochProgress
 from vae_cli.training.callbacks.random_state import RandomState
 from vae_cli.training.callbacks.status_writer import StatusWriter
 
-__all__ = ["EpochProgress", "FigureLogger", "History", "MixtureMonitor", "PhaseInitialiser", "RandomState", "StatusWriter"]
+__all__ = [
+    "EpochProgress",
+    "FigureLogger",
+    "History",
+    "MixtureMonitor",
+    "PhaseInitialiser",
+    "RandomState",
+    "StatusWriter",
+]
