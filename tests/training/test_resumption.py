@@ -17,6 +17,7 @@ from vae_cli.errors import UserError
 from vae_cli.report.groups import group
 from vae_cli.report.runs import find
 from vae_cli.runs import checkpoints
+from vae_cli.runs.folder import RunFolder
 
 SMALL = (
     "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=csv",
@@ -228,10 +229,10 @@ def test_a_checkpoint_that_no_training_can_go_on_from(fault: str, work: Path) ->
     tamper(work / "run", (TRAINING | MODEL)[fault], "last")
     if fault.startswith("a weight") and "number" not in fault:
         pytest.skip("only the model shows it")
-    assert checkpoints.newest(work / "run").name == "previous.ckpt"
+    assert RunFolder(work / "run").newest_checkpoint().path.name == "previous.ckpt"
     tamper(work / "run", (TRAINING | MODEL)[fault], "previous")
     with pytest.raises(UserError, match=r"last\.ckpt: .*previous\.ckpt: "):
-        checkpoints.newest(work / "run")
+        RunFolder(work / "run").newest_checkpoint()
 
 
 @pytest.mark.parametrize("fault", ["no loops", "a weight of another shape", *LATER])
@@ -247,7 +248,7 @@ def test_a_training_does_not_go_on_from_a_damaged_checkpoint(fault: str, work: P
 def test_a_damaged_last_checkpoint_leaves_the_one_before(work: Path) -> None:
     tamper(work / "run", set_in("loops", value=None), "last")
     done = train(work, "resume=run", "trainer.max_epochs=4")
-    assert done.code == 0 and "goes on from the one before, previous.ckpt" in done.err
+    assert done.code == 0 and "resumes from the one before, previous.ckpt" in done.err
     assert checkpoints.load(work / "run/checkpoints/last.ckpt")["epoch"] == 3
 
 

@@ -35,8 +35,8 @@ from vae_cli.evaluation.metrics import Means
 from vae_cli.evaluation.optional import optional
 from vae_cli.models.model import posterior_moments
 from vae_cli.runs import results
-from vae_cli.runs.atomic_files import room
-from vae_cli.runs.layout import checkpoint_path
+from vae_cli.runs.atomic_files import room, write_json
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.results import Results
 from vae_cli.training.build import build_evaluation
 from vae_cli.training.callbacks import EpochProgress, History
@@ -186,12 +186,12 @@ def evaluate_run(config: DictConfig) -> Results:
     """`vae-eval`: numbers of a finished run's checkpoint, written into a file of their own in its folder."""
     quiet_libraries()
     began, arrival = time.perf_counter(), Arrival.now()
-    folder = Path(config.run)
-    run = load(folder, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
+    folder = RunFolder(Path(config.run))
+    run = load(folder.path, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
     machine.check(config.trainer)
     data = run.data
     check_evaluation(run.module, data, config)
-    place = room(folder / "evaluations")
+    place = room(folder.evaluations)
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     use_threads(ProcessLayout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
     settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})
@@ -202,14 +202,14 @@ def evaluate_run(config: DictConfig) -> Results:
         devices=1,
         precision=config.trainer.precision,
         callbacks=[EpochProgress(History(None))],
-        default_root_dir=folder,
+        default_root_dir=folder.path,
         logger=False,
         enable_progress_bar=False,
         inference_mode=False,  # a refinement differentiates
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    numbers: Results = {"status": "done", "checkpoint": str(checkpoint_path(folder, config.ckpt))}
+    numbers: Results = {"status": "done", "checkpoint": str(folder.checkpoint(config.ckpt))}
     numbers |= evaluate_split(trainer, run.module, data, settings, config.evaluate.split)
     numbers |= settings_of(config)
     numbers |= {
@@ -221,7 +221,7 @@ def evaluate_run(config: DictConfig) -> Results:
     stem = place / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}"
     written = [stem.with_name(f"{stem.name}.json")]
     results.print_table(numbers, f"{folder.name}, {config.ckpt} checkpoint")
-    results.write(numbers | results.provenance(), written[0])
+    write_json(written[0], numbers | results.provenance())
     if run.has_clusters and not config.trainer.limit_batches:
         clusters = stem.with_name(f"{stem.name}_clusters")
         with optional("table of the clusters"):

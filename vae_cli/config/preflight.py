@@ -27,21 +27,19 @@ from vae_cli.config.suggest import meant_key, nearest
 from vae_cli.distributed import slurm
 from vae_cli.distributed.slurm import LAUNCHER
 from vae_cli.errors import ConfigError
-from vae_cli.runs.layout import (
+from vae_cli.runs.folder import (
+    CHECKPOINTS,
     CONFIG,
-    DATA,
-    OWN,
-    PATHS,
-    STARTED,
+    OVERRIDES,
     SUPERSEDED,
-    checkpoint_path,
-    display,
+    RunFolder,
     initial_checkpoint,
-    newest_run,
-    outputs_folder,
     run_around,
 )
-from vae_cli.runs.saved_config import read_config
+from vae_cli.runs.folder import (
+    nearest as nearest_run,
+)
+from vae_cli.runs.layout import DATA, PATHS, display, outputs_folder
 
 PLAIN = re.compile(r"[\w./@%+-]*", re.ASCII)
 NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
@@ -80,14 +78,14 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
                 near = nearest(args.package, [str(key) for key in master], 1)
                 raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); nearest: {near[0]}")
-            folder = None if args.cfg or args.info else resume.folder_to_resume(master, composer, lines)
-            if folder is None:
+            run = None if args.cfg or args.info else resume.folder_to_resume(master, composer, lines)
+            if run is None:
                 check(master, lambda key: composer.where(lines, key))
                 _initial(master)
                 _creatable(Path(master.hydra.run.dir))
                 _free(Path(master.hydra.run.dir))
             else:
-                lines = _resuming(folder, composer, master, lines)
+                lines = _resuming(run, composer, master, lines)
     return [*lines, *flags]  # --info last, for it would take an override for its value
 
 
@@ -235,7 +233,7 @@ def _check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> No
 def _check_earlier(trial: DictConfig, folder: Path) -> None:
     """A search that goes on compares its trials with those of earlier starts."""
     for file in [*folder.glob(f"*/{CONFIG}"), *folder.glob(f"{SUPERSEDED}/*/{CONFIG}")]:
-        if fault := unlike(read_config(file.parent), trial):
+        if fault := unlike(RunFolder(file.parent).config(), trial):
             raise ConfigError(f"{fault} ({display(file.parent)} has the first); name another hydra.sweep.dir")
 
 
@@ -284,14 +282,14 @@ def _trials(varied: Sequence[Override]) -> list[list[str]]:
     return [first, *others]
 
 
-def _resuming(folder: Path, composer: Composer, master: DictConfig, lines: list[str]) -> list[str]:
-    """The overrides for hydra.main when the run in `folder` goes on: its own configuration rules."""
-    config = resume.resumed(folder, composer, lines)
+def _resuming(run: RunFolder, composer: Composer, master: DictConfig, lines: list[str]) -> list[str]:
+    """The overrides for hydra.main by which a run is resumed: its own configuration counts."""
+    config = resume.resumed(run, composer, lines)
     if any(composer.is_group(override) for override in parse(lines)):
-        resume.same_choices(config, master, folder)
+        resume.same_choices(config, master, run)
     hydras = [o.input_line or "" for o in parse(lines) if o.is_hydra_override() and o.key_or_group != resume.RUN_DIR]
     values = composer.forced([o.input_line or "" for o in resume.value_overrides(composer, lines)])
-    place = _quote(str(folder))
+    place = _quote(str(run.path))
     return [*hydras, *values, f"resume={place}", f"{resume.RUN_DIR}={place}"]
 
 
@@ -304,7 +302,7 @@ def _creatable(folder: Path) -> None:
         problem = f"{display(folder)}: cannot be made in {display(parent)}"
         raise ConfigError(f"{problem}; set VAE_OUTPUT_DIR or hydra.run.dir to another folder") from None
     if run := run_around(parent):
-        raise ConfigError(f"{display(folder)}: lies in the folder of a run, {display(run)}; name another folder")
+        raise ConfigError(f"{display(folder)}: lies in the folder of a run, {run}; name another folder")
 
 
 def _free(folder: Path) -> None:
@@ -312,7 +310,7 @@ def _free(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     logs = (".log", ".out", ".err")
     others = sorted(name for name in names if not name.startswith(".") and Path(name).suffix not in logs)
-    if others and STARTED not in names:
+    if others and OVERRIDES not in names:
         raise ConfigError(f"{resume.RUN_DIR}={display(folder)}: holds {others[0]}, no run's; name a new folder")
 
 
@@ -329,19 +327,16 @@ def _plain_names(master: DictConfig) -> None:
 
 
 def _locate_run(config: DictConfig) -> None:
-    """Make `run` absolute and see that it is one, legible, and that a checkpoint given by its path is there."""
-    folder = Path(config.run).absolute()
-    if config.ckpt in OWN and resume.saved_nothing(folder):
-        raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(folder)}")
-    if not (folder / CONFIG).is_file():
-        newest = newest_run()
-        hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"
-        problem = "not the folder of a run" if folder.is_dir() else "no such folder"
-        raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
-    check(saved := read_config(folder), lambda _: display(folder / CONFIG))
+    """Make the path `run` absolute; refuse a folder without a readable run, and a checkpoint that is not there."""
+    run = RunFolder(Path(config.run).absolute())
+    if config.ckpt in CHECKPOINTS and run.saved_nothing:
+        raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(run)}")
+    if not run.has_config:
+        problem = "not the folder of a run" if run.path.is_dir() else "no such folder"
+        raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {nearest_run('run')}")
+    check(saved := run.config(), lambda _: display(run.config_file))
     relocated(saved, {key: OmegaConf.select(config, key) for key in DATA})
-    config.run = str(folder)
-    path = checkpoint_path(folder, config.ckpt)
+    config.run, path = str(run.path), run.checkpoint(config.ckpt)
     if not path.is_file():
         raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
-    config.ckpt = config.ckpt if config.ckpt in OWN else str(path.absolute())
+    config.ckpt = config.ckpt if config.ckpt in CHECKPOINTS else str(path.absolute())

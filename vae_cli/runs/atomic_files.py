@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from errno import EROFS
 from pathlib import Path
 from typing import IO
@@ -38,6 +40,18 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], previous:
 def write_text_atomically(path: Path, text: str) -> None:
     """The same for text."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write JSON of RFC 8259 atomically: a number that is not finite becomes null."""
+    plain = {name: _finite(value) for name, value in values.items()}
+    write_text_atomically(path, json.dumps(plain, indent=2) + "\n")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def remove_partial(folder: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from vae_cli.distributed.process_group import all_reduce_max
 from vae_cli.distributed.signals import Deferral
 from vae_cli.errors import UserError, warn
-from vae_cli.runs.checkpoints import load, save
+from vae_cli.runs.checkpoints import Checkpoint, load, save
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
@@ -121,18 +121,22 @@ class LastCheckpoint(FixedNameCheckpoint):
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's way to the disk, through `save` and `load`."""
+    """Lightning's way to the disk, through `save` and `load`; a resumed checkpoint has been read already."""
+
+    def __init__(self, resumed: Checkpoint | None = None) -> None:
+        self.resumed = resumed
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write `path` whole or not at all."""
+        """Write `path` atomically."""
         Path(path).parent.mkdir(exist_ok=True)
         save(checkpoint, Path(path))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read `path`."""
-        return load(Path(path), map_location or "cpu")
+        """Read `path`, or hand on the resumed checkpoint, once."""
+        resumed, self.resumed = self.resumed, None
+        return resumed.content if resumed else load(Path(path), map_location or "cpu")
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete `path`."""

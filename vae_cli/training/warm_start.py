@@ -1,4 +1,4 @@
-"""A warm start: parts of a new model begin with the weights that they have in another run."""
+"""A warm start: parts of a new model begin with the weights of another run."""
 
 from __future__ import annotations
 
@@ -16,19 +16,25 @@ from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.per_example import PerExampleGaussian
 from vae_cli.runs import checkpoints
-from vae_cli.runs.layout import display, initial_checkpoint
+from vae_cli.runs.folder import initial_checkpoint
+from vae_cli.runs.layout import display
 from vae_cli.runs.results import Results
 
 State = Mapping[str, Tensor]
 PREFIX = "model."
-"""Of a model's weights in a checkpoint."""
+"""Prefix of the names of a model's weights in a checkpoint."""
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Which parts of a model came from which checkpoint, and which did not, each with the reason.
+    """The parts of a model that came from a checkpoint, and those that did not.
 
-    epoch: that the checkpoint was written after
+    Args:
+        checkpoint: its file
+        sha256: of the file
+        epoch: number of epochs before the checkpoint
+        parts: that have its weights
+        left: the other parts, each with the reason
     """
 
     checkpoint: str
@@ -47,18 +53,18 @@ class WarmStart:
         }
 
     def announce(self, config: DictConfig) -> None:
-        """Say what the model starts from, and what changes that before the objective does."""
+        """Print the origin of the weights, and the phases that change them before the objective does."""
         if not is_rank_zero():
             return
         left = f"; not {'; not '.join(self.left)}" if self.left else ""
         print(f"init: {', '.join(self.parts)} from {display(Path(self.checkpoint))}, epoch {self.epoch}{left}")
         if phases := [name for name in ("pretraining", "initialisation") if config.get(name) is not None]:
             off = " ".join(f"{name}=none" for name in phases)
-            print(f"init: {' and '.join(phases)} follow as configured; {off} leaves that out", flush=True)
+            print(f"init: {' and '.join(phases)} follow as configured; use {off} to leave that out", flush=True)
 
 
 def start(model: LatentVariableModel, config: DictConfig, facts: DatasetInfo) -> WarmStart:
-    """Load what `init` names into the parts of `init_parts`, or into all that fit; refused where one does not."""
+    """Load the weights of `init` into the parts of `init_parts`, or into all parts that fit."""
     file = initial_checkpoint(config.init)
     checkpoint = checkpoints.load(file)
     state = model.state_dict()
@@ -79,7 +85,7 @@ def start(model: LatentVariableModel, config: DictConfig, facts: DatasetInfo) ->
 
 
 def part_of(name: str, parts: tuple[str, ...]) -> bool:
-    """Whether a weight belongs to one of these parts."""
+    """Whether a weight of this name belongs to one of these parts."""
     return any(name.startswith(f"{part}.") for part in parts)
 
 
