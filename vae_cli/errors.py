@@ -27,8 +27,12 @@ class ConfigError(UserError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an error's message, or the name of its class where the message is empty.
+
+    >>> first_line(ValueError(" no array\\n at all")), first_line(KeyError())
+    ('no array', 'KeyError')
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def out_of_memory(error: BaseException) -> bool:
