@@ -55,13 +55,13 @@ def kept(run: Path) -> dict[str, str]:
 
 
 REFUSED = [
-    ("trainer.max_epochs=1", "has trained 3 epochs already; take trainer.max_epochs=3 or more"),
-    ("trainer.max_epochs=2", "take trainer.max_epochs=3 or more"),
-    ("trainer.devices=[0,1]", "trainer.accelerator=auto trainer.devices=1 takes what is there"),
+    ("trainer.max_epochs=1", "has trained 3 epochs already; use trainer.max_epochs=3 or more"),
+    ("trainer.max_epochs=2", "use trainer.max_epochs=3 or more"),
+    ("trainer.devices=[0,1]", "use trainer.accelerator=auto trainer.devices=1"),
     ("evaluate.split=train evaluate.estimator=prior evaluate.samples=0", "evaluate.samples"),
 ]
 if not torch.cuda.is_available():
-    REFUSED.append(("trainer.accelerator=gpu", "trainer.accelerator=auto trainer.devices=1 takes what is there"))
+    REFUSED.append(("trainer.accelerator=gpu", "use trainer.accelerator=auto trainer.devices=1"))
 
 
 @pytest.mark.parametrize(("changes", "remedy"), REFUSED)

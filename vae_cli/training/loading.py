@@ -1,4 +1,4 @@
-"""Loading the data of a configuration: what was loaded is compared with what the likelihood scores."""
+"""Loads the data of a configuration, and compares their support with that of the likelihood."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vae_cli.errors import ConfigError
 
 
 def load_data(config: DictConfig) -> Data:
-    """The data set of a configuration; ConfigError if its values are not what it states, or not what is scored."""
+    """The data set of a configuration; ConfigError if its values leave its support, or that of the likelihood."""
     target = config.dataset._target_
     try:
         data = check_data(instantiate(config.dataset).load(), f"dataset {target.rpartition('.')[2]} ({target})")
@@ -26,7 +26,7 @@ def load_data(config: DictConfig) -> Data:
 
 
 def check_support(config: DictConfig, domain: str) -> None:
-    """Refuse a likelihood that has no density or probability for x of this domain, whatever the classes state."""
+    """Refuse a likelihood that has no density or probability for x of this domain."""
     scores = _scores(config)
     if domain not in scores:
         plain: Any = OmegaConf.to_container(config, resolve=True)
@@ -43,7 +43,7 @@ def _scores(config: DictConfig) -> tuple[str, ...]:
 
 
 def _ways(config: DictConfig, domain: str | None) -> str:
-    """What to do about values that lie in another domain than stated: their own, None if they are not finite."""
+    """The remedy for values outside the stated domain; `domain` is their own, None if they are not finite."""
     deliver = "let the data set deliver such values"
     if domain is None:
         return f"; {deliver}, or leave these rows out"
