@@ -109,7 +109,7 @@ def test_a_sweep_for_another_machine_does_not_set_its_runs_aside(tmp_path: Path)
     preset.parent.mkdir(parents=True)
     preset.write_text("# @package _global_\n# mine\ntrainer:\n  accelerator: gpu\n", encoding="utf-8")
     done = train(tmp_path, *(word for word in line if "accelerator" not in word), "experiment=mine")
-    assert done.code == 1 and "takes what is there" in done.err
+    assert done.code == 1 and "use trainer.accelerator=auto trainer.devices=1" in done.err
     assert kept(job) == before
 
 

@@ -33,7 +33,7 @@ def check(trainer: DictConfig) -> pl.Trainer:
     except Exception as error:  # Lightning has no one class for this
         reason = " ".join(str(error).split())
         asked = f"trainer.accelerator={trainer.accelerator} trainer.devices={devices}"
-        remedy = "trainer.accelerator=auto trainer.devices=1 takes what is there"
+        remedy = "use trainer.accelerator=auto trainer.devices=1"
         raise ConfigError(f"{asked}: this machine does not have it ({reason}); {remedy}") from error
     finally:
         quiet.level = level
