@@ -35,11 +35,11 @@ def outputs_folder() -> Path:
 
 
 def job_name(overrides: str) -> str:
-    """A folder name for a job of a sweep: valid and its own for any overrides, and readable for most."""
+    """The folder name of a job of a sweep: valid and unique for any overrides, readable for most."""
     slug = re.sub(r"[^A-Za-z0-9._=-]+", "_", overrides)[:80].lstrip(".-") or "job"
     return f"{slug}-{hashlib.sha256(overrides.encode()).hexdigest()[:8]}"
 
 
 def sweep_name(folder: Path) -> str:
-    """A sweep by its folder's last two parts, which are a date and a time unless the user names others."""
+    """The name of a sweep: the last two parts of its folder, by default a date and a time."""
     return "/".join(folder.absolute().parts[-2:])
