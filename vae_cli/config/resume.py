@@ -14,7 +14,7 @@ from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.layout import CONFIG, DATA, LAST, display, holds_run, newest_run, outputs_folder
 from vae_cli.runs.saved_config import read_config
 
@@ -98,8 +98,7 @@ def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> Train
         try:
             OmegaConf.update(config, key, value, merge=True, force_add=True)
         except OmegaConfBaseException as error:
-            reason = str(error).split("\n")[0]
-            raise ConfigError(f"{override.input_line}: {reason} ({COMMAND_LINE})") from None
+            raise ConfigError(f"{override.input_line}: {first_line(error)} ({COMMAND_LINE})") from None
     OmegaConf.update(config, "resume", str(folder))
     OmegaConf.update(config, "ckpt", None)
 
