@@ -12,11 +12,13 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.config import resume
+from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
+from vae_cli.config.schema import plain
 from vae_cli.config.search import WORST, is_search, same_data, score
 from vae_cli.config.sources import Sources
 from vae_cli.distributed import slurm
@@ -97,12 +99,13 @@ class Job:
         from vae_cli.training.loading import load_data
 
         arrival = Arrival.now()
-        data = load_again(config) if config.resume else load_data(config)
+        parsed = check(config)
+        data = load_again(parsed) if parsed.resume else load_data(parsed)
         if self.searching:
             same_data(self.run.path, data.sha256)
         from vae_cli.commands.train import train  # after the data: the import takes seconds, a fault of the data none
 
-        return train(config, data, self.run.path, arrival, checkpoint)
+        return train(parsed, data, self.run.path, arrival, checkpoint)
 
     def _chosen(self) -> DictConfig | None:
         """The configuration as composed, or that of the run that is resumed; None if that run is done."""
@@ -112,7 +115,7 @@ class Job:
             return self.config
         places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
         composer = Composer("train", Sources(tuple(map(Path, places))))
-        chosen = resume.resumed(self.run, composer, self.overrides)
+        chosen = OmegaConf.create(plain(resume.resumed(self.run, composer, self.overrides)))
         return None if is_done(chosen, self.run) else chosen
 
     def end(self, failure: Failure) -> float:
@@ -149,7 +152,7 @@ def _remedy(run: RunFolder) -> str:
 
 def _requeue(run: RunFolder, config: DictConfig) -> Failure:
     """Put a run near its time limit back into the queue, unless it has been there too often, or SLURM refuses."""
-    limit = config.cluster.requeue if config.get("cluster") else 0
+    limit = config.cluster.requeue
     earlier = run.status()
     count = (earlier.requeued if earlier else 0) + 1
     if count > limit:

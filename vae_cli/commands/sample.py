@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 
 from vae_cli.commands.run import load
+from vae_cli.config.schema import SampleConfig
 from vae_cli.figures import save_grid
 from vae_cli.runs.atomic_files import room, write_atomically
 from vae_cli.runs.folder import RunFolder
 
 
 @torch.no_grad()
-def sample_run(config: DictConfig) -> Path:
+def sample_run(config: SampleConfig) -> Path:
     """Write n samples to .npz, z ~ p(z) or p(z|c) of one component, x ~ p(x|z) and the means E[x|z].
 
     For images a grid of the means goes to .png.

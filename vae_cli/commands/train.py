@@ -13,13 +13,14 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from vae_cli import figures
 from vae_cli.commands.evaluate import check_evaluation, evaluate_split, settings_of
+from vae_cli.config.schema import TrainConfig, TrainerConfig, plain
 from vae_cli.datasets import Data
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival, release
@@ -54,7 +55,7 @@ from vae_cli.training.selection import PhaseAwareEarlyStopping, Selection
 
 
 def train(
-    config: DictConfig,
+    config: TrainConfig,
     data: Data,
     folder: Path,
     arrival: Arrival | None = None,
@@ -67,32 +68,35 @@ def train(
     """
     began = time.perf_counter()
     loggers.quiet_libraries()
-    layout, tried = ProcessLayout.of(config), machine.check(config.trainer)
-    run, recorded = RunFolder(folder), checkpoint.content.get("threads") if checkpoint else None
-    gpu = on_gpu(config.trainer)
-    use_threads(layout, asked=config.trainer.threads, gpu=gpu, arrival=arrival, recorded=recorded)
+    run, settings = RunFolder(folder), config.trainer
+    layout = ProcessLayout.of(settings.devices, settings.num_nodes)
+    tried = machine.check(settings.accelerator, settings.precision, settings.devices)
+    recorded = checkpoint.content.get("threads") if checkpoint else None
+    gpu = on_gpu(settings)
+    use_threads(layout, asked=settings.threads, gpu=gpu, arrival=arrival, recorded=recorded)
     facts = DatasetInfo.of(data)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
-    module.origin = replace(module.origin, max_epochs=config.trainer.max_epochs)
+    module.origin = replace(module.origin, max_epochs=settings.max_epochs)
     if checkpoint:
         resumption.prepare(config, module, facts, tried, checkpoint)
-    warm = warm_start.start(module.model, config, facts) if config.get("init") and not checkpoint else None
-    if warm:
+    warm = None
+    if config.init and not checkpoint:
+        warm = warm_start.start(module.model, config.init, config.init_parts, facts)
         module.origin = replace(module.origin, init=warm.results)
-        warm.announce(config)
-    check_evaluation(module, data, config)
-    if config.trainer.compile:
+        warm.announce([name for name in ("pretraining", "initialisation") if getattr(config, name)])
+    check_evaluation(module, data, config.evaluate)
+    if settings.compile:
         for phase in module.phases:
             phase.objective.compile()
-    run_loggers = loggers.build_loggers(config, folder, sweep()) if is_rank_zero() else []
+    run_loggers = loggers.build_loggers(config.logger, folder, sweep(), plain(config)) if is_rank_zero() else []
     summary: Results = {}
     succeeded = False
     try:
         if is_rank_zero():  # until here a refusal leaves an earlier end of this run as it was
             if checkpoint:
                 run.repair(checkpoint)
-            run.begin(resolved(config))
+            run.begin(resolved(OmegaConf.create(plain(config))))
             _say_constant(data)
         with layout.complete(folder, resumes=checkpoint is not None):
             history, trainer = build_trainer(config, layout, run, data, module, run_loggers, checkpoint)
@@ -116,13 +120,13 @@ def train(
     return summary
 
 
-def on_gpu(settings: DictConfig) -> bool:
+def on_gpu(settings: TrainerConfig) -> bool:
     """Whether training runs on a GPU."""
     return settings.accelerator != "cpu" and torch.cuda.is_available()
 
 
 def _draw(
-    config: DictConfig,
+    config: TrainConfig,
     run: RunFolder,
     data: Data,
     module: LatentModelModule,
@@ -152,7 +156,7 @@ def sweep() -> str | None:
 
 
 def build_trainer(
-    config: DictConfig,
+    config: TrainConfig,
     layout: ProcessLayout,
     run: RunFolder,
     data: Data,
@@ -168,12 +172,12 @@ def build_trainer(
     files = {"dirpath": run.checkpoints, "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         RandomState(config.seed),
-        PhaseInitialiser(data, config),
+        PhaseInitialiser(data, config.seed, epoch_limit(config)),
         MixtureMonitor(),
         history,
         *shown,
         FixedNameCheckpoint(filename="best", **asdict(selection), **files),
-        LastCheckpoint(settings.get("checkpoint_every"), filename="last", **files),
+        LastCheckpoint(settings.checkpoint_every, filename="last", **files),
     ]
     if settings.patience and selection.monitor:
         callbacks.append(PhaseAwareEarlyStopping(settings.patience, selection, history))
@@ -183,7 +187,7 @@ def build_trainer(
     strategy, environment = layout.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
-        devices=list(settings.devices) if OmegaConf.is_list(settings.devices) else settings.devices,
+        devices=settings.devices,
         num_nodes=layout.nodes,
         strategy=strategy,
         precision=settings.precision,
@@ -204,6 +208,12 @@ def build_trainer(
     return history, trainer
 
 
+def epoch_limit(config: TrainConfig) -> int | None:
+    """Training examples in an epoch, where trainer.limit_batches limits them."""
+    limit = config.trainer.limit_batches
+    return limit and limit * config.dataset.arguments["batch_size"]
+
+
 def selection_of(data: Data, module: LatentModelModule) -> Selection:
     """By what the best epoch of the last phase is chosen."""
     monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
@@ -212,7 +222,7 @@ def selection_of(data: Data, module: LatentModelModule) -> Selection:
 
 
 def fit(
-    config: DictConfig,
+    config: TrainConfig,
     layout: ProcessLayout,
     data: Data,
     module: LatentModelModule,
@@ -224,7 +234,9 @@ def fit(
     settings, device = config.trainer, trainer.strategy.root_device
     common: dict[str, Any] = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
     part: dict[str, Any] = {"rank": rank(), "processes": layout.count}
-    loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common, **part)
+    loader = data.loader(
+        "train", batch_size=config.dataset.arguments["batch_size"], shuffle=settings.shuffle, **common, **part
+    )
     module.steps_per_epoch = ceil(len(loader) / settings.accumulate_grad_batches)
     module.window_weights = loader.window_weights(settings.accumulate_grad_batches)
     for phase in module.phases:
@@ -247,7 +259,7 @@ def fit(
     module.to(device)  # Lightning has moved it to the CPU
 
 
-def restore_best(config: DictConfig, run: RunFolder, data: Data, module: LatentModelModule) -> int:
+def restore_best(config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule) -> int:
     """Load the best checkpoint's weights; fit an ex-post prior to its codes and keep it there. Returns its epoch."""
     path = run.checkpoint("best")
     checkpoint = checkpoints.load(path)
@@ -265,7 +277,7 @@ def restore_best(config: DictConfig, run: RunFolder, data: Data, module: LatentM
 
 
 def _training(
-    config: DictConfig, data: Data, module: LatentModelModule, trainer: pl.Trainer, history: History, best: int
+    config: TrainConfig, data: Data, module: LatentModelModule, trainer: pl.Trainer, history: History, best: int
 ) -> Results:
     """How training went, why it ended, and which epoch is kept, by what."""
     rows, selection = history.rows, selection_of(data, module)
@@ -287,14 +299,21 @@ def _training(
     return summary
 
 
-def _numbers(config: DictConfig, data: Data, module: LatentModelModule, trainer: pl.Trainer) -> Results:
+def _numbers(config: TrainConfig, data: Data, module: LatentModelModule, trainer: pl.Trainer) -> Results:
     """What there is to know of the trained model and the data; of a split that is not the test split as `..._split`.
 
     The names val/... and train/... are those of training itself.
     """
     split = config.evaluate.split
-    summary = evaluate_split(trainer, module, data, config, split if split == "test" else f"{split}_split")
-    summary |= settings_of(config) | module.origin.results
+    summary = evaluate_split(
+        trainer,
+        module,
+        data,
+        config.evaluate,
+        split if split == "test" else f"{split}_split",
+        config.trainer.limit_batches,
+    )
+    summary |= settings_of(config.evaluate) | module.origin.results
     summary["threads"] = torch.get_num_threads()
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}

@@ -7,9 +7,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
@@ -21,6 +22,7 @@ from vae_cli.config import resume, signatures
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config.data_paths import relocated
+from vae_cli.config.schema import EvalConfig, SampleConfig
 from vae_cli.config.search import searches, unlike
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key, nearest
@@ -41,6 +43,8 @@ from vae_cli.runs.folder import (
 )
 from vae_cli.runs.layout import DATA, PATHS, display, outputs_folder
 
+S = TypeVar("S")
+R = TypeVar("R", EvalConfig, SampleConfig)
 PLAIN = re.compile(r"[\w./@%+-]*", re.ASCII)
 NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
 """What hydra reads as a number or a truth value."""
@@ -99,8 +103,8 @@ def _in_slurm(lines: Sequence[str]) -> list[str]:
     return own + ["ckpt=last"] * (slurm.restarted() and "ckpt" not in given)
 
 
-def prepare_command(name: str, schema: type, argv: Sequence[str]) -> tuple[DictConfig, bool]:
-    """The checked configuration of a command that does not train, and whether it is only to be shown."""
+def prepare_command(name: str, schema: type[S], argv: Sequence[str]) -> S | DictConfig:
+    """The checked configuration of a command that does not train; with --cfg the composed one, which is printed."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--config-dir", "-cd")
@@ -118,11 +122,10 @@ def prepare_command(name: str, schema: type, argv: Sequence[str]) -> tuple[DictC
         config = composer.compose(lines)
         OmegaConf.set_struct(config, False)
         del config["hydra"]
-        if not args.cfg:
-            check(config, lambda key: composer.where(lines, key), schema)
-            if "run" in config:
-                _locate_run(config)
-    return config, bool(args.cfg)
+        if args.cfg:
+            return config
+        parsed = check(config, lambda key: composer.where(lines, key), schema)
+    return located(parsed) if isinstance(parsed, EvalConfig | SampleConfig) else parsed
 
 
 def _arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -326,17 +329,19 @@ def _plain_names(master: DictConfig) -> None:
         raise ConfigError(f"hydra.sweep.subdir={subdir}: {problem} ({COMMAND_LINE}); set hydra.sweep.dir")
 
 
-def _locate_run(config: DictConfig) -> None:
-    """Make the path `run` absolute; refuse a folder without a readable run, and a checkpoint that is not there."""
+def located(config: R) -> R:
+    """The configuration with absolute paths of the run and its checkpoint; ConfigError where one cannot be read."""
     run = RunFolder(Path(config.run).absolute())
     if config.ckpt in CHECKPOINTS and run.saved_nothing:
         raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(run)}")
     if not run.has_config:
         problem = "not the folder of a run" if run.path.is_dir() else "no such folder"
         raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {nearest_run('run')}")
-    check(saved := run.config(), lambda _: display(run.config_file))
-    relocated(saved, {key: OmegaConf.select(config, key) for key in DATA})
-    config.run, path = str(run.path), run.checkpoint(config.ckpt)
+    saved = check(run.config(), lambda _: display(run.config_file))
+    if isinstance(config, EvalConfig):
+        relocated(saved, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
+    path = run.checkpoint(config.ckpt)
     if not path.is_file():
         raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
-    config.ckpt = config.ckpt if config.ckpt in CHECKPOINTS else str(path.absolute())
+    ckpt = config.ckpt if config.ckpt in CHECKPOINTS else str(path.absolute())
+    return replace(config, run=str(run.path), ckpt=ckpt)

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
+from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.folder import CONFIG, LAST, RunFolder, nearest, newest_run
@@ -77,7 +78,7 @@ def refuse_used(run: RunFolder) -> None:
     raise ConfigError(f"{RUN_DIR}={run}: holds a run already ({COMMAND_LINE}); {remedy}, or name another folder")
 
 
-def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> DictConfig:
+def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> TrainConfig:
     """The run's own configuration with the values of the command line, checked; `resume` is its folder."""
     changes = value_overrides(composer, overrides)
     config, new = run.config(), []
@@ -104,12 +105,12 @@ def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> Dic
         line = line_of(run.config_file, key)
         return display(run.config_file) + (f":{line}" if line else "")
 
-    check(config, where)
+    parsed = check(config, where)
     for override in new:
         if not changeable(override.key_or_group):
-            problem = f"the run is of an earlier version, which had no such key ({COMMAND_LINE})"
+            problem = f"not set by the run ({COMMAND_LINE})"
             raise ConfigError(f"{override.input_line}: {problem}; {MAY_CHANGE}")
-    return config
+    return parsed
 
 
 def changeable(key: str) -> bool:
@@ -117,11 +118,11 @@ def changeable(key: str) -> bool:
     return any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE)
 
 
-def same_choices(saved: DictConfig, composed: DictConfig, run: RunFolder) -> None:
+def same_choices(saved: TrainConfig, composed: DictConfig, run: RunFolder) -> None:
     """Refuse to resume a run whose classes are not the ones that the command line chooses."""
-    for key in saved:
-        old, new = (OmegaConf.select(config, f"{key}._target_") for config in (saved, composed))
-        if old != new:
+    for key, node in vars(saved).items():
+        old = node.target if isinstance(node, Node) else None
+        if old != (new := OmegaConf.select(composed, f"{key}._target_")):
             raise ConfigError(
                 f"ckpt=last: {run} holds a run with {key} {old}, not {new} ({COMMAND_LINE}); "
                 f"repeat its choices, or name another {RUN_DIR}"

@@ -68,7 +68,7 @@ def remaining(config: DictConfig, run: RunFolder) -> DictConfig | None:
         if is_rank_zero():
             from vae_cli.distributed import machine  # imports torch
 
-            machine.check(config.trainer)
+            machine.check(config.trainer.accelerator, config.trainer.precision, config.trainer.devices)
             aside = run.set_aside()
             print(f"{run.name}: its configuration has changed; runs anew, the earlier run is now in {aside}")
         return config

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig
 
+from vae_cli.config.schema import TrainConfig
 from vae_cli.errors import ConfigError, UserError, first_line
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
@@ -21,13 +21,14 @@ from vae_cli.training.phases import phase_at
 
 
 def prepare(
-    config: DictConfig, module: LatentModelModule, facts: DatasetInfo, trainer: pl.Trainer, checkpoint: Checkpoint
+    config: TrainConfig, module: LatentModelModule, facts: DatasetInfo, trainer: pl.Trainer, checkpoint: Checkpoint
 ) -> None:
     """Try a checkpoint on the model, the data and Lightning's loops; its weights and its origin are in the module.
 
     Args:
         trainer: a Trainer for the trial alone
     """
+    assert config.resume
     saved = checkpoint.content
     if saved["data"]["sha256"] != facts.sha256:
         raise other_data(RunFolder(Path(config.resume)), config, DatasetInfo.read(saved["data"]), facts)
@@ -35,7 +36,7 @@ def prepare(
     _rehearse(module, checkpoint, trainer)
     progress = saved["loops"]["fit_loop"]["epoch_progress"]["current"]
     origin = Origin.read(saved)
-    _check_epochs(config, module, origin.max_epochs, progress["ready"])
+    _check_epochs(config, progress["ready"] - _first(module), origin.max_epochs)
     module.origin = _continued(module, origin, config.trainer.max_epochs, progress)
 
 
@@ -59,16 +60,16 @@ def _first(module: LatentModelModule) -> int:
     return sum(phase.epochs for phase in module.phases[:number])
 
 
-def _check_epochs(config: DictConfig, module: LatentModelModule, before: int, begun: int) -> None:
-    """Refuse fewer epochs than have begun, and another number once a later phase has begun."""
-    asked, done = config.trainer.max_epochs, begun - _first(module)
+def _check_epochs(config: TrainConfig, done: int, before: int) -> None:
+    """Refuse fewer epochs than are done, and another number once the second stage has begun."""
+    asked = config.trainer.max_epochs
     if asked == before:
         return
-    if config.get("second_stage") is not None and done > before:
+    if config.second_stage is not None and done > before:
         problem = f"second_stage has begun after {before} epochs"
         raise ConfigError(f"trainer.max_epochs={asked}: {problem}; use trainer.max_epochs={before}")
     if asked < done:
-        problem = f"{display(Path(config.resume))} has trained {done} epochs already"
+        problem = f"{display(Path(str(config.resume)))} has trained {done} epochs already"
         raise ConfigError(f"trainer.max_epochs={asked}: {problem}; use trainer.max_epochs={done} or more")
 
 
