@@ -5,9 +5,9 @@ import torch
 from torch.distributions import MultivariateNormal, kl_divergence
 
 import vae_cli
-from tests.commands.test_train import train
 from tests.support.configs import composed
 from tests.support.models import IMAGE, batch_of, binary_images, small_mlp
+from tests.support.training import train
 from vae_cli.distributed.shard import BatchShard, shard_context
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood, prior_proposal
 from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
@@ -28,7 +28,7 @@ GENERATION = {"chain": None, "skip": {"x": ["z1", "z3"], "z1": ["z2", "z3"], "z2
 TOPS = {
     "normal": priors.Normal,
     "gaussian": priors.Gaussian,
-    "mixture": lambda d: priors.Mixture(d, components=3, spread=1.0, min_scale=1e-3),
+    "mixture": lambda d: priors.GaussianMixturePrior(d, components=3, spread=1.0, min_scale=1e-3),
     "flow": lambda d: priors.Flow(d, steps=2, hidden=[8]),
 }
 LAYERS = [4, 3, 2]

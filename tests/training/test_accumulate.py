@@ -7,9 +7,9 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from tests.commands.test_train import interrupted
 from tests.support.commands import fork
 from tests.support.configs import composed
+from tests.support.training import interrupted
 from vae_cli.commands.train import train
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import StartsFromData
