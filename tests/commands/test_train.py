@@ -99,8 +99,7 @@ def test_what_comes_after_training_can_be_done_again(overrides, tmp_path):
     config = composed(*TINY, "model.latent_dim=2", "trainer.max_epochs=6", *overrides)
     first = train(config, tmp_path)
     before = checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["state_dict"]
-    config.resume = str(tmp_path)
-    again = train(config, tmp_path)
+    again = train(replace(config, resume=str(tmp_path)), tmp_path)
     after = checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["state_dict"]
     assert all(torch.equal(before[name], after[name]) for name in before)
     for name in ("train/epochs", "train/steps", "test/distortion"):

@@ -1,24 +1,24 @@
 """Trainings in this process: whole ones, and those that are broken off and gone on with."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
 from vae_cli.commands.train import begin, build_trainer, fit
 from vae_cli.commands.train import train as train_on
+from vae_cli.config.schema import TrainConfig
 from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs import checkpoints
 from vae_cli.training.build import build_module
 
 
-def train(config: DictConfig, folder: Path) -> dict[str, Any]:
-    return train_on(config, instantiate(config.dataset).load(), folder)
+def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
+    return train_on(config, config.dataset.build().load(), folder)
 
 
 class StoppedError(Exception):
@@ -41,9 +41,9 @@ class StopAt(pl.Callback):
             raise StoppedError
 
 
-def interrupted(config: DictConfig, folder: Path, kind: str, position: int) -> dict[str, Any]:
+def interrupted(config: TrainConfig, folder: Path, kind: str, position: int) -> dict[str, Any]:
     """The results of a run that is broken off and gone on with."""
-    data = instantiate(config.dataset).load()
+    data = config.dataset.build().load()
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, DatasetInfo.of(data))
     layout = ProcessLayout(devices=1, nodes=1)
@@ -52,8 +52,7 @@ def interrupted(config: DictConfig, folder: Path, kind: str, position: int) -> d
     begin(config, folder)
     with pytest.raises(StoppedError):
         fit(config, layout, data, module, trainer)
-    config.resume = str(folder)
-    return train(config, folder)
+    return train(replace(config, resume=str(folder)), folder)
 
 
 def assert_same_end(folder: Path, other: Path) -> None:
