@@ -37,7 +37,7 @@ TRAINING: Layout = {
     ("callbacks", "RandomState", "cpu"): Tensor,
     ("callbacks", "RandomState", "cuda"): list,
     ("callbacks", "History", "rows"): list,
-    ("callbacks", "Keeper(best)", "best_k_models"): dict,
+    ("callbacks", "FixedNameCheckpoint(best)", "best_k_models"): dict,
     ("callbacks", "Latest(last)", "best_k_models"): dict,
     ("optimizer_states",): list,
     ("lr_schedulers",): list,

@@ -21,7 +21,7 @@ from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.spatial_networks import n_positions
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loading import check_support
-from vae_cli.training.phases import Phase
+from vae_cli.training.phases import Phase, PhaseSource
 
 
 def assemble(node: DictConfig, **parts: Any) -> Any:
@@ -68,20 +68,13 @@ def build_phases(config: DictConfig, model: LatentVariableModel, event_shape: tu
         "n_positions": n_positions(network, event_shape),
     }
     divergence = None if config.divergence is None else assemble(config.divergence, **parts)
-    objective, epochs = assemble(config.objective, divergence=divergence, latent_dim=size), config.trainer.max_epochs
-    phases: list[Phase] = []
-    if config.pretraining is not None:
-        phases += instantiate(config.pretraining).phases(model)
-    if config.initialisation is None:
-        phases.append(Phase("training", epochs, objective))
-    else:
-        phases += instantiate(config.initialisation).phases(objective, epochs)
-    if (node := config.get("second_stage")) is not None:
-        phases += instantiate(node).phases()
-    if (node := config.get("annealing")) is not None:
-        annealing = instantiate(node)
-        for phase in phases:
-            phase.objective.annealing = annealing
+    annealing = instantiate(config.get("annealing"))
+    objective = assemble(config.objective, divergence=divergence, latent_dim=size, annealing=annealing)
+    phases = [Phase("training", config.trainer.max_epochs, objective)]
+    for name in ("initialisation", "pretraining", "second_stage"):
+        if (node := config.get(name)) is not None:
+            source: PhaseSource = instantiate(node)
+            phases = source.extend(phases, model)
     return phases
 
 
