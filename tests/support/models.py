@@ -8,9 +8,11 @@ from vae_cli.evaluation.linear_gaussian import LinearGaussian
 from vae_cli.models import likelihoods, posteriors, priors
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import MLP, Linear
+from vae_cli.objectives import Progress
 from vae_cli.objectives.divergences import ImageDiscriminator
 
 IMAGE = (1, 6, 5)
+START = Progress(epoch=0.0, examples=100)
 
 
 def small_mlp() -> MLP:
