@@ -13,28 +13,12 @@ from omegaconf import OmegaConf
 
 from vae_cli.config import signatures
 from vae_cli.config.comparison import flat, written
+from vae_cli.config.schema import setting_of
 from vae_cli.errors import UserError
 from vae_cli.runs.folder import CONFIG, RESULTS, STATUS, SUPERSEDED, RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.saved_config import NotARunError
 from vae_cli.runs.status import UNFINISHED, Standing
-
-APART = (
-    "seed",
-    "resume",
-    "ckpt",
-    "logger",
-    "cluster",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.threads",
-    "trainer.figures_every",
-    "trainer.checkpoint_every",
-    "evaluate.memory_mb",
-    "dataset.root",
-)
-"""Keys in which runs of one configuration may differ: seed, machine, figures and loggers."""
 
 OTHERS = {"wandb", ".hydra", ".submitit", SUPERSEDED}
 """Folders of other programs, which may hold a config.yaml, and of superseded runs."""
@@ -75,8 +59,10 @@ class Run:
 
     @cached_property
     def key(self) -> tuple[tuple[str, str], ...]:
-        """The configuration without the keys of APART: equal for runs of one configuration."""
-        return tuple(sorted((name, written(value)) for name, value in self.config.items() if not apart(name)))
+        """The keys that distinguish configurations, with their values: equal for runs of one configuration."""
+        return tuple(
+            sorted((name, written(value)) for name, value in self.config.items() if setting_of(name).distinguishes)
+        )
 
     @cached_property
     def numbers(self) -> dict[str, float]:
@@ -109,11 +95,6 @@ def _selects(objective: Any) -> bool:
         return bool(signatures.read(str(objective)).constants.get("selects", True))
     except LookupError:
         return True
-
-
-def apart(name: str) -> bool:
-    """Whether a key may differ among the runs of one configuration."""
-    return any(name == key or name.startswith(f"{key}.") for key in APART)
 
 
 def find(folders: Sequence[Path]) -> list[Run]:
