@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 
 from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs, train_a_step
 from vae_cli.config.schema import GapsConfig
@@ -96,7 +95,7 @@ def test_every_prior_is_a_proposal_and_every_gap_is_measured(prior, posterior):
         config = configuration("digits", *choices)
     except ConfigError:
         pytest.skip("refused")
-    data = instantiate(config.dataset).load()
+    data = config.dataset.build().load()
     batch = next(iter(data.loader("train", batch_size=4, seed=0, shuffle=False, device=torch.device("cpu"))))
     module = build_module(config, DatasetInfo.of(data)).eval()
     module.evaluation.update(module.model, batch)
