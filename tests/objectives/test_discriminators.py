@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.models import IMAGE, batch_of, binary_images, binary_vae, small_mlp
+from tests.support.models import IMAGE, START, batch_of, binary_images, binary_vae, small_mlp
 from vae_cli.models.networks import Conv, Linear, ResidualMLP, ResNet
 from vae_cli.models.spatial_networks import SpatialConv, n_positions
 from vae_cli.objectives import FactorVAE, InfoVAE
@@ -123,7 +123,7 @@ def test_one_optimiser_for_both_sides_is_two_that_step_together():
     for step in range(steps):
         torch.manual_seed(step)
         one.zero_grad()
-        objective(model, batch).loss.backward()
+        objective(model, batch, START).loss.backward()
         one.step()
 
     other, theirs = fresh()
@@ -156,10 +156,10 @@ def test_the_total_correlation_of_a_correlated_gaussian():
 
 def test_factorvae_with_gamma_0_is_the_elbo_and_a_critic_beside_it():
     model, batch = binary_vae(), batch_of(binary_images(16))
-    terms = FactorVAE(3, gamma=0.0, hidden=[8])(model, batch)
+    terms = FactorVAE(3, gamma=0.0, hidden=[8])(model, batch, START)
     torch.testing.assert_close(terms.loss, terms.metrics["discriminator_loss"] - terms.metrics["elbo"])
     double = FactorVAE(3, gamma=2.0, hidden=[8])
-    terms = double(model, batch)
+    terms = double(model, batch, START)
     penalty = 2 * terms.metrics["total_correlation"]
     torch.testing.assert_close(terms.loss, terms.metrics["discriminator_loss"] - terms.metrics["elbo"] + penalty)
 
