@@ -19,7 +19,7 @@ from vae_cli.evaluation.cluster_assignments import SPLITS, Assignments
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.metrics import Agreement
 from vae_cli.figures import clusters
-from vae_cli.figures.examples import Examples, observed
+from vae_cli.figures.examples import Examples, Inputs, observed
 from vae_cli.figures.style import styled
 from vae_cli.runs import checkpoints
 from vae_cli.training.build import build_module
@@ -274,10 +274,11 @@ def test_names_of_classes_are_shown_wherever_a_class_is(tmp_path):
     run = vae_cli.load(tmp_path / "run")
     assert run.class_names == run.data.class_names == ("poor", "rich")
     with styled(), observed(run.model, torch.device("cpu"), 0):
-        examples = Examples.gather(run.model, run.data, "test", torch.device("cpu"), 100)
-        confusion, codes = clusters.confusion(examples), clusters.codes(examples, 0)
+        examples = Examples.collect(run.model, run.data, "test", torch.device("cpu"), 100)
+        inputs = Inputs(run.model, examples, (), 0)
+        confusion, scatter = clusters.confusion(inputs), clusters.latent_scatter(inputs)
     assert [text.get_text() for text in confusion.axes[0].get_yticklabels()] == ["poor", "rich"]
-    assert [text.get_text() for text in codes.axes[1].get_legend().get_texts()] == ["poor", "rich"]
+    assert [text.get_text() for text in scatter.axes[1].get_legend().get_texts()] == ["poor", "rich"]
     files = Assignments.of(run.model, run.data, torch.device("cpu"), 100).write(tmp_path / "all")
     arrays, (_, *lines) = np.load(files[0]), [line.split(",") for line in files[1].read_text().splitlines()]
     assert arrays["class_names"][arrays["label"]].tolist() == names[arrays["row"]].tolist()
