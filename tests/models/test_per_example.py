@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import vae_cli
-from tests.commands.test_train import assert_same_end, interrupted, train
 from tests.support.configs import composed
 from tests.support.models import START, linear_vae
+from tests.support.training import assert_same_end, interrupted, train
 from vae_cli.batch import Batch
 from vae_cli.errors import UserError
 from vae_cli.evaluation.estimators import elbo
