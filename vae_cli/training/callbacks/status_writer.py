@@ -20,11 +20,11 @@ class StatusWriter(Callback):
         self.run, self.history = run, history
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Training has begun, or goes on."""
+        """Write the state at the start."""
         self._write(trainer, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """One more epoch is done."""
+        """Write the state after an epoch."""
         self._write(trainer, trainer.current_epoch + 1)
 
     def _write(self, trainer: Trainer, epoch: int) -> None:
