@@ -14,11 +14,11 @@ import vae_cli
 from tests.support.configs import composed
 from vae_cli.commands.train import begin, build_trainer, fit
 from vae_cli.commands.train import train as train_on
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.errors import UserError
 from vae_cli.evaluation.cluster_assignments import SPLITS, Assignments
-from vae_cli.evaluation.evaluation import DatasetInfo
-from vae_cli.evaluation.metrics import Agreement
+from vae_cli.evaluation.metrics.clusters import Agreement
 from vae_cli.figures import clusters
 from vae_cli.figures.examples import Examples, observed
 from vae_cli.figures.style import styled

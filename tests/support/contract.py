@@ -10,7 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from tests.support.configs import composed
-from vae_cli.evaluation.evaluation import DatasetInfo
+from tests.support.evaluation import evaluated
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.models.model import posterior_moments
 from vae_cli.runs.layout import conf_folder
 from vae_cli.training.build import build_module
@@ -74,8 +75,7 @@ def train_a_step(config: DictConfig) -> None:
 
     module.eval()
     with torch.no_grad():
-        module.evaluation.update(module.model, batch)
-        numbers = module.evaluation.compute()
+        numbers = evaluated(module.model, [batch], config, data)
         assert all(np.isfinite(value).all() for value in numbers.values())
         assert ("elbo" in numbers) == module.model.has_density
         assert ("iw_log_likelihood" in numbers) == (module.model.has_density and module.model.is_continuous)

@@ -5,8 +5,8 @@ import torch
 from hydra.utils import instantiate
 
 from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.training.build import build_module
 
 LAYERED = ("bottom_up", "top_down", "graph")

@@ -117,6 +117,7 @@ class StructuredPosterior(Posterior):
     """
 
     layered: ClassVar = True
+    moments_are_conditional: ClassVar = True
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ class Likelihood(nn.Module):
 
     outputs: ClassVar = 1
     discrete: ClassVar = False  # whether log p(x|z) is the logarithm of a probability, not of a density
+    constant_noise: ClassVar = False  # p(x|z) is Gaussian with a standard deviation that does not depend on z
     standardisation: Standardisation | None = None
 
     def __init__(self, network: Network, latent_dim: int, event_shape: Shape) -> None:
@@ -110,6 +111,7 @@ class Gaussian(Likelihood):
     """N(f(z), scale^2 I), the standard deviation fixed."""
 
     support: ClassVar = ("real", "unit", "levels")
+    constant_noise: ClassVar = True
 
     def __init__(self, network: Network, latent_dim: int, event_shape: Shape, *, scale: PositiveFloat) -> None:
         super().__init__(network, latent_dim, event_shape)
@@ -128,6 +130,7 @@ class GaussianLearned(Likelihood):
     """
 
     support: ClassVar = ("real", "unit", "levels")
+    constant_noise: ClassVar = True
 
     def __init__(
         self,

@@ -43,6 +43,12 @@ class Posterior(nn.Module):
     is_continuous: ClassVar = True  # else z is one of finitely many points, and the density a probability
     encodes: ClassVar = True  # any x, not those of the training set alone
     refinable: ClassVar = False  # is a Gaussian, whose moments can be moved
+    density_inverts: ClassVar = False  # log q(z|x) of a z other than the last draw inverts a flow, which is slow
+    moments_are_conditional: ClassVar = False  # mean and variance of q(z|x) are given the means of other latents
+
+    def best_gap(self, precision: Tensor) -> float | None:
+        """min KL(q || N(m, precision^-1)) over this family, nats; None without a closed form. precision (d, d)."""
+        return None
 
     def forward(self, batch: Batch) -> Distribution:
         """q(z|x)."""
@@ -92,6 +98,10 @@ class Diagonal(AmortisedPosterior):
         loc, log_variance = self.features(batch).chunk(2, -1)
         return log_gaussian(loc, 0.5 * log_variance, 1)
 
+    def best_gap(self, precision: Tensor) -> float | None:
+        """1/2 (sum_i log L_ii - log|L|) for the precision L."""
+        return 0.5 * float(precision.diagonal().log().sum() - precision.logdet())
+
 
 class FixedScale(AmortisedPosterior):
     """q(z|x) = N(m(x), scale^2 I), the scale not learned: near 0 the VAE is a regularised autoencoder."""
@@ -133,6 +143,10 @@ class FullCovariance(AmortisedPosterior):
         tril = tril.index_put((torch.arange(len(tril), device=tril.device)[:, None], rows, columns), below)
         return SharedMultivariateNormal(loc, scale_tril=tril, validate_args=False)
 
+    def best_gap(self, precision: Tensor) -> float | None:
+        """0: the family holds every Gaussian."""
+        return 0.0
+
 
 class AutoregressiveFlow(AmortisedPosterior):
     """z = f(z_0; h), z_0 ~ N(m, diag s^2): m, s and the context h from the encoder, f an inverse autoregressive flow.
@@ -141,6 +155,7 @@ class AutoregressiveFlow(AmortisedPosterior):
     """
 
     has_entropy: ClassVar = False
+    density_inverts: ClassVar = True
     steps_of = staticmethod(autoregressive_steps)
 
     def __init__(

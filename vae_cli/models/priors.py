@@ -25,6 +25,7 @@ class Normal(nn.Module):
     """p(z) = N(0, I)."""
 
     fitted_after: ClassVar = False
+    is_standard_normal: ClassVar = True
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()

@@ -13,9 +13,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from vae_cli.config.check import EvaluateConfig
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
-from vae_cli.evaluation.sample_quality import Generation
 from vae_cli.models.graphs import X, generation_graph, layer_names
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.spatial_networks import n_positions
@@ -85,13 +84,6 @@ def build_phases(config: DictConfig, model: LatentVariableModel, event_shape: tu
     return phases
 
 
-def build_evaluation(
-    settings: EvaluateConfig, facts: DatasetInfo, model: LatentVariableModel
-) -> Evaluation | Generation:
-    """What can be measured of a model."""
-    return (Evaluation if model.infers else Generation)(settings, facts)
-
-
 def build_optimizer(node: DictConfig) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
     """Makes an optimiser of parameters; settings that its class does not take are refused here, before training."""
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = instantiate(node, _partial_=True)
@@ -114,5 +106,6 @@ def build_module(config: DictConfig, facts: DatasetInfo) -> LatentModelModule:
         build_phases(config, model, facts.event_shape),
         optimizer,
         instantiate(config.scheduler),
-        build_evaluation(EvaluateConfig(**config.evaluate), facts, model),
+        EvaluateConfig(**config.evaluate),
+        facts,
     )

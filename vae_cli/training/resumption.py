@@ -10,8 +10,8 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import ConfigError, UserError
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
 from vae_cli.runs.layout import display

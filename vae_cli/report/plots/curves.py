@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from vae_cli.evaluation.keys import LABELS
 from vae_cli.report.groups import Group
-from vae_cli.report.metrics import WORDS
 from vae_cli.report.plots.plot import Plot, colours, legend, single, text
 from vae_cli.report.runs import Run
 
@@ -33,9 +33,9 @@ def curves(groups: Sequence[Group], name: str) -> Plot | None:
     margin = 0.05 * (max(settled) - min(settled) or 1.0)
     axes.set_ylim(min(settled) - margin, max(settled) + margin)  # a first steep fall would flatten all the rest
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
-    axes.set(xlabel="epoch", ylabel=WORDS[name])
+    axes.set(xlabel="epoch", ylabel=LABELS[name])
     legend(figure, axes, names)
-    title = f"{WORDS[name]}: validation, and dotted training, of each run"
+    title = f"{LABELS[name]}: validation, and dotted training, of each run"
     return Plot(f"curves/{name}", "Training curves", title, figure)
 
 

@@ -1,0 +1,36 @@
+"""The numbers of an evaluation of batches that are given, with no data set behind them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from vae_cli.batch import Batch
+from vae_cli.commands.evaluate import evaluate_config
+from vae_cli.datasets import Data
+from vae_cli.datasets.split import Split
+from vae_cli.evaluation.evaluation import Evaluation
+from vae_cli.evaluation.metrics.metric import Context
+from vae_cli.models.model import LatentVariableModel
+
+
+def context_of(
+    model: LatentVariableModel, batches: Iterable[Batch], config: DictConfig, data: Data | None = None
+) -> Context:
+    if data is None:
+        split = Split(torch.cat([batch.x for batch in batches]))
+        data = Data("none", "real", split.event_shape, split, split, split)
+    return Context(model, data, evaluate_config(config), torch.device("cpu"))
+
+
+def evaluated(
+    model: LatentVariableModel, batches: Iterable[Batch], config: DictConfig, data: Data | None = None
+) -> dict[str, Any]:
+    """All numbers by name; those of gaps and of exact answers with their prefix."""
+    batches = list(batches)
+    evaluation = Evaluation(context_of(model, batches, config, data))
+    for batch in batches:
+        evaluation.update(batch)
+    evaluation.gather()
+    return {name.removeprefix("test/"): value for name, value in evaluation.compute("test").items()}
