@@ -10,6 +10,8 @@ from omegaconf import OmegaConf
 import vae_cli
 from tests.commands.test_train import assert_same_end, interrupted, train
 from tests.support.configs import composed
+from tests.support.evaluation import evaluated
+from vae_cli.errors import ConfigError
 
 VQ = (
     "model=vqvae", "dataset=digits", "network.channels=[4,8]", "model.latent_dim=4", "codebook.codes=16", "logger=csv",

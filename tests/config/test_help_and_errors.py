@@ -10,6 +10,7 @@ from vae_cli import cli
 from vae_cli.config import help
 from vae_cli.config.preflight import prepare_command, prepare_training
 from vae_cli.config.schema import EvalConfig, SampleConfig
+from vae_cli.config.sources import Sources
 from vae_cli.runs import layout
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -133,7 +134,7 @@ FILES = [
         "_target_: vae_cli.models.model.LatentVariableModelE\nlatent_dim: 3",
         "model=mine",
         "mine.yaml:1",
-        "models.VAE",
+        "LatentVariableModel",
     ),
     ("model/mine.yaml", "_target_: shutil.rmtree\npath: x", "model=mine", "mine.yaml:1", "VAE_PLUGINS"),
     ("model/mine.yaml", "a: [1", "model=mine", "mine.yaml:2", "not valid YAML"),
@@ -246,8 +247,8 @@ def test_help_is_narrow_and_complete(command: str) -> None:
     assert done.stderr == ""
     assert max(map(len, done.stdout.splitlines())) <= help.WIDTH
     if command == "train":
-        for group in layout.Sources.find().groups():
-            for option in layout.Sources.find().options(group):
+        for group in Sources.find().groups():
+            for option in Sources.find().options(group):
                 assert f" {option} " in done.stdout
         assert "  * vae " in done.stdout
 

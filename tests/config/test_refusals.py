@@ -10,7 +10,10 @@ from vae_cli.training.build import build_optimizer
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["posterior=top_down"], "several layers of latents, model VAE .* has one; take model=hvae or posterior="),
+        (
+            ["posterior=top_down"],
+            "several layers of latents, model LatentVariableModel .* has one; take model=hvae or posterior=",
+        ),
         (["model=hvae", "posterior=diagonal"], "has layers of latents, .*; take posterior=bottom_up.graph.top_down or"),
         (["model=hvae", "objective=factorvae"], "single layer of latents, posterior BottomUp .* has several; take"),
         (["model=hvae", "model.generation={x: [z1]}"], "model.generation.z1: needs parents, of x, z2"),
@@ -29,7 +32,7 @@ from vae_cli.training.build import build_optimizer
         ),
         (
             ["posterior=per_example", "refinement=none"],
-            "not trained on; take refinement=alternating_svi.ascent.test_time or posterior=.*diag",
+            "not trained on; take refinement=alternating_svi.semi_amortised.test_time or posterior=.*diag",
         ),
         (["posterior=per_example", "prior=vamp"], "without an encoder; take posterior="),
         (["posterior=per_example", "pretraining=plain"], "trains an encoder, .* pretraining=none"),
@@ -75,7 +78,7 @@ from vae_cli.training.build import build_optimizer
             "moves z by its gradient, .* in steps; take posterior=.*pretraining=none",
         ),
         (["second_stage=prior"], "lets the prior learn alone, prior Normal .*; take prior=.*code_transformer.* or"),
-        (["second_stage=prior", "prior=vamp"], "prior Vamp .* does not; take prior="),
+        (["second_stage=prior", "prior=vamp"], "prior VampPrior .* does not; take prior="),
         (["model=vqvae", "trainer.devices=2"], "divides each batch, objective VectorQuantisation"),
         (["model=vqvae", "annealing=linear"], "no weight to anneal"),
         (["optimizer.lr=-1"], "optimizer.lr=-1: expected a number >= 0 .*; take optimizer.lr=0.001"),

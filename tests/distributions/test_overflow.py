@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 import vae_cli
 from tests.support.commands import fork
 from tests.support.configs import composed
+from tests.support.evaluation import evaluated
 from tests.support.models import IMAGE, batch_of, binary_images, binary_vae, small_mlp
 from vae_cli.commands.train import train
 from vae_cli.errors import UserError

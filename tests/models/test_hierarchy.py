@@ -7,6 +7,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 import vae_cli
 from tests.commands.test_train import train
 from tests.support.configs import composed
+from tests.support.evaluation import evaluated
 from tests.support.models import IMAGE, batch_of, binary_images, small_mlp
 from vae_cli.distributed.shard import BatchShard, shard_context
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood, prior_proposal

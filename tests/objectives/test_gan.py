@@ -14,6 +14,7 @@ from tests.commands.test_train import assert_same_end, interrupted, train
 from tests.objectives.test_discriminators import got_gradient, observed
 from tests.support.commands import fork
 from tests.support.configs import composed
+from tests.support.evaluation import context_of, evaluated
 from tests.support.models import IMAGE, batch_of, binary_images, binary_vae, small_mlp
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.evaluation.evaluation import Evaluation

@@ -229,7 +229,7 @@ def test_a_folder_in_use(shared: Path) -> None:
     expect("folder in use", Done(error.value.exit_code, "", f"vae-train: error: {error.value}"))
 
 
-def test_every_fault_of_the_readme_is_tried() -> None:
+def test_every_fault_of_the_page_is_tried() -> None:
     tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
     assert len(ROWS) > 20
     assert not [fault for fault in ROWS if f'"{fault}"' not in tests]

@@ -11,7 +11,7 @@ from vae_cli.training.build import build_module
 
 LAYERED = ("bottom_up", "top_down", "graph")
 # what has differed: importance weights that came back by a hook, a flow, rows that learn by one, a second derivative
-REPRESENTATIVES = (("diagonal", "dreg"), ("coupling", "stl"), ("table", "elbo"), ("deterministic", "aae"))
+REPRESENTATIVES = (("diagonal", "dreg"), ("coupling", "stl"), ("per_example", "elbo"), ("deterministic", "aae"))
 
 
 def combination(posterior: str, objective: str) -> list[str]:

@@ -21,7 +21,7 @@ from vae_cli.datasets.arrays import events_like, floats, numbers
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.distributions.standardisation import Scored
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, first_line
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.priors import ExPostGaussianMixture
@@ -200,8 +200,9 @@ def load(
     except UserError:
         raise
     except Exception as error:  # sizes that no network can have meet torch with almost any exception
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
         problem = f"its facts of the data (event_shape={data['event_shape']}) fit no model of the run's {CONFIG}"
-        raise UserError(f"{path}: {problem} ({reason}); take another one{checkpoints.others(path)}") from error
+        raise UserError(
+            f"{path}: {problem} ({first_line(error)}); take another one{checkpoints.others(path)}"
+        ) from error
     load_weights(module, checkpoint, path)
     return Run(folder, config, facts, module.to(device).eval())

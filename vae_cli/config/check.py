@@ -23,7 +23,7 @@ from vae_cli.config.rules import RULES
 from vae_cli.config.schema import EvalConfig, EvaluateConfig, Node, SampleConfig, TrainConfig, TrainerConfig
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key, nearest
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs import layout
 
 __all__ = ["EvalConfig", "EvaluateConfig", "SampleConfig", "TrainConfig", "TrainerConfig", "check", "describe"]
@@ -78,9 +78,9 @@ class _Check:
                 self.fail(key, "needs a value", f"say {key}=...")
             except InterpolationKeyError as error:
                 text = OmegaConf.to_container(node, resolve=False)[name]  # pyright: ignore
-                self.fail(key, _line(error), "an interpolation names another key, as in ${seed}", text)
+                self.fail(key, first_line(error), "an interpolation names another key, as in ${seed}", text)
             except OmegaConfBaseException as error:
-                self.fail(key, _line(error))
+                self.fail(key, first_line(error))
             result[str(name)] = self.plain(value, f"{key}.") if isinstance(value, DictConfig) else value
         return result
 
@@ -259,7 +259,3 @@ def _text(value: Any) -> str:
     if isinstance(value, str) and not re.fullmatch(r"[\d.+-][\d.e+-]*|true|false|null", value):
         text = value
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.layout import CONFIG, DATA, LAST, display, holds_run, newest_run, outputs_folder
 from vae_cli.runs.saved_config import read_config
 
@@ -97,8 +97,7 @@ def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictC
         try:
             OmegaConf.update(config, key, value, merge=True, force_add=True)
         except OmegaConfBaseException as error:
-            reason = str(error).split("\n")[0]
-            raise ConfigError(f"{override.input_line}: {reason} ({COMMAND_LINE})") from None
+            raise ConfigError(f"{override.input_line}: {first_line(error)} ({COMMAND_LINE})") from None
     OmegaConf.update(config, "resume", str(folder))
     OmegaConf.update(config, "ckpt", None)
 

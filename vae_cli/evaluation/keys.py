@@ -11,7 +11,7 @@ from vae_cli.evaluation.metrics import METRICS
 from vae_cli.evaluation.metrics.metric import LEFT_OUT, Number
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
-BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
+BEGIN, END = "<!-- metrics -->", "<!-- /metrics -->"
 SPLITS = ("test", "val", "val_split", "train", "train_split")
 """Prefixes of the numbers of a split; val_split and train_split after training, val and train by `vae-eval`."""
 

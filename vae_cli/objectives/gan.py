@@ -62,7 +62,7 @@ class VAEGAN(Objective):
     needs_whole_batch: ClassVar = True
     compares: ClassVar = "x"
     selects: ClassVar = False
-    anneals: ClassVar = ("beta", "latent_discriminator")
+    anneals: ClassVar = ("beta", "adversarial")
 
     def __init__(
         self, divergence: ImageDiscriminator, *, beta: NonNegativeFloat, adversarial: NonNegativeFloat
@@ -85,7 +85,7 @@ class VAEGAN(Objective):
         distortion, rate = trace.distortion.mean(), trace.rate.mean()
         features = self.feature_distortion(x, reconstruction).mean()
         loss = self.annealed("beta", self.beta) * rate + features + discriminator_loss.loss
-        loss = loss + self.annealed("latent_discriminator", self.adversarial) * divergence
+        loss = loss + self.annealed("adversarial", self.adversarial) * divergence
         return Terms(
             loss,
             {

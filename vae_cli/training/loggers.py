@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from vae_cli.errors import UserError, warn
+from vae_cli.errors import UserError, first_line, warn
 from vae_cli.evaluation.optional import optional
 from vae_cli.runs.layout import sweep_name
 
@@ -130,14 +130,10 @@ def _started(settings: Mapping[str, Any] | DictConfig, **arguments: Any) -> Any:
             wandb.teardown()  # or its service holds the run that could not begin
             run = init("offline")
             place = os.path.relpath(Path(run.settings.sync_dir))
-            warn(f"Weights & Biases is out of reach ({_first(error)}): logged offline; wandb sync {place} sends it")
+            warn(f"Weights & Biases is out of reach ({first_line(error)}): logged offline; wandb sync {place} sends it")
             return run
     except (AuthenticationError, CommError, UsageError) as error:
-        raise UserError(f"Weights & Biases: {_first(error)}") from error
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+        raise UserError(f"Weights & Biases: {first_line(error)}") from error
 
 
 def log_figures(loggers: Sequence[Logger], figures: Mapping[str, Figure], step: int) -> None:

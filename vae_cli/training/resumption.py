@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from vae_cli.datasets.info import DatasetInfo
-from vae_cli.errors import ConfigError, UserError
+from vae_cli.errors import ConfigError, UserError, first_line
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
 from vae_cli.runs.layout import display
@@ -50,9 +50,8 @@ def _rehearse(module: LatentModelModule, checkpoint: dict[str, Any], path: Path,
         if not isinstance(checkpoint["lr_schedulers"][0]["last_epoch"], int):
             raise TypeError("lr_schedulers/0/last_epoch is no number")
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
         way = f"put {checkpoints.PREVIOUS.name} in its place, or start a new run"
-        raise UserError(f"{display(path)}: a training cannot go on from it ({reason}); {way}") from error
+        raise UserError(f"{display(path)}: a training cannot go on from it ({first_line(error)}); {way}") from error
 
 
 def _first(module: LatentModelModule) -> int:
