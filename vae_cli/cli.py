@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vae_cli.distributed import signals
 
@@ -54,8 +54,8 @@ def evaluate() -> None:
 def _evaluate(argv: list[str]) -> None:
     from vae_cli.config.schema import EvalConfig
 
-    def work(config: Any) -> None:
-        _readable(config)
+    def work(config: EvalConfig) -> None:
+        _readable(config.run, config.ckpt)
         from vae_cli.commands.evaluate import evaluate_run
 
         signals.listen()
@@ -72,8 +72,8 @@ def sample() -> None:
 def _sample(argv: list[str]) -> None:
     from vae_cli.config.schema import SampleConfig
 
-    def work(config: Any) -> None:
-        _readable(config)
+    def work(config: SampleConfig) -> None:
+        _readable(config.run, config.ckpt)
         from vae_cli.commands.sample import sample_run
 
         signals.listen()
@@ -90,7 +90,7 @@ def kl() -> None:
 def _kl(argv: list[str]) -> None:
     from vae_cli.config.schema import KLConfig
 
-    def work(config: Any) -> None:
+    def work(config: KLConfig) -> None:
         from vae_cli.studies.kl.fit import fit
 
         signals.listen()
@@ -107,7 +107,7 @@ def cavi() -> None:
 def _cavi(argv: list[str]) -> None:
     from vae_cli.config.schema import CAVIConfig
 
-    def work(config: Any) -> None:
+    def work(config: CAVIConfig) -> None:
         from vae_cli.studies.cavi.study import run
 
         signals.listen()
@@ -135,13 +135,13 @@ def _report(argv: list[str]) -> None:
     _run("vae-report", work)
 
 
-def _readable(config: Any) -> None:
+def _readable(run: str, ckpt: str) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, because that import takes seconds."""
     from vae_cli.errors import UserError
     from vae_cli.runs import checkpoints
     from vae_cli.runs.layout import checkpoint_path
 
-    path = checkpoint_path(Path(config.run), config.ckpt)
+    path = checkpoint_path(Path(run), ckpt)
     try:
         checkpoints.load(path)
     except UserError as error:
@@ -189,15 +189,15 @@ def _help(command: str, argv: list[str]) -> int:
     return 0
 
 
-def _command(command: str, root: str, schema: type, argv: list[str], work: Callable[[Any], None]) -> None:
+def _command(command: str, root: str, schema: type[T], argv: list[str], work: Callable[[T], None]) -> None:
     """Check, then show or run, a command that does not train."""
-    from omegaconf import OmegaConf
+    from omegaconf import DictConfig, OmegaConf
 
     from vae_cli.config.preflight import prepare_command
     from vae_cli.distributed.terminal import show
 
-    config, shown = _checked(command, lambda: prepare_command(root, schema, argv))
-    if shown:
+    config = _checked(command, lambda: prepare_command(root, schema, argv))
+    if isinstance(config, DictConfig):
         show(OmegaConf.to_yaml(config).rstrip())
         return
     _run(command, lambda: work(config))

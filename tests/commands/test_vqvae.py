@@ -1,11 +1,11 @@
 """Whole runs of the VQ-VAE in this process, on scikit-learn's digits."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 import vae_cli
 from tests.commands.test_train import assert_same_end, interrupted, train
@@ -66,9 +66,9 @@ def test_codes_in_python(quantised):
 
 def test_draws_from_the_prior_over_codes_give_a_bound_of_their_own(quantised, tmp_path):
     run = vae_cli.load(quantised[0])
-    config = OmegaConf.merge(run.config, {"evaluate": {"estimator": "prior", "samples": 50}})
+    settings = replace(run.config.evaluate, estimator="prior", samples=50)
     loader = run.data.loader("test", batch_size=20, seed=0, shuffle=False, device=torch.device("cpu"))
-    numbers = evaluated(run.model, [next(iter(loader))], config, run.data)
+    numbers = evaluated(run.model, [next(iter(loader))], settings, run.data)
     assert numbers["mc_samples"] == 50 and np.isfinite(numbers["mc_log_likelihood"])
     assert "iw_samples" not in numbers and "bits_per_dim" in numbers
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 
 from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs, train_a_step
 from tests.support.evaluation import evaluated
@@ -97,10 +96,10 @@ def test_every_prior_is_a_proposal_and_every_gap_is_measured(prior, posterior):
         config = configuration("digits", *choices)
     except ConfigError:
         pytest.skip("refused")
-    data = instantiate(config.dataset).load()
+    data = config.dataset.build().load()
     batch = next(iter(data.loader("train", batch_size=4, seed=0, shuffle=False, device=torch.device("cpu"))))
     module = build_module(config, DatasetInfo.of(data)).eval()
-    numbers = evaluated(module.model, [batch], config, data)
+    numbers = evaluated(module.model, [batch], config.evaluate, data)
     assert all(np.isfinite(value).all() for value in numbers.values())
     assert ("mc_log_likelihood" in numbers) == module.model.has_density
     if posterior in REFINABLE:

@@ -369,8 +369,8 @@ def test_what_vae_sample_refuses(monkeypatch, capsys) -> None:
 
 def test_vae_eval_and_vae_sample_find_a_run_of_any_name(workplace: Path) -> None:
     make_run(Path("objective.beta=1,2 it's"))
-    config, show = prepare_command("eval", EvalConfig, ["run=objective.beta=1,2 it's", "evaluate.samples=3"])
+    config = prepare_command("eval", EvalConfig, ["run=objective.beta=1,2 it's", "evaluate.samples=3"])
     assert config.run == str(workplace / "objective.beta=1,2 it's")
-    assert (config.evaluate.samples, config.ckpt, show) == (3, "best", False)
-    config, _ = prepare_command("sample", SampleConfig, [f"run={config.run}", "n=3", f"ckpt={config.run}/config.yaml"])
+    assert isinstance(config, EvalConfig) and (config.evaluate.samples, config.ckpt) == (3, "best")
+    config = prepare_command("sample", SampleConfig, [f"run={config.run}", "n=3", f"ckpt={config.run}/config.yaml"])
     assert config.n == 3

@@ -8,11 +8,10 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 
 import vae_cli
 from tests.support.commands import fork
-from tests.support.configs import composed
+from tests.support.configs import changed, composed
 from tests.support.evaluation import evaluated
 from tests.support.models import IMAGE, batch_of, binary_images, binary_vae, small_mlp
 from vae_cli.commands.train import train
@@ -192,14 +191,14 @@ def test_numbers_are_those_of_the_finite_rows(prior):
     """One evaluation of rows of which three overflow, and one of the others alone."""
     model = binary_vae().eval()
     if prior == "mixture":
-        model.prior = priors.Mixture(3, components=2, spread=1.0, min_scale=1e-3)
-    config = composed("dataset=digits", "evaluate.samples=400", "evaluate.elbo_samples=200")
+        model.prior = priors.GaussianMixturePrior(3, components=2, spread=1.0, min_scale=1e-3)
+    settings = composed("dataset=digits", "evaluate.samples=400", "evaluate.elbo_samples=200").evaluate
     x = binary_images(12)
     far = [2, 3, 11]
     x[far] = 1e36
     found = []
     for batch in (batch_of(x), batch_of(x).rows(x.flatten(1).amax(1) < 2)):
-        found.append(evaluated(model, batch.split(5), config))
+        found.append(evaluated(model, batch.split(5), settings))
     assert found[0].pop("not_finite_rows") == 3 and found[0].pop("first_not_finite_rows") == far
     assert found[0]["examples"] == 9 and found[0].keys() == found[1].keys()
     for name in ("elbo", "iw_log_likelihood", "distortion", "rate", "reconstruction_error", "active_units"):
@@ -208,8 +207,8 @@ def test_numbers_are_those_of_the_finite_rows(prior):
 
 
 def test_where_no_row_is_finite_the_numbers_are_not_either():
-    config = composed("dataset=digits", "evaluate.samples=2")
-    found = evaluated(binary_vae().eval(), [batch_of(torch.full((3, *IMAGE), 1e36))], config)
+    settings = composed("dataset=digits", "evaluate.samples=2").evaluate
+    found = evaluated(binary_vae().eval(), [batch_of(torch.full((3, *IMAGE), 1e36))], settings)
     assert found["not_finite_rows"] == 3 and found["examples"] == 0 and math.isnan(found["elbo"])
 
 
@@ -241,7 +240,7 @@ def table(tmp_path, monkeypatch):
             x[250 + row if split == "test" else int(order[200 + row]), 2] = value
         np.savez("x.npz", x_train=x[:250], x_test=x[250:])
         config = composed(*TABLE, "logger=csv", "trainer.max_epochs=6", "dataset.batch_size=50")
-        data = instantiate(config.dataset).load()
+        data = config.dataset.build().load()
         if far[0][0] == "val":
             assert data.val.x[far[0][1], 2] == far[0][2]
         return config, data
@@ -251,8 +250,7 @@ def table(tmp_path, monkeypatch):
 
 def test_a_bound_that_is_never_finite_chooses_nothing_and_ends_nothing(table, capsys):
     config, data = table(("val", 17, -99999.0), ("val", 30, -5e7))
-    config.trainer.patience = 2
-    results = train(config, data, Path("run"))
+    results = train(changed(config, patience=2), data, Path("run"))
     shown = capsys.readouterr().err
     assert shown.count("warning: epoch 1: the bound of rows 17, 30 of the validation split") == 1
     assert "(2 of 50); the entry of row 17 that is farthest from 0 is -99999" in shown
@@ -269,7 +267,7 @@ def test_an_epoch_without_a_finite_bound_is_no_candidate(table, monkeypatch):
     from vae_cli.training.lightning_module import LatentModelModule
 
     config, data = table(("test", 0, 0.0))
-    config.trainer.patience = 1
+    config = changed(config, patience=1)
     step = LatentModelModule.validation_step
 
     def spoilt(self, batch, index):

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from hydra.utils import instantiate
 
 from tests.support.configs import composed
 from vae_cli.commands.train import train
@@ -38,7 +37,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, obj
     for number, (name, overrides) in enumerate(RUNS.items()):
         folder = tmp_path_factory.mktemp("runs") / str(number)
         config = composed(*SMALL, *overrides)
-        train(config, instantiate(config.dataset).load(), folder)
+        train(config, config.dataset.build().load(), folder)
         found[name] = json.loads((folder / "results.json").read_text())
     return found
 

@@ -47,7 +47,7 @@ def clusters(labels: torch.Tensor | None, size: int) -> dict[str, Any]:
     model, _, _ = mixture_vae(4, posteriors.Deterministic)
     x = binary_images(30)
     batch = Batch(x, torch.arange(30), labels)
-    numbers = evaluated(model, batch.split(size), composed("dataset=digits", "model=ae"))
+    numbers = evaluated(model, batch.split(size), composed("dataset=digits", "model=ae").evaluate)
     gamma = log_responsibilities(model.prior(), model.encode(batch))
     return {"log_gamma": gamma, **{name: value for name, value in numbers.items() if name.startswith("cluster_")}}
 

@@ -138,7 +138,7 @@ def linear_chain(inference: str) -> tuple[HierarchicalVAE, MultivariateNormal, t
 def test_the_aggregated_variance_is_that_of_z_whatever_the_layers_above_add(inference):
     """Under its exact posterior q(z) is p(z), whose variances are 1 and a^2 + s_1^2."""
     model, marginal, _ = linear_chain(inference)
-    config = composed("model=hvae", "evaluate.samples=1", "evaluate.elbo_samples=1")
+    config = composed("model=hvae", "evaluate.samples=1", "evaluate.elbo_samples=1").evaluate
     numbers = evaluated(model, [batch_of(marginal.sample(torch.Size((4000,))))], config)
     assert numbers["aggregated_variance"] == pytest.approx((1 + 1.3**2 + 0.6**2) / 2, rel=0.05)
 

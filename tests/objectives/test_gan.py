@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import instantiate
 
 import vae_cli
 from tests.commands.test_train import assert_same_end, interrupted, train
@@ -109,14 +108,14 @@ def test_a_model_without_an_encoder_says_so():
 
 
 def test_sample_mmd_is_zero_on_average_for_the_models_own_draws_and_not_for_others():
-    config, model = composed("model=gan"), grey_vae(None)
+    settings, model = composed("model=gan").evaluate, grey_vae(None)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)
     own, shifted = [], []
     for values, shift in ((own, 0.0), (shifted, 0.5)):
         for _ in range(30):
-            numbers = evaluated(model, map(batch_of, (model.sample(60) + shift).split(25)), config)
+            numbers = evaluated(model, map(batch_of, (model.sample(60) + shift).split(25)), settings)
             assert numbers["examples"] == 60
             values.append(numbers["sample_mmd"])
     values = torch.tensor(own)
@@ -128,7 +127,7 @@ def test_an_evaluation_compares_the_first_images_alone():
         NoEncoder(), priors.Normal(1), likelihoods.Gaussian(small_mlp(), 1, (1,), scale=1.0), latent_dim=1
     )
     batches = [batch_of(part) for part in torch.randn(COMPARED + 500, 1).split(900)]
-    evaluation = Evaluation(context_of(model, batches, composed("model=gan")))
+    evaluation = Evaluation(context_of(model, batches, composed("model=gan").evaluate))
     for batch in batches:
         evaluation.update(batch)
     (metric,) = evaluation.metrics
@@ -239,7 +238,7 @@ def test_a_gan_learns_a_line(tmp_path):
     model = LatentVariableModel(
         NoEncoder(),
         priors.Normal(1),
-        likelihoods.Gaussian(instantiate(config.network), 1, (2,), scale=1.0),
+        likelihoods.Gaussian(config.network.build(), 1, (2,), scale=1.0),
         latent_dim=1,
     )
     objective = GANLoss(ImageDiscriminator(small_mlp(), (2,), 1, width=16, spectral_norm=False, penalty=0.5))

@@ -6,11 +6,10 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
 from tests.support.configs import composed
 from tests.support.evaluation import evaluated
+from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.models.model import posterior_moments
 from vae_cli.runs.layout import conf_folder
@@ -40,7 +39,7 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
 
 
-def configuration(dataset: str, *overrides: str) -> DictConfig:
+def configuration(dataset: str, *overrides: str) -> TrainConfig:
     fixed = ["dataset.binarize=static"] if "posterior=per_example" in overrides else []
     if fixed and any(one.startswith("objective=") and one != "objective=elbo" for one in overrides):
         fixed += ["refinement.train_steps=0"]
@@ -52,8 +51,8 @@ def pairs(*groups: Iterable[str], among: Callable[..., bool]) -> list:
     return [pytest.param(*one, marks=() if among(*one) else pytest.mark.slow) for one in product(*groups)]
 
 
-def train_a_step(config: DictConfig) -> None:
-    data = instantiate(config.dataset).load()
+def train_a_step(config: TrainConfig) -> None:
+    data = config.dataset.build().load()
     facts = DatasetInfo.of(data)
     module = build_module(config, facts)
     loader = data.loader("train", batch_size=8, seed=0, shuffle=True, device=torch.device("cpu"))
@@ -75,7 +74,7 @@ def train_a_step(config: DictConfig) -> None:
 
     module.eval()
     with torch.no_grad():
-        numbers = evaluated(module.model, [batch], config, data)
+        numbers = evaluated(module.model, [batch], config.evaluate, data)
         assert all(np.isfinite(value).all() for value in numbers.values())
         assert ("elbo" in numbers) == module.model.has_density
         assert ("iw_log_likelihood" in numbers) == (module.model.has_density and module.model.is_continuous)

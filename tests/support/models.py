@@ -38,7 +38,7 @@ def mixture_vae(
 ) -> tuple[LatentVariableModel, LatentVariableModel, Batch]:
     """A VAE with a mixture prior, the same with a standard normal one, and a batch."""
     plain = binary_vae(posterior, latent_dim)
-    prior = priors.Mixture(latent_dim, components=components, spread=1.0, min_scale=1e-3)
+    prior = priors.GaussianMixturePrior(latent_dim, components=components, spread=1.0, min_scale=1e-3)
     model = LatentVariableModel(plain.posterior, prior, plain.likelihood, latent_dim=latent_dim)
     return model, plain, batch_of(binary_images(8))
 
@@ -50,7 +50,7 @@ def linear_mixture_vae(
     network = Linear()
     model = LatentVariableModel(
         posteriors.Diagonal(network, (dims,), latent_dim),
-        priors.Mixture(latent_dim, components=components, spread=2.0, min_scale=1e-3),
+        priors.GaussianMixturePrior(latent_dim, components=components, spread=2.0, min_scale=1e-3),
         likelihoods.Gaussian(network, latent_dim, (dims,), scale=0.7),
         latent_dim=latent_dim,
     )

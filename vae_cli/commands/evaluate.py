@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from vae_cli.commands.run import Run, load
-from vae_cli.config.check import EvaluateConfig, check
-from vae_cli.config.schema import GapsConfig
+from vae_cli.config.check import check
+from vae_cli.config.schema import EvalConfig, EvaluateConfig, plain
 from vae_cli.datasets import Data
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival
@@ -33,20 +34,25 @@ from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import quiet_libraries
 
 
-def check_split(data: Data, config: DictConfig) -> None:
+def check_split(data: Data, settings: EvaluateConfig) -> None:
     """Raise a ConfigError if `evaluate.split` has no examples."""
-    split = config.evaluate.split
+    split = settings.split
     if not len(getattr(data, split)):
         raise ConfigError(f"evaluate.split={split}: {data.name} has no examples in it; set dataset.{split}_size > 0")
 
 
 def evaluate_split(
-    trainer: pl.Trainer, module: LatentModelModule, data: Data, config: DictConfig, prefix: str
+    trainer: pl.Trainer,
+    module: LatentModelModule,
+    data: Data,
+    settings: EvaluateConfig,
+    prefix: str,
+    limit_batches: int | None = None,
 ) -> Results:
     """The numbers of `evaluate.split` as PREFIX/NAME, with those of gaps/ and exact/, on rank 0; empty elsewhere."""
-    check_split(data, config)
-    device, settings = trainer.strategy.root_device, evaluate_config(config)
-    context = Context(module.model, data, settings, device, config.trainer.limit_batches)
+    check_split(data, settings)
+    device = trainer.strategy.root_device
+    context = Context(module.model, data, settings, device, limit_batches)
     module.evaluation = evaluation = Evaluation(context)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
@@ -57,56 +63,40 @@ def evaluate_split(
         return {**evaluation.compute(prefix)} if is_rank_zero() else {}
 
 
-def evaluate_config(config: DictConfig) -> EvaluateConfig:
-    """The node `evaluate` of a configuration."""
-    gaps = config.evaluate.gaps
-    return EvaluateConfig(**{**config.evaluate, "gaps": None if gaps is None else GapsConfig(**gaps)})
+def settings_of(settings: EvaluateConfig) -> Results:
+    """The settings of an evaluation as evaluate/NAME."""
+    values = asdict(settings)
+    gaps = values.pop("gaps") or {}
+    return {f"evaluate/{name}": value for name, value in (values | {f"gaps/{k}": v for k, v in gaps.items()}).items()}
 
 
-def settings_of(config: DictConfig) -> Results:
-    """The settings of an evaluation, flat."""
-    plain = OmegaConf.to_container(config.evaluate)
-    assert isinstance(plain, dict)
-    nested = plain.pop("gaps") or {}
-    return {
-        f"evaluate/{name}": value for name, value in {**plain, **{f"gaps/{k}": v for k, v in nested.items()}}.items()
-    }
-
-
-def evaluate_run(config: DictConfig) -> Results:
+def evaluate_run(config: EvalConfig) -> Results:
     """`vae-eval`: the numbers of a checkpoint of a finished run, written into a file of their own in its folder."""
     quiet_libraries()
     began, arrival = time.perf_counter(), Arrival.now()
     folder = Path(config.run)
     run = load(folder, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
-    machine.check(config.trainer)
-    check(_merged(run.config, evaluate=config.evaluate))
-    check_split(run.data, config)
+    machine.check(config.trainer.accelerator, config.trainer.precision)
+    check(OmegaConf.create(plain(replace(run.config, evaluate=config.evaluate))))
+    check_split(run.data, config.evaluate)
     place = room(folder / "evaluations")
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     use_threads(ProcessLayout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
-    settings = _merged(run.config, evaluate=config.evaluate, trainer=config.trainer)
     numbers: Results = {"status": "done", "checkpoint": str(checkpoint_path(folder, config.ckpt))}
-    numbers |= evaluate_split(_trainer(config, folder), run.module, run.data, settings, config.evaluate.split)
-    numbers |= settings_of(config)
+    trainer, split, limit = _trainer(config, folder), config.evaluate.split, config.trainer.limit_batches
+    numbers |= evaluate_split(trainer, run.module, run.data, config.evaluate, split, limit)
+    numbers |= settings_of(config.evaluate)
     numbers |= {
         "threads": torch.get_num_threads(),
         "data/sha256": run.facts.sha256,
         "wall_seconds": round(time.perf_counter() - began, 3),
     }
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    _write(run, config, numbers, place / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}")
+    _write(run, config, numbers, place / f"{stamp}_{split}_k{config.evaluate.samples}_{os.getpid()}")
     return numbers
 
 
-def _merged(config: DictConfig, **nodes: DictConfig) -> DictConfig:
-    """The configuration of a run with some of its nodes changed."""
-    merged = OmegaConf.merge(config, nodes)
-    assert isinstance(merged, DictConfig)
-    return merged
-
-
-def _trainer(config: DictConfig, folder: Path) -> pl.Trainer:
+def _trainer(config: EvalConfig, folder: Path) -> pl.Trainer:
     """Lightning's Trainer for one process."""
     return pl.Trainer(
         accelerator=config.trainer.accelerator,
@@ -122,15 +112,13 @@ def _trainer(config: DictConfig, folder: Path) -> pl.Trainer:
     )
 
 
-def _write(run: Run, config: DictConfig, numbers: Results, stem: Path) -> None:
+def _write(run: Run, config: EvalConfig, numbers: Results, stem: Path) -> None:
     """The numbers, on the terminal and as STEM.json, and under a mixture prior the cluster of every example."""
     written = [stem.with_name(f"{stem.name}.json")]
     print_table(numbers, f"{run.folder.name}, {config.ckpt} checkpoint")
     results.write(numbers | results.provenance(), written[0])
     if run.has_clusters and not config.trainer.limit_batches:
-        clusters = stem.with_name(f"{stem.name}_clusters")
         with optional("table of the clusters"):
-            written += Assignments.of(run.model, run.data, run.module.device, config.evaluate.batch_size).write(
-                clusters
-            )
+            clusters = Assignments.of(run.model, run.data, run.module.device, config.evaluate.batch_size)
+            written += clusters.write(stem.with_name(f"{stem.name}_clusters"))
     print("written to " + ", ".join(os.path.relpath(path) for path in written))

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from omegaconf import DictConfig
 from torch import Tensor
 from torch.distributions import Distribution, MixtureSameFamily
 
 from vae_cli.batch import Batch
 from vae_cli.config.check import check
 from vae_cli.config.data_paths import relocated
+from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets import Data
 from vae_cli.datasets.arrays import events_like, floats, numbers
 from vae_cli.datasets.info import DatasetInfo
@@ -45,7 +45,7 @@ WORDS: dict[Domain, str] = {
 class Run:
     """A trained model with its configuration; x are arrays or tensors (N, *event), log-likelihoods are nats (N,)."""
 
-    def __init__(self, folder: Path, config: DictConfig, facts: DatasetInfo, module: LatentModelModule) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, facts: DatasetInfo, module: LatentModelModule) -> None:
         self.folder, self.config, self.facts, self.module = folder, config, facts, module
 
     @property
@@ -185,8 +185,7 @@ def load(
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
-    config = read_config(folder)
-    check(config)
+    config = check(read_config(folder))
     places = {"dataset.path": dataset_path, "dataset.root": dataset_root}
     config = relocated(config, {key: None if place is None else str(place) for key, place in places.items()})
     path = checkpoint_path(folder, ckpt)
