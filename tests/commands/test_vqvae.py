@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import vae_cli
-from tests.commands.test_train import assert_same_end, interrupted, train
 from tests.support.configs import composed
 from tests.support.evaluation import evaluated
+from tests.support.training import assert_same_end, interrupted, train
 from vae_cli.errors import ConfigError
 
 VQ = (
