@@ -26,8 +26,8 @@ from vae_cli.evaluation.metrics.metric import Context
 from vae_cli.evaluation.optional import optional
 from vae_cli.evaluation.result_table import print_table
 from vae_cli.runs import results
-from vae_cli.runs.atomic_files import room
-from vae_cli.runs.layout import checkpoint_path
+from vae_cli.runs.atomic_files import room, write_json
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.results import Results
 from vae_cli.training.callbacks import EpochProgress, History
 from vae_cli.training.lightning_module import LatentModelModule
@@ -74,16 +74,16 @@ def evaluate_run(config: EvalConfig) -> Results:
     """`vae-eval`: the numbers of a checkpoint of a finished run, written into a file of their own in its folder."""
     quiet_libraries()
     began, arrival = time.perf_counter(), Arrival.now()
-    folder = Path(config.run)
-    run = load(folder, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
+    folder = RunFolder(Path(config.run))
+    run = load(folder.path, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
     machine.check(config.trainer.accelerator, config.trainer.precision)
     check(OmegaConf.create(plain(replace(run.config, evaluate=config.evaluate))))
     check_split(run.data, config.evaluate)
-    place = room(folder / "evaluations")
+    place = room(folder.evaluations)
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     use_threads(ProcessLayout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
-    numbers: Results = {"status": "done", "checkpoint": str(checkpoint_path(folder, config.ckpt))}
-    trainer, split, limit = _trainer(config, folder), config.evaluate.split, config.trainer.limit_batches
+    numbers: Results = {"status": "done", "checkpoint": str(folder.checkpoint(config.ckpt))}
+    trainer, split, limit = _trainer(config, folder.path), config.evaluate.split, config.trainer.limit_batches
     numbers |= evaluate_split(trainer, run.module, run.data, config.evaluate, split, limit)
     numbers |= settings_of(config.evaluate)
     numbers |= {
@@ -116,7 +116,7 @@ def _write(run: Run, config: EvalConfig, numbers: Results, stem: Path) -> None:
     """The numbers, on the terminal and as STEM.json, and under a mixture prior the cluster of every example."""
     written = [stem.with_name(f"{stem.name}.json")]
     print_table(numbers, f"{run.folder.name}, {config.ckpt} checkpoint")
-    results.write(numbers | results.provenance(), written[0])
+    write_json(written[0], numbers | results.provenance())
     if run.has_clusters and not config.trainer.limit_batches:
         with optional("table of the clusters"):
             clusters = Assignments.of(run.model, run.data, run.module.device, config.evaluate.batch_size)

@@ -27,16 +27,9 @@ from vae_cli.errors import UserError, warn
 from vae_cli.evaluation.averages import Means
 from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.evaluation.estimators import rows_at_once
-<<<<<<< HEAD
 from vae_cli.evaluation.evaluation import Evaluation
 from vae_cli.evaluation.metrics.bounds import bound_terms
-from vae_cli.models.model import LatentVariableModel
-=======
-from vae_cli.evaluation.evaluation import Evaluation, bound_terms
-from vae_cli.evaluation.metrics import Means
-from vae_cli.evaluation.sample_quality import Generation
 from vae_cli.models.model import HasOwnOptimizer, LatentVariableModel
->>>>>>> main
 from vae_cli.objectives import Progress, Terms
 from vae_cli.runs.origin import Origin
 from vae_cli.training.phases import Phase, PhasePosition, phase_at
@@ -101,7 +94,7 @@ class LatentModelModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         position = self.position
         epoch = self.current_epoch - position.start + batch_idx / self.trainer.num_training_batches
-        progress = Progress(epoch, self.evaluation.facts.examples)
+        progress = Progress(epoch, self.facts.examples)
         with shard_context(batch.share):
             terms: Terms = position.phase.objective(self.model, batch, progress)
         weight, count = (batch.share.weight, batch.share.count) if batch.share else (1.0, len(batch))
@@ -136,13 +129,8 @@ class LatentModelModule(LightningModule):
         )
 
     def _reach(self, x: Tensor) -> str:
-<<<<<<< HEAD
-        """The largest entry of x (B, *event), and what makes it smaller."""
-        facts, reach = self.facts, furthest(x)
-=======
         """The largest entry of x (B, *event), and a way to make it smaller."""
-        facts, reach = self.evaluation.facts, furthest(x)
->>>>>>> main
+        facts, reach = self.facts, furthest(x)
         if facts.standardisation:
             return f"{reach} standard deviations of its training rows: look for a mistake in the data"
         if facts.domain != "real":
@@ -201,16 +189,10 @@ class LatentModelModule(LightningModule):
         )
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-<<<<<<< HEAD
-        """Add a batch to the evaluation, with draws of its own, whichever process has it."""
+        """Add a batch to the evaluation, with a seed that depends on the batch and not on its process."""
         assert self.evaluation is not None
         torch.manual_seed(seed_of(self.evaluation.context.settings.seed, "evaluation", int(batch.index[0])))
         self.evaluation.update(batch)
-=======
-        """Add a batch to the evaluation, with a seed that depends on the batch and not on its process."""
-        torch.manual_seed(seed_of(self.evaluation.settings.seed, "evaluation", int(batch.index[0])))
-        self.evaluation.update(self.model, batch)
->>>>>>> main
 
     def configure_optimizers(self) -> Any:
         """One optimiser for model and objectives; the schedule runs once in each phase and those that follow it."""
