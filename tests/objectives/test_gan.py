@@ -10,11 +10,19 @@ import torch
 from omegaconf import OmegaConf
 
 import vae_cli
-from tests.commands.test_train import assert_same_end, interrupted, train
-from tests.objectives.test_discriminators import got_gradient, observed
 from tests.support.commands import fork
 from tests.support.configs import composed
-from tests.support.models import IMAGE, START, batch_of, binary_images, binary_vae, small_mlp
+from tests.support.models import (
+    IMAGE,
+    START,
+    batch_of,
+    binary_images,
+    binary_vae,
+    got_gradient,
+    image_discriminator,
+    small_mlp,
+)
+from tests.support.training import assert_same_end, interrupted, train
 from vae_cli.config.schema import GapsConfig
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.evaluation.evaluation import DatasetInfo
@@ -41,7 +49,7 @@ def grey_vae(posterior: type[Diagonal] | None = Diagonal) -> LatentVariableModel
 
 def test_a_generator_alone_learns_from_the_divergence_alone():
     model, batch = grey_vae(None), batch_of(binary_images(8))
-    objective = GANLoss(observed())
+    objective = GANLoss(image_discriminator())
     terms = objective(model, batch, START)
     torch.testing.assert_close(terms.loss, terms.metrics["divergence"] + terms.metrics["discriminator_loss"])
     assert set(terms.metrics) == {"loss", "divergence", "discriminator_loss", "discriminator_accuracy"}
@@ -63,7 +71,7 @@ def test_with_mmd_it_is_a_moment_matching_network():
 
 
 def vae_gan(beta: float = 1.0, adversarial: float = 1.0) -> VAEGAN:
-    return VAEGAN(observed(), beta=beta, adversarial=adversarial)
+    return VAEGAN(image_discriminator(), beta=beta, adversarial=adversarial)
 
 
 def test_the_terms_of_a_vae_gan_add_up_and_its_elbo_is_the_models():
@@ -263,10 +271,10 @@ def test_a_gan_learns_a_line(tmp_path):
     ("overrides", "message"),
     [
         (["posterior=none"], "objective ELBO .* encodes x, .* has no encoder; take posterior=.* or objective=gan"),
-        (["model=gan", "posterior=diagonal"], r"has a q\(z.x\), objective Generative .* trains none; take objective="),
+        (["model=gan", "posterior=diagonal"], r"has a q\(z.x\), objective GANLoss .* trains none; take objective="),
         (["model=gan", "prior=ex_post"], "is fitted to codes, posterior NoEncoder .* has none; take posterior="),
         (["model=gan", "prior=vamp"], "is made of densities"),
-        (["model=gan", "prior=mixture"], "learns through the rate, which objective Generative .* prior=.*normal"),
+        (["model=gan", "prior=mixture"], "learns through the rate, which objective GANLoss .* prior=.*normal"),
         (["model=gan", "pretraining=plain"], "trains an encoder, posterior NoEncoder .*; take .*pretraining=none"),
         (["model=gan", "second_stage=prior"], "needs the density"),
         (
@@ -280,7 +288,7 @@ def test_a_gan_learns_a_line(tmp_path):
         (["model=gan", "divergence=none"], "weighs a divergence; take divergence="),
         (
             ["model=vae_gan", "divergence=mmd"],
-            "compares features of x, .* has none; take divergence=image_discriminator.critic_hin",
+            "compares features of x, .* has none; take divergence=image_discriminator.image_discriminator_hin",
         ),
         (["model=vae_gan", "posterior=deterministic"], "needs the density"),
         (["model=gan", "annealing=linear"], "no weight to anneal"),

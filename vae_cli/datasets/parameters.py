@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from vae_cli.distributions.distributions import linear_gaussian_marginal
+from vae_cli.distributions.gaussians import linear_gaussian_marginal
 
 
 @dataclass(frozen=True)

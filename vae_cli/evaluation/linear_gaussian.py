@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from vae_cli.distributions.distributions import linear_gaussian_marginal
+from vae_cli.distributions.gaussians import linear_gaussian_marginal
 from vae_cli.distributions.mixtures import is_mixture
 from vae_cli.models.likelihoods import Gaussian, GaussianLearned
 from vae_cli.models.model import LatentVariableModel

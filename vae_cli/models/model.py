@@ -28,6 +28,14 @@ class StartsFromData(Protocol):
         """Take them."""
 
 
+@runtime_checkable
+class HasOwnOptimizer(Protocol):
+    """A part of a model that the run's optimiser does not know: it moves by the gradients of each backward pass."""
+
+    def step_after_backward(self) -> None:
+        """Take a step."""
+
+
 class LatentVariableModel(nn.Module):
     """p(x, z) = p(z) p(x|z) with an amortised q(z|x); which of each is configuration (Kingma & Welling 2014).
 

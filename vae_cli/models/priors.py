@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
 from vae_cli.batch import Batch, first_batches
-from vae_cli.distributions.distributions import floored, gaussian, log_gaussian
 from vae_cli.distributions.flows import density_flow
+from vae_cli.distributions.gaussians import floored, gaussian, log_gaussian
 from vae_cli.distributions.mixtures import Aggregate, mixture
 from vae_cli.distributions.overflow import finite_rows, named
 from vae_cli.errors import UserError, warn

@@ -21,7 +21,7 @@ from vae_cli.types import Fraction, PositiveInt
 
 
 class MeanReconstruction(Objective):
-    """-log p(x | z = E_q[z|x~]), x~ the input with a fraction of it masked: a denoising autoencoder's loss, nats."""
+    """-log p(x | z = E_q[z|x~]), x~ the input with a fraction of it masked: a denoising autoencoder, nats."""
 
     needs_density: ClassVar = False
 
@@ -36,7 +36,7 @@ class MeanReconstruction(Objective):
 
 
 class OuterLayers(Objective):
-    """The same with the `depth` outermost layers of either network alone, the hidden layer between them as the code."""
+    """`MeanReconstruction` by the `depth` outermost layers of both networks, the hidden layer between them as z."""
 
     needs_density: ClassVar = False
 
@@ -53,16 +53,17 @@ class OuterLayers(Objective):
 
 
 def _encoder(model: LatentVariableModel) -> nn.Module:
-    assert isinstance(model.posterior, AmortisedPosterior)  # the configuration's rules see to it
+    assert isinstance(model.posterior, AmortisedPosterior)  # by the configuration's rules
     return model.posterior.encoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Autoencoder:
-    """The whole network at once.
+    """All layers at once.
 
-    epochs: of this phase
-    corruption: the fraction of each input that is masked; 0 is a plain autoencoder
+    Args:
+        epochs: length of the phase
+        corruption: the fraction of each input that is masked; 0 is a plain autoencoder
     """
 
     needs_continuous: ClassVar = True
@@ -77,11 +78,12 @@ class Autoencoder:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerWise:
-    """From outside inwards: first the outermost pair of layers, then one more pair at a time, then the whole.
+    """Greedy, from outside inwards: the outermost pair of layers, then one more pair at a time, then all layers.
 
-    layer_epochs: of each depth
-    epochs: of the whole network, at the end
-    corruption: the fraction of each input that is masked
+    Args:
+        layer_epochs: epochs at each depth
+        epochs: epochs of the whole network at the end
+        corruption: the fraction of each input that is masked
     """
 
     needs_stacked: ClassVar = True
