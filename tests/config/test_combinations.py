@@ -120,7 +120,7 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior):
     if fits:
         train_a_step(configuration("digits", *overrides))
     else:
-        with pytest.raises(ConfigError, match="; take "):
+        with pytest.raises(ConfigError, match="; use "):
             configuration("digits", *overrides)
 
 
@@ -176,7 +176,7 @@ def test_adversarial_models_of_x_take_what_judges_x(model, divergence):
     if divergence.startswith("image_discriminator"):
         overrides += ["divergence.width=8"]
     elif model == "vae_gan" or divergence == "none" or divergence.startswith("latent_discriminator"):
-        with pytest.raises(ConfigError, match="; take "):
+        with pytest.raises(ConfigError, match="; use "):
             configuration("digits", *overrides)
         return
     train_a_step(configuration("digits", *overrides))

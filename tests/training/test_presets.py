@@ -59,13 +59,13 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
     }
     networks = {"conv_vae": "conv", "vqvae": "conv_spatial", "gan": "conv", "vae_gan": "conv"}
     domain = "unit" if model.endswith("gan") and dataset == "digits" else DOMAINS[dataset]  # its preset binarises none
-    allowed = domain in classes[likelihood].scores and not (model in networks and dataset in VECTORS)
+    allowed = domain in classes[likelihood].support and not (model in networks and dataset in VECTORS)
     network = SMALL_NETWORKS[networks.get(model, "mlp")]
     overrides = [f"model={model}", f"likelihood={likelihood}", *network]
     if dataset.startswith("npz"):
         overrides.append(f"dataset.path='{archive}'")
     if not allowed:
-        with pytest.raises(ConfigError, match="; take "):
+        with pytest.raises(ConfigError, match="; use "):
             configuration(dataset, *overrides)
         return
     extra = ("prior.components=2",) if model in ("ae", "vade") else ()
@@ -88,7 +88,7 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
     choices = (f"pretraining={pretraining}", f"initialisation={initialisation}", "model=vade", f"network={network}")
     overrides = (*choices, "prior.components=3", *SMALL_NETWORKS[network])
     if pretraining == "layerwise" and not network.startswith("mlp"):
-        with pytest.raises(ConfigError, match=r"; take network=mlp.* or pretraining=denoising"):
+        with pytest.raises(ConfigError, match=r"; use network=mlp.* or pretraining=denoising"):
             configuration("digits", *overrides)
         return
     train_a_step(configuration("digits", *overrides))

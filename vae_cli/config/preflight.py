@@ -253,7 +253,7 @@ def _check_search(composer: Composer, config: DictConfig, overrides: list[str]) 
         where = composer.where(overrides, "dataset.val_size")
         raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 0.1, or a sweep")
     target = config.objective._target_
-    if not signatures.read(target).constants.get("selects", True):
+    if "selection" not in signatures.read(target).provides:
         where = composer.where(overrides, "objective._target_")
         raise ConfigError(f"objective {target}: has no bound for a search to choose by ({where}); take a sweep")
 

@@ -10,6 +10,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from vae_cli.models.code_distributions import Autoregressive
 from vae_cli.models.posteriors import Quantised
+from vae_cli.models.priors import Prior
 from vae_cli.types import PositiveInt
 
 
@@ -32,16 +33,14 @@ class _Layer(nn.Module):
         return h + self.own(h)
 
 
-class CodeTransformer(nn.Module):
+class CodeTransformer(Prior):
     """p(codes) = prod_i p(k_i | k_1..k_(i-1)) by a causal transformer, each site after those above and left of it.
 
     Until it is trained p is uniform, -n log K nats: its last layer starts at zero.
     """
 
-    fitted_after: ClassVar = False
-    learned: ClassVar = True
-    learns_alone: ClassVar = True
-    has_codes: ClassVar = True
+    provides: ClassVar = ("joint", "learned", "separate", "codes")
+    requires: ClassVar = {"posterior": ("codes",)}
 
     def __init__(
         self,

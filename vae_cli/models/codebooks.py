@@ -6,13 +6,14 @@ Shape legend: B batch, n sites, D dimensions, K codes, M = B n points.
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn.functional import embedding, one_hot
 
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.precision import float32
 from vae_cli.types import Fraction, PositiveInt
 
@@ -20,7 +21,7 @@ POINTS = 200
 """For each code, of those that k-means sees."""
 
 
-class Codebook(nn.Module):
+class Codebook(nn.Module, Capable):
     """Vectors e_k, (K, D), and the `shares` of the encoder's outputs that they stand for, (K,), averages over steps.
 
     codes: K
@@ -30,6 +31,7 @@ class Codebook(nn.Module):
         k-means++ are (Arthur & Vassilvitskii 2007)
     """
 
+    requires: ClassVar = {"posterior": ("codes",)}
     vectors: Tensor
     shares: Tensor
 

@@ -23,6 +23,7 @@ from vae_cli.models.likelihoods import Likelihood
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import Network, apply_rows, dense
 from vae_cli.models.posteriors import Posterior
+from vae_cli.models.priors import Prior
 from vae_cli.models.trace import Latent, Trace
 from vae_cli.types import Activation, PositiveInt, Shape
 
@@ -116,7 +117,8 @@ class StructuredPosterior(Posterior):
     Each factor with x as a parent has an encoder of its own, which sees an image once, however many samples follow.
     """
 
-    layered: ClassVar = True
+    provides: ClassVar = ("inference", "density", "continuous", "encoder", "layers")
+    requires: ClassVar = {"objective": ("inference",), "prior": ("joint",), "model": ("layers",)}
 
     def __init__(
         self,
@@ -182,13 +184,11 @@ class TopDown(BottomUp):
     parents_of = staticmethod(top_down)
 
 
-class StructuredPrior(nn.Module):
+class StructuredPrior(Prior):
     """p(z) = p(z_M) prod_j p(z_j | Pa(z_j)), any prior at the top."""
 
-    fitted_after: ClassVar = False
-
     def __init__(
-        self, top: nn.Module, graph: Graph, sizes: Mapping[str, int], hidden: Sequence[int], activation: str
+        self, top: Prior, graph: Graph, sizes: Mapping[str, int], hidden: Sequence[int], activation: str
     ) -> None:
         super().__init__()
         self.top, self.graph, self.sizes = top, graph, dict(sizes)
@@ -217,12 +217,13 @@ class HierarchicalVAE(LatentVariableModel):
     top, null for a chain; hidden: of the networks from latents to latents
     """
 
-    layered: ClassVar = True
+    provides: ClassVar = ("layers",)
+    requires: ClassVar = {"posterior": ("layers",)}
 
     def __init__(
         self,
         posterior: StructuredPosterior,
-        prior: nn.Module,
+        prior: Prior,
         likelihood: Likelihood,
         layers: list[int],
         *,

@@ -15,21 +15,23 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.distributions import distributions
 from vae_cli.distributions.standardisation import Scored, Standardisation
 from vae_cli.models.networks import Network, apply_rows
-from vae_cli.types import PositiveFloat, Shape
+from vae_cli.types import Domain, PositiveFloat, Shape
 
 
-class Likelihood(nn.Module):
+class Likelihood(nn.Module, Capable):
     """A decoder network from z (S, B, d) to outputs (S, B, M, *event), which a subclass turns into p(x|z).
 
     Where the data are standardised, x in a model is (x - mean) / scale throughout: encoded, decoded and drawn. Only
     log p(x|z) is that of the data's own units.
     """
 
-    outputs: ClassVar = 1
-    discrete: ClassVar = False  # whether log p(x|z) is the logarithm of a probability, not of a density
+    support: ClassVar[tuple[Domain, ...]]
+    outputs: ClassVar[int] = 1
+    discrete: ClassVar[bool] = False  # whether log p(x|z) is the logarithm of a probability, not of a density
     standardisation: Standardisation | None = None
 
     def __init__(self, network: Network, latent_dim: int, event_shape: Shape) -> None:

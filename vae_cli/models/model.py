@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.models.likelihoods import Likelihood
 from vae_cli.models.posteriors import Posterior
+from vae_cli.models.priors import Prior
 from vae_cli.models.trace import Latent, Trace
 from vae_cli.types import PositiveInt
 
@@ -28,7 +30,7 @@ class StartsFromData(Protocol):
         """Take them."""
 
 
-class LatentVariableModel(nn.Module):
+class LatentVariableModel(nn.Module, Capable):
     """p(x, z) = p(z) p(x|z) with an amortised q(z|x); which of each is configuration (Kingma & Welling 2014).
 
     S samples, B batch, d = latent_dim. `refinement`, if any, goes on from the q(z|x) of the posterior.
@@ -37,7 +39,7 @@ class LatentVariableModel(nn.Module):
     def __init__(
         self,
         posterior: Posterior,
-        prior: nn.Module,
+        prior: Prior,
         likelihood: Likelihood,
         refinement: Refine | None = None,
         *,
@@ -50,12 +52,12 @@ class LatentVariableModel(nn.Module):
     @property
     def infers(self) -> bool:
         """Whether there is a q(z|x)."""
-        return bool(self.posterior.infers)
+        return "inference" in self.posterior.provides
 
     @property
     def has_density(self) -> bool:
         """Whether q(z|x) has a density, and with it whether there is a bound."""
-        return bool(self.posterior.has_density)
+        return "density" in self.posterior.provides
 
     @property
     def read(self) -> list[int]:
@@ -65,7 +67,7 @@ class LatentVariableModel(nn.Module):
     @property
     def is_continuous(self) -> bool:
         """Whether z varies without steps: its directions, moments and importance weights then say something."""
-        return bool(self.posterior.is_continuous)
+        return "continuous" in self.posterior.provides
 
     def encode(self, batch: Batch) -> Distribution:
         """q(z|x), batch shape (B,): once for each image, however many samples follow."""

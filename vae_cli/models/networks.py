@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from vae_cli.capabilities import Capable
 from vae_cli.errors import ConfigError
 from vae_cli.types import Activation, Fraction, NonEmpty, NonNegativeInt, PositiveInt, Shape
 
@@ -66,11 +67,11 @@ class Linear:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLP:
+class MLP(Capable):
     """Fully connected layers of the widths `hidden`, in reverse order in the decoder."""
 
     layouts: ClassVar = ("image", "vector")
-    stacked: ClassVar = True  # hidden layers mirror each other, so that `outermost` makes an autoencoder of them
+    provides: ClassVar = ("mirrored",)  # so that `outermost` makes an autoencoder of its hidden layers
 
     hidden: list[PositiveInt]
     activation: Activation

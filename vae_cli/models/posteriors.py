@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.distributions import (
     FARTHEST,
     Delta,
@@ -34,15 +35,11 @@ from vae_cli.types import PositiveFloat, PositiveInt, Shape
 SOFTPLUS_OF_ONE = 0.5413248546129181  # log(e - 1): where softplus is 1
 
 
-class Posterior(nn.Module):
-    """Called with a batch, it returns q(z|x) of batch shape (B,)."""
+class Posterior(nn.Module, Capable):
+    """Base class: called with a batch, it returns q(z|x) of batch shape (B,)."""
 
-    infers: ClassVar = True  # else there is no q(z|x) at all
-    has_density: ClassVar = True
-    has_entropy: ClassVar = False  # and moments, all in closed form
-    is_continuous: ClassVar = True  # else z is one of finitely many points, and the density a probability
-    encodes: ClassVar = True  # any x, not those of the training set alone
-    refinable: ClassVar = False  # is a Gaussian, whose moments can be moved
+    provides: ClassVar = ("inference", "density", "continuous", "encoder")
+    requires: ClassVar = {"objective": ("inference",), "prior": ("joint",)}
 
     def forward(self, batch: Batch) -> Distribution:
         """q(z|x)."""
@@ -52,10 +49,8 @@ class Posterior(nn.Module):
 class NoEncoder(Posterior):
     """No q(z|x): of a model that can only be drawn from."""
 
-    infers: ClassVar = False
-    encodes: ClassVar = False
-    has_density: ClassVar = False
-    takes_sites: ClassVar = True
+    provides: ClassVar = ("continuous", "spatial")
+    requires: ClassVar = {}
 
     def forward(self, batch: Batch) -> Distribution:
         """Refused."""
@@ -65,8 +60,7 @@ class NoEncoder(Posterior):
 class AmortisedPosterior(Posterior):
     """An encoder network from x (B, *event) to the (B, features) that a subclass turns into q(z|x)."""
 
-    has_entropy: ClassVar = True
-    one_latent: ClassVar = True
+    provides: ClassVar = ("inference", "density", "continuous", "encoder", "entropy", "single_layer")
 
     def __init__(self, network: Network, event_shape: Shape, features: int) -> None:
         super().__init__()
@@ -80,9 +74,10 @@ class AmortisedPosterior(Posterior):
 class Diagonal(AmortisedPosterior):
     """q(z|x) = N(m(x), diag s(x)^2), s = exp(half the log-variance) (Kingma & Welling 2014, eq. 9)."""
 
-    factorises: ClassVar = True
-    refinable: ClassVar = True
-    takes_sites: ClassVar = True
+    provides: ClassVar = (
+        "inference", "density", "continuous", "encoder", "entropy", "single_layer", "factorised", "refinable",
+        "spatial",
+    )  # fmt: skip
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, 2 * latent_dim)
@@ -96,8 +91,9 @@ class Diagonal(AmortisedPosterior):
 class FixedScale(AmortisedPosterior):
     """q(z|x) = N(m(x), scale^2 I), the scale not learned: near 0 the VAE is a regularised autoencoder."""
 
-    factorises: ClassVar = True
-    takes_sites: ClassVar = True
+    provides: ClassVar = (
+        "inference", "density", "continuous", "encoder", "entropy", "single_layer", "factorised", "spatial",
+    )  # fmt: skip
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int, *, scale: PositiveFloat) -> None:
         super().__init__(network, event_shape, latent_dim)
@@ -112,7 +108,7 @@ class FixedScale(AmortisedPosterior):
 class FullCovariance(AmortisedPosterior):
     """q(z|x) = N(m, L L^T), L lower triangular with a softplus diagonal (Kingma & Welling 2019, section 2.5.1)."""
 
-    refinable: ClassVar = True
+    provides: ClassVar = ("inference", "density", "continuous", "encoder", "entropy", "single_layer", "refinable")
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, latent_dim + latent_dim * (latent_dim + 1) // 2)
@@ -140,7 +136,7 @@ class AutoregressiveFlow(AmortisedPosterior):
     A draw takes one pass and carries its density; the density of any other point takes d (Kingma et al. 2016).
     """
 
-    has_entropy: ClassVar = False
+    provides: ClassVar = ("inference", "density", "continuous", "encoder", "single_layer")
     steps_of = staticmethod(autoregressive_steps)
 
     def __init__(
@@ -173,9 +169,8 @@ class CouplingFlow(AutoregressiveFlow):
 class Deterministic(AmortisedPosterior):
     """z = f(x): an autoencoder's code. It has no density, so there is no rate and no bound."""
 
-    has_density: ClassVar = False
-    has_entropy: ClassVar = False
-    takes_sites: ClassVar = True
+    provides: ClassVar = ("inference", "continuous", "encoder", "single_layer", "spatial")
+    requires: ClassVar = {"objective": ("inference",)}
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, latent_dim)
@@ -192,10 +187,8 @@ class Quantised(AmortisedPosterior):
     through.
     """
 
-    has_entropy: ClassVar = False
-    is_continuous: ClassVar = False
-    takes_sites: ClassVar = True
-    has_codes: ClassVar = True
+    provides: ClassVar = ("inference", "density", "encoder", "single_layer", "spatial", "codes")
+    requires: ClassVar = {"objective": ("inference", "codes"), "prior": ("joint", "codes"), "codebook": ()}
     through = staticmethod(straight_through)
 
     def __init__(

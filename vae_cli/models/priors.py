@@ -12,19 +12,40 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.distributions import floored, gaussian, log_gaussian
 from vae_cli.distributions.flows import density_flow
-from vae_cli.distributions.mixtures import Aggregate, mixture
+from vae_cli.distributions.mixtures import Aggregate, faults, mixture
 from vae_cli.distributions.overflow import finite_rows, named
 from vae_cli.errors import UserError, warn
 from vae_cli.models.posteriors import AmortisedPosterior
 from vae_cli.types import PositiveFloat, PositiveInt, Shape
 
 
-class Normal(nn.Module):
-    """p(z) = N(0, I)."""
+class Prior(nn.Module, Capable):
+    """Base class: called without arguments, it returns p(z), batch shape (), event shape (d,)."""
 
-    fitted_after: ClassVar = False
+    provides: ClassVar = ("joint",)
+
+    @property
+    def is_fitted(self) -> bool:
+        """False for a prior that waits for `fit`."""
+        return True
+
+    def forward(self) -> Distribution:
+        raise NotImplementedError
+
+    def fit(self, codes: Tensor, seed: int) -> None:
+        """Fit p(z) to the codes (N, d) of the training set; of priors that provide "ex_post"."""
+        raise NotImplementedError
+
+    def faults(self) -> dict[str, str]:
+        """A sentence for each fault that p(z) has developed in training, by a name of the fault."""
+        return {}
+
+
+class Normal(Prior):
+    """p(z) = N(0, I)."""
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -36,12 +57,10 @@ class Normal(nn.Module):
         return gaussian(self.get_buffer("loc"), self.get_buffer("scale"), 1)
 
 
-class Gaussian(nn.Module):
+class Gaussian(Prior):
     """p(z) = N(m, diag s^2), both learned."""
 
-    fitted_after: ClassVar = False
-    learned: ClassVar = True
-    learns_alone: ClassVar = True
+    provides: ClassVar = ("joint", "learned", "separate")
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -53,15 +72,13 @@ class Gaussian(nn.Module):
         return log_gaussian(self.loc, self.log_scale, 1)
 
 
-class Flow(nn.Module):
+class Flow(Prior):
     """Masked autoregressive flow: its density takes one pass, a draw takes d (Papamakarios et al. 2017).
 
     It starts as N(0, I).
     """
 
-    fitted_after: ClassVar = False
-    learned: ClassVar = True
-    learns_alone: ClassVar = True
+    provides: ClassVar = ("joint", "learned", "separate")
 
     def __init__(self, latent_dim: int, *, steps: PositiveInt, hidden: list[PositiveInt]) -> None:
         super().__init__()
@@ -72,17 +89,14 @@ class Flow(nn.Module):
         return self.flow()
 
 
-class VampPrior(nn.Module):
+class VampPrior(Prior):
     """p(z) = 1/K sum_k q(z|u_k), the pseudo-inputs u learned: an aggregated posterior (Tomczak & Welling 2018, eq. 9).
 
     They start at examples of the training set, and are free to leave the range of the data.
     """
 
-    fitted_after: ClassVar = False
-    learned: ClassVar = True
-    needs_one_latent: ClassVar = True
-    needs_density: ClassVar = True
-    needs_encoder: ClassVar = True
+    provides: ClassVar = ("joint", "learned")
+    requires: ClassVar = {"posterior": ("density", "encoder", "single_layer")}
 
     def __init__(
         self, latent_dim: int, posterior: AmortisedPosterior, event_shape: Shape, *, pseudo_inputs: PositiveInt
@@ -108,17 +122,14 @@ class VampPrior(nn.Module):
         self.inputs.copy_(examples[torch.arange(count, device=examples.device) % len(examples)])
 
 
-class GaussianMixturePrior(nn.Module):
+class GaussianMixturePrior(Prior):
     """p(z) = sum_c pi_c N(z; mu_c, diag s_c^2), all of it learned: VaDE's prior (Jiang et al. 2017, eq. 1 to 3).
 
     The weights are a softmax and the variances exponentials, so that no step can leave their range; a standard
     deviation is at least `min_scale`, because the density of a component that shrinks to a point has no upper bound.
     """
 
-    fitted_after: ClassVar = False
-    learned: ClassVar = True
-    learns_alone: ClassVar = True
-    learns_mixture: ClassVar = True
+    provides: ClassVar = ("joint", "learned", "separate", "mixture")
 
     def __init__(
         self, latent_dim: int, *, components: PositiveInt, spread: PositiveFloat, min_scale: PositiveFloat
@@ -133,6 +144,9 @@ class GaussianMixturePrior(nn.Module):
         """The mixture: batch shape (), event shape (d,)."""
         return mixture(self.logits, self.means, floored(self.log_variances, self.min_scale))
 
+    def faults(self) -> dict[str, str]:
+        return faults(self(), self.min_scale)
+
     @torch.no_grad()
     def set(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
         """Take the values of another mixture: weights (K,) > 0, means (K, d), variances (K, d)."""
@@ -141,13 +155,14 @@ class GaussianMixturePrior(nn.Module):
         self.log_variances.copy_((variances - self.min_scale**2).clamp(min=self.min_scale**2).log())
 
 
-class ExPostGaussianMixture(nn.Module):
+class ExPostGaussianMixture(Prior):
     """A Gaussian mixture fitted to the codes of a trained autoencoder, so that it can be sampled (Ghosh et al. 2020).
 
     Until `fit` is called it is N(0, I).
     """
 
-    fitted_after: ClassVar = True
+    provides: ClassVar = ("ex_post",)
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def __init__(
         self, latent_dim: int, *, components: PositiveInt, restarts: PositiveInt, covariance_floor: PositiveFloat
@@ -159,10 +174,13 @@ class ExPostGaussianMixture(nn.Module):
         self.register_buffer("means", torch.zeros(components, latent_dim))
         self.register_buffer("tril", torch.eye(latent_dim).repeat(components, 1, 1))
 
+    @property
+    def is_fitted(self) -> bool:
+        return bool(self.get_buffer("fitted"))
+
     def forward(self) -> Distribution:
-        """The mixture: batch shape (), event shape (d,)."""
         means, tril = self.get_buffer("means"), self.get_buffer("tril")
-        if not self.fitted:
+        if not self.is_fitted:
             return gaussian(means[0], torch.ones_like(means[0]), 1)
         weights = Categorical(logits=self.get_buffer("logits"), validate_args=False)
         parts = MultivariateNormal(means, scale_tril=tril, validate_args=False)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.distributions import SharedMultivariateNormal, SharedNormal, log_gaussian
 from vae_cli.errors import UserError
 from vae_cli.models.model import LatentVariableModel
@@ -24,7 +25,7 @@ Family = Callable[[Sequence[Tensor]], Distribution]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refinement:
+class Refinement(Capable):
     """What a model makes of the q(z|x) that its posterior starts with, by steps of ascent (Kim et al. 2018).
 
     steps: for an image that is evaluated
@@ -34,7 +35,7 @@ class Refinement:
     samples, lr: draws of z in each step, and the first learning rate; a table's rows have their own
     """
 
-    needs_gaussian: ClassVar = True
+    requires: ClassVar = {"posterior": ("refinable",)}
 
     steps: PositiveInt
     train_steps: NonNegativeInt

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
+from vae_cli.capabilities import Capable
 from vae_cli.models.networks import ACTIVATIONS, Network, conv_block, halved, image_shape, narrowing, widening
 from vae_cli.types import Activation, NonEmpty, NonNegativeInt, PositiveInt, Shape
 
@@ -27,14 +28,14 @@ def n_positions(network: Network, event_shape: Shape) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpatialConv:
+class SpatialConv(Capable):
     """Convolutions of stride 2 and residual blocks without a dense layer, and the transposes in the decoder.
 
     Features and latents are maps over the sites of the smallest feature map (van den Oord et al. 2017, section 4.1).
     """
 
     layouts: ClassVar = ("image",)
-    has_sites: ClassVar = True
+    requires: ClassVar = {"posterior": ("spatial",)}
 
     channels: NonEmpty[PositiveInt]
     blocks: NonNegativeInt

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.precision import float32
 from vae_cli.models.networks import Network
 from vae_cli.objectives.discriminators import (
@@ -23,13 +24,11 @@ from vae_cli.objectives.discriminators import (
 from vae_cli.types import NonEmpty, NonNegativeFloat, PositiveFloat, PositiveInt, Shape
 
 
-class Divergence(nn.Module):
-    """Zero in expectation, or nearly so, where both samples come from one distribution.
+class Divergence(nn.Module, Capable):
+    """Zero in expectation, or nearly so, where both samples come from one distribution."""
 
-    judges: what it can compare
-    """
-
-    compares: ClassVar = ("z", "x")
+    provides: ClassVar = ("compares_z", "compares_x")
+    requires: ClassVar = {"objective": ("divergence",)}
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """A scalar with a gradient into q (M, d)."""
@@ -186,7 +185,7 @@ class _Hinge:
 class LatentDiscriminator(DiscriminatorDivergence):
     """A discriminator of codes (Makhzani et al. 2016)."""
 
-    compares: ClassVar = ("z",)
+    provides: ClassVar = ("compares_z",)
 
     def __init__(
         self, latent_dim: int, *, hidden: list[PositiveInt], spectral_norm: bool, penalty: NonNegativeFloat
@@ -201,8 +200,7 @@ class LatentDiscriminatorHinge(_Hinge, LatentDiscriminator):
 class ImageDiscriminator(DiscriminatorDivergence):
     """A discriminator of flattened x: the encoder of the chosen network with `width` outputs at each position."""
 
-    compares: ClassVar = ("x",)
-    has_features: ClassVar = True
+    provides: ClassVar = ("compares_x", "features")
 
     def __init__(
         self,

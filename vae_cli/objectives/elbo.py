@@ -22,6 +22,7 @@ class ELBO(Objective):
     number, or one for each layer of latents, the nearest to x first. beta: Higgins et al. 2017, eq. 4.
     """
 
+    provides: ClassVar = ("inference", "rate", "selection", "elbo")
     anneals: ClassVar = ("beta",)
 
     def __init__(
@@ -60,7 +61,8 @@ class ELBO(Objective):
 class Reconstruction(Objective):
     """-E_q log p(x|z): the autoencoder's loss (with a fixed Gaussian likelihood, the squared error up to constants)."""
 
-    needs_density: ClassVar = False
+    provides: ClassVar = ("inference", "selection")
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
         """The terms of this batch."""

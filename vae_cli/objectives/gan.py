@@ -24,12 +24,8 @@ class GANLoss(Objective):
     matching network (Li et al. 2015). As many z are drawn as the batch has examples.
     """
 
-    needs_density: ClassVar = False
-    needs_divergence: ClassVar = True
-    needs_whole_batch: ClassVar = True
-    compares: ClassVar = "x"
-    infers: ClassVar = False
-    selects: ClassVar = False
+    provides: ClassVar = ("divergence",)
+    requires: ClassVar = {"divergence": ("compares_x",), "trainer": ("whole_batch",)}
 
     def __init__(self, divergence: Divergence) -> None:
         super().__init__()
@@ -57,11 +53,12 @@ class VAEGAN(Objective):
     many z ~ p(z). The distortion is that of x, so that the ELBO is a bound, though it is not what is optimised.
     """
 
-    needs_divergence: ClassVar = True
-    needs_features: ClassVar = True
-    needs_whole_batch: ClassVar = True
-    compares: ClassVar = "x"
-    selects: ClassVar = False
+    provides: ClassVar = ("inference", "rate", "divergence")
+    requires: ClassVar = {
+        "posterior": ("inference", "density"),
+        "divergence": ("compares_x", "features"),
+        "trainer": ("whole_batch",),
+    }
     anneals: ClassVar = ("beta", "latent_discriminator")
 
     def __init__(

@@ -22,11 +22,9 @@ class InfoVAE(Objective):
     D compares one z ~ q(z|x) of each image of the batch with as many z ~ p(z).
     """
 
-    needs_density: ClassVar = False
-    needs_divergence: ClassVar = True
-    compares: ClassVar = "z"
+    provides: ClassVar = ("inference", "selection", "divergence", "alpha_lambda")
+    requires: ClassVar = {"posterior": ("inference",), "divergence": ("compares_z",), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("rate", "divergence")
-    needs_whole_batch: ClassVar = True
 
     def __init__(self, divergence: Divergence, *, alpha: float, lambda_: float, samples: PositiveInt) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives.annealing import Annealing
 
@@ -20,20 +21,17 @@ class Terms:
     metrics: dict[str, Tensor]
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, Capable):
     """Called with (model, batch).
 
-    infers: whether it encodes
-    selects: whether its best epoch is that of the best bound
     anneals: the weights that can change while it trains
     annealing: how they do
     epoch: the training's clock, in epochs
     examples: of the training set
     """
 
-    needs_density: ClassVar = True
-    infers: ClassVar = True
-    selects: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density")}
     anneals: ClassVar = ()
     annealing: Annealing | None = None
     epoch: float = 0.0

@@ -23,9 +23,8 @@ class TCVAE(Objective):
     sampled rate whatever the weights of the pairs are.
     """
 
-    needs_factors: ClassVar = True
+    requires: ClassVar = {"posterior": ("inference", "density", "factorised"), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("alpha", "beta", "gamma")
-    needs_whole_batch: ClassVar = True
 
     def __init__(self, *, alpha: NonNegativeFloat, beta: NonNegativeFloat, gamma: NonNegativeFloat) -> None:
         super().__init__()
@@ -73,8 +72,7 @@ class FactorVAE(Objective):
     optimal T is log q(z) - sum_j log q(z_j).
     """
 
-    needs_one_latent: ClassVar = True
-    needs_whole_batch: ClassVar = True
+    requires: ClassVar = {"posterior": ("inference", "density", "single_layer"), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("gamma",)
 
     def __init__(self, latent_dim: int, *, gamma: NonNegativeFloat, hidden: list[PositiveInt]) -> None:

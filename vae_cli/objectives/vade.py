@@ -33,8 +33,8 @@ class VaDEAnalytic(ELBO):
     which exceeds that of the marginal mixture by E_q KL(gamma || p(c|z)) (Jiang et al. 2017, eq. 12).
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density", "entropy"), "prior": ("mixture",)}
 
     def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
         """KL(q(z|x) gamma || p(z, c)), (B, 1)."""
@@ -47,8 +47,8 @@ class VaDE(ELBO):
     A gamma taken from z is then used as if it depended on x alone, so the rate is at least that of `VaDEAnalytic`.
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density", "entropy"), "prior": ("mixture",)}
 
     def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
         """KL(q(z|x) gamma || p(z, c)), mean over the samples, (B, 1)."""
@@ -67,8 +67,8 @@ class FixedAssignments(ELBO):
     cluster labels.
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density", "entropy"), "prior": ("mixture",)}
 
     def __init__(
         self, *, beta: NonNegativeFloat, classification_weight: NonNegativeFloat, augmentation: Fraction

@@ -106,7 +106,7 @@ class Run:
 def _selects(objective: Any) -> bool:
     """Whether an objective's best epoch is that of the best bound; that of a class which is not here may be."""
     try:
-        return bool(signatures.read(str(objective)).constants.get("selects", True))
+        return "selection" in signatures.read(str(objective)).provides
     except LookupError:
         return True
 

@@ -9,7 +9,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from vae_cli.capabilities import Capable
 from vae_cli.errors import UserError
 from vae_cli.evaluation.umap_embedding import Points, umap_embedding
 from vae_cli.models.model import LatentVariableModel, PosteriorMoments
@@ -30,7 +31,7 @@ Labels = NDArray[np.integer]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Initialisation(ABC):
+class Initialisation(Capable, ABC):
     """Clusters the codes, gives each component the moments of a cluster, and trains a while with the fixed clusters.
 
     points: codes clustered at most, a random choice; the others follow their nearest neighbours among them
@@ -40,9 +41,7 @@ class Initialisation(ABC):
     augmentation: how far images are moved before z in that term is encoded
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
-    needs_encoder: ClassVar = True
+    requires: ClassVar = {"posterior": ("entropy", "encoder"), "prior": ("mixture",)}
 
     points: PositiveInt
     restarts: PositiveInt
@@ -61,9 +60,9 @@ class Initialisation(ABC):
         held = FixedAssignments(beta=beta, **weights)
 
         def begin(model: LatentVariableModel, training: TrainingCodes) -> None:
-            assert isinstance(model.prior, GaussianMixturePrior)
-            held.assignments = self._assignments(training, model.prior.components)
-            model.prior.set(*moments(training.codes, held.assignments, model.prior.components))
+            prior = cast(GaussianMixturePrior, model.prior)  # "mixture" is required
+            held.assignments = self._assignments(training, prior.components)
+            prior.set(*moments(training.codes, held.assignments, prior.components))
 
         if self.fixed_epochs:
             yield Phase("fixed clusters", self.fixed_epochs, held, begin)

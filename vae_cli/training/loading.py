@@ -7,8 +7,8 @@ from typing import Any
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.config.facts import ConfigView, options
-from vae_cli.config.rules.data import unscored
+from vae_cli.config.rules.data import unsupported
+from vae_cli.config.view import ConfigView, stating
 from vae_cli.datasets import Data
 from vae_cli.datasets.support import DomainError, check_data
 from vae_cli.errors import ConfigError
@@ -31,7 +31,7 @@ def check_support(config: DictConfig, domain: str) -> None:
     if domain not in scores:
         plain: Any = OmegaConf.to_container(config, resolve=True)
         facts = ConfigView(plain, lambda key: str(OmegaConf.select(config, key)))
-        raise ConfigError(unscored(facts, domain, scores))
+        raise ConfigError(unsupported(facts, domain, scores))
 
 
 def _scores(config: DictConfig) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def _ways(config: DictConfig, domain: str | None) -> str:
     if domain is None:
         return f"; {deliver}, or leave these rows out"
     likelihood, scores = config.likelihood._target_.rpartition(".")[2], " or ".join(_scores(config))
-    fitting = options("likelihood", "support", lambda other: other is not None and domain in other)
+    fitting = stating("likelihood", "support", lambda other: domain in other)
     return (
         f" (likelihood {likelihood} scores {scores} data); {deliver}, or let it state domain {domain!r}, with {fitting}"
     )

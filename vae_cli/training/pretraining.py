@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from torch import nn
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.distributions import Delta
 from vae_cli.distributions.precision import float32
 from vae_cli.models.model import LatentVariableModel
@@ -23,7 +24,8 @@ from vae_cli.types import Fraction, PositiveInt
 class MeanReconstruction(Objective):
     """-log p(x | z = E_q[z|x~]), x~ the input with a fraction of it masked: a denoising autoencoder's loss, nats."""
 
-    needs_density: ClassVar = False
+    provides: ClassVar = ("inference", "selection")
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def __init__(self, corruption: float) -> None:
         super().__init__()
@@ -39,7 +41,8 @@ class MeanReconstruction(Objective):
 class OuterLayers(Objective):
     """The same with the `depth` outermost layers of either network alone, the hidden layer between them as the code."""
 
-    needs_density: ClassVar = False
+    provides: ClassVar = ("inference", "selection")
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def __init__(self, depth: int, corruption: float) -> None:
         super().__init__()
@@ -55,20 +58,18 @@ class OuterLayers(Objective):
 
 
 def _encoder(model: LatentVariableModel) -> nn.Module:
-    assert isinstance(model.posterior, AmortisedPosterior)  # the configuration's rules see to it
-    return model.posterior.encoder
+    return cast(AmortisedPosterior, model.posterior).encoder  # "encoder" is required
 
 
 @dataclass(frozen=True, kw_only=True)
-class Autoencoder:
+class Autoencoder(Capable):
     """The whole network at once.
 
     epochs: of this phase
     corruption: the fraction of each input that is masked; 0 is a plain autoencoder
     """
 
-    needs_continuous: ClassVar = True
-    needs_encoder: ClassVar = True
+    requires: ClassVar = {"posterior": ("encoder", "continuous")}
 
     epochs: PositiveInt
     corruption: Fraction
@@ -79,7 +80,7 @@ class Autoencoder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerWise:
+class LayerWise(Capable):
     """From outside inwards: first the outermost pair of layers, then one more pair at a time, then the whole.
 
     layer_epochs: of each depth
@@ -87,10 +88,7 @@ class LayerWise:
     corruption: the fraction of each input that is masked
     """
 
-    needs_stacked: ClassVar = True
-    needs_one_latent: ClassVar = True
-    needs_continuous: ClassVar = True
-    needs_encoder: ClassVar = True
+    requires: ClassVar = {"posterior": ("encoder", "continuous", "single_layer"), "network": ("mirrored",)}
 
     layer_epochs: PositiveInt
     epochs: PositiveInt

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vae_cli.capabilities import Capable
 from vae_cli.objectives import PriorFit
 from vae_cli.training.phases import Phase
 from vae_cli.types import PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriorFitting:
+class PriorFitting(Capable):
     """A phase of `epochs` in which only the prior learns; nothing else of the model has a gradient."""
 
-    needs_density: ClassVar = True
-    needs_alone: ClassVar = True
+    requires: ClassVar = {"posterior": ("density",), "prior": ("separate",)}
 
     epochs: PositiveInt
 
