@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vae_cli.distributed import signals
 
@@ -15,7 +15,7 @@ REFUSED = 2
 
 
 def train() -> None:
-    """vae-train: check everything, then hand over to hydra, so that its launchers and sweepers work."""
+    """vae-train: check every job, then start hydra, whose launchers and sweepers run them."""
     _main("vae-train", _train)
 
 
@@ -47,15 +47,15 @@ def _train(argv: list[str]) -> None:
 
 
 def evaluate() -> None:
-    """vae-eval: evaluate a run's checkpoint again."""
+    """vae-eval: evaluate a checkpoint of a run again."""
     _main("vae-eval", _evaluate)
 
 
 def _evaluate(argv: list[str]) -> None:
     from vae_cli.config.schema import EvalConfig
 
-    def work(config: Any) -> None:
-        _readable(config)
+    def work(config: EvalConfig) -> None:
+        _readable(config.run, config.ckpt)
         from vae_cli.commands.evaluate import evaluate_run
 
         signals.listen()
@@ -65,15 +65,15 @@ def _evaluate(argv: list[str]) -> None:
 
 
 def sample() -> None:
-    """vae-sample: draw from a run's model."""
+    """vae-sample: draw from the model of a run."""
     _main("vae-sample", _sample)
 
 
 def _sample(argv: list[str]) -> None:
     from vae_cli.config.schema import SampleConfig
 
-    def work(config: Any) -> None:
-        _readable(config)
+    def work(config: SampleConfig) -> None:
+        _readable(config.run, config.ckpt)
         from vae_cli.commands.sample import sample_run
 
         signals.listen()
@@ -83,14 +83,14 @@ def _sample(argv: list[str]) -> None:
 
 
 def kl() -> None:
-    """vae-kl: fit a Gaussian to a density on the line by either direction of KL."""
+    """vae-kl: fit a Gaussian to a density on the line by KL(q || p) or KL(p || q)."""
     _main("vae-kl", _kl)
 
 
 def _kl(argv: list[str]) -> None:
     from vae_cli.config.schema import KLConfig
 
-    def work(config: Any) -> None:
+    def work(config: KLConfig) -> None:
         from vae_cli.studies.kl.fit import fit
 
         signals.listen()
@@ -100,14 +100,14 @@ def _kl(argv: list[str]) -> None:
 
 
 def cavi() -> None:
-    """vae-cavi: mean-field inference by coordinate ascent, where it has a closed form."""
+    """vae-cavi: mean-field inference by coordinate ascent in closed form."""
     _main("vae-cavi", _cavi)
 
 
 def _cavi(argv: list[str]) -> None:
     from vae_cli.config.schema import CAVIConfig
 
-    def work(config: Any) -> None:
+    def work(config: CAVIConfig) -> None:
         from vae_cli.studies.cavi.study import run
 
         signals.listen()
@@ -117,7 +117,7 @@ def _cavi(argv: list[str]) -> None:
 
 
 def report() -> None:
-    """vae-report: a page and tables over any set of runs."""
+    """vae-report: a page and tables over a set of runs."""
     _main("vae-report", _report)
 
 
@@ -135,13 +135,13 @@ def _report(argv: list[str]) -> None:
     _run("vae-report", work)
 
 
-def _readable(config: Any) -> None:
-    """Refuse a damaged checkpoint before Lightning is imported, which takes seconds."""
+def _readable(run: str, ckpt: str) -> None:
+    """Refuse a damaged checkpoint before Lightning is imported, because that import takes seconds."""
     from vae_cli.errors import UserError
     from vae_cli.runs import checkpoints
     from vae_cli.runs.layout import checkpoint_path
 
-    path = checkpoint_path(Path(config.run), config.ckpt)
+    path = checkpoint_path(Path(run), ckpt)
     try:
         checkpoints.load(path)
     except UserError as error:
@@ -149,7 +149,7 @@ def _readable(config: Any) -> None:
 
 
 def _main(command: str, work: Callable[[list[str]], None]) -> None:
-    """Do what the arguments say, or show help or the version; signals before and after that end the process at once."""
+    """Run a command, or print its help or version; a signal before or after that ends the process at once."""
     signals.begin(command)
     from vae_cli.distributed.terminal import outlive
 
@@ -157,9 +157,7 @@ def _main(command: str, work: Callable[[list[str]], None]) -> None:
     argv, code = sys.argv[1:], 0
     try:
         if {"--help", "-h"} & set(argv):
-            from vae_cli.config import help
-
-            print(help.text(command, argv))
+            code = _help(command, argv)
         elif "--version" in argv:
             import vae_cli
 
@@ -177,21 +175,36 @@ def _main(command: str, work: Callable[[list[str]], None]) -> None:
     sys.exit(code)
 
 
-def _command(command: str, root: str, schema: type, argv: list[str], work: Callable[[Any], None]) -> None:
-    """Check, show or run a command that is no hydra application."""
-    from omegaconf import OmegaConf
+def _help(command: str, argv: list[str]) -> int:
+    """Print the help or a page; returns the exit code."""
+    from vae_cli.config import help
+    from vae_cli.distributed.terminal import show
+    from vae_cli.errors import UserError
+
+    try:
+        show(help.text(command, argv))
+    except UserError as error:
+        print(f"{command}: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _command(command: str, root: str, schema: type[T], argv: list[str], work: Callable[[T], None]) -> None:
+    """Check, then show or run, a command that does not train."""
+    from omegaconf import DictConfig, OmegaConf
 
     from vae_cli.config.preflight import prepare_command
+    from vae_cli.distributed.terminal import show
 
-    config, show = _checked(command, lambda: prepare_command(root, schema, argv))
-    if show:
-        print(OmegaConf.to_yaml(config), end="")
+    config = _checked(command, lambda: prepare_command(root, schema, argv))
+    if isinstance(config, DictConfig):
+        show(OmegaConf.to_yaml(config).rstrip())
         return
     _run(command, lambda: work(config))
 
 
 def _run(command: str, work: Callable[[], None]) -> None:
-    """Do the work of a command; a failure is a line on stderr and an exit code."""
+    """Run a command; a failure is one line on stderr and an exit code."""
     from vae_cli.commands.job import Failure, attempt, report
 
     result = attempt(work)
@@ -201,7 +214,7 @@ def _run(command: str, work: Callable[[], None]) -> None:
 
 
 def _checked(command: str, prepare: Callable[[], T]) -> T:
-    """What was asked for, checked; a refusal is a line on stderr and exit code 2, for nothing is written yet."""
+    """Check the arguments; a refusal is one line on stderr and exit code 2, and nothing is written."""
     from vae_cli.commands.job import Failure, attempt, report
 
     result = attempt(prepare)

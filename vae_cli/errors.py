@@ -28,6 +28,15 @@ class ConfigError(UserError):
         self.rule, self.key = rule, key
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its class where the message is empty.
+
+    >>> first_line(ValueError(" no array\\n at all")), first_line(KeyError())
+    ('no array', 'KeyError')
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether memory has run out, of a GPU or of the machine; torch has no class of its own for the latter."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -172,7 +172,7 @@ TAMPERED = [
         "vae_cli.models.model.LatentVariableModel",
         "vae_cli.models.model.LatentVariableModelE",
         2,
-        "models.VAE",
+        "LatentVariableModel",
     ),
     ("config.yaml", "latent_dim: 2", "latent_dim: two", 2, "model.latent_dim=two: "),
     ("config.yaml", "latent_dim: 2", "latent_dim: 3", 1, "best.ckpt: does not fit"),

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
 from sklearn.datasets import load_digits
 
 import vae_cli
@@ -29,7 +28,7 @@ TINY = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.
 
 
 def train(config, folder):
-    return train_on(config, instantiate(config.dataset).load(), folder)
+    return train_on(config, config.dataset.build().load(), folder)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +114,7 @@ class StopAt(pl.Callback):
 
 def interrupted(config, folder, kind, position) -> dict:
     """The results of a run that is broken off and gone on with."""
-    data = instantiate(config.dataset).load()
+    data = config.dataset.build().load()
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, DatasetInfo.of(data))
     layout = ProcessLayout(devices=1, nodes=1)
@@ -124,8 +123,7 @@ def interrupted(config, folder, kind, position) -> dict:
     begin(config, folder)
     with pytest.raises(StoppedError):
         fit(config, layout, data, module, trainer)
-    config.resume = str(folder)
-    return train(config, folder)
+    return train(replace(config, resume=str(folder)), folder)
 
 
 def assert_same_end(folder, other) -> None:
@@ -150,8 +148,7 @@ def test_what_comes_after_training_can_be_done_again(overrides, tmp_path):
     config = composed(*TINY, "model.latent_dim=2", "trainer.max_epochs=6", *overrides)
     first = train(config, tmp_path)
     before = checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["state_dict"]
-    config.resume = str(tmp_path)
-    again = train(config, tmp_path)
+    again = train(replace(config, resume=str(tmp_path)), tmp_path)
     after = checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["state_dict"]
     assert all(torch.equal(before[name], after[name]) for name in before)
     for name in ("train/epochs", "train/steps", "test/distortion"):

@@ -1,6 +1,7 @@
 """Whole runs of the VQ-VAE in this process, on scikit-learn's digits."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from omegaconf import OmegaConf
 import vae_cli
 from tests.commands.test_train import assert_same_end, interrupted, train
 from tests.support.configs import composed
-from vae_cli.config.check import EvaluateConfig
 from vae_cli.config.schema import GapsConfig
 from vae_cli.errors import UserError
 from vae_cli.evaluation.evaluation import Evaluation
@@ -70,8 +70,8 @@ def test_codes_in_python(quantised):
 
 def test_draws_from_the_prior_over_codes_give_a_bound_of_their_own(quantised, tmp_path):
     run = vae_cli.load(quantised[0])
-    settings = {**run.config.evaluate, "estimator": "prior", "samples": 50}
-    evaluation = Evaluation(EvaluateConfig(**settings), run.facts)
+    settings = replace(run.config.evaluate, estimator="prior", samples=50)
+    evaluation = Evaluation(settings, run.facts)
     loader = run.data.loader("test", batch_size=20, seed=0, shuffle=False, device=torch.device("cpu"))
     evaluation.update(run.model, next(iter(loader)))
     numbers = evaluation.compute()

@@ -10,6 +10,7 @@ from vae_cli import cli
 from vae_cli.config import help
 from vae_cli.config.preflight import prepare_command, prepare_training
 from vae_cli.config.schema import EvalConfig, SampleConfig
+from vae_cli.config.sources import Sources
 from vae_cli.runs import layout
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -133,7 +134,7 @@ FILES = [
         "_target_: vae_cli.models.model.LatentVariableModelE\nlatent_dim: 3",
         "model=mine",
         "mine.yaml:1",
-        "models.VAE",
+        "LatentVariableModel",
     ),
     ("model/mine.yaml", "_target_: shutil.rmtree\npath: x", "model=mine", "mine.yaml:1", "VAE_PLUGINS"),
     ("model/mine.yaml", "a: [1", "model=mine", "mine.yaml:2", "not valid YAML"),
@@ -246,8 +247,8 @@ def test_help_is_narrow_and_complete(command: str) -> None:
     assert done.stderr == ""
     assert max(map(len, done.stdout.splitlines())) <= help.WIDTH
     if command == "train":
-        for group in layout.Sources.find().groups():
-            for option in layout.Sources.find().options(group):
+        for group in Sources.find().groups():
+            for option in Sources.find().options(group):
                 assert f" {option} " in done.stdout
         assert "  * vae " in done.stdout
 
@@ -368,8 +369,8 @@ def test_what_vae_sample_refuses(monkeypatch, capsys) -> None:
 
 def test_vae_eval_and_vae_sample_find_a_run_of_any_name(workplace: Path) -> None:
     make_run(Path("objective.beta=1,2 it's"))
-    config, show = prepare_command("eval", EvalConfig, ["run=objective.beta=1,2 it's", "evaluate.samples=3"])
+    config = prepare_command("eval", EvalConfig, ["run=objective.beta=1,2 it's", "evaluate.samples=3"])
     assert config.run == str(workplace / "objective.beta=1,2 it's")
-    assert (config.evaluate.samples, config.ckpt, show) == (3, "best", False)
-    config, _ = prepare_command("sample", SampleConfig, [f"run={config.run}", "n=3", f"ckpt={config.run}/config.yaml"])
+    assert isinstance(config, EvalConfig) and (config.evaluate.samples, config.ckpt) == (3, "best")
+    config = prepare_command("sample", SampleConfig, [f"run={config.run}", "n=3", f"ckpt={config.run}/config.yaml"])
     assert config.n == 3

@@ -35,7 +35,7 @@ REFUSED = [
     {"refinement": "semi_amortised", "posterior": "iaf"},
     {"codebook": "ema"},
     {"objective": "gan"},
-    {"posterior": "table"},
+    {"posterior": "per_example"},
     {"network": "conv_spatial", "posterior": "iaf"},
     {"annealing": "linear", "objective": "iwae"},
     {"prior": "mixture", "objective": "mmd_vae"},

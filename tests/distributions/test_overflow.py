@@ -8,14 +8,12 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 
 import vae_cli
 from tests.support.commands import fork
-from tests.support.configs import composed
+from tests.support.configs import changed, composed
 from tests.support.models import IMAGE, batch_of, binary_images, binary_vae, small_mlp
 from vae_cli.commands.train import train
-from vae_cli.config.check import EvaluateConfig
 from vae_cli.errors import UserError
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood
 from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
@@ -194,9 +192,7 @@ def test_numbers_are_those_of_the_finite_rows(prior):
     model = binary_vae().eval()
     if prior == "mixture":
         model.prior = priors.Mixture(3, components=2, spread=1.0, min_scale=1e-3)
-    settings = EvaluateConfig(
-        **composed("dataset=digits", "evaluate.samples=400", "evaluate.elbo_samples=200").evaluate
-    )
+    settings = composed("dataset=digits", "evaluate.samples=400", "evaluate.elbo_samples=200").evaluate
     x = binary_images(12)
     far = [2, 3, 11]
     x[far] = 1e36
@@ -214,7 +210,7 @@ def test_numbers_are_those_of_the_finite_rows(prior):
 
 
 def test_where_no_row_is_finite_the_numbers_are_not_either():
-    settings = EvaluateConfig(**composed("dataset=digits", "evaluate.samples=2").evaluate)
+    settings = composed("dataset=digits", "evaluate.samples=2").evaluate
     evaluation = Evaluation(settings, DatasetInfo("x", IMAGE, "binary", ""))
     evaluation.update(binary_vae().eval(), batch_of(torch.full((3, *IMAGE), 1e36)))
     found = evaluation.compute()
@@ -249,7 +245,7 @@ def table(tmp_path, monkeypatch):
             x[250 + row if split == "test" else int(order[200 + row]), 2] = value
         np.savez("x.npz", x_train=x[:250], x_test=x[250:])
         config = composed(*TABLE, "logger=csv", "trainer.max_epochs=6", "dataset.batch_size=50")
-        data = instantiate(config.dataset).load()
+        data = config.dataset.build().load()
         if far[0][0] == "val":
             assert data.val.x[far[0][1], 2] == far[0][2]
         return config, data
@@ -259,8 +255,7 @@ def table(tmp_path, monkeypatch):
 
 def test_a_bound_that_is_never_finite_chooses_nothing_and_ends_nothing(table, capsys):
     config, data = table(("val", 17, -99999.0), ("val", 30, -5e7))
-    config.trainer.patience = 2
-    results = train(config, data, Path("run"))
+    results = train(changed(config, patience=2), data, Path("run"))
     shown = capsys.readouterr().err
     assert shown.count("warning: epoch 1: the bound of rows 17, 30 of the validation split") == 1
     assert "(2 of 50); the entry of row 17 that is farthest from 0 is -99999" in shown
@@ -277,7 +272,7 @@ def test_an_epoch_without_a_finite_bound_is_no_candidate(table, monkeypatch):
     from vae_cli.training.lightning_module import LatentModelModule
 
     config, data = table(("test", 0, 0.0))
-    config.trainer.patience = 1
+    config = changed(config, patience=1)
     step = LatentModelModule.validation_step
 
     def spoilt(self, batch, index):

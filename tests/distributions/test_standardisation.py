@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 from scipy.stats import multivariate_normal, norm
 from sklearn.datasets import load_breast_cancer, load_wine
 from torch.distributions import Independent, Normal
@@ -42,7 +41,7 @@ def run(folder: Path, x: np.ndarray, *overrides: str):
     folder.mkdir()
     np.savez(folder / "x.npz", x=x)
     config = composed(*TINY, f"dataset.path={folder}/x.npz", *overrides)
-    data = instantiate(config.dataset).load()
+    data = config.dataset.build().load()
     return train(config, data, folder), data
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
@@ -107,7 +106,7 @@ def test_a_folder_that_is_a_file_costs_the_figures_alone(tmp_path: Path, warned:
 
 def run(folder: Path, *overrides: str) -> dict[str, Any]:
     config = composed("evaluate.samples=2", "evaluate.elbo_samples=1", *overrides)
-    return train(config, instantiate(config.dataset).load(), folder)
+    return train(config, config.dataset.build().load(), folder)
 
 
 SIDES: dict[str, tuple[object, str, str]] = {
@@ -239,7 +238,7 @@ def test_components_of_a_mixture_that_no_code_needs_leave_no_example_out(tmp_pat
         "model=ae", "dataset=npz", f"dataset.path={tmp_path / 'few.npz'}", "network=mlp", "likelihood=gaussian",
         "prior.components=20", "trainer.max_epochs=1", "trainer.accelerator=cpu", "logger=none",
     )  # fmt: skip
-    results = train(config, instantiate(config.dataset).load(), tmp_path / "run")
+    results = train(config, config.dataset.build().load(), tmp_path / "run")
     assert results["test/examples"] == 2 and np.isfinite(results["test/distortion"])
 
 

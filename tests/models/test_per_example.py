@@ -167,13 +167,12 @@ def test_a_whole_run_without_an_encoder(tabled):
 
 
 def test_a_subset_is_a_part_of_the_training_data_and_the_same_in_every_run():
-    from hydra.utils import instantiate
 
     whole, part, again = (
-        instantiate(composed("dataset=digits", f"dataset.subset={size}").dataset).load() for size in ("null", 50, 50)
+        composed("dataset=digits", f"dataset.subset={size}").dataset.build().load() for size in ("null", 50, 50)
     )
     assert len(part.train) == 50 and torch.equal(part.train.x, again.train.x)
     assert set(part.train.rows.tolist()) < set(whole.train.rows.tolist())
     assert torch.equal(part.val.x, whole.val.x) and torch.equal(part.test.x, whole.test.x)
     with pytest.raises(UserError, match=r"dataset.subset=5000: digits has \d+ training examples .* null for all"):
-        instantiate(composed("dataset=digits", "dataset.subset=5000").dataset).load()
+        composed("dataset=digits", "dataset.subset=5000").dataset.build().load()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 import vae_cli
@@ -247,7 +246,7 @@ def test_a_gan_learns_a_line(tmp_path):
     model = LatentVariableModel(
         NoEncoder(),
         priors.Normal(1),
-        likelihoods.Gaussian(instantiate(config.network), 1, (2,), scale=1.0),
+        likelihoods.Gaussian(config.network.build(), 1, (2,), scale=1.0),
         latent_dim=1,
     )
     objective = GANLoss(ImageDiscriminator(small_mlp(), (2,), 1, width=16, spectral_norm=False, penalty=0.5))

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.support.commands import Done, fingerprint, fork, start
-from tests.support.configs import composed
+from tests.support.configs import mapping
 from tests.support.plugins.fragile import PLUGIN
 from vae_cli.errors import UserError
 from vae_cli.runs import continuation
@@ -21,7 +21,7 @@ FRAGILE = "objective._target_=fragile.Fragile"
 def leave(folder: Path, *overrides: str, **results: object) -> Path:
     """A folder with what a run of this configuration leaves: its configuration and, if any, its results."""
     folder.mkdir()
-    kept = OmegaConf.to_yaml(continuation.resolved(composed(*overrides)))
+    kept = OmegaConf.to_yaml(continuation.resolved(mapping(*overrides)))
     (folder / "config.yaml").write_text(kept, encoding="utf-8")
     if results:
         (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
@@ -31,8 +31,8 @@ def leave(folder: Path, *overrides: str, **results: object) -> Path:
 @pytest.mark.parametrize("overrides", [[], ["model=vade"], ["model=wae"], ["dataset=npz", "dataset.path=x.npz"]])
 def test_a_configuration_and_its_file_have_one_fingerprint(overrides: list[str], workplace: Path) -> None:
     saved = OmegaConf.load(leave(workplace / "job", *overrides) / "config.yaml")
-    assert isinstance(saved, type(composed()))
-    assert continuation.fingerprint(saved) == continuation.fingerprint(composed(*overrides))
+    assert isinstance(saved, type(mapping()))
+    assert continuation.fingerprint(saved) == continuation.fingerprint(mapping(*overrides))
 
 
 @pytest.mark.parametrize(
@@ -51,19 +51,19 @@ def test_a_configuration_and_its_file_have_one_fingerprint(overrides: list[str],
     ],
 )
 def test_what_makes_a_run_another_one(override: str, same: bool) -> None:
-    assert (continuation.fingerprint(composed(override)) == continuation.fingerprint(composed())) is same
+    assert (continuation.fingerprint(mapping(override)) == continuation.fingerprint(mapping())) is same
 
 
 def test_a_group_that_came_later_and_is_not_chosen_changes_no_run() -> None:
-    older = composed()
+    older = mapping()
     for group in ("codebook", "second_stage", "annealing"):
         del older[group]
-    assert continuation.fingerprint(older) == continuation.fingerprint(composed())
-    assert continuation.fingerprint(older) != continuation.fingerprint(composed("annealing=linear"))
+    assert continuation.fingerprint(older) == continuation.fingerprint(mapping())
+    assert continuation.fingerprint(older) != continuation.fingerprint(mapping("annealing=linear"))
 
 
 def test_what_is_left_of_a_job(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = composed()
+    config = mapping()
     assert continuation.remaining(config, workplace / "nothing yet") is config
     assert continuation.remaining(config, leave(workplace / "done", status="done")) is None
     for name, status in (("failed", {"status": "failed"}), ("killed", {})):
@@ -76,7 +76,7 @@ def test_what_is_left_of_a_job(workplace: Path, capsys: pytest.CaptureFixture[st
 def test_another_configuration_is_set_aside(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job = leave(workplace / "job", "seed=1", status="done")
     before = fingerprint(job)
-    config = composed()
+    config = mapping()
     assert continuation.remaining(config, job) is config
     assert not list(job.iterdir())
     (aside,) = (workplace / "superseded").iterdir()
@@ -90,7 +90,7 @@ def test_who_is_killed_while_setting_aside_goes_on_with_it(workplace: Path) -> N
     job = leave(workplace / "job", "seed=1", status="done")
     aside = continuation.set_aside(job)
     (aside / "config.yaml").rename(job / "config.yaml")
-    config = composed()
+    config = mapping()
     assert continuation.remaining(config, job) is config
     assert not list(job.iterdir())
     assert {path.name for path in aside.iterdir()} == {"config.yaml", "results.json"}
@@ -101,7 +101,7 @@ def test_a_damaged_checkpoint_is_refused(workplace: Path) -> None:
     (job / "checkpoints").mkdir()
     (job / "checkpoints" / "last.ckpt").write_bytes(b"damaged")
     with pytest.raises(UserError, match="not a readable checkpoint"):
-        continuation.remaining(composed(), job)
+        continuation.remaining(mapping(), job)
 
 
 def sweep(work: Path, *arguments: str) -> Done:
@@ -136,7 +136,7 @@ def test_a_sweep_goes_on(tmp_path: Path) -> None:
     assert json.loads((first / "results.json").read_text())["status"] == "interrupted"
 
     done = sweep(work, "hydra.sweep.dir=my sweep")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, ""), done.err
     assert f"{first.name}: goes on from its last checkpoint" in done.out
     assert f"{second.name}: done already" in done.out
     assert "epoch 1/2" not in done.out and "epoch 2/2" in done.out and "go on with" not in done.out
@@ -147,7 +147,7 @@ def test_a_sweep_goes_on(tmp_path: Path) -> None:
 
     epochs(work, 1)
     done = sweep(work, "hydra.sweep.dir=my sweep")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, ""), done.err
     assert done.out.count("its configuration has changed") == 2
     assert all(json.loads((job / "results.json").read_text())["train/epochs"] == 1 for job in (first, second))
     old = next((work / "my sweep" / "superseded").glob(f"{second.name}*"))
@@ -174,7 +174,7 @@ def test_jobs_side_by_side(launcher: str, tmp_path: Path) -> None:
     times = []
     for _ in range(2):
         done = start("vae-train", *line, folder=tmp_path)
-        assert (done.code, done.err) == (0, "")
+        assert (done.code, done.err) == (0, ""), done.err
         assert " at a time, 1 thread each" in done.out  # OMP_NUM_THREADS of the tests
         times.append([path.stat().st_mtime_ns for path in sorted(tmp_path.glob("all/*/results.json"))])
     assert times[0] == times[1] and len(times[0]) == 2
@@ -201,5 +201,5 @@ def test_a_run_that_saved_nothing_is_started_again_as_the_refusal_says(began: bo
     np.savez(work / "x.npz", x=np.random.default_rng(0).normal(size=(100, 3)))
     remedy = shlex.split(refused.err.partition("its own command with ")[2].partition(" starts")[0])
     done = fork("vae-train", *line, *remedy, folder=work, **PLUGIN)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, ""), done.err
     assert json.loads((folder / "results.json").read_text())["status"] == "done"

@@ -97,7 +97,7 @@ def test_data_without_such_a_place_are_refused(moved: Path) -> None:
     config = read_config(moved / "run")
     config.dataset = {"_target_": "vae_cli.datasets.LinearGaussian"}
     with pytest.raises(ConfigError, match="leave it out"):
-        relocated(config, {"dataset.path": "x"})
+        relocated(check(config), {"dataset.path": "x"})
 
 
 def test_keys_of_vae_eval_are_its_own(moved: Path) -> None:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from tests.support.commands import ROOT, Done, fingerprint
-from tests.support.configs import composed
+from tests.support.configs import mapping
 from tests.support.faults import ROWS, expect
 from vae_cli import cli
 from vae_cli.datasets.files import locked
@@ -43,7 +43,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 def shared(workplace: Path) -> Path:
     """A run's folder from elsewhere, as far as it is read before anything is refused."""
     (SHARED / "checkpoints").mkdir(parents=True)
-    (SHARED / "config.yaml").write_text(OmegaConf.to_yaml(composed(), resolve=True))
+    (SHARED / "config.yaml").write_text(OmegaConf.to_yaml(mapping()))
     for name in ("best", "last"):
         (SHARED / f"checkpoints/{name}.ckpt").touch()
     return SHARED
@@ -229,7 +229,7 @@ def test_a_folder_in_use(shared: Path) -> None:
     expect("folder in use", Done(error.value.exit_code, "", f"vae-train: error: {error.value}"))
 
 
-def test_every_fault_of_the_readme_is_tried() -> None:
+def test_every_fault_of_the_page_is_tried() -> None:
     tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
     assert len(ROWS) > 20
     assert not [fault for fault in ROWS if f'"{fault}"' not in tests]

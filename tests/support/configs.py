@@ -1,18 +1,28 @@
 """Configurations for tests, composed and checked as the commands do it."""
 
+from dataclasses import replace
+from typing import Any
+
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer, session
+from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.config.sources import Sources
 
 SMALL = ("logger=none", "trainer.accelerator=cpu", "evaluate.samples=5")
 
 
-def composed(*overrides: str) -> DictConfig:
+def composed(*overrides: str) -> TrainConfig:
     with session():
-        config = Composer("train", Sources.find()).compose([*SMALL, *overrides])
-    check(config)
-    OmegaConf.set_struct(config, False)
-    config.pop("hydra")
-    return config
+        return check(Composer("train", Sources.find()).compose([*SMALL, *overrides]))
+
+
+def mapping(*overrides: str) -> DictConfig:
+    """The same as the mapping that config.yaml holds."""
+    return OmegaConf.create(plain(composed(*overrides)))
+
+
+def changed(config: TrainConfig, **trainer: Any) -> TrainConfig:
+    """With other values of trainer's keys."""
+    return replace(config, trainer=replace(config.trainer, **trainer))

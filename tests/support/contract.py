@@ -6,10 +6,9 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
 from tests.support.configs import composed
+from vae_cli.config.schema import TrainConfig
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import posterior_moments
 from vae_cli.runs.layout import conf_folder
@@ -39,7 +38,7 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
 
 
-def configuration(dataset: str, *overrides: str) -> DictConfig:
+def configuration(dataset: str, *overrides: str) -> TrainConfig:
     fixed = ["dataset.binarize=static"] if "posterior=per_example" in overrides else []
     if fixed and any(one.startswith("objective=") and one != "objective=elbo" for one in overrides):
         fixed += ["refinement.train_steps=0"]
@@ -51,8 +50,8 @@ def pairs(*groups: Iterable[str], among: Callable[..., bool]) -> list:
     return [pytest.param(*one, marks=() if among(*one) else pytest.mark.slow) for one in product(*groups)]
 
 
-def train_a_step(config: DictConfig) -> None:
-    data = instantiate(config.dataset).load()
+def train_a_step(config: TrainConfig) -> None:
+    data = config.dataset.build().load()
     facts = DatasetInfo.of(data)
     module = build_module(config, facts)
     loader = data.loader("train", batch_size=8, seed=0, shuffle=True, device=torch.device("cpu"))

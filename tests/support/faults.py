@@ -1,13 +1,15 @@
-"""The table of faults in the README, which tests hold the commands to."""
+"""The table of faults in docs/troubleshooting.md, which tests compare with the commands."""
 
 import re
 
 from tests.support.commands import ROOT, Done
 
+PAGE = ROOT / "vae_cli" / "docs" / "troubleshooting.md"
+
 
 def rows() -> dict[str, tuple[str, int]]:
-    """The line and the exit code of each fault that the README names."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## When things go wrong")[2]
+    """The line and the exit code of each fault in the page."""
+    section = PAGE.read_text(encoding="utf-8").partition("## When things go wrong")[2]
     table = re.findall(r"^\| (.+?) \| `(.+?)` \| (\d+) \|", section.partition("\n## ")[0], re.M)
     return {fault: (line, int(code)) for fault, line, code in table}
 
@@ -16,7 +18,7 @@ ROWS = rows()
 
 
 def expect(fault: str, done: Done) -> None:
-    """A command ended as the README says it does."""
+    """A command ended as the page says."""
     line, code = ROWS[fault]
     pattern = ".*".join(re.escape(part) for part in line.split("..."))
     assert done.code == code, done.err

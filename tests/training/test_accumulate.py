@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import instantiate
 
 from tests.commands.test_train import interrupted
 from tests.support.commands import fork
@@ -32,7 +31,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def plain_loop(config, accumulate: int, limit: int | None) -> dict[str, torch.Tensor]:
     """Two epochs of gradient descent on the mean loss over the examples of each step."""
-    data = instantiate(config.dataset).load()
+    data = config.dataset.build().load()
     torch.manual_seed(config.seed)
     module = build_module(config, DatasetInfo.of(data))
     noise = RandomState(config.seed)
@@ -58,7 +57,7 @@ def test_steps_are_those_of_a_plain_loop(accumulate, limit, tmp_path):
     """90 examples are five batches of 16 and one of 10."""
     limited = [] if limit is None else [f"trainer.limit_batches={limit}"]
     config = composed(*SGD, f"trainer.accumulate_grad_batches={accumulate}", *limited)
-    results = train(config, instantiate(config.dataset).load(), tmp_path)
+    results = train(config, config.dataset.build().load(), tmp_path)
     assert results["train/steps"] == 2 * -(-(limit or 6) // accumulate)
     own, right = weights(tmp_path), plain_loop(config, accumulate, limit)
     for name, value in right.items():
@@ -67,7 +66,7 @@ def test_steps_are_those_of_a_plain_loop(accumulate, limit, tmp_path):
 
 def test_a_resumed_epoch_accumulates_as_it_would_have(tmp_path):
     config = composed(*SGD, "trainer.accumulate_grad_batches=4")
-    train(config, instantiate(config.dataset).load(), tmp_path / "whole")
+    train(config, config.dataset.build().load(), tmp_path / "whole")
     (tmp_path / "resumed").mkdir()
     interrupted(
         composed(*SGD, "trainer.accumulate_grad_batches=4"), tmp_path / "resumed", "batch", 3

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hydra.utils import instantiate
 
 from tests.support.configs import composed
 from tests.support.models import mixture_vae
@@ -60,7 +59,7 @@ def test_pretraining_is_not_watched(capsys):
 def test_the_best_checkpoint_is_one_of_the_last_phase_and_patience_waits_for_it(tmp_path):
     """The learning rate is so small that validation gets no better: patience alone decides how long the end is."""
     config = composed(*VADE, "trainer.patience=1", "trainer.max_epochs=30", "optimizer.lr=1e-12")
-    data = instantiate(config.dataset).load()
+    data = config.dataset.build().load()
     results = train(config, data, tmp_path)
     assert 4 < results["train/epochs"] < 33
     assert checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["epoch"] >= 3
@@ -71,18 +70,17 @@ def test_too_many_components_are_refused_before_training(tmp_path):
     with pytest.raises(
         UserError, match=r"prior\.components=700: too many .* 1238 .*; use prior\.components=619 or less"
     ):
-        train(config, instantiate(config.dataset).load(), tmp_path)
+        train(config, config.dataset.build().load(), tmp_path)
 
 
 def test_codes_are_averages_over_draws_that_add_their_variance():
     config = composed(*VADE)
-    data = instantiate(config.dataset).load()
+    data = config.dataset.build().load()
     facts = DatasetInfo.of(data)
     module = build_module(config, facts)
-    training = PhaseInitialiser(data, config)._codes(module)
+    training = PhaseInitialiser(data, config.seed, None)._codes(module)
     assert training.limit == len(data.train) == len(training.codes.means)
-    config.trainer.limit_batches = 1
-    single = PhaseInitialiser(data, config)._codes(module)
+    single = PhaseInitialiser(data, config.seed, config.dataset.arguments["batch_size"])._codes(module)
     assert single.limit == 400
     apart = (single.codes.means - training.codes.means).square().mean()
     assert apart > 0 and (training.codes.variances > 0).all()

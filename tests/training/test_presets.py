@@ -36,8 +36,12 @@ def archive(tmp_path_factory) -> Path:
 
 def test_the_published_protocol_composes():
     config = composed("experiment=vade_paper")
-    assert config.dataset.pooled and config.dataset.val_size == 0 and config.trainer.max_epochs == 300
-    assert config.objective._target_.endswith("SampledGamma") and config.network.hidden == [500, 500, 2000]
+    assert (
+        config.dataset.arguments["pooled"]
+        and config.dataset.arguments["val_size"] == 0
+        and config.trainer.max_epochs == 300
+    )
+    assert config.objective.name == "SampledGamma" and config.network.arguments["hidden"] == [500, 500, 2000]
 
 
 @pytest.mark.parametrize(

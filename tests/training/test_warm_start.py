@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.support.commands import Done, fork
-from tests.support.configs import composed
+from tests.support.configs import composed, mapping
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.report.groups import group
@@ -59,10 +59,9 @@ def saved(run: Path) -> dict[str, torch.Tensor]:
 def started(source: Path, *overrides: str) -> tuple[LatentModelModule, WarmStart]:
     """The module of a configuration after its warm start, before anything is trained."""
     config = composed("dataset=digits", "network.hidden=[16]", "model.latent_dim=2", *overrides)
-    config.init = str(source)
     facts = DatasetInfo(**checkpoints.load(source / "checkpoints" / "best.ckpt")["data"])
     module = build_module(config, facts)
-    return module, warm_start.start(module.model, config, facts)
+    return module, warm_start.start(module.model, str(source), config.init_parts, facts)
 
 
 @pytest.mark.parametrize(
@@ -107,17 +106,16 @@ def test_what_does_not_fit_is_refused(overrides: list[str], problem: str, source
 def test_a_checkpoint_may_be_named_by_its_file(source: Path, tmp_path: Path) -> None:
     file = shutil.copy(source / "checkpoints" / "last.ckpt", tmp_path / "weights.ckpt")
     config = composed("dataset=digits", "network.hidden=[16]", "model.latent_dim=2")
-    config.init = str(file)
     facts = DatasetInfo(**checkpoints.load(Path(file))["data"])
-    warm = warm_start.start(build_module(config, facts).model, config, facts)
+    warm = warm_start.start(build_module(config, facts).model, str(file), None, facts)
     assert (warm.checkpoint, warm.epoch, warm.left) == (str(file), 1, ())
 
 
 def test_where_a_run_begins_makes_it_another_one(source: Path) -> None:
-    config = composed(init := f"init='{source}'")
-    assert fingerprint(config) != fingerprint(composed())
-    assert fingerprint(config) == fingerprint(resolved(composed(init)))
-    assert fingerprint(composed(init, "init_parts=[prior]")) != fingerprint(config)
+    config = mapping(init := f"init='{source}'")
+    assert fingerprint(config) != fingerprint(mapping())
+    assert fingerprint(config) == fingerprint(resolved(mapping(init)))
+    assert fingerprint(mapping(init, "init_parts=[prior]")) != fingerprint(config)
 
 
 def test_a_run_says_what_it_began_with(work: Path, source: Path) -> None:

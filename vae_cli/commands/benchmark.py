@@ -23,8 +23,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -33,7 +31,9 @@ from torch.utils.data import DataLoader
 
 from vae_cli.commands import benchmark_neighbours
 from vae_cli.commands.train import build_trainer, fit
+from vae_cli.config.check import check
 from vae_cli.config.compose import Composer, session
+from vae_cli.config.schema import TrainConfig
 from vae_cli.config.sources import Sources
 from vae_cli.datasets import Data, Split
 from vae_cli.distributed.process_group import ProcessLayout
@@ -45,10 +45,10 @@ from vae_cli.training.loggers import quiet_libraries
 BATCH, LATENT, HIDDEN, EVENT = 128, 32, (512, 512), (1, 28, 28)
 
 
-def configure(*overrides: str) -> DictConfig:
+def configure(*overrides: str) -> TrainConfig:
     """The default configuration with a csv logger."""
     with session():
-        return Composer("train", Sources.find()).compose(["logger=none", *overrides])
+        return check(Composer("train", Sources.find()).compose(["logger=none", *overrides]))
 
 
 class PlainVAE(nn.Module):
@@ -108,7 +108,7 @@ def runner(data: Data, *overrides: str) -> Callable[[], float]:
             module = build_module(config, facts)
             if config.trainer.compile:
                 module.phases[-1].objective.compile()
-            layout = ProcessLayout.of(config)
+            layout = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
             history, trainer = build_trainer(config, layout, Path(folder), data, module, [])
             fit(config, layout, data, module, trainer)
         return history.rows[-1]["train/samples_per_second"]
@@ -276,7 +276,7 @@ def main(rounds: int = 5) -> None:
     """Measure everything and print three tables."""
     quiet_libraries()
     warnings.simplefilter("ignore")
-    data: Data = instantiate(configure().dataset).load()
+    data: Data = configure().dataset.build().load()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds")
     training = measure(
         {

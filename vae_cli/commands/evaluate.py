@@ -11,13 +11,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from vae_cli.batch import Batch
 from vae_cli.commands.run import load
-from vae_cli.config.check import EvaluateConfig
-from vae_cli.config.schema import GapsConfig
+from vae_cli.config.schema import EvalConfig, EvaluateConfig, GapsConfig
 from vae_cli.datasets import BatchLoader, Data
 from vae_cli.datasets.split import SplitName
 from vae_cli.distributed import machine
@@ -44,48 +42,53 @@ from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import quiet_libraries
 
 
-def check_evaluation(module: LatentModelModule, data: Data, config: DictConfig) -> None:
-    """Refuse what cannot be evaluated: a split without data, gaps of a model that has none."""
-    split: SplitName = config.evaluate.split
+def check_evaluation(module: LatentModelModule, data: Data, settings: EvaluateConfig) -> None:
+    """Refuse a split without data, and gaps of a model that has none."""
+    split: SplitName = settings.split
     if not len(getattr(data, split)):
         raise ConfigError(f"evaluate.split={split}: {data.name} has no examples in it; choose dataset.{split}_size > 0")
-    if config.evaluate.gaps:
+    if settings.gaps:
         check_gaps(module.model)
 
 
 def evaluate_split(
-    trainer: pl.Trainer, module: LatentModelModule, data: Data, config: DictConfig, prefix: str
+    trainer: pl.Trainer,
+    module: LatentModelModule,
+    data: Data,
+    settings: EvaluateConfig,
+    prefix: str,
+    limit_batches: int | None = None,
 ) -> Results:
     """The numbers of `evaluate.split`, as prefix/name; beside them the exact ones where they are known.
 
     Examples whose numbers are not finite are left out of all of them, named and counted. Of data with known factors
     also the scores of disentanglement.
     """
-    split: SplitName = config.evaluate.split
-    check_evaluation(module, data, config)
+    split: SplitName = settings.split
+    check_evaluation(module, data, settings)
     device = trainer.strategy.root_device
-    settings: dict[str, Any] = {"seed": config.evaluate.seed, "shuffle": False, "limit": config.trainer.limit_batches}
-    settings |= {"batch_size": config.evaluate.batch_size, "device": device}
+    reading: dict[str, Any] = {"seed": settings.seed, "shuffle": False, "limit": limit_batches}
+    reading |= {"batch_size": settings.batch_size, "device": device}
     part = {"rank": rank() if world_size() > 1 else 0, "processes": world_size(), "whole": True}
-    loader = data.loader(split, **settings, **part)
+    loader = data.loader(split, **reading, **part)
     module.evaluation.reset()
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(config.evaluate.seed)
+        torch.manual_seed(settings.seed)
         trainer.test(module, loader, verbose=False)
         module.to(device)  # Lightning has moved it to the CPU
-        torch.manual_seed(config.evaluate.seed)  # whichever batches this process has had
+        torch.manual_seed(settings.seed)  # whichever batches this process has had
         computed = module.evaluation.compute()
         if not is_rank_zero():
             return {}
-        loader = data.loader(split, **settings)
+        loader = data.loader(split, **reading)
         _tell(f"{split} split", module.evaluation.left_out)
         with optional("scores of disentanglement"):
-            computed |= _disentanglement(module, data, config)
+            computed |= _disentanglement(module, data, settings, limit_batches)
     numbers: Results = {f"{prefix}/{name}": value for name, value in computed.items()}
-    if config.evaluate.gaps:
+    if settings.gaps:
         with optional("inference gaps"):
-            numbers |= _gaps(module, loader, config.evaluate)
+            numbers |= _gaps(module, loader, settings, settings.gaps)
     with optional("exact answers"):
         numbers |= _exact(module, data, loader)
     return numbers
@@ -100,23 +103,20 @@ def _tell(what: str, left_out: Sequence[int]) -> None:
         )
 
 
-def settings_of(config: DictConfig) -> Results:
-    """What was asked of an evaluation, flat."""
-    plain = OmegaConf.to_container(config.evaluate)
-    assert isinstance(plain, dict)
-    nested = plain.pop("gaps") or {}
-    return {
-        f"evaluate/{name}": value for name, value in {**plain, **{f"gaps/{k}": v for k, v in nested.items()}}.items()
-    }
+def settings_of(settings: EvaluateConfig) -> Results:
+    """The settings of an evaluation as evaluate/name."""
+    values = asdict(settings)
+    gaps = values.pop("gaps") or {}
+    return {f"evaluate/{name}": value for name, value in (values | {f"gaps/{k}": v for k, v in gaps.items()}).items()}
 
 
-def _gaps(module: LatentModelModule, loader: BatchLoader, settings: DictConfig) -> Results:
+def _gaps(module: LatentModelModule, loader: BatchLoader, settings: EvaluateConfig, gaps: GapsConfig) -> Results:
     """Inference gaps of the first images, each with its standard error."""
-    means, left, left_out = Means(), settings.gaps.images, []
+    means, left, left_out = Means(), gaps.images, []
     rows = rows_at_once(module.model, module.device, settings.memory_mb)
 
     def measure(part: Batch, at_once: int) -> tuple[Tensor, dict[str, Tensor]]:
-        return part.index, inference_gaps(module.model, part, at_once, GapsConfig(**settings.gaps))
+        return part.index, inference_gaps(module.model, part, at_once, gaps)
 
     with torch.random.fork_rng([module.device] if module.device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
@@ -135,17 +135,18 @@ def _gaps(module: LatentModelModule, loader: BatchLoader, settings: DictConfig) 
     return numbers
 
 
-def _disentanglement(module: LatentModelModule, data: Data, config: DictConfig) -> dict[str, float]:
+def _disentanglement(
+    module: LatentModelModule, data: Data, settings: EvaluateConfig, limit_batches: int | None
+) -> dict[str, float]:
     """Scores of the posterior means of the split against its factors, where these are known and examples enough.
 
     Of codes there are none, for their vectors have no axes that mean something, nor without an encoder.
     """
-    settings, split = config.evaluate, config.evaluate.split
-    factors = getattr(data, split).factors
+    factors = getattr(data, settings.split).factors
     if factors is None or not (module.model.infers and module.model.is_continuous):
         return {}
-    order = {"seed": settings.seed, "shuffle": False, "limit": config.trainer.limit_batches}
-    loader = data.loader(split, batch_size=settings.batch_size, device=module.device, **order)
+    order = {"seed": settings.seed, "shuffle": False, "limit": limit_batches}
+    loader = data.loader(settings.split, batch_size=settings.batch_size, device=module.device, **order)
     means = posterior_moments(module.model, loader).means
     finite = finite_rows([means])
     if finite.sum() < FEWEST:
@@ -182,21 +183,19 @@ def _exact(module: LatentModelModule, data: Data, loader: BatchLoader) -> Result
     return numbers
 
 
-def evaluate_run(config: DictConfig) -> Results:
+def evaluate_run(config: EvalConfig) -> Results:
     """`vae-eval`: numbers of a finished run's checkpoint, written into a file of their own in its folder."""
     quiet_libraries()
     began, arrival = time.perf_counter(), Arrival.now()
     folder = Path(config.run)
     run = load(folder, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
-    machine.check(config.trainer)
+    machine.check(config.trainer.accelerator, config.trainer.precision)
     data = run.data
-    check_evaluation(run.module, data, config)
+    check_evaluation(run.module, data, config.evaluate)
     place = room(folder / "evaluations")
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     use_threads(ProcessLayout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
-    settings = OmegaConf.merge(run.config, {"evaluate": config.evaluate, "trainer": config.trainer})
-    assert isinstance(settings, DictConfig)
-    run.module.evaluation = build_evaluation(EvaluateConfig(**config.evaluate), run.facts, run.model)
+    run.module.evaluation = build_evaluation(config.evaluate, run.facts, run.model)
     trainer = pl.Trainer(
         accelerator=config.trainer.accelerator,
         devices=1,
@@ -210,19 +209,19 @@ def evaluate_run(config: DictConfig) -> Results:
         use_distributed_sampler=False,
     )
     numbers: Results = {"status": "done", "checkpoint": str(checkpoint_path(folder, config.ckpt))}
-    numbers |= evaluate_split(trainer, run.module, data, settings, config.evaluate.split)
-    numbers |= settings_of(config)
+    split, limit = config.evaluate.split, config.trainer.limit_batches
+    numbers |= evaluate_split(trainer, run.module, data, config.evaluate, split, limit) | settings_of(config.evaluate)
     numbers |= {
         "threads": torch.get_num_threads(),
         "data/sha256": run.facts.sha256,
         "wall_seconds": round(time.perf_counter() - began, 3),
     }
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    stem = place / f"{stamp}_{config.evaluate.split}_k{config.evaluate.samples}_{os.getpid()}"
+    stem = place / f"{stamp}_{split}_k{config.evaluate.samples}_{os.getpid()}"
     written = [stem.with_name(f"{stem.name}.json")]
     results.print_table(numbers, f"{folder.name}, {config.ckpt} checkpoint")
     results.write(numbers | results.provenance(), written[0])
-    if run.has_clusters and not config.trainer.limit_batches:
+    if run.has_clusters and not limit:
         clusters = stem.with_name(f"{stem.name}_clusters")
         with optional("table of the clusters"):
             written += Assignments.of(run.model, data, run.module.device, config.evaluate.batch_size).write(clusters)

@@ -19,7 +19,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
+from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
+from vae_cli.config.schema import plain
 from vae_cli.config.search import WORST, is_search, same_data, score
 from vae_cli.config.sources import Sources
 from vae_cli.distributed import signals, slurm
@@ -99,12 +101,13 @@ def task(config: DictConfig) -> float:
         from vae_cli.training.loading import load_data
 
         arrival = Arrival.now()
-        data = load_again(effective) if effective.resume else load_data(effective)
+        parsed = check(effective)
+        data = load_again(parsed) if parsed.resume else load_data(parsed)
         if sweeping and is_search(settings):
             same_data(folder, data.sha256)
         from vae_cli.commands.train import train  # after the data, for it takes seconds, and faults of data should not
 
-        return train(effective, data, folder, arrival)
+        return train(parsed, data, folder, arrival)
 
     def alone() -> Any:
         with held(folder):
@@ -174,6 +177,7 @@ def _effective(config: DictConfig, folder: Path, overrides: list[str]) -> DictCo
         return config
     places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     chosen = resume.resumed(folder, Composer("train", Sources(tuple(map(Path, places)))), overrides)
+    chosen = OmegaConf.create(plain(chosen))
     if is_done(folder) and fingerprint(chosen) == fingerprint(read_config(folder)):
         return None
     from vae_cli.runs import checkpoints
@@ -192,7 +196,7 @@ def _way_on(folder: Path) -> str:
 
 def _requeued(folder: Path, config: DictConfig) -> Failure:
     """A run whose time limit is near goes on from the queue, unless that has been so too often, or SLURM refuses."""
-    limit = config.cluster.requeue if config.get("cluster") else 0
+    limit = config.cluster.requeue
     count = (Status.read(folder) or Status("running")).requeued + 1
     if count > limit:
         return Failure(f"time limit, after it was requeued {limit} times (cluster.requeue)", 143, "interrupted")

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from omegaconf import DictConfig
 from torch import Tensor
 from torch.distributions import Distribution, MixtureSameFamily
 
 from vae_cli.batch import Batch
 from vae_cli.config.check import check
 from vae_cli.config.data_paths import relocated
+from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets import Data
 from vae_cli.datasets.arrays import events_like, floats, numbers
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.distributions.standardisation import Scored
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, first_line
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import LatentVariableModel
@@ -44,7 +44,7 @@ WORDS: dict[Domain, str] = {
 class Run:
     """A trained model with its configuration; x are arrays or tensors (N, *event), log-likelihoods are nats (N,)."""
 
-    def __init__(self, folder: Path, config: DictConfig, facts: DatasetInfo, module: LatentModelModule) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, facts: DatasetInfo, module: LatentModelModule) -> None:
         self.folder, self.config, self.facts, self.module = folder, config, facts, module
 
     @property
@@ -184,8 +184,7 @@ def load(
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
-    config = read_config(folder)
-    check(config)
+    config = check(read_config(folder))
     places = {"dataset.path": dataset_path, "dataset.root": dataset_root}
     config = relocated(config, {key: None if place is None else str(place) for key, place in places.items()})
     path = checkpoint_path(folder, ckpt)
@@ -199,8 +198,9 @@ def load(
     except UserError:
         raise
     except Exception as error:  # sizes that no network can have meet torch with almost any exception
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
         problem = f"its facts of the data (event_shape={data['event_shape']}) fit no model of the run's {CONFIG}"
-        raise UserError(f"{path}: {problem} ({reason}); take another one{checkpoints.others(path)}") from error
+        raise UserError(
+            f"{path}: {problem} ({first_line(error)}); take another one{checkpoints.others(path)}"
+        ) from error
     load_weights(module, checkpoint, path)
     return Run(folder, config, facts, module.to(device).eval())

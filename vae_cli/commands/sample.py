@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 
 from vae_cli.commands.run import load
+from vae_cli.config.schema import SampleConfig
 from vae_cli.figures import save_grid
 from vae_cli.runs.atomic_files import room, write_atomically
 from vae_cli.runs.layout import OWN
 
 
 @torch.no_grad()
-def sample_run(config: DictConfig) -> Path:
+def sample_run(config: SampleConfig) -> Path:
     """Write n draws of z, x ~ p(x|z) and the means E[x|z] to .npz, and for images a grid of the means to .png.
 
     z ~ p(z), or p(z|c) of one component.

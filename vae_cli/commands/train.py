@@ -13,13 +13,14 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from vae_cli import figures
 from vae_cli.commands.evaluate import check_evaluation, evaluate_split, settings_of
+from vae_cli.config.schema import TrainConfig, TrainerConfig, plain
 from vae_cli.datasets import Data
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival, release
@@ -54,7 +55,7 @@ from vae_cli.training.selection import PhaseAwareEarlyStopping, Selection
 UNFINISHED = "unfinished"
 
 
-def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None = None) -> Results:
+def train(config: TrainConfig, data: Data, folder: Path, arrival: Arrival | None = None) -> Results:
     """Train and evaluate what `config` describes in `folder`; its `resume` is that folder to go on from last.ckpt.
 
     Of several processes all come here; the first one writes the results. With an `arrival` the run shares the
@@ -62,24 +63,27 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
     """
     began = time.perf_counter()
     loggers.quiet_libraries()
-    layout, tried = ProcessLayout.of(config), machine.check(config.trainer)
+    settings = config.trainer
+    layout = ProcessLayout.of(settings.devices, settings.num_nodes)
+    tried = machine.check(settings.accelerator, settings.precision, settings.devices)
     recorded = checkpoints.load(checkpoints.newest(Path(config.resume))).get("threads") if config.resume else None
-    gpu = on_gpu(config.trainer)
-    use_threads(layout, asked=config.trainer.threads, gpu=gpu, arrival=arrival, recorded=recorded)
+    gpu = on_gpu(settings)
+    use_threads(layout, asked=settings.threads, gpu=gpu, arrival=arrival, recorded=recorded)
     facts = DatasetInfo.of(data)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
     checkpoint = resumption.prepare(config, module, facts, tried) if config.resume else None
-    module.origin = replace(module.origin, max_epochs=config.trainer.max_epochs)
-    warm = warm_start.start(module.model, config, facts) if config.get("init") and not checkpoint else None
-    if warm:
+    module.origin = replace(module.origin, max_epochs=settings.max_epochs)
+    warm = None
+    if config.init and not checkpoint:
+        warm = warm_start.start(module.model, config.init, config.init_parts, facts)
         module.origin = replace(module.origin, init=warm.results)
-        warm.announce(config)
-    check_evaluation(module, data, config)
-    if config.trainer.compile:
+        warm.announce([name for name in ("pretraining", "initialisation") if getattr(config, name)])
+    check_evaluation(module, data, config.evaluate)
+    if settings.compile:
         for phase in module.phases:
             phase.objective.compile()
-    run_loggers = loggers.build_loggers(config, folder, sweep()) if is_rank_zero() else []
+    run_loggers = loggers.build_loggers(config.logger, folder, sweep(), plain(config)) if is_rank_zero() else []
     summary: Results = {}
     succeeded = False
     try:
@@ -113,13 +117,13 @@ def train(config: DictConfig, data: Data, folder: Path, arrival: Arrival | None 
     return summary
 
 
-def on_gpu(settings: DictConfig) -> bool:
+def on_gpu(settings: TrainerConfig) -> bool:
     """Whether training runs on a GPU."""
     return settings.accelerator != "cpu" and torch.cuda.is_available()
 
 
 def _draw(
-    config: DictConfig,
+    config: TrainConfig,
     folder: Path,
     data: Data,
     module: LatentModelModule,
@@ -141,7 +145,7 @@ def _say_constant(data: Data) -> None:
         warn(f"dataset.standardise: {columns} of the training split; the scale there is 1")
 
 
-def begin(config: DictConfig, folder: Path) -> None:
+def begin(config: TrainConfig, folder: Path) -> None:
     """Write the resolved configuration; paths absolute, so that the run can be evaluated from any directory.
 
     First, an earlier end of this run is one no more.
@@ -150,7 +154,7 @@ def begin(config: DictConfig, folder: Path) -> None:
     if earlier := read_results(folder):
         numbers = {name: value for name, value in earlier.items() if name != "error"}
         results.write(numbers | {"status": UNFINISHED}, folder / RESULTS)
-    write_text_atomically(folder / CONFIG, OmegaConf.to_yaml(resolved(config)))
+    write_text_atomically(folder / CONFIG, OmegaConf.to_yaml(resolved(OmegaConf.create(plain(config)))))
 
 
 def sweep() -> str | None:
@@ -161,7 +165,7 @@ def sweep() -> str | None:
 
 
 def build_trainer(
-    config: DictConfig,
+    config: TrainConfig,
     layout: ProcessLayout,
     folder: Path,
     data: Data,
@@ -176,12 +180,12 @@ def build_trainer(
     files = {"dirpath": folder / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         RandomState(config.seed),
-        PhaseInitialiser(data, config),
+        PhaseInitialiser(data, config.seed, epoch_limit(config)),
         MixtureMonitor(),
         history,
         *shown,
         FixedNameCheckpoint(filename="best", **asdict(selection), **files),
-        LastCheckpoint(settings.get("checkpoint_every"), filename="last", **files),
+        LastCheckpoint(settings.checkpoint_every, filename="last", **files),
     ]
     if settings.patience and selection.monitor:
         callbacks.append(PhaseAwareEarlyStopping(settings.patience, selection, history))
@@ -191,7 +195,7 @@ def build_trainer(
     strategy, environment = layout.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
-        devices=list(settings.devices) if OmegaConf.is_list(settings.devices) else settings.devices,
+        devices=settings.devices,
         num_nodes=layout.nodes,
         strategy=strategy,
         precision=settings.precision,
@@ -212,6 +216,12 @@ def build_trainer(
     return history, trainer
 
 
+def epoch_limit(config: TrainConfig) -> int | None:
+    """Training examples in an epoch, where trainer.limit_batches limits them."""
+    limit = config.trainer.limit_batches
+    return limit and limit * config.dataset.arguments["batch_size"]
+
+
 def selection_of(data: Data, module: LatentModelModule) -> Selection:
     """By what the best epoch of the last phase is chosen."""
     monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
@@ -220,7 +230,7 @@ def selection_of(data: Data, module: LatentModelModule) -> Selection:
 
 
 def fit(
-    config: DictConfig,
+    config: TrainConfig,
     layout: ProcessLayout,
     data: Data,
     module: LatentModelModule,
@@ -232,7 +242,9 @@ def fit(
     settings, device = config.trainer, trainer.strategy.root_device
     common: dict[str, Any] = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
     part: dict[str, Any] = {"rank": rank(), "processes": layout.count}
-    loader = data.loader("train", batch_size=config.dataset.batch_size, shuffle=settings.shuffle, **common, **part)
+    loader = data.loader(
+        "train", batch_size=config.dataset.arguments["batch_size"], shuffle=settings.shuffle, **common, **part
+    )
     module.steps_per_epoch = ceil(len(loader) / settings.accumulate_grad_batches)
     module.window_weights = loader.window_weights(settings.accumulate_grad_batches)
     for phase in module.phases:
@@ -255,7 +267,7 @@ def fit(
     module.to(device)  # Lightning has moved it to the CPU
 
 
-def restore_best(config: DictConfig, folder: Path, data: Data, module: LatentModelModule) -> int:
+def restore_best(config: TrainConfig, folder: Path, data: Data, module: LatentModelModule) -> int:
     """Load the best checkpoint's weights; fit an ex-post prior to its codes and keep it there. Returns its epoch."""
     path = checkpoint_path(folder, "best")
     checkpoint = checkpoints.load(path)
@@ -273,7 +285,7 @@ def restore_best(config: DictConfig, folder: Path, data: Data, module: LatentMod
 
 
 def _training(
-    config: DictConfig, data: Data, module: LatentModelModule, trainer: pl.Trainer, history: History, best: int
+    config: TrainConfig, data: Data, module: LatentModelModule, trainer: pl.Trainer, history: History, best: int
 ) -> Results:
     """How training went, why it ended, and which epoch is kept, by what."""
     rows, selection = history.rows, selection_of(data, module)
@@ -295,14 +307,21 @@ def _training(
     return summary
 
 
-def _numbers(config: DictConfig, data: Data, module: LatentModelModule, trainer: pl.Trainer) -> Results:
+def _numbers(config: TrainConfig, data: Data, module: LatentModelModule, trainer: pl.Trainer) -> Results:
     """What there is to know of the trained model and the data; of a split that is not the test split as `..._split`.
 
     The names val/... and train/... are those of training itself.
     """
     split = config.evaluate.split
-    summary = evaluate_split(trainer, module, data, config, split if split == "test" else f"{split}_split")
-    summary |= settings_of(config) | module.origin.results
+    summary = evaluate_split(
+        trainer,
+        module,
+        data,
+        config.evaluate,
+        split if split == "test" else f"{split}_split",
+        config.trainer.limit_batches,
+    )
+    summary |= settings_of(config.evaluate) | module.origin.results
     summary["threads"] = torch.get_num_threads()
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}

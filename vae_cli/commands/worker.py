@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from vae_cli.distributed import signals
@@ -17,14 +18,14 @@ def main() -> None:
 
     from vae_cli.commands.job import LOG, run_worker
     from vae_cli.commands.train import train
+    from vae_cli.config.check import check
     from vae_cli.runs.saved_config import read_config
     from vae_cli.training.loading import load_data
 
     folder, resumes = Path(sys.argv[1]), len(sys.argv) > 2
     logging.basicConfig(filename=folder / LOG, level=logging.WARNING, format="[%(asctime)s][follower] %(message)s")
     signals.listen()
-    config = read_config(folder)
-    config.resume = str(folder) if resumes else None
+    config = replace(check(read_config(folder)), resume=str(folder) if resumes else None)
     run_worker(lambda: train(config, load_data(config), folder), folder)
 
 

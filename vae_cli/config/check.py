@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -19,28 +19,30 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vae_cli.config import signatures
 from vae_cli.config.rules import RULES
-from vae_cli.config.schema import EvalConfig, EvaluateConfig, Node, SampleConfig, TrainConfig, TrainerConfig
+from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key, nearest
 from vae_cli.config.view import ConfigView
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs import layout
-
-__all__ = ["EvalConfig", "EvaluateConfig", "SampleConfig", "TrainConfig", "TrainerConfig", "check", "describe"]
 
 OmegaConf.register_new_resolver("vae_job", layout.job_name, replace=True)
 OmegaConf.register_new_resolver("vae_outputs", lambda: str(layout.outputs_folder()), replace=True)
 
+S = TypeVar("S")
 Where = Callable[[str], str]
 """Tells where a dotted key is set: the command line, or a file and line."""
 
 
-def check(config: DictConfig, where: Where = lambda _: "in the configuration", schema: type = TrainConfig) -> None:
-    """Raise ConfigError for the first key that is unknown, missing, mistyped, out of range or out of place."""
+def check(config: DictConfig, where: Where = lambda _: "in the configuration", schema: type[S] = TrainConfig) -> S:
+    """The configuration as an instance of its schema.
+
+    Raises ConfigError for the first key that is unknown, missing, mistyped, out of range or out of place.
+    """
     root = config.copy()
     OmegaConf.set_struct(root, False)
     root.pop("hydra", None)
-    _Check(where, schema).root(root)
+    return _Check(where, schema).root(root)
 
 
 @dataclass
@@ -51,15 +53,16 @@ class _Check:
     schema: type = TrainConfig
     known: list[str] = dataclasses.field(default_factory=list)
 
-    def root(self, config: DictConfig) -> None:
+    def root(self, config: DictConfig) -> Any:
         plain = self.plain(config)
         self.known = _leaves(plain)
         self.targets("", plain)
-        self.fields("", plain, self.schema)
+        parsed = self.fields("", plain, self.schema)
         if self.schema is TrainConfig:
             for rule in RULES:
                 if refusal := rule(ConfigView(plain, self.where)):
                     raise ConfigError(refusal.message, rule=getattr(rule, "__name__", None), key=refusal.key)
+        return parsed
 
     def fail(self, key: str, problem: str, hint: str = "", value: Any = dataclasses.MISSING) -> NoReturn:
         shown = key if value is dataclasses.MISSING else f"{key}={_text(value)}"
@@ -78,9 +81,9 @@ class _Check:
                 self.fail(key, "needs a value", f"say {key}=...")
             except InterpolationKeyError as error:
                 text = OmegaConf.to_container(node, resolve=False)[name]  # pyright: ignore
-                self.fail(key, _line(error), "an interpolation names another key, as in ${seed}", text)
+                self.fail(key, first_line(error), "an interpolation names another key, as in ${seed}", text)
             except OmegaConfBaseException as error:
-                self.fail(key, _line(error))
+                self.fail(key, first_line(error))
             result[str(name)] = self.plain(value, f"{key}.") if isinstance(value, DictConfig) else value
         return result
 
@@ -117,16 +120,17 @@ class _Check:
             hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
             self.fail(_join(key, "_target_"), str(error.args[0]), hint, target)
 
-    def fields(self, key: str, value: Any, schema: type) -> None:
-        """A mapping against a dataclass."""
+    def fields(self, key: str, value: Any, schema: type) -> Any:
+        """The dataclass that a mapping describes."""
         annotations = _hints(schema)
         if not isinstance(value, dict):
             self.fail(key, f"expected a mapping of {', '.join(annotations)}", value=value)
-        required = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(schema)}
-        self.keys(key, value, annotations, required)
+        return schema(**self.keys(key, value, annotations, dict.fromkeys(annotations, True)))
 
-    def keys(self, key: str, value: dict[str, Any], annotations: dict[str, Any], required: dict[str, bool]) -> None:
-        """Unknown keys, missing keys, then each value."""
+    def keys(
+        self, key: str, value: dict[str, Any], annotations: dict[str, Any], required: dict[str, bool]
+    ) -> dict[str, Any]:
+        """Refuse unknown keys and missing keys; parse each value."""
         for name in value:
             if name not in annotations:
                 self.unknown(key, str(name), list(annotations))
@@ -135,8 +139,7 @@ class _Check:
                 options = Sources.find().options(name) if not key else []
                 expected = f"{name} has {', '.join(options)}" if options else f"expected {describe(annotations[name])}"
                 self.fail(_join(key, name), "missing", expected)
-        for name, item in value.items():
-            self.value(_join(key, name), item, annotations[name])
+        return {name: self.value(_join(key, name), item, annotations[name]) for name, item in value.items()}
 
     def unknown(self, key: str, name: str, names: list[str]) -> NoReturn:
         trains = self.schema is TrainConfig
@@ -147,21 +150,22 @@ class _Check:
         takes = f"{key or 'the top level'} takes {', '.join(options) or 'no keys'}"
         self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({takes})" if near else takes)
 
-    def value(self, key: str, value: Any, annotation: Any) -> None:
-        """One value against its type."""
+    def value(self, key: str, value: Any, annotation: Any) -> Any:
+        """The value that has the annotation's type."""
         members = _members(annotation)
-        schemas = [member for member in members if dataclasses.is_dataclass(member) and isinstance(member, type)]
+        schemas: list[Any] = [member for member in members if member is not Node and dataclasses.is_dataclass(member)]
         if (Node in members and value is not None) or (isinstance(value, dict) and "_target_" in value):
-            self.node(key, value, annotation)
-        elif schemas and not (value is None and type(None) in members):
-            self.fields(key, value, self.variant(key, value, schemas))
-        elif not _fits(value, annotation):
+            return self.node(key, value, annotation)
+        if schemas and not (value is None and type(None) in members):
+            return self.fields(key, value, self.variant(key, value, schemas))
+        if not _fits(value, annotation):
             choices = [
                 str(choice) for member in members if get_origin(member) is Literal for choice in get_args(member)
             ]
             near = nearest(str(value), choices, 1)
             hint = f"nearest: {near[0]}" if near else ""
             self.fail(key, f"expected {describe(annotation)}", hint, value)
+        return value
 
     def variant(self, key: str, value: Any, schemas: list[type]) -> type:
         """Of several dataclasses the one whose `name` the mapping bears."""
@@ -176,8 +180,8 @@ class _Check:
             self.fail(f"{key}.name", f"expected one of {', '.join(names)}", f"nearest: {near}", value["name"])
         return found
 
-    def node(self, key: str, value: Any, annotation: Any) -> None:
-        """A mapping against the signature of the class it names."""
+    def node(self, key: str, value: Any, annotation: Any) -> Node:
+        """The class that a mapping names, with the arguments that its signature takes."""
         if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
             self.fail(key, "names no class", f"a mapping with {key}._target_ belongs here")
         target = value["_target_"]
@@ -191,6 +195,7 @@ class _Check:
             annotations.update(dict.fromkeys(given.keys() - annotations.keys(), Any))
         required = {name: parameter.required for name, parameter in signature.parameters.items()}
         self.keys(key, given, annotations, required)
+        return Node(target, {name: item for name, item in value.items() if name != "_target_"})
 
 
 def allowed() -> tuple[str, ...]:
@@ -260,7 +265,3 @@ def _text(value: Any) -> str:
     if isinstance(value, str) and not re.fullmatch(r"[\d.+-][\d.e+-]*|true|false|null", value):
         text = value
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

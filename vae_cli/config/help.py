@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent, shorten
 
+from vae_cli.config import pages
 from vae_cli.config.sources import Sources
 from vae_cli.runs.layout import display
 
@@ -141,7 +142,19 @@ REPORT = """\
 
 
 def text(command: str, argv: Sequence[str] = ()) -> str:
-    """The help of a command; a user's own options are listed with ours."""
+    """The help of a command, which lists a user's own options too, or the page that follows --help.
+
+    Raises:
+        ConfigError: There is no such page.
+    """
+    if topic := _topic(argv):
+        return pages.rendered(topic)
+    if command == "vae-train":
+        return "\n".join([_usage(command, argv), "", *pages.listing()])
+    return "\n".join([_usage(command, argv), "", "pages, as in --help results:", f"  {', '.join(pages.TOPICS)}"])
+
+
+def _usage(command: str, argv: Sequence[str]) -> str:
     if command == "vae-sample":
         return dedent(SAMPLE).rstrip()
     if command == "vae-report":
@@ -195,6 +208,13 @@ def _cut(line: str, end: str) -> str:
     if len(line) + len(end) <= WIDTH:
         return line.rstrip() + end
     return line[:26] + shorten(line[26:], max(20, WIDTH - 26 - len(end)), placeholder=" ...") + end
+
+
+def _topic(argv: Sequence[str]) -> str | None:
+    """The word after --help."""
+    position = next((n for n, argument in enumerate(argv) if argument in ("--help", "-h")), len(argv))
+    word = "".join(argv[position + 1 : position + 2])
+    return None if word.startswith("-") or "=" in word else word or None
 
 
 def _config_dir(argv: Sequence[str]) -> str | None:

@@ -7,9 +7,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
@@ -21,6 +22,7 @@ from vae_cli.config import resume, signatures
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config.data_paths import relocated
+from vae_cli.config.schema import EvalConfig, SampleConfig
 from vae_cli.config.search import searches, unlike
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key, nearest
@@ -43,6 +45,8 @@ from vae_cli.runs.layout import (
 )
 from vae_cli.runs.saved_config import read_config
 
+S = TypeVar("S")
+R = TypeVar("R", EvalConfig, SampleConfig)
 PLAIN = re.compile(r"[\w./@%+-]*", re.ASCII)
 NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
 """What hydra reads as a number or a truth value."""
@@ -101,8 +105,8 @@ def _in_slurm(lines: Sequence[str]) -> list[str]:
     return own + ["ckpt=last"] * (slurm.restarted() and "ckpt" not in given)
 
 
-def prepare_command(name: str, schema: type, argv: Sequence[str]) -> tuple[DictConfig, bool]:
-    """The checked configuration of a command that does not train, and whether it is only to be shown."""
+def prepare_command(name: str, schema: type[S], argv: Sequence[str]) -> S | DictConfig:
+    """The checked configuration of a command that does not train; with --cfg the composed one, which is printed."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--config-dir", "-cd")
@@ -120,11 +124,10 @@ def prepare_command(name: str, schema: type, argv: Sequence[str]) -> tuple[DictC
         config = composer.compose(lines)
         OmegaConf.set_struct(config, False)
         del config["hydra"]
-        if not args.cfg:
-            check(config, lambda key: composer.where(lines, key), schema)
-            if "run" in config:
-                _locate_run(config)
-    return config, bool(args.cfg)
+        if args.cfg:
+            return config
+        parsed = check(config, lambda key: composer.where(lines, key), schema)
+    return located(parsed) if isinstance(parsed, EvalConfig | SampleConfig) else parsed
 
 
 def _arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -328,8 +331,8 @@ def _plain_names(master: DictConfig) -> None:
         raise ConfigError(f"hydra.sweep.subdir={subdir}: {problem} ({COMMAND_LINE}); set hydra.sweep.dir")
 
 
-def _locate_run(config: DictConfig) -> None:
-    """Make `run` absolute and see that it is one, legible, and that a checkpoint given by its path is there."""
+def located(config: R) -> R:
+    """The configuration with absolute paths of the run and its checkpoint; ConfigError where one cannot be read."""
     folder = Path(config.run).absolute()
     if config.ckpt in OWN and resume.saved_nothing(folder):
         raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(folder)}")
@@ -338,10 +341,11 @@ def _locate_run(config: DictConfig) -> None:
         hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"
         problem = "not the folder of a run" if folder.is_dir() else "no such folder"
         raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
-    check(saved := read_config(folder), lambda _: display(folder / CONFIG))
-    relocated(saved, {key: OmegaConf.select(config, key) for key in DATA})
-    config.run = str(folder)
+    saved = check(read_config(folder), lambda _: display(folder / CONFIG))
+    if isinstance(config, EvalConfig):
+        relocated(saved, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
     path = checkpoint_path(folder, config.ckpt)
     if not path.is_file():
         raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
-    config.ckpt = config.ckpt if config.ckpt in OWN else str(path.absolute())
+    ckpt = config.ckpt if config.ckpt in OWN else str(path.absolute())
+    return replace(config, run=str(folder), ckpt=ckpt)

@@ -12,8 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
+from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.layout import CONFIG, DATA, LAST, display, holds_run, newest_run, outputs_folder
 from vae_cli.runs.saved_config import read_config
 
@@ -81,7 +82,7 @@ def refuse_used(folder: Path) -> None:
     )
 
 
-def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictConfig:
+def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> TrainConfig:
     """The run's own configuration with the values of the command line, checked; `resume` is its folder."""
     changes = value_overrides(composer, overrides)
     config, new = read_config(folder), []
@@ -97,8 +98,7 @@ def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictC
         try:
             OmegaConf.update(config, key, value, merge=True, force_add=True)
         except OmegaConfBaseException as error:
-            reason = str(error).split("\n")[0]
-            raise ConfigError(f"{override.input_line}: {reason} ({COMMAND_LINE})") from None
+            raise ConfigError(f"{override.input_line}: {first_line(error)} ({COMMAND_LINE})") from None
     OmegaConf.update(config, "resume", str(folder))
     OmegaConf.update(config, "ckpt", None)
 
@@ -109,12 +109,12 @@ def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> DictC
         line = line_of(folder / CONFIG, key)
         return display(folder / CONFIG) + (f":{line}" if line else "")
 
-    check(config, where)
+    parsed = check(config, where)
     for override in new:
         if not changeable(override.key_or_group):
-            problem = f"the run is of an earlier version, which had no such key ({COMMAND_LINE})"
+            problem = f"not set by the run ({COMMAND_LINE})"
             raise ConfigError(f"{override.input_line}: {problem}; {MAY_CHANGE}")
-    return config
+    return parsed
 
 
 def changeable(key: str) -> bool:
@@ -122,11 +122,11 @@ def changeable(key: str) -> bool:
     return any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE)
 
 
-def same_choices(saved: DictConfig, composed: DictConfig, folder: Path) -> None:
+def same_choices(saved: TrainConfig, composed: DictConfig, folder: Path) -> None:
     """Refuse to go on with a run whose classes are not the ones that the command line chooses."""
-    for key in saved:
-        old, new = (OmegaConf.select(config, f"{key}._target_") for config in (saved, composed))
-        if old != new:
+    for key, node in vars(saved).items():
+        old = node.target if isinstance(node, Node) else None
+        if old != (new := OmegaConf.select(composed, f"{key}._target_")):
             raise ConfigError(
                 f"ckpt=last: {display(folder)} holds a run with {key} {old}, not {new} ({COMMAND_LINE}); "
                 f"repeat its choices, or name another {RUN_DIR}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
+
+from hydra.utils import instantiate
 
 from vae_cli.types import (
     Epochs,
@@ -18,8 +20,33 @@ from vae_cli.types import (
 )
 
 
+@dataclass(frozen=True)
 class Node:
-    """A node of a configuration whose schema is the signature of the class it names in `_target_`."""
+    """A class that `_target_` names, and its arguments; the signature of the class is their schema."""
+
+    target: str
+    arguments: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The class without its module."""
+        return self.target.rpartition(".")[2]
+
+    def plain(self) -> dict[str, Any]:
+        """The mapping that the configuration has."""
+        return {"_target_": self.target, **self.arguments}
+
+    def build(self, *parts: Any, **options: Any) -> Any:
+        """The object; `parts` are its positional arguments."""
+        return instantiate(self.plain(), *parts, **options)
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """The nested mapping that a dataclass of this module was parsed from."""
+    if isinstance(config, Node):
+        return config.plain()
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    return {name: plain(value) if is_dataclass(value) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -39,8 +66,8 @@ class TrainerConfig:
     shuffle: bool
     figures_every: PositiveInt | None
     threads: PositiveInt | None
-    checkpoint_every: PositiveFloat | None = None  # runs of earlier versions have none, nor what follows
-    num_nodes: PositiveInt = 1
+    checkpoint_every: PositiveFloat | None
+    num_nodes: PositiveInt
 
 
 @dataclass(frozen=True)
@@ -141,13 +168,13 @@ class TrainConfig:
     trainer: TrainerConfig
     logger: LoggerConfig | WandbConfig
     evaluate: EvaluateConfig
-    annealing: Node | None = None  # runs of earlier versions have neither this
-    cluster: ClusterConfig | None = None  # nor this
-    codebook: Node | None = None  # nor this
-    second_stage: Node | None = None  # nor this
-    refinement: Node | None = None  # nor this
-    init: str | None = None  # nor this
-    init_parts: list[str] | None = None  # nor this
+    annealing: Node | None
+    cluster: ClusterConfig
+    codebook: Node | None
+    second_stage: Node | None
+    refinement: Node | None
+    init: str | None
+    init_parts: list[str] | None
 
 
 @dataclass(frozen=True)

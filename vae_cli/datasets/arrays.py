@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, first_line
 from vae_cli.types import Domain, Shape
 
 CHANNELS = (1, 3)
@@ -24,7 +24,7 @@ def numbers(values: ArrayLike | Tensor, where: str) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise UserError(f"{where}: no array: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{where}: no array: {first_line(error)}") from error
     if array.dtype.kind not in "buif":
         raise UserError(f"{where}: numbers are needed, not {array.dtype}")
     return array

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from vae_cli.datasets.noise import fixed_bernoulli, seed_of, threshold
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, first_line
 from vae_cli.types import Background
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def decode(path: Path, size: int, channels: Channels, background: Background = "
     except UserError:
         raise
     except Exception as error:  # decoders meet a hostile file with almost any exception
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise UserError(f"{path}: not a readable image ({lines[0]})") from error
+        raise UserError(f"{path}: not a readable image ({first_line(error)})") from error
     return torch.from_numpy(fitted).reshape(size, size, -1).permute(2, 0, 1)
 
 

@@ -17,7 +17,7 @@ from vae_cli.datasets.arrays import LEVEL_TOLERANCE, are_levels, check, events, 
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.split import Split
-from vae_cli.errors import ConfigError, UserError, warn
+from vae_cli.errors import ConfigError, UserError, first_line, warn
 from vae_cli.types import Domain
 
 __all__ = ["LEVEL_TOLERANCE", "Npz", "events", "labels", "memory_bytes", "read_arrays"]
@@ -102,8 +102,7 @@ def read_arrays(path: Path) -> Arrays:
     except UserError:
         raise
     except Exception as error:  # a damaged header ends in a tokenizer's error, others in almost any
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a readable .npz file ({reason})") from error
+        raise UserError(f"{path}: not a readable .npz file ({first_line(error)})") from error
 
 
 def read_array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
@@ -111,7 +110,7 @@ def read_array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
     try:
         array = file[name]
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         if "pickle" in reason:  # numpy's advice is to allow it, which runs whatever the file says
             raise UserError(f"{path}: not a readable .npz file ({name} holds Python objects; save numbers)") from error
         if isinstance(error, SyntaxError | TokenError | TypeError | AttributeError):

@@ -4,40 +4,40 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.errors import ConfigError
 
 
-def check(trainer: DictConfig) -> pl.Trainer:
-    """Refuse an accelerator, devices or a precision that Lightning does not take here; the Trainer that was tried."""
-    devices = trainer.get("devices", 1)
+def check(accelerator: str, precision: str, devices: int | Sequence[int] = 1) -> pl.Trainer:
+    """A Trainer with these settings; ConfigError where this machine has no such accelerator, devices or precision."""
+    devices = devices if isinstance(devices, int) else list(devices)
     quiet = logging.getLogger("pytorch_lightning.utilities.rank_zero")
     level, quiet.level = quiet.level, logging.ERROR
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they tell is refused below
+            warnings.simplefilter("ignore")  # the errors below say it
             found = pl.Trainer(
-                accelerator=trainer.accelerator,
-                devices=list(devices) if OmegaConf.is_list(devices) else devices,
-                precision=trainer.precision,
+                accelerator=accelerator,
+                devices=devices,
+                precision=precision,  # pyright: ignore[reportArgumentType]
                 plugins=[LightningEnvironment()],
                 logger=False,
                 enable_checkpointing=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
-    except Exception as error:  # Lightning has no one class for this
+    except Exception as error:  # Lightning raises several classes
         reason = " ".join(str(error).split())
-        asked = f"trainer.accelerator={trainer.accelerator} trainer.devices={devices}"
-        remedy = "trainer.accelerator=auto trainer.devices=1 takes what is there"
+        asked = f"trainer.accelerator={accelerator} trainer.devices={devices}"
+        remedy = "use trainer.accelerator=auto trainer.devices=1"
         raise ConfigError(f"{asked}: this machine does not have it ({reason}); {remedy}") from error
     finally:
         quiet.level = level
-    if found.precision != trainer.precision:
-        way = "take trainer.precision=32-true; a run of that precision goes on where there is one"
-        raise ConfigError(f"trainer.precision={trainer.precision}: needs a GPU to compute on; {way}")
+    if found.precision != precision:
+        way = "use trainer.precision=32-true; a run of this precision resumes on a machine with a GPU"
+        raise ConfigError(f"trainer.precision={precision}: needs a GPU; {way}")
     return found

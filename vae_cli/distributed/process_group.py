@@ -9,7 +9,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +21,6 @@ import torch.distributed as dist
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from torch import Tensor, nn
 
@@ -45,16 +44,15 @@ class ProcessLayout:
     nodes: int
 
     @classmethod
-    def of(cls, config: DictConfig) -> ProcessLayout:
-        """As configured; UserError where SLURM has started other ones."""
-        devices = config.trainer.devices
-        layout = cls(len(devices) if OmegaConf.is_list(devices) else devices, config.trainer.get("num_nodes", 1))
+    def of(cls, devices: int | Sequence[int], nodes: int) -> ProcessLayout:
+        """The layout that trainer.devices and trainer.num_nodes ask for; UserError where SLURM has started another."""
+        layout = cls(devices if isinstance(devices, int) else len(devices), nodes)
         asked = f"trainer.devices={layout.devices} trainer.num_nodes={layout.nodes}"
         flags = f"--nodes={layout.nodes} --ntasks-per-node={layout.devices}"
-        nodes = int(os.environ.get("SLURM_NNODES", 1))
-        if slurm.tasks() > 1 and (slurm.tasks(), nodes) != (layout.count, layout.nodes):
-            started = f"SLURM has started {slurm.tasks()} tasks on {nodes} nodes"
-            raise UserError(f"{asked}: {started}; say srun {flags}, or change the settings", 2)
+        given = int(os.environ.get("SLURM_NNODES", 1))
+        if slurm.tasks() > 1 and (slurm.tasks(), given) != (layout.count, layout.nodes):
+            started = f"SLURM has started {slurm.tasks()} tasks on {given} nodes"
+            raise UserError(f"{asked}: {started}; use srun {flags}, or change the settings", 2)
         if slurm.tasks() == 1 and layout.nodes > 1:
             raise UserError(f"{asked}: needs SLURM on several nodes; start it by srun {flags}, or cluster=slurm", 2)
         return layout

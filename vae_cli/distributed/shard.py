@@ -31,9 +31,9 @@ class BatchShard:
     def of(cls, total: int, rank: int, processes: int) -> BatchShard:
         """Shares differ by one row at most.
 
-        >>> [(s.start, s.stop, s.count) for s in (Share.of(5, rank, 2) for rank in (0, 1))]
+        >>> [(s.start, s.stop, s.count) for s in (BatchShard.of(5, rank, 2) for rank in (0, 1))]
         [(0, 2, 2), (2, 5, 3)]
-        >>> Share.of(1, 0, 2).count, Share.of(1, 0, 2).start, Share.of(1, 1, 2).count
+        >>> BatchShard.of(1, 0, 2).count, BatchShard.of(1, 0, 2).start, BatchShard.of(1, 1, 2).count
         (0, 0, 1)
         """
         start, stop = rank * total // processes, (rank + 1) * total // processes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from typing import Any
 
@@ -30,6 +31,14 @@ def outlive() -> None:
             stream.flush()
             settings = {"encoding": stream.encoding, "errors": stream.errors, "line_buffering": True}
             setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(raw), **settings))
+
+
+def show(text: str) -> None:
+    """Print text; a closed pipe, as after `| head`, is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _raw(stream: io.TextIOWrapper) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_cli.batch import Batch
-from vae_cli.config.check import EvaluateConfig
+from vae_cli.config.schema import EvaluateConfig
 from vae_cli.distributed import process_group
 from vae_cli.distributions.distributions import PushforwardDistribution
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities

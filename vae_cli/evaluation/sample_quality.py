@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.batch import Batch
-from vae_cli.config.check import EvaluateConfig
+from vae_cli.config.schema import EvaluateConfig
 from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.evaluation.estimators import rows_at_once
 from vae_cli.evaluation.evaluation import DatasetInfo, Number

@@ -59,7 +59,7 @@ class VAEGAN(Objective):
         "divergence": ("compares_x", "features"),
         "trainer": ("whole_batch",),
     }
-    anneals: ClassVar = ("beta", "latent_discriminator")
+    anneals: ClassVar = ("beta", "adversarial")
 
     def __init__(
         self, divergence: ImageDiscriminator, *, beta: NonNegativeFloat, adversarial: NonNegativeFloat
@@ -82,7 +82,7 @@ class VAEGAN(Objective):
         distortion, rate = trace.distortion.mean(), trace.rate.mean()
         features = self.feature_distortion(x, reconstruction).mean()
         loss = self.annealed("beta", self.beta) * rate + features + discriminator_loss.loss
-        loss = loss + self.annealed("latent_discriminator", self.adversarial) * divergence
+        loss = loss + self.annealed("adversarial", self.adversarial) * divergence
         return Terms(
             loss,
             {

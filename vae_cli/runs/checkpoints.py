@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vae_cli.errors import UserError, warn
+from vae_cli.errors import UserError, first_line, warn
 from vae_cli.runs.atomic_files import keep_as, write_atomically
 from vae_cli.runs.layout import CONFIG, DAMAGED, LAST, OWN, PREVIOUS, display
 
@@ -37,8 +37,8 @@ TRAINING: Layout = {
     ("callbacks", "RandomState", "cpu"): Tensor,
     ("callbacks", "RandomState", "cuda"): list,
     ("callbacks", "History", "rows"): list,
-    ("callbacks", "Keeper(best)", "best_k_models"): dict,
-    ("callbacks", "Latest(last)", "best_k_models"): dict,
+    ("callbacks", "FixedNameCheckpoint(best)", "best_k_models"): dict,
+    ("callbacks", "LastCheckpoint(last)", "best_k_models"): dict,
     ("optimizer_states",): list,
     ("lr_schedulers",): list,
     ("sums", "names"): list,
@@ -64,8 +64,9 @@ def load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
                 raise ValueError(f"{broken} in it is not what was written")
         checkpoint = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # a damaged file meets torch's reader and the unpickler with almost any exception
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
-        raise UserError(f"{path}: not a readable checkpoint, it is damaged or of another kind ({reason})") from error
+        raise UserError(
+            f"{path}: not a readable checkpoint, it is damaged or of another kind ({first_line(error)})"
+        ) from error
     if fault := _fault(checkpoint, MODEL) or _model_fault(checkpoint):
         raise UserError(f"{path}: not a whole checkpoint of vae-train, {fault}")
     return checkpoint

@@ -67,7 +67,7 @@ def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
             return config
         from vae_cli.distributed import machine
 
-        machine.check(config.trainer)
+        machine.check(config.trainer.accelerator, config.trainer.precision, config.trainer.devices)
         aside = set_aside(folder)
         print(f"{folder.name}: its configuration has changed; runs anew, the earlier run is now in {display(aside)}")
         return config

@@ -8,7 +8,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.layout import CONFIG, LAST, display
 
 LARGEST = 1_000_000
@@ -25,8 +25,7 @@ def read_config(folder: Path) -> DictConfig:
         _values_only(text)
         config = OmegaConf.create(text)
     except (OSError, yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"{display(file)}: not readable: {reason}") from None
+        raise ConfigError(f"{display(file)}: not readable: {first_line(error)}") from None
     if not isinstance(config, DictConfig):
         raise ConfigError(f"{display(file)}: not the configuration of a run")
     _enclosed(folder)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf
+from hydra.utils import get_class
 from torch import nn
 from torch.optim import Optimizer
 
-from vae_cli.config.check import EvaluateConfig
+from vae_cli.config.schema import EvaluateConfig, Node, TrainConfig
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
 from vae_cli.evaluation.sample_quality import Generation
@@ -24,43 +23,40 @@ from vae_cli.training.loading import check_support
 from vae_cli.training.phases import Phase
 
 
-def assemble(node: DictConfig, **parts: Any) -> Any:
+def assemble(node: Node, **parts: Any) -> Any:
     """The object that a node describes, given by name those of our parts that its class takes before the star."""
-    arguments = inspect.signature(get_class(node._target_)).parameters.values()
+    arguments = inspect.signature(get_class(node.target)).parameters.values()
     wanted = [argument.name for argument in arguments if argument.kind is argument.POSITIONAL_OR_KEYWORD]
     if unknown := [name for name in wanted if name not in parts]:
-        raise ConfigError(f"{node._target_} asks for {unknown[0]}; what it can be given is {', '.join(parts)}")
-    return instantiate(node, *[parts[name] for name in wanted])
+        raise ConfigError(f"{node.target}: unknown parameter {unknown[0]} before the star; use {', '.join(parts)}")
+    return node.build(*[parts[name] for name in wanted])
 
 
-def build_model(config: DictConfig, event_shape: tuple[int, ...], examples: int = 0) -> LatentVariableModel:
+def build_model(config: TrainConfig, event_shape: tuple[int, ...], examples: int = 0) -> LatentVariableModel:
     """The model of a configuration for events of this shape, so many of them to train on."""
-    network = instantiate(config.network)
-    count = n_positions(network, event_shape)
-    layers = [count * size for size in (*config.model.get("below", []), config.model.latent_dim)]
+    network = config.network.build()
+    count, model = n_positions(network, event_shape), config.model.arguments
+    layers = [count * size for size in (*model.get("below", []), model["latent_dim"])]
     parts: dict[str, Any] = {"event_shape": event_shape, "network": network, "n_positions": count, "layers": layers}
-    node = config.get("refinement")
-    parts |= {"examples": examples, "refinement": None if node is None else instantiate(node)}
-    if config.get("codebook") is not None:
-        parts["codebook"] = assemble(config.codebook, code_dim=config.model.latent_dim)
+    parts |= {"examples": examples, "refinement": config.refinement and config.refinement.build()}
+    if config.codebook:
+        parts["codebook"] = assemble(config.codebook, code_dim=model["latent_dim"])
     parts["posterior"] = assemble(config.posterior, latent_dim=sum(layers), **parts)
     parts["prior"] = assemble(config.prior, latent_dim=layers[-1], **parts)
-    parts["likelihood"] = assemble(config.likelihood, latent_dim=_read(config.model, layers), **parts)
-    node = OmegaConf.merge(config.model, {"latent_dim": layers[-1]})
-    assert isinstance(node, DictConfig)
-    return assemble(node, **parts)
+    parts["likelihood"] = assemble(config.likelihood, latent_dim=_read(model, layers), **parts)
+    return assemble(Node(config.model.target, model | {"latent_dim": layers[-1]}), **parts)
 
 
-def _read(model: DictConfig, layers: list[int]) -> int:
+def _read(model: dict[str, Any], layers: list[int]) -> int:
     """Dimensions of z that the decoder reads: those of the parents of x."""
     sizes = dict(zip(layer_names(len(layers)), layers, strict=True))
     graph = generation_graph("model.generation", model.get("generation"), len(layers))
     return sum(sizes[name] for name in graph.parents[X])
 
 
-def build_phases(config: DictConfig, model: LatentVariableModel, event_shape: tuple[int, ...]) -> list[Phase]:
+def build_phases(config: TrainConfig, model: LatentVariableModel, event_shape: tuple[int, ...]) -> list[Phase]:
     """Pretraining, initialisation and second_stage, where chosen, around the objective's trainer.max_epochs."""
-    size, network = model.latent_dim, instantiate(config.network)
+    size, network = model.latent_dim, config.network.build()
     parts = {
         "latent_dim": size,
         "network": network,
@@ -71,15 +67,15 @@ def build_phases(config: DictConfig, model: LatentVariableModel, event_shape: tu
     objective, epochs = assemble(config.objective, divergence=divergence, latent_dim=size), config.trainer.max_epochs
     phases: list[Phase] = []
     if config.pretraining is not None:
-        phases += instantiate(config.pretraining).phases(model)
+        phases += config.pretraining.build().phases(model)
     if config.initialisation is None:
         phases.append(Phase("training", epochs, objective))
     else:
-        phases += instantiate(config.initialisation).phases(objective, epochs)
-    if (node := config.get("second_stage")) is not None:
-        phases += instantiate(node).phases()
-    if (node := config.get("annealing")) is not None:
-        annealing = instantiate(node)
+        phases += config.initialisation.build().phases(objective, epochs)
+    if config.second_stage is not None:
+        phases += config.second_stage.build().phases()
+    if config.annealing is not None:
+        annealing = config.annealing.build()
         for phase in phases:
             phase.objective.annealing = annealing
     return phases
@@ -92,18 +88,18 @@ def build_evaluation(
     return (Evaluation if model.infers else Generation)(settings, facts)
 
 
-def build_optimizer(node: DictConfig) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
+def build_optimizer(node: Node) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
     """Makes an optimiser of parameters; settings that its class does not take are refused here, before training."""
-    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = instantiate(node, _partial_=True)
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = node.build(_partial_=True)
     try:
         optimizer([nn.Parameter(torch.zeros(1))])
     except (ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(f"optimizer {node._target_}: {reason}; change that, or take optimizer=adam") from error
+        raise ConfigError(f"optimizer {node.target}: {reason}; change that, or use optimizer=adam") from error
     return optimizer
 
 
-def build_module(config: DictConfig, facts: DatasetInfo) -> LatentModelModule:
+def build_module(config: TrainConfig, facts: DatasetInfo) -> LatentModelModule:
     """Model, objective, optimiser, schedule and evaluation as one LightningModule."""
     check_support(config, facts.domain)
     optimizer = build_optimizer(config.optimizer)
@@ -113,6 +109,6 @@ def build_module(config: DictConfig, facts: DatasetInfo) -> LatentModelModule:
         model,
         build_phases(config, model, facts.event_shape),
         optimizer,
-        instantiate(config.scheduler),
-        build_evaluation(EvaluateConfig(**config.evaluate), facts, model),
+        config.scheduler.build(),
+        build_evaluation(config.evaluate, facts, model),
     )

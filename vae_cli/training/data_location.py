@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
-
+from vae_cli.config.schema import TrainConfig
 from vae_cli.errors import UserError
 from vae_cli.runs.layout import DATA, display
 from vae_cli.runs.saved_config import read_config
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from vae_cli.evaluation.evaluation import DatasetInfo
 
 
-def load_again(config: DictConfig) -> Data:
+def load_again(config: TrainConfig) -> Data:
     """The data of an earlier run; where they are gone, the error says how to name their new place."""
     from vae_cli.training.loading import load_data
 
-    gone = [key for key, place in _places(config).items() if not Path(place).exists()]
+    gone = [key for key, place in _places(config.dataset.arguments).items() if not Path(place).exists()]
     try:
         return load_data(config)
     except UserError as error:
@@ -30,11 +30,10 @@ def load_again(config: DictConfig) -> Data:
         raise UserError(f"{error}; if the data have moved, {way}") from error
 
 
-def other_data(folder: Path, config: DictConfig, then: DatasetInfo, now: DatasetInfo) -> UserError:
-    """The refusal of data that are not those that the run in a folder was trained on; `config` names the new ones."""
-    old, new = (
-        " ".join([facts.name, *_places(c).values()]) for facts, c in ((then, read_config(folder)), (now, config))
-    )
+def other_data(folder: Path, config: TrainConfig, then: DatasetInfo, now: DatasetInfo) -> UserError:
+    """The error for data other than those that the run in a folder was trained on; `config` names the new ones."""
+    old = " ".join([then.name, *_places(read_config(folder).dataset).values()])
+    new = " ".join([now.name, *_places(config.dataset.arguments).values()])
     sizes = f"{then.examples:,} training examples, " if then.examples else ""
     return UserError(
         f"{display(folder)} was trained on {old} ({sizes}SHA-256 {then.sha256[:12]}...), no longer the data in "
@@ -42,7 +41,7 @@ def other_data(folder: Path, config: DictConfig, then: DatasetInfo, now: Dataset
     )
 
 
-def _places(config: DictConfig) -> dict[str, str]:
+def _places(dataset: Mapping[str, Any]) -> dict[str, str]:
     """The keys of DATA that are set, with their values."""
-    found = {key: OmegaConf.select(config, key) for key in DATA}
+    found = {key: dataset.get(key.removeprefix("dataset.")) for key in DATA}
     return {key: str(Path(place).expanduser().absolute()) for key, place in found.items() if place}

@@ -2,53 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
+from hydra.utils import get_class
 
-from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf
-
+from vae_cli.config.comparison import flat
 from vae_cli.config.rules.data import unsupported
+from vae_cli.config.schema import Node, TrainConfig, plain
 from vae_cli.config.view import ConfigView, stating
 from vae_cli.datasets import Data
 from vae_cli.datasets.support import DomainError, check_data
 from vae_cli.errors import ConfigError
 
 
-def load_data(config: DictConfig) -> Data:
-    """The data set of a configuration; ConfigError if its values are not what it states, or not what is scored."""
-    target = config.dataset._target_
+def load_data(config: TrainConfig) -> Data:
+    """The data set of a configuration; ConfigError if x lies outside the domain that it states or that is scored."""
+    node = config.dataset
     try:
-        data = check_data(instantiate(config.dataset).load(), f"dataset {target.rpartition('.')[2]} ({target})")
+        data = check_data(node.build().load(), f"dataset {node.name} ({node.target})")
     except DomainError as error:
-        raise ConfigError(f"{error}{_ways(config, error.domain)}") from error
+        raise ConfigError(f"{error}{_ways(config.likelihood, error.domain)}") from error
     check_support(config, data.domain)
     return data
 
 
-def check_support(config: DictConfig, domain: str) -> None:
-    """Refuse a likelihood that has no density or probability for x of this domain, whatever the classes state."""
-    scores = _scores(config)
+def check_support(config: TrainConfig, domain: str) -> None:
+    """Refuse a likelihood without a density or probability for x of this domain, which the data themselves show."""
+    scores = _scores(config.likelihood)
     if domain not in scores:
-        plain: Any = OmegaConf.to_container(config, resolve=True)
-        facts = ConfigView(plain, lambda key: str(OmegaConf.select(config, key)))
+        settings = plain(config)
+        facts = ConfigView(settings, lambda key: str(dict(flat(settings)).get(key)))
         raise ConfigError(unsupported(facts, domain, scores))
 
 
-def _scores(config: DictConfig) -> tuple[str, ...]:
-    target = config.likelihood._target_
-    scores = getattr(get_class(target), "support", None)
+def _scores(likelihood: Node) -> tuple[str, ...]:
+    scores = getattr(get_class(likelihood.target), "support", None)
     if scores is None:
-        raise ConfigError(f"likelihood {target}: states no domains that it scores; give it scores = ('real',), say")
+        raise ConfigError(f"likelihood {likelihood.target}: has no class constant support; set support = ('real',)")
     return tuple(scores)
 
 
-def _ways(config: DictConfig, domain: str | None) -> str:
-    """What to do about values that lie in another domain than stated: their own, None if they are not finite."""
+def _ways(likelihood: Node, domain: str | None) -> str:
+    """The remedies for values outside the stated domain; `domain` is their own, None if they are not finite."""
     deliver = "let the data set deliver such values"
     if domain is None:
         return f"; {deliver}, or leave these rows out"
-    likelihood, scores = config.likelihood._target_.rpartition(".")[2], " or ".join(_scores(config))
+    scores = " or ".join(_scores(likelihood))
     fitting = stating("likelihood", "support", lambda other: domain in other)
-    return (
-        f" (likelihood {likelihood} scores {scores} data); {deliver}, or let it state domain {domain!r}, with {fitting}"
-    )
+    stated = f"or let it state domain {domain!r}, with {fitting}"
+    return f" (likelihood {likelihood.name} scores {scores} data); {deliver}, {stated}"

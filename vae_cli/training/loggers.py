@@ -8,14 +8,15 @@ import os
 import secrets
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from vae_cli.errors import UserError, warn
+from vae_cli.config.schema import LoggerConfig, WandbConfig
+from vae_cli.errors import UserError, first_line, warn
 from vae_cli.evaluation.optional import optional
 from vae_cli.runs.layout import sweep_name
 
@@ -45,19 +46,18 @@ def wandb_mode(choice: str) -> str:
     return "online" if wandb.login(prompt=False, verify=False) else "offline"
 
 
-def build_loggers(config: DictConfig, folder: Path, group: str | None) -> list[Logger]:
-    """The loggers of a run; `group` is the sweep it belongs to."""
-    settings = config.logger
-    match settings.name:
-        case "wandb":
-            return [_wandb(config, folder, group)]
-        case "tensorboard":
-            try:
-                return [TensorBoardLogger(folder, name="tensorboard", version="")]
-            except ModuleNotFoundError as error:
-                raise UserError("logger=tensorboard needs tensorboard: pip install 'vae-cli[tensorboard]'") from error
-        case _:
-            return []
+def build_loggers(
+    settings: LoggerConfig | WandbConfig, folder: Path, group: str | None, config: dict[str, Any]
+) -> list[Logger]:
+    """The loggers of a run of the whole `config`; `group` is the sweep it belongs to."""
+    if isinstance(settings, WandbConfig):
+        return [_wandb(settings, folder, group, config)]
+    if settings.name != "tensorboard":
+        return []
+    try:
+        return [TensorBoardLogger(folder, name="tensorboard", version="")]
+    except ModuleNotFoundError as error:
+        raise UserError("logger=tensorboard needs tensorboard: pip install 'vae-cli[tensorboard]'") from error
 
 
 def run_id(folder: Path) -> str:
@@ -66,17 +66,16 @@ def run_id(folder: Path) -> str:
     return legs[-1].name.rpartition("-")[2] if legs else secrets.token_hex(6)
 
 
-def _wandb(config: DictConfig, folder: Path, group: str | None) -> WandbLogger:
-    settings = config.logger
+def _wandb(settings: WandbConfig, folder: Path, group: str | None, config: dict[str, Any]) -> WandbLogger:
     try:
         experiment = _started(
-            settings,
+            asdict(settings),
             dir=folder,
             id=run_id(folder),
             name=folder.name,
             group=settings.group or group,
             tags=list(settings.tags),
-            config=OmegaConf.to_container(config, resolve=True),
+            config=config,
         )
     except UserError as error:
         raise UserError(f"{error}; use logger.mode=offline or logger=csv") from error
@@ -105,7 +104,7 @@ def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: 
     return "offline" if run.offline else mode
 
 
-def _started(settings: Mapping[str, Any] | DictConfig, **arguments: Any) -> Any:
+def _started(settings: Mapping[str, Any], **arguments: Any) -> Any:
     """A W&B run, gone on with where there is one of this id; offline where the server is out of reach."""
     import wandb
     from wandb.errors import AuthenticationError, CommError, UsageError
@@ -130,14 +129,10 @@ def _started(settings: Mapping[str, Any] | DictConfig, **arguments: Any) -> Any:
             wandb.teardown()  # or its service holds the run that could not begin
             run = init("offline")
             place = os.path.relpath(Path(run.settings.sync_dir))
-            warn(f"Weights & Biases is out of reach ({_first(error)}): logged offline; wandb sync {place} sends it")
+            warn(f"Weights & Biases is out of reach ({first_line(error)}): logged offline; wandb sync {place} sends it")
             return run
     except (AuthenticationError, CommError, UsageError) as error:
-        raise UserError(f"Weights & Biases: {_first(error)}") from error
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+        raise UserError(f"Weights & Biases: {first_line(error)}") from error
 
 
 def log_figures(loggers: Sequence[Logger], figures: Mapping[str, Figure], step: int) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig
 
-from vae_cli.errors import ConfigError, UserError
+from vae_cli.config.schema import TrainConfig
+from vae_cli.errors import ConfigError, UserError, first_line
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
@@ -22,11 +22,12 @@ from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import phase_at
 
 
-def prepare(config: DictConfig, module: LatentModelModule, facts: DatasetInfo, trainer: pl.Trainer) -> Path:
+def prepare(config: TrainConfig, module: LatentModelModule, facts: DatasetInfo, trainer: pl.Trainer) -> Path:
     """The checkpoint to go on from, tried on the model, the data and Lightning's loops; its weights are in the model.
 
     `trainer` is one to try it on.
     """
+    assert config.resume
     folder = Path(config.resume)
     path = checkpoints.newest(folder)
     checkpoint = checkpoints.load(path)
@@ -37,7 +38,7 @@ def prepare(config: DictConfig, module: LatentModelModule, facts: DatasetInfo, t
     progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
     origin = Origin.read(checkpoint)
     before = read_config(folder).trainer.max_epochs if origin.max_epochs is None else origin.max_epochs
-    _check_epochs(config, module, before, progress["ready"])
+    _check_epochs(config, progress["ready"] - _first(module), before)
     module.origin = _continued(module, replace(origin, max_epochs=config.trainer.max_epochs), before, progress)
     return path
 
@@ -50,9 +51,8 @@ def _rehearse(module: LatentModelModule, checkpoint: dict[str, Any], path: Path,
         if not isinstance(checkpoint["lr_schedulers"][0]["last_epoch"], int):
             raise TypeError("lr_schedulers/0/last_epoch is no number")
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
         way = f"put {checkpoints.PREVIOUS.name} in its place, or start a new run"
-        raise UserError(f"{display(path)}: a training cannot go on from it ({reason}); {way}") from error
+        raise UserError(f"{display(path)}: a training cannot go on from it ({first_line(error)}); {way}") from error
 
 
 def _first(module: LatentModelModule) -> int:
@@ -61,18 +61,18 @@ def _first(module: LatentModelModule) -> int:
     return sum(phase.epochs for phase in module.phases[:number])
 
 
-def _check_epochs(config: DictConfig, module: LatentModelModule, before: int, begun: int) -> None:
-    """Refuse fewer epochs than are done, and another number once a later phase has begun."""
-    asked, done = config.trainer.max_epochs, begun - _first(module)
+def _check_epochs(config: TrainConfig, done: int, before: int) -> None:
+    """Refuse fewer epochs than are done, and another number once the second stage has begun."""
+    asked = config.trainer.max_epochs
     if asked == before:
         return
-    if config.get("second_stage") is not None and done > before:
+    if config.second_stage is not None and done > before:
         problem = f"second_stage has begun after {before} epochs"
         raise ConfigError(f"trainer.max_epochs={asked}: {problem}; leave trainer.max_epochs={before}")
     if asked < done:
         raise ConfigError(
-            f"trainer.max_epochs={asked}: {display(Path(config.resume))} has trained {done} epochs already; "
-            f"take trainer.max_epochs={done} or more"
+            f"trainer.max_epochs={asked}: {display(Path(str(config.resume)))} has trained {done} epochs already; "
+            f"use trainer.max_epochs={done} or more"
         )
 
 

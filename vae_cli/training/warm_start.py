@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig
 from torch import Tensor
 
 from vae_cli.capabilities import Capable
@@ -46,33 +45,33 @@ class WarmStart:
             "init/left": "; ".join(self.left),
         }
 
-    def announce(self, config: DictConfig) -> None:
-        """Say what the model starts from, and what changes that before the objective does."""
+    def announce(self, phases: Sequence[str]) -> None:
+        """Print which parts are loaded, and which phases before training change them."""
         if not is_rank_zero():
             return
         left = f"; not {'; not '.join(self.left)}" if self.left else ""
         print(f"init: {', '.join(self.parts)} from {display(Path(self.checkpoint))}, epoch {self.epoch}{left}")
-        if phases := [name for name in ("pretraining", "initialisation") if config.get(name) is not None]:
+        if phases:
             off = " ".join(f"{name}=none" for name in phases)
             print(f"init: {' and '.join(phases)} follow as configured; {off} leaves that out", flush=True)
 
 
-def start(model: LatentVariableModel, config: DictConfig, facts: DatasetInfo) -> WarmStart:
-    """Load what `init` names into the parts of `init_parts`, or into all that fit; refused where one does not."""
-    file = initial_checkpoint(config.init)
+def start(model: LatentVariableModel, init: str, init_parts: Sequence[str] | None, facts: DatasetInfo) -> WarmStart:
+    """Load the checkpoint `init` into the parts of `init_parts`, all of which must fit, or into all that fit."""
+    file = initial_checkpoint(init)
     checkpoint = checkpoints.load(file)
     state = model.state_dict()
     weights = {n.removeprefix(PREFIX): v for n, v in checkpoint["state_dict"].items() if n.startswith(PREFIX)}
     moved = checkpoint["data"]["sha256"] != facts.sha256
     whole = {n: _mismatch(model, n, state, weights, moved) for n, _ in model.named_children() if _below(n, state)}
-    names = config.get("init_parts") or whole
+    names = init_parts or whole
     faults = {name: whole.get(name) or _mismatch(model, name, state, weights, moved) for name in names}
     fitting = tuple(name for name, fault in faults.items() if not fault)
     left = tuple(f"{name}: {fault}" for name, fault in faults.items() if fault)
-    if left and (config.get("init_parts") or not fitting):
+    if left and (init_parts or not fitting):
         others = ", ".join(name for name, fault in whole.items() if not fault)
         hint = f"init_parts=[{others}] fits" if others else "none of the parts of this model fits"
-        raise ConfigError(f"init={config.init}: {left[0]}; {hint}")
+        raise ConfigError(f"init={init}: {left[0]}; {hint}")
     model.load_state_dict({n: v for part in fitting for n, v in _below(part, weights).items()}, strict=False)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return WarmStart(str(file), digest, int(checkpoint.get("epoch", 0)) + 1, fitting, left)

@@ -6,13 +6,11 @@ import json
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from vae_cli.config.schema import CAVIConfig, plain
 from vae_cli.figures import save
 from vae_cli.figures.style import styled
 from vae_cli.runs.atomic_files import new_folder, write_text_atomically
@@ -23,13 +21,12 @@ SHOWN = 8
 """Steps printed at the start and at the end; the file has them all."""
 
 
-def run(config: DictConfig) -> Path:
+def run(config: CAVIConfig) -> Path:
     """Ascend, print, and write ascent.json and the figure into config.out, a new folder."""
     folder = new_folder(config.out)
-    study: Study = instantiate(config.study, _convert_="all")
+    study: Study = config.study.build(_convert_="all")
     steps = ascend(study, config.sweeps, config.tolerance)
-    asked: Any = OmegaConf.to_container(config, resolve=True)
-    results = asked | {"findings": study.findings(), "steps": [asdict(step) for step in steps]}
+    results = plain(config) | {"findings": study.findings(), "steps": [asdict(step) for step in steps]}
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / "ascent.json", json.dumps(results, indent=2) + "\n")
     with styled():

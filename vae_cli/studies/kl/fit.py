@@ -6,13 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from vae_cli.config.schema import KLConfig, plain
 from vae_cli.figures import save
 from vae_cli.runs.atomic_files import new_folder, write_text_atomically
 from vae_cli.runs.layout import display
@@ -21,14 +19,13 @@ from vae_cli.studies.kl.figure import draw
 from vae_cli.studies.kl.minima import Minimum, minima
 
 
-def fit(config: DictConfig) -> Path:
+def fit(config: KLConfig) -> Path:
     """Find the minima, print them, and write minima.json and the figure into config.out, a new folder."""
     folder = new_folder(config.out)
-    direction: Direction = instantiate(config.direction, instantiate(config.target, _convert_="all"))
+    direction: Direction = config.direction.build(config.target.build(_convert_="all"))
     found = minima(direction, config.starts)
     folder.mkdir(parents=True, exist_ok=True)
-    asked: Any = OmegaConf.to_container(config, resolve=True)
-    results = asked | {"loss": direction.loss_name, "minima": [asdict(minimum) for minimum in found]}
+    results = plain(config) | {"loss": direction.loss_name, "minima": [asdict(minimum) for minimum in found]}
     write_text_atomically(folder / "minima.json", json.dumps(results, indent=2) + "\n")
     save({direction.name: draw(direction, found)}, folder)
     Console().print(_table(direction, found))

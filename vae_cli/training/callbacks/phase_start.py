@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
-from omegaconf import DictConfig
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
@@ -27,10 +26,16 @@ BATCH = 1000
 
 
 class PhaseInitialiser(Callback):
-    """Prepares the model for a phase, by seeds of its own, so that a resumed run prepares it no differently."""
+    """Prepares the model for a phase, by seeds of its own, so that a resumed run prepares it no differently.
 
-    def __init__(self, data: Data, config: DictConfig) -> None:
-        self.data, self.config = data, config
+    Args:
+        data: the training data to encode
+        seed: of the draws and the clustering
+        limit: training examples in an epoch, where trainer.limit_batches limits them
+    """
+
+    def __init__(self, data: Data, seed: int, limit: int | None) -> None:
+        self.data, self.seed, self.limit = data, seed, limit
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse what could not begin, before anything is trained."""
@@ -62,7 +67,7 @@ class PhaseInitialiser(Callback):
         pl_module.eval()
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(self.config.seed)
+            torch.manual_seed(self.seed)
             begin(pl_module.model, self._codes(pl_module))
         pl_module.train()
         Console(soft_wrap=True, highlight=False).print(
@@ -71,11 +76,10 @@ class PhaseInitialiser(Callback):
 
     def _codes(self, pl_module: LatentModelModule) -> TrainingCodes:
         """Of the training set; of data drawn anew at each visit, means over several draws, which are less noisy."""
-        size, limit = self.config.dataset.batch_size, self.config.trainer.limit_batches
         settings = {"batch_size": BATCH, "shuffle": False, "device": pl_module.device}
-        draws = DRAWS if self.data.train.dynamic and not limit else 1
+        draws = DRAWS if self.data.train.dynamic and not self.limit else 1
         loaders = [self.data.loader("train", seed=draw, **settings) for draw in range(draws)]
         drawn = [posterior_moments(pl_module.model, loader) for loader in loaders]
         means, variances = (torch.stack([getattr(one, name) for one in drawn]) for name in ("means", "variances"))
         average = PosteriorMoments(means.mean(0), variances.mean(0) + means.var(0, unbiased=False))
-        return TrainingCodes(average, limit * size if limit else len(self.data.train), self.config.seed)
+        return TrainingCodes(average, self.limit or len(self.data.train), self.seed)
