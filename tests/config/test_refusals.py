@@ -41,7 +41,7 @@ CASES = [
     (["dataset=gaussian_mixture", "likelihood=bernoulli"], "likelihood_support", "likelihood"),
     (["network=conv", "dataset=linear_gaussian"], "network_layout", "network"),
     (
-        ["dataset=npz", "dataset.path=x", "dataset.domain=real", "dataset.binarize=static"],
+        ["dataset=npz", "dataset.path=x", "dataset.domain=real", "dataset.binarize=static", "likelihood=bernoulli"],
         "binarize_domain",
         "dataset.binarize",
     ),
