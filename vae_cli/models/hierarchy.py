@@ -114,7 +114,12 @@ class Conditional(nn.Module):
 class StructuredPosterior(Posterior):
     """q(z|x) = prod_j q(z_j | Pa(z_j), x) along `parents`, as in {z1: [x, z2], z2: [x]}.
 
-    Each factor with x as a parent has an encoder of its own, which sees an image once, however many samples follow.
+    Each factor with x as a parent has its own encoder, which runs once for each image.
+
+    Args:
+        parents: parents of each layer.
+        hidden: widths of the hidden layers from parents to latents.
+        activation: activation of these layers.
     """
 
     provides: ClassVar = ("inference", "density", "continuous", "encoder", "layers")
@@ -213,8 +218,12 @@ class StructuredPrior(Prior):
 class HierarchicalVAE(LatentVariableModel):
     """p(x, z) = p(z_M) prod_j p(z_j | Pa(z_j)) p(x | Pa(x)) with a structured q(z|x); one rate for each layer.
 
-    latent_dim: d_M, of the top layer; below: d_1, ..., d_M-1; generation: the parents of x and of each layer below the
-    top, null for a chain; hidden: of the networks from latents to latents
+    Args:
+        latent_dim: d_M, dimensions of the top layer.
+        below: d_1, ..., d_M-1, dimensions of the layers below it, the nearest to x first.
+        generation: parents of x and of each layer below the top, as in {x: [z1], z1: [z2]}; null for a chain.
+        hidden: widths of the hidden layers from latents to latents.
+        activation: activation of these layers.
     """
 
     provides: ClassVar = ("layers",)
@@ -244,7 +253,6 @@ class HierarchicalVAE(LatentVariableModel):
 
     @property
     def read(self) -> list[int]:
-        """The dimensions of the parents of x."""
         return self.read_by_x
 
     def decode(self, z: Tensor) -> Distribution:

@@ -53,7 +53,6 @@ class Normal(Prior):
         self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
 
     def forward(self) -> Distribution:
-        """N(0, I): batch shape (), event shape (d,)."""
         return gaussian(self.get_buffer("loc"), self.get_buffer("scale"), 1)
 
 
@@ -68,14 +67,17 @@ class Gaussian(Prior):
         self.log_scale = nn.Parameter(torch.zeros(latent_dim))
 
     def forward(self) -> Distribution:
-        """N(m, diag s^2): batch shape (), event shape (d,)."""
         return log_gaussian(self.loc, self.log_scale, 1)
 
 
 class Flow(Prior):
-    """Masked autoregressive flow: its density takes one pass, a draw takes d (Papamakarios et al. 2017).
+    """Masked autoregressive flow that starts as N(0, I) (Papamakarios et al. 2017).
 
-    It starts as N(0, I).
+    The density takes one pass, a draw takes d passes.
+
+    Args:
+        steps: autoregressive steps.
+        hidden: widths of the hidden layers of each step.
     """
 
     provides: ClassVar = ("joint", "learned", "separate")
@@ -85,14 +87,16 @@ class Flow(Prior):
         self.flow = density_flow(latent_dim, steps, hidden)
 
     def forward(self) -> Distribution:
-        """The flow: batch shape (), event shape (d,)."""
         return self.flow()
 
 
 class VampPrior(Prior):
     """p(z) = 1/K sum_k q(z|u_k), the pseudo-inputs u learned: an aggregated posterior (Tomczak & Welling 2018, eq. 9).
 
-    They start at examples of the training set, and are free to leave the range of the data.
+    The pseudo-inputs start at examples of the training set and may leave the range of the data.
+
+    Args:
+        pseudo_inputs: K.
     """
 
     provides: ClassVar = ("joint", "learned")
@@ -106,13 +110,12 @@ class VampPrior(Prior):
         self.shared = (posterior,)  # the model's: registered here, too, its weights would be saved twice
 
     def forward(self) -> Distribution:
-        """The mixture: batch shape (), event shape (d,)."""
         index = torch.arange(len(self.inputs), device=self.inputs.device)
         return Aggregate(self.shared[0](Batch(self.inputs, index)))
 
     @torch.no_grad()
     def start_from(self, batches: Iterable[Batch]) -> None:
-        """Pseudo-inputs at the first examples of the batches, again and again where there are too few."""
+        """Start the pseudo-inputs at the first examples of the batches, repeated if there are too few."""
         x, count = [], len(self.inputs)
         for batch in batches:
             x.append(batch.x)
@@ -123,10 +126,14 @@ class VampPrior(Prior):
 
 
 class GaussianMixturePrior(Prior):
-    """p(z) = sum_c pi_c N(z; mu_c, diag s_c^2), all of it learned: VaDE's prior (Jiang et al. 2017, eq. 1 to 3).
+    """p(z) = sum_c pi_c N(z; mu_c, diag s_c^2), all learned: the prior of VaDE (Jiang et al. 2017, eq. 1 to 3).
 
-    The weights are a softmax and the variances exponentials, so that no step can leave their range; a standard
-    deviation is at least `min_scale`, because the density of a component that shrinks to a point has no upper bound.
+    The density of a component that shrinks to a point has no upper bound, hence the floor `min_scale`.
+
+    Args:
+        components: K.
+        spread: standard deviation of the initial means, in units of z.
+        min_scale: lower bound of each standard deviation, in units of z.
     """
 
     provides: ClassVar = ("joint", "learned", "separate", "mixture")
@@ -141,7 +148,6 @@ class GaussianMixturePrior(Prior):
         self.log_variances = nn.Parameter(torch.zeros(components, latent_dim))
 
     def forward(self) -> MixtureSameFamily:
-        """The mixture: batch shape (), event shape (d,)."""
         return mixture(self.logits, self.means, floored(self.log_variances, self.min_scale))
 
     def faults(self) -> dict[str, str]:
@@ -149,16 +155,19 @@ class GaussianMixturePrior(Prior):
 
     @torch.no_grad()
     def set(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
-        """Take the values of another mixture: weights (K,) > 0, means (K, d), variances (K, d)."""
+        """Set the parameters: weights (K,) > 0, means (K, d), variances (K, d)."""
         self.logits.copy_(weights.log())
         self.means.copy_(means)
         self.log_variances.copy_((variances - self.min_scale**2).clamp(min=self.min_scale**2).log())
 
 
 class ExPostGaussianMixture(Prior):
-    """A Gaussian mixture fitted to the codes of a trained autoencoder, so that it can be sampled (Ghosh et al. 2020).
+    """A Gaussian mixture fitted to the codes of a trained autoencoder (Ghosh et al. 2020); N(0, I) before `fit`.
 
-    Until `fit` is called it is N(0, I).
+    Args:
+        components: components at most.
+        restarts: runs of expectation-maximisation; the likeliest is kept.
+        covariance_floor: added to the diagonal of each covariance, in squared units of z.
     """
 
     provides: ClassVar = ("ex_post",)
@@ -187,10 +196,9 @@ class ExPostGaussianMixture(Prior):
         return MixtureSameFamily(weights, parts, validate_args=False)
 
     def fit(self, codes: Tensor, seed: int) -> None:
-        """Maximum likelihood of the codes (N, d) by expectation-maximisation from several starts.
+        """Fit the codes (N, d) by expectation-maximisation, with at most one component for each distinct code.
 
-        There are no more components than codes that differ; codes that are all the same get one at their place.
-        Codes that are not finite are left out, and named.
+        Codes that are not finite are left out with a warning; UserError if no code is finite.
         """
         finite = finite_rows([codes])
         if not finite.any():
