@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -52,3 +52,13 @@ class Batch:
         """The same batch on another device."""
         y = None if self.y is None else self.y.to(device)
         return Batch(self.x.to(device), self.index.to(device), y, self.share, self.seen)
+
+
+def first_batches(batches: Iterable[Batch], count: int) -> Iterator[Batch]:
+    """Whole batches until they hold at least `count` examples."""
+    found = 0
+    for batch in batches:
+        yield batch
+        found += len(batch)
+        if found >= count:
+            return

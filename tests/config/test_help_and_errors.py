@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from tests.support.configs import unchecked
 from tests.support.front import call
 from vae_cli import cli
 from vae_cli.config import help
@@ -35,9 +36,7 @@ def refuse(
 
 def make_run(folder: Path, *overrides: str) -> Path:
     """A folder with what a run that was stopped leaves."""
-    from tests.config.test_check import composed
-
-    config = composed(*overrides)
+    config = unchecked(*overrides)
     OmegaConf.set_struct(config, False)
     del config["hydra"]
     (folder / "checkpoints").mkdir(parents=True)

@@ -191,7 +191,7 @@ def test_numbers_are_those_of_the_finite_rows(prior):
     """One evaluation of rows of which three overflow, and one of the others alone."""
     model = binary_vae().eval()
     if prior == "mixture":
-        model.prior = priors.Mixture(3, components=2, spread=1.0, min_scale=1e-3)
+        model.prior = priors.GaussianMixturePrior(3, components=2, spread=1.0, min_scale=1e-3)
     settings = composed("dataset=digits", "evaluate.samples=400", "evaluate.elbo_samples=200").evaluate
     x = binary_images(12)
     far = [2, 3, 11]

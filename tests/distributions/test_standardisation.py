@@ -238,8 +238,8 @@ def test_points_of_figures_are_in_the_original_units(tmp_path):
     _, data = run(tmp_path / "run", table(), *SMALL)
     model, units = load(tmp_path / "run").model, data.standardisation
     with torch.no_grad():
-        examples = Examples.gather(model, data, "test", CPU, 30)
-        shown = (examples.x, decoded(model, examples.codes), draws(model, 30))
+        examples = Examples.collect(model, data, "test", CPU, 30)
+        shown = (examples.x, decoded(model, examples.means), draws(model, 30))
     assert (
         torch.allclose(examples.x.sort(0).values[0], data.test.x[:30].sort(0).values[0], rtol=1e-4)
         or len(data.test) > 30

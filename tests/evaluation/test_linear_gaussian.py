@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from tests.support.models import batch_of, binary_vae, linear_vae
+from tests.support.models import START, batch_of, binary_vae, linear_vae
 from vae_cli.evaluation import estimators
 from vae_cli.evaluation.linear_gaussian import linear_gaussian, posterior_gap
 from vae_cli.models import likelihoods, posteriors, priors
@@ -56,7 +56,7 @@ def test_best_diagonal_posterior_has_the_gap_in_closed_form(x):
 def test_best_diagonal_posterior_is_a_stationary_point_of_the_elbo(x):
     model, batch = linear_vae(posteriors.Diagonal), batch_of(x.repeat(50, 1))
     objective = ELBO(beta=1.0, free_bits=0.0, samples=50)
-    objective(model, batch).loss.backward()
+    objective(model, batch, START).loss.backward()
     assert float(model.posterior.encoder[1].bias.grad.abs().max()) < 0.02
 
 

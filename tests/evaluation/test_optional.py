@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from vae_cli.errors import ConfigError, UserError
 from vae_cli.evaluation import optional
 from vae_cli.evaluation.evaluation import Evaluation
 from vae_cli.evaluation.metrics import CodeCounts
-from vae_cli.figures import images, vectors
 from vae_cli.figures.plane import Plane
 from vae_cli.models.priors import ExPostGaussianMixture
 
@@ -78,10 +78,8 @@ NAMES = ["samples", "reconstructions", "traversals", "latent_space", "training_c
 def test_a_figure_that_fails_is_left_out_alone(
     broken: str, data: Table, warned: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    home = (
-        figures if broken in ("latent_space", "training_curves") else images if len(data.event_shape) == 3 else vectors
-    )
-    monkeypatch.setattr(home, broken, fails)
+    failing = [replace(view, draw=fails) if view.name == broken else view for view in figures.VIEWS]
+    monkeypatch.setattr(figures, "VIEWS", failing)
     drawn = draw(Affine(data, 3), data, history(2))
     assert set(drawn) == set(NAMES) - {broken}
     assert [line.split(":")[1] for line in capfd.readouterr().err.splitlines()] == [f" figure {broken}"]
@@ -124,7 +122,7 @@ def test_a_run_keeps_its_main_numbers_where_every_side_number_and_figure_fails(
 ) -> None:
     for home, name, _ in SIDES.values():
         monkeypatch.setattr(home, name, fails)
-    monkeypatch.setattr(figures, "_gathered", fails)
+    monkeypatch.setattr(figures, "collect", fails)
     overrides = ["dataset=digits", "network.hidden=[8]", "model.latent_dim=2", "trainer.max_epochs=1"]
     results = run(
         tmp_path, *overrides, "prior=mixture", "prior.components=2", "trainer.figures_every=1", "evaluate=gaps"

@@ -28,7 +28,7 @@ def test_a_mixture_shows_its_components(case, tmp_path):
     assert set(drawn) == VIEWS | {"training_curves"} | names
     if "confusion" in names:
         title = drawn["confusion"].axes[0].get_title("left")
-        examples = Examples.gather(model.eval(), data, "test", CPU, 5000)
+        examples = Examples.collect(model.eval(), data, "test", CPU, 5000)
         accuracy = Agreement.of(examples.clusters.numpy(), examples.y.numpy()).accuracy
         assert f"accuracy {accuracy:.1%} of these" in title
     figures.save(drawn, tmp_path)

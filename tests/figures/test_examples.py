@@ -14,15 +14,15 @@ def test_traversals_run_along_the_most_active_dimensions_from_minus_three_to_thr
     model = Affine(data, 12).eval()
     with torch.no_grad():
         model.weight[:] = model.weight.flip(0)
-        examples = Examples.gather(model, data, "test", CPU, 100)
+        examples = Examples.collect(model, data, "test", CPU, 100)
         path = Traversal.of(model, examples, rows=10, columns=7)
-    variance = examples.codes.numpy().var(0)
+    variance = examples.means.numpy().var(0)
     assert path.dims == np.argsort(-variance, kind="stable")[:10].tolist()
     assert path.steps.tolist() == [-3, -2, -1, 0, 1, 2, 3]
     for row, j in enumerate(path.dims):
         others = [k for k in range(12) if k != j]
         assert torch.equal(path.z[row, :, j], path.steps)
-        assert torch.equal(path.z[row][:, others], examples.codes[0, others].expand(7, -1))
+        assert torch.equal(path.z[row][:, others], examples.means[0, others].expand(7, -1))
 
 
 def test_moments_of_a_prior_by_formula_or_from_draws():

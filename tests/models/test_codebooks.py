@@ -9,7 +9,7 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin
 
-from tests.support.models import IMAGE, batch_of, binary_images, small_mlp
+from tests.support.models import IMAGE, START, batch_of, binary_images, small_mlp
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood
 from vae_cli.models.code_distributions import Autoregressive, flat, per_position
 from vae_cli.models.code_priors import CodeTransformer
@@ -277,9 +277,9 @@ def test_training_lowers_the_distortion(family, posterior):
     model = vqvae(family=CODEBOOKS[family], posterior=posterior, codes=16, restart_threshold=0.1)
     batch, objective = batch_of(images(16)), VectorQuantisation(commitment=0.25)
     model.posterior.start_from([batch])
-    first = objective(model, batch).metrics
-    minimise(lambda: objective(model, batch).loss, model.parameters(), 300, 1e-2)
-    last = objective(model, batch).metrics
+    first = objective(model, batch, START).metrics
+    minimise(lambda: objective(model, batch, START).loss, model.parameters(), 300, 1e-2)
+    last = objective(model, batch, START).metrics
     assert last["distortion"] < 0.8 * first["distortion"]
     assert 1 < last["perplexity"] <= 16 and 0 < last["usage"] <= 1
     assert all(p.grad is None for p in model.prior.parameters())
@@ -289,13 +289,13 @@ def test_training_lowers_the_distortion(family, posterior):
 def test_after_the_objective_only_the_prior_moves(family):
     """Adam's moments of the phase before and its weight decay leave the rest alone, and so do moving averages."""
     model, batch = vqvae(family=CODEBOOKS[family], restart_threshold=0.1), batch_of(images(30))
-    objective, (phase,) = VectorQuantisation(commitment=0.25), PriorFitting(epochs=3).phases()
+    objective, (phase,) = VectorQuantisation(commitment=0.25), PriorFitting(epochs=3).extend([], model)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2, weight_decay=0.1)
 
     def steps(term) -> float:
         for _ in range(30):
             optimizer.zero_grad()
-            loss = term(model, batch).loss
+            loss = term(model, batch, START).loss
             loss.backward()
             optimizer.step()
         return loss.item()
@@ -304,6 +304,8 @@ def test_after_the_objective_only_the_prior_moves(family):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     rate = model.trace(batch, model.encode(batch), 1).rate.mean()
     assert rate.item() == pytest.approx(4 * math.log(K), rel=1e-6)
+    phase.set_modes(model)
+    assert not model.posterior.training and model.prior.training
     assert steps(phase.objective) < rate
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert moved and all(name.startswith("prior.") for name in moved)
@@ -314,13 +316,13 @@ def test_a_gaussian_prior_fitted_alone_takes_the_moments_of_the_aggregated_poste
     network = small_mlp()
     model = LatentVariableModel(Diagonal(network, IMAGE, 3), Gaussian(3), Bernoulli(network, 3, IMAGE), latent_dim=3)
     batch = batch_of(binary_images(50))
-    minimise(lambda: PriorFit()(model, batch).loss, model.parameters(), 1500, 1e-2)
+    minimise(lambda: PriorFit()(model, batch, START).loss, model.parameters(), 1500, 1e-2)
     q, p = model.encode(batch), model.prior()
     torch.testing.assert_close(p.mean, q.mean.mean(0), atol=1e-3, rtol=0)
     torch.testing.assert_close(p.variance, q.mean.var(0, unbiased=False) + q.variance.mean(0), atol=1e-2, rtol=1e-2)
     assert all(value.grad is None for value in model.posterior.parameters())
-    rate = ELBO(beta=1.0, free_bits=0.0, samples=1)(model, batch).metrics["rate"]
-    torch.testing.assert_close(rate, PriorFit()(model, batch).loss)
+    rate = ELBO(beta=1.0, free_bits=0.0, samples=1)(model, batch, START).metrics["rate"]
+    torch.testing.assert_close(rate, PriorFit()(model, batch, START).loss)
 
 
 def test_usage_of_equal_and_of_single_codes():

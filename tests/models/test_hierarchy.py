@@ -5,9 +5,9 @@ import torch
 from torch.distributions import MultivariateNormal, kl_divergence
 
 import vae_cli
-from tests.commands.test_train import train
 from tests.support.configs import composed
-from tests.support.models import IMAGE, batch_of, binary_images, small_mlp
+from tests.support.models import IMAGE, START, batch_of, binary_images, small_mlp
+from tests.support.training import train
 from vae_cli.distributed.shard import BatchShard, shard_context
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood, prior_proposal
 from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
@@ -28,7 +28,7 @@ GENERATION = {"chain": None, "skip": {"x": ["z1", "z3"], "z1": ["z2", "z3"], "z2
 TOPS = {
     "normal": priors.Normal,
     "gaussian": priors.Gaussian,
-    "mixture": lambda d: priors.Mixture(d, components=3, spread=1.0, min_scale=1e-3),
+    "mixture": lambda d: priors.GaussianMixturePrior(d, components=3, spread=1.0, min_scale=1e-3),
     "flow": lambda d: priors.Flow(d, steps=2, hidden=[8]),
 }
 LAYERS = [4, 3, 2]
@@ -64,7 +64,7 @@ def test_contract(inference: str, generation: str, top: str) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))  # a flow starts as the identity, which hides gradients
-    terms = ELBO(beta=1.0, free_bits=0.0, samples=2)(model, batch)
+    terms = ELBO(beta=1.0, free_bits=0.0, samples=2)(model, batch, START)
     assert terms.metrics["rate"] == sum(terms.metrics[f"rate_z{j}"] for j in (1, 2, 3))
     terms.loss.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
@@ -183,7 +183,7 @@ def test_free_bits_can_be_given_layer_by_layer() -> None:
 
     def loss(free_bits: float | list[float]) -> torch.Tensor:
         torch.manual_seed(0)
-        return ELBO(beta=1.0, free_bits=free_bits, samples=1)(model, batch).loss
+        return ELBO(beta=1.0, free_bits=free_bits, samples=1)(model, batch, START).loss
 
     assert loss([0.5, 0.5, 0.5]) == loss(0.5) > loss(0.0)
     floors = [loss([2.0 if j == layer else 0.0 for j in range(3)]) - loss(0.0) for layer in range(3)]

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import vae_cli
-from tests.commands.test_train import assert_same_end, interrupted, train
 from tests.support.configs import composed
-from tests.support.models import linear_vae
+from tests.support.models import START, linear_vae
+from tests.support.training import assert_same_end, interrupted, train
 from vae_cli.batch import Batch
 from vae_cli.errors import UserError
 from vae_cli.evaluation.estimators import elbo
@@ -17,6 +17,7 @@ from vae_cli.models.per_example import PerExampleGaussian
 from vae_cli.models.priors import Gaussian
 from vae_cli.models.refinement import Refinement
 from vae_cli.objectives import ELBO, PriorFit
+from vae_cli.training.phases import Phase
 
 N, D = 12, 2
 ADAM = {"lr": 0.05, "betas": (0.9, 0.999), "eps": 1e-8}
@@ -88,7 +89,7 @@ def test_rows_reach_the_best_bound_of_their_family_point_by_point(train_steps):
     objective, batch = ELBO(beta=1.0, free_bits=0.0, samples=8), rows_of(x)
     for epoch in range(400 if not train_steps else 150):
         model.posterior.lr = 0.05 * (1 - epoch / 400)
-        objective(model, batch).loss.backward()
+        objective(model, batch, START).loss.backward()
     model.eval()
     exact = linear_gaussian(encoded)
     best = exact.marginal().log_prob(x.double()).float() - posterior_gap(encoded, exact)
@@ -132,7 +133,8 @@ def test_a_prior_that_learns_alone_leaves_the_rows_alone():
     model.encode(batch)
     model.prior = Gaussian(D)
     kept = model.posterior.rows.clone()
-    PriorFit()(model.train(), batch).loss.backward()
+    Phase("prior", 1, PriorFit(), trains=lambda model: model.prior).set_modes(model)
+    PriorFit()(model, batch, START).loss.backward()
     assert torch.equal(model.posterior.rows, kept) and model.prior.training
     assert all(parameter.grad is not None for parameter in model.prior.parameters())
 

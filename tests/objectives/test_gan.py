@@ -10,11 +10,19 @@ import torch
 from omegaconf import OmegaConf
 
 import vae_cli
-from tests.commands.test_train import assert_same_end, interrupted, train
-from tests.objectives.test_discriminators import got_gradient, observed
 from tests.support.commands import fork
 from tests.support.configs import composed
-from tests.support.models import IMAGE, batch_of, binary_images, binary_vae, small_mlp
+from tests.support.models import (
+    IMAGE,
+    START,
+    batch_of,
+    binary_images,
+    binary_vae,
+    got_gradient,
+    image_discriminator,
+    small_mlp,
+)
+from tests.support.training import assert_same_end, interrupted, train
 from vae_cli.config.schema import GapsConfig
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.evaluation.evaluation import DatasetInfo
@@ -41,14 +49,14 @@ def grey_vae(posterior: type[Diagonal] | None = Diagonal) -> LatentVariableModel
 
 def test_a_generator_alone_learns_from_the_divergence_alone():
     model, batch = grey_vae(None), batch_of(binary_images(8))
-    objective = GANLoss(observed())
-    terms = objective(model, batch)
+    objective = GANLoss(image_discriminator())
+    terms = objective(model, batch, START)
     torch.testing.assert_close(terms.loss, terms.metrics["divergence"] + terms.metrics["discriminator_loss"])
     assert set(terms.metrics) == {"loss", "divergence", "discriminator_loss", "discriminator_accuracy"}
     terms.metrics["discriminator_loss"].backward()
     assert all(got_gradient(objective.divergence.discriminator)) and not any(got_gradient(model))
     objective.zero_grad()
-    objective(model, batch).metrics["divergence"].backward()
+    objective(model, batch, START).metrics["divergence"].backward()
     assert all(got_gradient(model)) and not any(got_gradient(objective.divergence.discriminator))
 
 
@@ -56,21 +64,21 @@ def test_with_mmd_it_is_a_moment_matching_network():
     model, batch = grey_vae(None), batch_of(binary_images(8))
     divergence = RBFMMD(bandwidths=[3.0], unbiased=True)
     torch.manual_seed(1)
-    terms = GANLoss(divergence)(model, batch)
+    terms = GANLoss(divergence)(model, batch, START)
     torch.manual_seed(1)
     torch.testing.assert_close(terms.loss, divergence(model.sample(8).flatten(1), batch.x.flatten(1)))
     assert set(terms.metrics) == {"loss", "divergence"}
 
 
 def vae_gan(beta: float = 1.0, adversarial: float = 1.0) -> VAEGAN:
-    return VAEGAN(observed(), beta=beta, adversarial=adversarial)
+    return VAEGAN(image_discriminator(), beta=beta, adversarial=adversarial)
 
 
 def test_the_terms_of_a_vae_gan_add_up_and_its_elbo_is_the_models():
     model, batch = grey_vae(), batch_of(binary_images(8))
     objective = vae_gan(beta=0.3, adversarial=2.0)
     torch.manual_seed(1)
-    m = (terms := objective(model, batch)).metrics
+    m = (terms := objective(model, batch, START)).metrics
     parts = 0.3 * m["rate"] + m["feature_distortion"] + 2.0 * m["divergence"] + m["discriminator_loss"]
     torch.testing.assert_close(terms.loss, parts)
     torch.manual_seed(1)
@@ -82,15 +90,15 @@ def test_the_terms_of_a_vae_gan_add_up_and_its_elbo_is_the_models():
 def test_the_encoder_learns_nothing_from_the_critics_judgement():
     model, batch = grey_vae(), batch_of(binary_images(8))
     objective = vae_gan()
-    objective(model, batch).metrics["divergence"].backward()
+    objective(model, batch, START).metrics["divergence"].backward()
     assert not any(got_gradient(model.posterior)) and all(got_gradient(model.likelihood))
     assert not any(got_gradient(objective))
     model.zero_grad()
-    objective(model, batch).metrics["feature_distortion"].backward()
+    objective(model, batch, START).metrics["feature_distortion"].backward()
     assert all(got_gradient(model.posterior)) and all(got_gradient(model.likelihood))
     assert not any(got_gradient(objective))
     model.zero_grad()
-    objective(model, batch).metrics["discriminator_loss"].backward()
+    objective(model, batch, START).metrics["discriminator_loss"].backward()
     assert not any(got_gradient(model)) and all(got_gradient(objective))
 
 
@@ -253,7 +261,7 @@ def test_a_gan_learns_a_line(tmp_path):
     optimizer = torch.optim.Adam([*model.parameters(), *objective.parameters()], lr=1e-2, betas=(0.5, 0.999))
     for _ in range(600):
         optimizer.zero_grad()
-        objective(model, batch_of(torch.randn(128, 1) * direction)).loss.backward()
+        objective(model, batch_of(torch.randn(128, 1) * direction), START).loss.backward()
         optimizer.step()
     learned = model.likelihood.decoder[0].weight[:, 0].detach()
     assert torch.minimum((learned - direction).norm(), (learned + direction).norm()) < 0.4

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.support.models import batch_of, binary_images, binary_vae, linear_vae
+from tests.support.models import START, batch_of, binary_images, binary_vae, linear_vae
 from vae_cli.batch import Batch
 from vae_cli.distributions.distributions import PushforwardDistribution
 from vae_cli.distributions.path_gradients import FixedDensity
@@ -23,7 +23,7 @@ KINDS = (IWAE, StickingTheLanding, DoublyReparameterised)
 def gradients(model, objective, batch, draws: int = 1) -> dict[str, torch.Tensor]:
     model.zero_grad()
     for _ in range(draws):
-        (objective(model, batch).loss / draws).backward()
+        (objective(model, batch, START).loss / draws).backward()
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -33,10 +33,10 @@ def test_one_sample_is_the_elbo_and_more_never_fall_below_it(kind):
     bounds = {}
     for k in (1, 5, 50):
         torch.manual_seed(0)
-        values = [float(kind(samples=k)(model, batch).loss.detach()) for _ in range(200)]
+        values = [float(kind(samples=k)(model, batch, START).loss.detach()) for _ in range(200)]
         bounds[k] = -sum(values) / len(values)
     settings = {"beta": 1.0, "free_bits": 0.0, "samples": 2000}
-    assert bounds[1] == pytest.approx(-float(ELBO(**settings)(model, batch).loss.detach()), abs=0.1)
+    assert bounds[1] == pytest.approx(-float(ELBO(**settings)(model, batch, START).loss.detach()), abs=0.1)
     assert bounds[1] < bounds[5] < bounds[50]
 
 
@@ -155,7 +155,7 @@ def test_dropout_leaves_one_q_whose_bound_is_a_bound(kind):
         model.posterior.encoder[-1].bias[2:] = -6.0
     batch = batch_of(torch.randn(200, 5))
     torch.manual_seed(1)
-    terms = kind(samples=1)(model, batch)
+    terms = kind(samples=1)(model, batch, START)
     torch.manual_seed(1)
     plain = model.trace(batch, model.encode(batch), 1)
     torch.testing.assert_close(terms.loss, -plain.log_weight.mean())
@@ -168,7 +168,7 @@ def test_a_refined_posterior_is_one_q_as_well(kind):
     model, batch = linear_vae(posteriors.Diagonal), batch_of(torch.randn(6, 5))
     model.refinement = Refinement(steps=3, train_steps=3, samples=2, lr=0.1)
     torch.manual_seed(1)
-    loss = kind(samples=3)(model, batch).loss
+    loss = kind(samples=3)(model, batch, START).loss
     torch.manual_seed(1)
     trace = model.trace(batch, model.encode(batch), 3)
     torch.testing.assert_close(loss, torch.tensor(3.0).log() - trace.log_weight.logsumexp(0).mean())
@@ -181,7 +181,7 @@ def test_a_loss_of_another_scale_has_gradients_of_that_scale():
     for scale in (1.0, 1024.0, 0.0):
         torch.manual_seed(1)
         model.zero_grad()
-        (scale * DoublyReparameterised(samples=4)(model, batch).loss).backward()
+        (scale * DoublyReparameterised(samples=4)(model, batch, START).loss).backward()
         found.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
     torch.testing.assert_close(found[1], 1024 * found[0])
     assert not found[2].any()
@@ -192,12 +192,12 @@ def test_info_vae_contains_the_elbo_and_beta_vae():
     divergence = RBFMMD(bandwidths=None, unbiased=True)
     for alpha, lambda_, beta in ((0.0, 1.0, 1.0), (-3.0, 4.0, 4.0), (0.5, 0.5, 0.5)):
         torch.manual_seed(1)
-        ours = InfoVAE(divergence, alpha=alpha, lambda_=lambda_, samples=2)(model, batch)
+        ours = InfoVAE(divergence, alpha=alpha, lambda_=lambda_, samples=2)(model, batch, START)
         torch.manual_seed(1)
-        theirs = ELBO(beta=beta, free_bits=0.0, samples=2)(model, batch)
+        theirs = ELBO(beta=beta, free_bits=0.0, samples=2)(model, batch, START)
         torch.testing.assert_close(ours.loss, theirs.loss)
         torch.testing.assert_close(ours.metrics["elbo"], theirs.metrics["elbo"])
     torch.manual_seed(1)
-    wae = InfoVAE(divergence, alpha=1.0, lambda_=10.0, samples=1)(binary_vae(posteriors.Deterministic), batch)
+    wae = InfoVAE(divergence, alpha=1.0, lambda_=10.0, samples=1)(binary_vae(posteriors.Deterministic), batch, START)
     torch.testing.assert_close(wae.loss, wae.metrics["distortion"] + 10 * wae.metrics["divergence"])
     assert "elbo" not in wae.metrics

@@ -89,11 +89,11 @@ def test_a_class_brings_its_own_settings_without_naming_them() -> None:
     write_run(Path("all/a"))
     write_run(Path("all/b"), mixture | pretrained)
     assert [one.name for one in group(find([Path("all")]))] == [
-        "pretraining=Autoencoder, prior=Mixture",
+        "pretraining=Autoencoder, prior=GaussianMixturePrior",
         "prior=Normal",
     ]
     write_run(Path("all/c"), mixture | pretrained | {"prior.components": 20})
-    assert group(find([Path("all")]))[0].name == "pretraining=Autoencoder, prior=Mixture, components=10"
+    assert group(find([Path("all")]))[0].name == "pretraining=Autoencoder, prior=GaussianMixturePrior, components=10"
 
 
 def test_keys_of_one_last_name_are_told_apart() -> None:

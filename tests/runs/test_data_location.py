@@ -11,9 +11,10 @@ import yaml
 import vae_cli
 from tests.support.commands import Done, fork
 from vae_cli.config.check import check
+from vae_cli.config.command_line import quoted
 from vae_cli.config.compose import parse, session
 from vae_cli.config.data_paths import relocated
-from vae_cli.config.preflight import _quoted, prepare_training
+from vae_cli.config.preflight import prepare_training
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.runs.layout import DATA, PATHS
 from vae_cli.runs.saved_config import read_config
@@ -121,21 +122,21 @@ LETTERS = [
 def test_a_path_is_taken_as_it_is(key: str) -> None:
     with session():
         for path in LETTERS:
-            (override,) = parse([_quoted(f"{key}={path}", DATA)])
+            (override,) = parse([quoted(f"{key}={path}", DATA)])
             assert override.value() == path and not override.is_sweep_override()
-        (override,) = parse([_quoted(f"{key}=~/x")])
+        (override,) = parse([quoted(f"{key}=~/x")])
         assert override.value() == str(Path("~/x").expanduser())
-        (override,) = parse([_quoted(f"{key}=null")])
+        (override,) = parse([quoted(f"{key}=null")])
         assert override.value() is None
 
 
 def test_a_comma_parts_the_data_of_a_sweep() -> None:
     with session():
-        (override,) = parse([_quoted("dataset.path=a=1.npz,b ü.npz", DATA)])
+        (override,) = parse([quoted("dataset.path=a=1.npz,b ü.npz", DATA)])
         assert override.is_sweep_override() and list(override.sweep_string_iterator()) == ["'a=1.npz'", "'b ü.npz'"]
-        (override,) = parse([_quoted("dataset.path='a,b.npz'", DATA)])
+        (override,) = parse([quoted("dataset.path='a,b.npz'", DATA)])
         assert override.value() == "a,b.npz"
-        (override,) = parse([_quoted("dataset.path=a,b.npz")])
+        (override,) = parse([quoted("dataset.path=a,b.npz")])
         assert override.value() == "a,b.npz"
     with pytest.raises(ConfigError, match=r"add -m for a sweep, dataset\.path=.* for one path"):
         prepare_training(["dataset=npz", "dataset.path=a,b.npz"])

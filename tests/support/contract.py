@@ -11,6 +11,7 @@ from tests.support.configs import composed
 from vae_cli.config.schema import TrainConfig
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import posterior_moments
+from vae_cli.objectives import Progress
 from vae_cli.runs.layout import conf_folder
 from vae_cli.training.build import build_module
 from vae_cli.training.phases import TrainingCodes
@@ -60,11 +61,12 @@ def train_a_step(config: TrainConfig) -> None:
     optimizer = module.make_optimizer(module.parameters())
     before = [p.detach().clone() for p in module.parameters()]
     for phase in module.phases:
+        phase.set_modes(module.model)
         if phase.on_start:
             phase.on_start(module.model, TrainingCodes(posterior_moments(module.model, loader), 10, seed=0))
         for _ in range(2):  # what starts at zero hides what is behind it for one
             optimizer.zero_grad()
-            terms = phase.objective(module.model, batch)
+            terms = phase.objective(module.model, batch, Progress(0.0, facts.examples))
             terms.loss.backward()
             optimizer.step()
             assert terms.loss.isfinite()

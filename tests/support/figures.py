@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -14,6 +14,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from vae_cli import figures
 from vae_cli.batch import Batch
+from vae_cli.figures.examples import Inputs
 
 CPU = torch.device("cpu")
 VIEWS = {"reconstructions", "samples", "traversals", "latent_space"}
@@ -106,3 +107,7 @@ def history(epochs: int) -> list[dict[str, float]]:
 
 def draw(model: nn.Module, data: Table, rows: list[dict[str, float]], seed: int = 0) -> dict[str, Figure]:
     return figures.draw(model, data, CPU, history=rows, seed=seed)
+
+
+def inputs(rows: Sequence[dict[str, float]]) -> Inputs:
+    return Inputs(Affine(digits(), 2), None, rows, 0)

@@ -1,14 +1,18 @@
 """Small models for tests, built from the same parts as configurations build them."""
 
 import torch
+from torch import nn
 
 from vae_cli.batch import Batch
 from vae_cli.evaluation.linear_gaussian import LinearGaussian
 from vae_cli.models import likelihoods, posteriors, priors
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import MLP, Linear
+from vae_cli.objectives import Progress
+from vae_cli.objectives.divergences import ImageDiscriminator
 
 IMAGE = (1, 6, 5)
+START = Progress(epoch=0.0, examples=100)
 
 
 def small_mlp() -> MLP:
@@ -33,12 +37,20 @@ def binary_vae(posterior=posteriors.Diagonal, latent_dim: int = 3) -> LatentVari
     )
 
 
+def image_discriminator(family=ImageDiscriminator, *, spectral_norm: bool = False, penalty: float = 0.0):
+    return family(small_mlp(), IMAGE, 1, width=8, spectral_norm=spectral_norm, penalty=penalty)
+
+
+def got_gradient(module: nn.Module) -> list[bool]:
+    return [parameter.grad is not None and bool(parameter.grad.any()) for parameter in module.parameters()]
+
+
 def mixture_vae(
     components: int, posterior=posteriors.Diagonal, latent_dim: int = 3
 ) -> tuple[LatentVariableModel, LatentVariableModel, Batch]:
     """A VAE with a mixture prior, the same with a standard normal one, and a batch."""
     plain = binary_vae(posterior, latent_dim)
-    prior = priors.Mixture(latent_dim, components=components, spread=1.0, min_scale=1e-3)
+    prior = priors.GaussianMixturePrior(latent_dim, components=components, spread=1.0, min_scale=1e-3)
     model = LatentVariableModel(plain.posterior, prior, plain.likelihood, latent_dim=latent_dim)
     return model, plain, batch_of(binary_images(8))
 
@@ -50,7 +62,7 @@ def linear_mixture_vae(
     network = Linear()
     model = LatentVariableModel(
         posteriors.Diagonal(network, (dims,), latent_dim),
-        priors.Mixture(latent_dim, components=components, spread=2.0, min_scale=1e-3),
+        priors.GaussianMixturePrior(latent_dim, components=components, spread=2.0, min_scale=1e-3),
         likelihoods.Gaussian(network, latent_dim, (dims,), scale=0.7),
         latent_dim=latent_dim,
     )

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.commands.test_train import interrupted
 from tests.support.commands import fork
 from tests.support.configs import composed
+from tests.support.models import START
+from tests.support.training import interrupted
 from vae_cli.commands.train import train
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import StartsFromData
@@ -43,7 +44,7 @@ def plain_loop(config, accumulate: int, limit: int | None) -> dict[str, torch.Te
         batches = list(loader)
         for start in range(0, len(batches), accumulate):
             step = batches[start : start + accumulate]
-            losses = [module.objectives[0](module.model, batch).loss * len(batch) for batch in step]
+            losses = [module.objectives[0](module.model, batch, START).loss * len(batch) for batch in step]
             loss = torch.stack(losses).sum() / sum(map(len, step))
             gradients = torch.autograd.grad(loss, list(module.model.parameters()))
             with torch.no_grad():

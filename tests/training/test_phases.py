@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.support.models import batch_of, binary_images, binary_vae, mixture_vae
+from tests.support.models import START, batch_of, binary_images, binary_vae, mixture_vae
 from vae_cli.errors import UserError
 from vae_cli.models.model import PosteriorMoments
 from vae_cli.models.networks import MLP, depth_of, outermost
@@ -30,12 +30,12 @@ PRETRAINING = {
 def test_pretraining_learns_to_reconstruct(name):
     """Each phase lowers its own loss; a layer-wise one leaves the layers inside it alone."""
     model, batch = binary_vae(), batch_of(binary_images(64))
-    for phase in PRETRAINING[name]().phases(model):
+    for phase in PRETRAINING[name]().extend([], model):
         optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-        first = phase.objective(model, batch).loss.item()
+        first = phase.objective(model, batch, START).loss.item()
         for _ in range(40):
             optimizer.zero_grad()
-            terms = phase.objective(model, batch)
+            terms = phase.objective(model, batch, START)
             terms.loss.backward()
             optimizer.step()
         assert terms.loss.item() < first
@@ -51,6 +51,9 @@ def test_outermost_layers_mirror_each_other():
         hidden = outer(torch.randn(9, 6))
         assert hidden.shape == (9, width)
         assert mirrored(hidden).shape == (9, 1, 6)
+
+
+TRAINING = [Phase("training", 4, Reconstruction())]
 
 
 def blobs(count: int = 300, components: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,9 +78,9 @@ INITIALISATIONS = {
 def test_components_start_at_the_clusters_of_the_codes(name, points):
     model, _, _ = mixture_vae(components=3)
     z, labels = blobs()
-    held, free = INITIALISATIONS[name](points).phases(Reconstruction(), epochs=4)
-    assert (held.epochs, free.epochs, free.follows) == (2, 4, True)
-    held.begin(model, TrainingCodes(narrow(z), 1000, seed=0))
+    held, free = INITIALISATIONS[name](points).extend(TRAINING, model)
+    assert (held.epochs, free.epochs, free.continues_schedule) == (2, 4, True)
+    held.on_start(model, TrainingCodes(narrow(z), 1000, seed=0))
     found = held.objective.assignments
     order = [int(found[labels == k].mode().values) for k in range(3)]
     assert sorted(order) == [0, 1, 2]
@@ -92,7 +95,8 @@ def test_components_start_at_the_clusters_of_the_codes(name, points):
 
 def test_without_held_epochs_the_objective_begins_at_once():
     settings = {**COMMON, "fixed_epochs": 0}
-    (phase,) = initialisation.CodesMixture(points=1000, **settings).phases(Reconstruction(), epochs=4)
+    model, _, _ = mixture_vae(components=3)
+    (phase,) = initialisation.CodesMixture(points=1000, **settings).extend(TRAINING, model)
     assert phase.on_start is not None and not phase.continues_schedule and isinstance(phase.objective, Reconstruction)
 
 
@@ -101,16 +105,16 @@ def test_without_held_epochs_the_objective_begins_at_once():
 )
 def test_codes_that_cannot_be_clustered_are_refused(codes, message):
     model, _, _ = mixture_vae(components=3)
-    held, _ = INITIALISATIONS["codes"](1000).phases(Reconstruction(), epochs=1)
+    held, _ = INITIALISATIONS["codes"](1000).extend(TRAINING, model)
     with pytest.raises(UserError, match=message):
-        held.begin(model, TrainingCodes(narrow(codes), 1000, seed=0))
+        held.on_start(model, TrainingCodes(narrow(codes), 1000, seed=0))
 
 
 def test_few_points_are_embedded_too():
     z, _ = blobs(12)
-    held, _ = INITIALISATIONS["umap"](1000).phases(Reconstruction(), epochs=1)
     model, _, _ = mixture_vae(components=3)
-    held.begin(model, TrainingCodes(narrow(z), 1000, seed=0))
+    held, _ = INITIALISATIONS["umap"](1000).extend(TRAINING, model)
+    held.on_start(model, TrainingCodes(narrow(z), 1000, seed=0))
     assert len(held.objective.assignments) == 12
 
 

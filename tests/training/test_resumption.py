@@ -1,6 +1,5 @@
 """Runs that go on: what is refused leaves them as they were, and what differs from a run at once is told."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 import yaml
 
 from tests.support.commands import Done, fingerprint, fork
+from tests.support.runs import results
 from vae_cli import load
 from vae_cli.errors import UserError
 from vae_cli.report.groups import group
@@ -26,10 +26,6 @@ SMALL = (
 
 def train(folder: Path, *line: str) -> Done:
     return fork("vae-train", *line, folder=folder)
-
-
-def results(run: Path) -> dict[str, Any]:
-    return json.loads((run / "results.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +59,10 @@ if not torch.cuda.is_available():
     REFUSED.append(("trainer.accelerator=gpu", "trainer.accelerator=auto trainer.devices=1 takes what is there"))
 
 
-@pytest.mark.parametrize(("changes", "remedy"), REFUSED)
-@pytest.mark.parametrize("way", ["resume=run", "ckpt=last hydra.run.dir=run"])
+@pytest.mark.parametrize(
+    ("way", "changes", "remedy"),
+    [("resume=run", *one) for one in REFUSED] + [("ckpt=last hydra.run.dir=run", *REFUSED[0])],
+)
 def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(way: str, changes: str, remedy: str, work: Path) -> None:
     before = kept(work / "run")
     done = train(work, *way.split(), *changes.split())

@@ -247,8 +247,6 @@ def fit(
     )
     module.steps_per_epoch = ceil(len(loader) / settings.accumulate_grad_batches)
     module.window_weights = loader.window_weights(settings.accumulate_grad_batches)
-    for phase in module.phases:
-        phase.objective.examples = len(data.train)
     validation = None
     if len(data.val) and module.model.infers:
         size = config.evaluate.batch_size

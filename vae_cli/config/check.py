@@ -9,8 +9,7 @@ import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -19,7 +18,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vae_cli.config import signatures
 from vae_cli.config.rules import RULES
-from vae_cli.config.schema import Node, TrainConfig
+from vae_cli.config.schema import Node, TrainConfig, not_in_names, types_of
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key, nearest
 from vae_cli.config.view import ConfigView
@@ -27,6 +26,7 @@ from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs import layout
 
 OmegaConf.register_new_resolver("vae_job", layout.job_name, replace=True)
+OmegaConf.register_new_resolver("vae_not_in_names", not_in_names, replace=True)
 OmegaConf.register_new_resolver("vae_outputs", lambda: str(layout.outputs_folder()), replace=True)
 
 S = TypeVar("S")
@@ -233,9 +233,8 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if union else (annotation,)
 
 
-@cache
 def _hints(schema: type) -> dict[str, Any]:
-    return get_type_hints(schema, include_extras=True)
+    return {name: kind for name, (kind, _) in types_of(schema).items()}
 
 
 def _fits(value: Any, annotation: Any) -> bool:

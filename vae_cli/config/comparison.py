@@ -6,16 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vae_cli.config import signatures
+from vae_cli.config.schema import setting_of
 from vae_cli.config.signatures import Signature
-
-SAME_DATA = ("batch_size", "root", "workers", "memory_gb", "standardise")
-"""Keys of a data set that leave log p(x) comparable: x is the same, in the same units."""
 
 
 def data(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that say which examples are scored, by their keys; `config` is flat."""
+    """The settings that choose x and its examples, by their keys; `config` is flat."""
     names = (name for name in config if name.startswith("dataset."))
-    return {name: config[name] for name in names if name.removeprefix("dataset.") not in SAME_DATA}
+    return {name: config[name] for name in names if setting_of(name).selects_data}
 
 
 def measure(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +33,7 @@ def measure(config: Mapping[str, Any]) -> dict[str, Any]:
 def evaluation(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the evaluation after training that its numbers depend on, by their keys; `config` is flat."""
     names = (name for name in config if name.startswith("evaluate."))
-    return {name: config[name] for name in names if name != "evaluate.memory_mb"}
+    return {name: config[name] for name in names if setting_of(name).distinguishes}
 
 
 def _signature(config: Mapping[str, Any], group: str) -> Signature | None:

@@ -12,31 +12,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
-from vae_cli.config.schema import Node, TrainConfig
+from vae_cli.config.schema import Node, TrainConfig, keys_that, setting_of
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
-from vae_cli.runs.layout import CONFIG, DATA, LAST, display, holds_run, newest_run, outputs_folder
+from vae_cli.runs.layout import CONFIG, LAST, display, holds_run, newest_run, outputs_folder
 from vae_cli.runs.saved_config import read_config
 
 RUN_DIR = "hydra.run.dir"
 ASKING = ("resume", "ckpt", RUN_DIR)
 UNKNOWN = object()
-CHANGEABLE = (
-    "trainer.max_epochs",
-    "trainer.patience",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.threads",
-    "trainer.figures_every",
-    "trainer.checkpoint_every",
-    "evaluate",
-    "logger",
-    "cluster",
-    *DATA,
-)
-"""What may change when a run goes on: the rest is in its checkpoint, or would make it another run."""
-MAY_CHANGE = f"it can change {', '.join(CHANGEABLE)}"
+MAY_CHANGE = f"it can change {', '.join(keys_that(lambda one: one.on_resume))}"
 
 
 def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence[str]) -> Path | None:
@@ -93,7 +78,7 @@ def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> Train
         old = OmegaConf.select(config, key, default=UNKNOWN)  # a key that it has not is for the check to refuse
         new += [override] if old is UNKNOWN else []
         same = old is UNKNOWN or (not override.is_delete() and old == value)
-        if not same and (override.is_delete() or not changeable(key)):
+        if not same and (override.is_delete() or not setting_of(key).on_resume):
             raise ConfigError(f"{override.input_line}: a resumed run keeps this ({COMMAND_LINE}); {MAY_CHANGE}")
         try:
             OmegaConf.update(config, key, value, merge=True, force_add=True)
@@ -111,15 +96,10 @@ def resumed(folder: Path, composer: Composer, overrides: Sequence[str]) -> Train
 
     parsed = check(config, where)
     for override in new:
-        if not changeable(override.key_or_group):
+        if not setting_of(override.key_or_group).on_resume:
             problem = f"not set by the run ({COMMAND_LINE})"
             raise ConfigError(f"{override.input_line}: {problem}; {MAY_CHANGE}")
     return parsed
-
-
-def changeable(key: str) -> bool:
-    """Whether a resumed run may have another value of this key."""
-    return any(f"{key}.".startswith(f"{name}.") for name in CHANGEABLE)
 
 
 def same_choices(saved: TrainConfig, composed: DictConfig, folder: Path) -> None:

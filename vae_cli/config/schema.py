@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from hydra.utils import instantiate
 
@@ -18,6 +20,31 @@ from vae_cli.types import (
     Seed,
     SeveralInt,
 )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The role of a key; a key without a setting of its own has that of the mapping around it.
+
+    Args:
+        changes_results: another value makes another run, so that a sweep runs the job anew
+        on_resume: a resumed run may have another value
+        distinguishes: a report groups runs with other values apart
+        names_job: an override of the key is part of the name of a job's folder
+        selects_data: of a data set: another value changes x or its examples, so that log p(x) cannot be compared
+    """
+
+    changes_results: bool = True
+    on_resume: bool = False
+    distinguishes: bool = True
+    names_job: bool = True
+    selects_data: bool = True
+
+
+MACHINE = Setting(on_resume=True, distinguishes=False)
+WATCHED = Setting(changes_results=False, on_resume=True, distinguishes=False)
+"""Keys of figures, loggers and checkpoints."""
+START = Setting(changes_results=False, distinguishes=False)
 
 
 @dataclass(frozen=True)
@@ -53,21 +80,21 @@ def plain(config: Any) -> dict[str, Any]:
 class TrainerConfig:
     """How to train: hardware, precision, length."""
 
-    accelerator: Literal["auto", "cpu", "gpu"]
-    devices: PositiveInt | NonEmpty[NonNegativeInt]
+    accelerator: Annotated[Literal["auto", "cpu", "gpu"], MACHINE]
+    devices: Annotated[PositiveInt | NonEmpty[NonNegativeInt], MACHINE]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
-    max_epochs: Epochs
+    max_epochs: Annotated[Epochs, Setting(on_resume=True)]
     gradient_clip_val: NonNegativeFloat | None
     accumulate_grad_batches: PositiveInt
-    patience: PositiveInt | None
+    patience: Annotated[PositiveInt | None, Setting(on_resume=True)]
     deterministic: bool
     compile: bool
     limit_batches: PositiveInt | None
     shuffle: bool
-    figures_every: PositiveInt | None
-    threads: PositiveInt | None
-    checkpoint_every: PositiveFloat | None
-    num_nodes: PositiveInt
+    figures_every: Annotated[PositiveInt | None, WATCHED]
+    threads: Annotated[PositiveInt | None, MACHINE]
+    checkpoint_every: Annotated[PositiveFloat | None, WATCHED]
+    num_nodes: Annotated[PositiveInt, MACHINE]
 
 
 @dataclass(frozen=True)
@@ -103,7 +130,7 @@ class EvaluateConfig:
     elbo_samples: Samples
     estimator: Literal["posterior", "prior"]
     batch_size: PositiveInt
-    memory_mb: PositiveInt | None
+    memory_mb: Annotated[PositiveInt | None, MACHINE]
     split: Literal["train", "val", "test"]
     active_threshold: PositiveFloat
     seed: Seed
@@ -150,9 +177,9 @@ class ClusterConfig:
 class TrainConfig:
     """The root of vae-train."""
 
-    seed: Seed
-    resume: str | None
-    ckpt: Literal["last"] | None
+    seed: Annotated[Seed, Setting(distinguishes=False)]
+    resume: Annotated[str | None, START]
+    ckpt: Annotated[Literal["last"] | None, START]
     dataset: Node
     model: Node
     network: Node
@@ -166,10 +193,10 @@ class TrainConfig:
     optimizer: Node
     scheduler: Node
     trainer: TrainerConfig
-    logger: LoggerConfig | WandbConfig
-    evaluate: EvaluateConfig
+    logger: Annotated[LoggerConfig | WandbConfig, WATCHED]
+    evaluate: Annotated[EvaluateConfig, Setting(on_resume=True)]
     annealing: Node | None
-    cluster: ClusterConfig
+    cluster: Annotated[ClusterConfig, replace(WATCHED, names_job=False)]
     codebook: Node | None
     second_stage: Node | None
     refinement: Node | None
@@ -225,3 +252,57 @@ class KLConfig:
     direction: Node
     starts: PositiveInt
     out: str
+
+
+OF_CLASSES = {
+    "dataset.root": Setting(changes_results=False, on_resume=True, distinguishes=False, selects_data=False),
+    "dataset.path": Setting(on_resume=True),
+    "dataset.batch_size": Setting(selects_data=False),
+    "dataset.workers": Setting(selects_data=False),
+    "dataset.memory_gb": Setting(selects_data=False),
+    "dataset.standardise": Setting(selects_data=False),  # results are in the units of the data
+}
+"""The settings of keys that belong to classes, whose signatures are their schema."""
+
+
+@cache
+def types_of(schema: type) -> dict[str, tuple[Any, Setting | None]]:
+    """The type of each key of a dataclass, and its setting, if it has one."""
+    found: dict[str, tuple[Any, Setting | None]] = {}
+    for name, hint in get_type_hints(schema, include_extras=True).items():
+        base, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        own = next((note for note in notes if isinstance(note, Setting)), None)
+        bounds = [note for note in notes if note is not own]
+        found[name] = (Annotated[(base, *bounds)] if bounds else base, own)  # pyright: ignore[reportInvalidTypeForm]
+    return found
+
+
+@cache
+def setting_of(key: str) -> Setting:
+    """The setting of a dotted key of vae-train."""
+    if key in OF_CLASSES:
+        return OF_CLASSES[key]
+    found, schema = Setting(), TrainConfig
+    for name in key.split("."):
+        schema, own = types_of(schema).get(name, (None, None)) if is_dataclass(schema) else (None, None)
+        found = own or found
+    return found
+
+
+def keys_that(fits: Callable[[Setting], bool]) -> tuple[str, ...]:
+    """The keys of vae-train whose setting fits; a mapping stands for all keys in it."""
+    return (*_keys(TrainConfig, "", fits), *(key for key, one in OF_CLASSES.items() if fits(one)))
+
+
+def _keys(schema: type, prefix: str, fits: Callable[[Setting], bool]) -> Iterator[str]:
+    for name, (kind, _) in types_of(schema).items():
+        if fits(setting_of(f"{prefix}{name}")):
+            yield f"{prefix}{name}"
+        elif is_dataclass(kind) and isinstance(kind, type) and kind is not Node:
+            yield from _keys(kind, f"{prefix}{name}.", fits)
+
+
+def not_in_names() -> list[str]:
+    """The keys that are no part of the name of a job's folder, each by itself, as hydra requires."""
+    whole, types = keys_that(lambda one: not one.names_job), types_of(TrainConfig)
+    return [*whole, *(f"{key}.{name}" for key in whole for name in types_of(types[key][0]))]

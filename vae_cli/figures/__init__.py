@@ -1,8 +1,8 @@
-"""Figures of a run, as they would stand in a paper. Drawing one changes neither the model nor any random stream."""
+"""Figures of a run, as a paper would show them. Drawing changes neither the model nor any random stream."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 from matplotlib.figure import Figure
 
-from vae_cli.distributions.mixtures import is_mixture
 from vae_cli.evaluation.optional import optional
-from vae_cli.figures import clusters, images, vectors
-from vae_cli.figures.codes import code_usage
-from vae_cli.figures.curves import training_curves
-from vae_cli.figures.examples import Examples, Points, observed
-from vae_cli.figures.latents import latent_space
+from vae_cli.figures.examples import Examples, Inputs, Points, observed
 from vae_cli.figures.style import styled
 from vae_cli.figures.tiles import grid, save_grid
+from vae_cli.figures.views import VIEWS, View
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs.atomic_files import write_atomically
 
@@ -26,48 +22,38 @@ if TYPE_CHECKING:
     from vae_cli.datasets import Data
     from vae_cli.datasets.split import SplitName
 
-__all__ = ["draw", "grid", "panels", "save", "save_grid"]
+__all__ = ["VIEWS", "View", "draw", "grid", "panels", "save", "save_grid"]
 
-ALL, FEW = 5000, 500
-"""Test points encoded for a finished run's figures, and for those drawn while it trains."""
-
-
-Drawings = dict[str, Callable[[], Figure | None]]
-"""What draws each figure, by its name."""
+MAX_POINTS, MAX_POINTS_WHILE_TRAINING = 5000, 500
+"""Examples that the figures of a finished run and those of a logger are drawn from."""
 
 
 def draw(
     model: LatentVariableModel, data: Data, device: torch.device, *, history: Sequence[dict[str, float]], seed: int
 ) -> dict[str, Figure]:
-    """All figures by name: reconstructions, samples, traversals, latent_space; training_curves where `history` has any.
+    """All figures of VIEWS that apply, by name. A figure that fails is left out with a warning.
 
-    Of codes code_usage in place of traversals and latent_space, since they have no directions; without an encoder
-    samples and training_curves alone. Of a mixture prior also component_means, of images component_samples, clusters,
-    and confusion where there are labels. `density` too for vectors whose exact distribution is known. `history` has a
-    row of metrics.csv each. A figure that cannot be drawn is left out.
+    Args:
+        history: rows of metrics.csv
+        seed: of all draws and embeddings
     """
-    figures: dict[str, Figure] = {}
+    points = None
     with styled(), observed(model, device, seed):
         with optional("figures of the test data"):
-            points = _gathered(model, data, "test", device, ALL)
-            drawings = _views(model, points)
-            if data.exact is not None and not points.is_image and points.x.shape[1] > 1:
-                drawings["density"] = partial(vectors.density, model, points)
-            if isinstance(points, Examples):
-                drawings |= _codes(model, points, seed)
-            figures = _drawn(drawings)
-        return figures | _drawn({"training_curves": partial(training_curves, history)})
+            points = collect(model, data, "test", device, MAX_POINTS)
+        return _drawn(VIEWS, Inputs(model, points, history, seed))
 
 
 def panels(model: LatentVariableModel, data: Data, device: torch.device, seed: int) -> dict[str, Figure]:
-    """The cheap ones, for a logger: reconstructions, samples, traversals where there are any."""
+    """The figures of VIEWS that a logger gets during training: those that take little time."""
     with styled(), observed(model, device, seed), optional("figures"):
-        return _drawn(_views(model, _gathered(model, data, "val" if len(data.val) else "train", device, FEW)))
+        points = collect(model, data, "val" if len(data.val) else "train", device, MAX_POINTS_WHILE_TRAINING)
+        return _drawn([view for view in VIEWS if view.while_training], Inputs(model, points, (), seed))
     return {}
 
 
 def save(figures: dict[str, Figure], folder: Path) -> None:
-    """Write each figure as NAME.png (200 dpi) and NAME.pdf, whole files only, and empty it."""
+    """Write each figure as NAME.png (200 dpi) and NAME.pdf atomically, then clear it."""
     with styled(), optional("figures"):
         folder.mkdir(exist_ok=True)
         for name, figure in figures.items():
@@ -78,48 +64,17 @@ def save(figures: dict[str, Figure], folder: Path) -> None:
                 figure.clear()
 
 
-def _drawn(drawings: Drawings) -> dict[str, Figure]:
-    """The figures, without those that have nothing to show or fail."""
+def collect(model: LatentVariableModel, data: Data, split: SplitName, device: torch.device, count: int) -> Points:
+    """Encoded examples of a model that infers z, else points alone."""
+    kind = Examples if model.infers else Points
+    return kind.collect(model, data, split, device, count)
+
+
+def _drawn(views: Sequence[View], inputs: Inputs) -> dict[str, Figure]:
+    """The figures that apply and that have something to show."""
     figures = {}
-    for name, drawing in drawings.items():
-        with optional(f"figure {name}"):
-            if figure := drawing():
-                figures[name] = figure
+    for view in views:
+        with optional(f"figure {view.name}"):
+            if view.suits(inputs) and (figure := view.draw(inputs)):
+                figures[view.name] = figure
     return figures
-
-
-def _gathered(model: LatentVariableModel, data: Data, split: SplitName, device: torch.device, count: int) -> Points:
-    """Examples with their codes where there is an encoder, else the points alone."""
-    if model.infers:
-        return Examples.gather(model, data, split, device, count)
-    return Points.collect(data, split, device, count)
-
-
-def _views(model: LatentVariableModel, points: Points) -> Drawings:
-    """Those that a logger gets while training goes on."""
-    kind = images if points.is_image else vectors
-    drawings: Drawings = {"samples": partial(kind.samples, model, points)}
-    if not isinstance(points, Examples):
-        return drawings
-    drawings["reconstructions"] = partial(kind.reconstructions, model, points)
-    if points.counts is None:
-        drawings["traversals"] = partial(kind.traversals, model, points)
-    if is_mixture(prior := model.prior()):
-        if points.is_image:
-            drawings["component_samples"] = partial(clusters.component_samples, model, prior, points)
-        drawings["component_means"] = partial(clusters.component_means, model, prior, points)
-    return drawings
-
-
-def _codes(model: LatentVariableModel, examples: Examples, seed: int) -> Drawings:
-    """Those of the latent space."""
-    drawings: Drawings
-    if examples.counts is None:
-        drawings = {"latent_space": partial(latent_space, model, examples)}
-    else:
-        drawings = {"code_usage": partial(code_usage, examples.counts)}
-    if examples.clusters is not None:
-        drawings["clusters"] = partial(clusters.codes, examples, seed)
-        if examples.y is not None:
-            drawings["confusion"] = partial(clusters.confusion, examples)
-    return drawings

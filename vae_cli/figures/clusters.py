@@ -16,11 +16,10 @@ from torch.distributions import MixtureSameFamily
 from vae_cli.evaluation.metrics import contingency
 from vae_cli.evaluation.umap_embedding import umap_embedding
 from vae_cli.figures import images
-from vae_cli.figures.examples import Examples, decoded
+from vae_cli.figures.examples import Inputs, decoded
 from vae_cli.figures.latents import coloured
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import TEXT_WIDTH, class_text
-from vae_cli.models.model import LatentVariableModel
 
 SAMPLES = 10
 """Of each component."""
@@ -30,18 +29,20 @@ SHOWN = 30
 """Components at most, those of largest weight."""
 
 
-def component_means(model: LatentVariableModel, prior: MixtureSameFamily, examples: Examples) -> Figure:
+def component_means(inputs: Inputs) -> Figure:
     """E[x|mu_c] of each component, of vectors as a heat map."""
+    prior, examples = inputs.mixture, inputs.examples
     order, names = _largest(prior)
-    x = decoded(model, prior.component_distribution.mean[order])
+    x = decoded(inputs.model, prior.component_distribution.mean[order])
     return images.rows(x, ["mean"], examples, names) if examples.is_image else _heat_map(x, names)
 
 
-def component_samples(model: LatentVariableModel, prior: MixtureSameFamily, examples: Examples) -> Figure:
+def component_samples(inputs: Inputs) -> Figure:
     """A row of p(x|z) means, z ~ p(z|c), of each component of images."""
+    prior = inputs.mixture
     order, names = _largest(prior)
     draws = prior.component_distribution.sample(torch.Size((SAMPLES,)))[:, order].movedim(0, 1)
-    return images.rows(decoded(model, draws.flatten(0, 1)), names, examples)
+    return images.rows(decoded(inputs.model, draws.flatten(0, 1)), names, inputs.examples)
 
 
 def _largest(prior: MixtureSameFamily) -> tuple[Tensor, list[str]]:
@@ -63,8 +64,9 @@ def _heat_map(x: Tensor, names: list[str]) -> Figure:
     return figure
 
 
-def confusion(examples: Examples) -> Figure:
+def confusion(inputs: Inputs) -> Figure:
     """Shares of each label that each component takes, components in the order that matches labels best."""
+    examples = inputs.examples
     assert examples.y is not None and examples.clusters is not None
     counts = contingency(examples.clusters.numpy(), examples.y.numpy()).T
     rows, columns = linear_sum_assignment(counts, maximize=True)
@@ -89,10 +91,11 @@ def confusion(examples: Examples) -> Figure:
     return figure
 
 
-def codes(examples: Examples, seed: int) -> Figure:
+def latent_scatter(inputs: Inputs) -> Figure:
     """Posterior means of test points in the plane, coloured by component and, where known, by label."""
+    examples = inputs.examples
     assert examples.clusters is not None
-    points, labels = _flat(examples.codes.cpu(), seed)
+    points, labels = _flat(examples.means.cpu(), inputs.seed)
     panels = {"component": examples.clusters.numpy()}
     if examples.y is not None:
         panels["label"] = examples.y.numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice, pairwise
 from typing import Any
 
@@ -11,10 +11,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
+from vae_cli.figures.examples import Inputs
 from vae_cli.figures.style import BLUE, GREY, ORANGE, TEXT_WIDTH
 
-Curve = tuple[list[float], list[float]]
+Row = dict[str, float]
+Curve = NDArray[np.float64]
+"""Epochs and values, (n, 2)."""
 QUANTITIES = {
     "elbo": "ELBO (nats)",
     "distortion": "distortion (nats)",
@@ -24,37 +28,33 @@ QUANTITIES = {
     "loss": "loss",
 }
 PANELS = 3
-"""As many as the width of a text holds."""
+"""As many as the text width holds."""
 SPLITS = {"train": ("training", BLUE), "val": ("validation", ORANGE)}
 
 
-def training_curves(history: Sequence[dict[str, float]]) -> Figure | None:
-    """ELBO, distortion and rate against the epoch, or what there is in their place; None where nothing was logged.
-
-    Pretraining is left out where a bound was trained after it: its scale is another.
-    """
-    bounded = [row["epoch"] for row in history if "train/elbo" in row]
-    if bounded:
-        history = [row for row in history if "epoch" in row and row["epoch"] >= min(bounded)]
+def training_curves(inputs: Inputs) -> Figure | None:
+    """The first PANELS of QUANTITIES in the history against the epoch; None where the history has none."""
+    first = first_bound(inputs.history)
+    history = [row for row in inputs.history if row.get("epoch", -math.inf) >= first]
     drawn = {
         name: curves
         for name in QUANTITIES
-        if (curves := {split: curve for split in SPLITS if (curve := _curve(history, f"{split}/{name}"))[0]})
+        if (curves := {split: found for split in SPLITS if len(found := curve(history, f"{split}/{name}"))})
     }
     if len(drawn) > 1:
-        drawn.pop("loss", None)  # it is made of the others
+        drawn.pop("loss", None)  # the other quantities are its terms
     drawn = dict(islice(drawn.items(), PANELS))
     if not drawn:
         return None
     figure = Figure(figsize=(TEXT_WIDTH * max(2, len(drawn)) / 3, 0.36 * TEXT_WIDTH))
     row: Any = figure.subplots(1, len(drawn), squeeze=False)
     for axes, (name, curves) in zip(row[0], drawn.items(), strict=True):
-        for split, (epochs, values) in curves.items():
+        for split, found in curves.items():
             label, colour = SPLITS[split]
-            axes.plot(epochs, values, color=colour, label=label, marker="o" if len(epochs) < 10 else "")
+            axes.plot(*found.T, color=colour, label=label, marker="o" if len(found) < 10 else "")
         _phases(axes, history)
-        _focus(axes, list(curves.values()))
-        if len({epoch for epochs, _ in curves.values() for epoch in epochs}) == 1:
+        focus(axes, list(curves.values()))
+        if len({epoch for found in curves.values() for epoch in found[:, 0]}) == 1:
             axes.margins(x=1)
         axes.set(title=QUANTITIES[name], xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
@@ -63,28 +63,26 @@ def training_curves(history: Sequence[dict[str, float]]) -> Figure | None:
     return figure
 
 
-def _curve(history: Sequence[dict[str, float]], key: str) -> Curve:
-    """Epochs and values of the rows that have both, leaving gaps and overflows out."""
-    rows = [(row["epoch"], row[key]) for row in history if "epoch" in row and key in row]
-    finite = [row for row in rows if all(map(math.isfinite, row))]
-    return [epoch for epoch, _ in finite], [value for _, value in finite]
+def first_bound(rows: Iterable[Row]) -> float:
+    """The first epoch that trains a bound. Curves begin there: losses of pretraining have another scale."""
+    return min((row["epoch"] for row in rows if {"train/elbo", "epoch"} <= row.keys()), default=-math.inf)
 
 
-def _ends(history: Sequence[dict[str, float]]) -> list[float]:
-    """The last epoch of each phase that another one follows."""
-    return [a["epoch"] for a, b in pairwise(history) if a.get("phase") != b.get("phase")]
+def curve(history: Sequence[Row], key: str, first: float = -math.inf) -> Curve:
+    """Finite values of a quantity from the epoch `first` on."""
+    rows = [(row["epoch"], row[key]) for row in history if {"epoch", key} <= row.keys()]
+    return np.array([row for row in rows if row[0] >= first and all(map(math.isfinite, row))]).reshape(-1, 2)
 
 
-def _phases(axes: Axes, history: Sequence[dict[str, float]]) -> None:
-    """A thin line where a phase of training gives way to the next."""
-    for epoch in _ends(history):
-        axes.axvline(epoch + 0.5, color=GREY, linewidth=0.5, linestyle=":")
-
-
-def _focus(axes: Axes, curves: list[Curve]) -> None:
-    """Fit the vertical axis to what follows the first tenth: a first steep fall would flatten all the rest."""
-    settled = np.concatenate(
-        [values[math.ceil(len(values) / 10) if len(values) >= 10 else 0 :] for _, values in curves]
-    )
+def focus(axes: Axes, curves: Sequence[Curve]) -> None:
+    """Fit the vertical axis to the values after the first tenth, whose steep fall would flatten the others."""
+    settled = np.concatenate([found[math.ceil(len(found) / 10) if len(found) >= 10 else 0 :, 1] for found in curves])
     margin = 0.05 * (np.ptp(settled) or abs(settled[0]) or 1.0)
     axes.set_ylim(settled.min() - margin, settled.max() + margin)
+
+
+def _phases(axes: Axes, history: Sequence[Row]) -> None:
+    """A thin line after the last epoch of each phase but the last."""
+    for before, after in pairwise(history):
+        if before.get("phase") != after.get("phase"):
+            axes.axvline(before["epoch"] + 0.5, color=GREY, linewidth=0.5, linestyle=":")

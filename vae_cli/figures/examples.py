@@ -1,17 +1,17 @@
-"""What figures are drawn from: test examples, their codes, and a model that is left as it was found."""
+"""Inputs of figures: points of the data, their latents, the model in evaluation mode."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, MixtureSameFamily
 
-from vae_cli.batch import Batch
+from vae_cli.batch import Batch, first_batches
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.models.code_distributions import QuantisedDelta
 from vae_cli.models.model import LatentVariableModel
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def observed(model: LatentVariableModel, device: torch.device, seed: int) -> Iterator[None]:
-    """Evaluation mode, no gradients, random draws of their own; modes and random streams are then as they were."""
+    """Evaluation mode, no gradients, and draws from a seed; restores modes and random streams at the end."""
     cuda = [device] if device.type == "cuda" else []
     modes = [(module, module.training) for module in model.modules()]
     with torch.no_grad(), torch.random.fork_rng(devices=cuda):
@@ -42,114 +42,164 @@ def observed(model: LatentVariableModel, device: torch.device, seed: int) -> Ite
                 module.training = training
 
 
-IMAGES = 30
-"""Test images kept to be shown; 5,000 large ones would fill the memory."""
+MAX_IMAGES = 30
+"""Images that are kept to be shown; 5,000 large ones would fill the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Test points x (N, *event) in the data's own units: all that is needed where nothing is encoded."""
+    """Points x (N, *event) of a data set, in its units; the other fields are known for `Examples` alone.
+
+    Args:
+        density_known: whether the data set has an exact log p(x)
+        y: labels (M,), M >= N
+        clusters: the component of a mixture prior with the largest responsibility, (M,)
+        code_counts: how often each code of a codebook occurs, (K,)
+        class_names: of the labels
+    """
 
     x: Tensor
     domain: Domain
+    density_known: bool
+    y: Tensor | None = None
+    clusters: Tensor | None = None
+    code_counts: Tensor | None = None
+    class_names: tuple[str, ...] | None = None
 
     @classmethod
-    def collect(cls, data: Data, split: SplitName, device: torch.device, points: int) -> Points:
-        """`points` points of a split, of images a few, the same ones for every model and seed."""
-        shown, x = _shown(data, points), []
-        for batch in _batches(data, split, device, points):
-            x.append(batch.x[: shown - sum(map(len, x))].cpu())
-            if sum(map(len, x)) >= shown:
-                break
-        return cls(x=_original(data, torch.cat(x)), domain=data.domain)
+    def collect(
+        cls, model: LatentVariableModel, data: Data, split: SplitName, device: torch.device, count: int
+    ) -> Points:
+        """`count` points of a split, or MAX_IMAGES images, identical for every model and seed."""
+        kept = _kept(data, count)
+        x = [batch.x.cpu() for batch in first_batches(_batches(data, split, device, count), kept)]
+        return Points(x=_original(data, torch.cat(x)[:kept]), domain=data.domain, density_known=data.exact is not None)
 
     @property
     def is_image(self) -> bool:
         """Whether an event is (C, H, W)."""
         return self.x.dim() == 4
 
+    @property
+    def has_directions(self) -> bool:
+        """Whether latents are known and z can move along one dimension, which codes of a codebook cannot."""
+        return False
 
-def _shown(data: Data, points: int) -> int:
-    return IMAGES if len(data.event_shape) == 3 else points
+
+def _kept(data: Data, count: int) -> int:
+    return MAX_IMAGES if len(data.event_shape) == 3 else count
 
 
 def _original(data: Data, x: Tensor) -> Tensor:
     return data.standardisation.original(x) if data.standardisation else x.float()
 
 
-def _batches(data: Data, split: SplitName, device: torch.device, points: int) -> Iterable[Batch]:
-    """Shuffled, for a folder of images comes class by class."""
-    return data.loader(split, batch_size=min(points, 250), seed=0, shuffle=True, device=device)
+def _batches(data: Data, split: SplitName, device: torch.device, count: int) -> Iterable[Batch]:
+    """Shuffled, since a folder of images is in the order of its classes."""
+    return data.loader(split, batch_size=min(count, 250), seed=0, shuffle=True, device=device)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examples(Points):
-    """The same with their codes: posterior means (M, d) with M >= N, labels (M,) or None.
+    """Points with their latents.
 
-    draws (M, d): one z ~ q(z|x) of each; clusters (M,): the most responsible component of each, under a mixture prior;
-    counts (K,): of the codes that their z are made of, if they are; class_names: of the labels, if they are names.
+    Args:
+        means: of q(z|x), (M, d)
+        draws: one z ~ q(z|x) each, (M, d)
     """
 
-    codes: Tensor
+    means: Tensor
     draws: Tensor
-    y: Tensor | None
-    clusters: Tensor | None = None
-    counts: Tensor | None = None
-    class_names: tuple[str, ...] | None = None
 
     @classmethod
-    def gather(
-        cls, model: LatentVariableModel, data: Data, split: SplitName, device: torch.device, points: int
+    def collect(
+        cls, model: LatentVariableModel, data: Data, split: SplitName, device: torch.device, count: int
     ) -> Examples:
-        """Encode `points` points of a split, the same ones for every model and seed; of images keep a few."""
-        shown, prior = _shown(data, points), model.prior()
-        x, codes, draws, y, clusters, counts = [], [], [], [], [], []
-        for batch in _batches(data, split, device, points):
-            x.append(batch.x[: shown - sum(map(len, x))].cpu())
+        """Encode `count` points of a split, identical for every model and seed; keep MAX_IMAGES images."""
+        kept, prior = _kept(data, count), model.prior()
+        x, means, draws, y, clusters, counts = [], [], [], [], [], []
+        for batch in first_batches(_batches(data, split, device, count), count):
+            x.append(batch.x[: kept - sum(map(len, x))].cpu())
             encoded = model.encode(batch)
-            codes.append(encoded.mean.float())
+            means.append(encoded.mean.float())
             draws.append(encoded.sample().float())
+            y.append(batch.y)
             if is_mixture(prior):
                 clusters.append(log_responsibilities(prior, encoded).argmax(-1).cpu())
             if isinstance(encoded, QuantisedDelta):
                 counts.append(encoded.counts.cpu())
-            y.append(batch.y)
-            if sum(map(len, codes)) >= points:
-                break
-        labels = torch.cat(y)[:points].cpu() if y[0] is not None else None
-        assigned = torch.cat(clusters)[:points] if clusters else None
-        counted = total(counts) if counts else None
-        means, drawn = (torch.cat(parts)[:points] for parts in (codes, draws))
         return cls(
             x=_original(data, torch.cat(x)),
             domain=data.domain,
-            codes=means,
-            draws=drawn,
-            y=labels,
-            clusters=assigned,
-            counts=counted,
+            density_known=data.exact is not None,
+            means=torch.cat(means)[:count],
+            draws=torch.cat(draws)[:count],
+            y=torch.cat(y)[:count].cpu() if y[0] is not None else None,
+            clusters=torch.cat(clusters)[:count] if clusters else None,
+            code_counts=total(counts) if counts else None,
             class_names=data.class_names,
         )
 
     @property
+    def has_directions(self) -> bool:
+        """Codes of a codebook have none."""
+        return self.code_counts is None
+
+    @property
     def activity(self) -> Tensor:
-        """Var_x E_q[z_j], (d,): how much a dimension says about x (Burda et al. 2016, section 5)."""
-        return self.codes.var(0, unbiased=False)
+        """Activity of each dimension, Var_x E_q[z_j], (d,) (Burda et al. 2016, section 5)."""
+        return self.means.var(0, unbiased=False)
 
     def most_active(self, count: int) -> list[int]:
-        """The dimensions that say most, first things first."""
+        """Latent dimensions by decreasing activity."""
         return self.activity.argsort(descending=True, stable=True)[:count].tolist()
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that a figure may show.
+
+    Args:
+        model: in evaluation mode
+        collected: points of the data; None where they could not be read
+        history: rows of metrics.csv
+        seed: of embeddings
+    """
+
+    model: LatentVariableModel
+    collected: Points | None
+    history: Sequence[dict[str, float]]
+    seed: int
+
+    @property
+    def points(self) -> Points:
+        """Points of the data."""
+        assert self.collected is not None
+        return self.collected
+
+    @property
+    def examples(self) -> Examples:
+        """Points of the data with their latents, of a model that infers z."""
+        assert isinstance(self.collected, Examples)
+        return self.collected
+
+    @property
+    def mixture(self) -> MixtureSameFamily:
+        """p(z), of a model with a mixture prior."""
+        prior = self.model.prior()
+        assert is_mixture(prior)
+        return prior
+
+
 def decoded(model: LatentVariableModel, z: Tensor) -> Tensor:
-    """E[x|z] for z (N, d): (N, *event) on the CPU, in pieces that fit any memory the model was trained in."""
+    """E[x|z] for z (N, d): (N, *event) on the CPU, decoded in parts that fit in memory."""
     means = torch.cat([model.decode(part[None]).mean[0].float().cpu() for part in z.split(25)])
     return model.likelihood.original(means)
 
 
 @dataclass(frozen=True)
 class Traversal:
-    """Codes z (R, K, d): in row r dimension dims[r] takes K values, `steps` prior deviations from its prior mean."""
+    """Latents z (R, K, d): in row r, dimension dims[r] is `steps` (K,) prior deviations from its prior mean."""
 
     dims: list[int]
     steps: Tensor
@@ -157,8 +207,8 @@ class Traversal:
 
     @classmethod
     def of(cls, model: LatentVariableModel, examples: Examples, *, rows: int, columns: int) -> Traversal:
-        """Through the first example's posterior mean, along the most active dimensions that x sees, from -3 to 3."""
-        anchor = examples.codes[0]
+        """From -3 to 3 through the first posterior mean, along the most active dimensions that p(x|z) reads."""
+        anchor = examples.means[0]
         read = set(model.read)
         dims = [j for j in examples.most_active(len(anchor)) if j in read][:rows]
         steps = torch.linspace(-3, 3, columns, device=anchor.device)
@@ -175,7 +225,7 @@ class Traversal:
 
 
 def moments(prior: Distribution) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each dimension, (d,); from draws where there is no formula, as for flows."""
+    """Mean and standard deviation of each dimension, (d,); estimated by draws for flows, which have no formula."""
     try:
         return prior.mean, prior.stddev
     except NotImplementedError:

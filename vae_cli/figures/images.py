@@ -11,19 +11,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_cli.figures.examples import Examples, Points, Traversal, decoded
+from vae_cli.figures.examples import Inputs, Points, Traversal, decoded
 from vae_cli.figures.style import TEXT_WIDTH
 from vae_cli.figures.tiles import gap, grid
-from vae_cli.models.model import LatentVariableModel
 
 COLUMNS = 10
 
 
-def reconstructions(model: LatentVariableModel, examples: Examples) -> Figure:
+def reconstructions(inputs: Inputs) -> Figure:
     """Test images x in one row, in the row below the means of p(x|z) at their posterior means z."""
+    model, examples = inputs.model, inputs.examples
     columns = min(COLUMNS, len(examples.x))
     count = len(examples.x) // columns * columns
-    x, means = examples.x[:count], decoded(model, examples.codes[:count])
+    x, means = examples.x[:count], decoded(model, examples.means[:count])
     pairs = list(zip(x.split(columns), means.split(columns), strict=True))
     figure = _figure(x, 2 * len(pairs), columns)
     stacked: Any = figure.subplots(len(pairs), 1, squeeze=False)
@@ -33,18 +33,20 @@ def reconstructions(model: LatentVariableModel, examples: Examples) -> Figure:
     return figure
 
 
-def samples(model: LatentVariableModel, examples: Points) -> Figure:
+def samples(inputs: Inputs) -> Figure:
     """Means of p(x|z) at draws z ~ p(z)."""
+    model = inputs.model
     x = model.likelihood.original(torch.cat([model.sample(COLUMNS).float().cpu() for _ in range(COLUMNS)]))
     figure = _figure(x, COLUMNS, COLUMNS)
-    _show(figure.subplots(), _unit(x, examples), COLUMNS)
+    _show(figure.subplots(), _unit(x, inputs.points), COLUMNS)
     return figure
 
 
-def traversals(model: LatentVariableModel, examples: Examples) -> Figure:
+def traversals(inputs: Inputs) -> Figure:
     """Means of p(x|z) along one dimension of z a row, the others at one test image's posterior mean."""
-    path = Traversal.of(model, examples, rows=10, columns=13)
-    x = path.decoded(model)
+    examples = inputs.examples
+    path = Traversal.of(inputs.model, examples, rows=10, columns=13)
+    x = path.decoded(inputs.model)
     rows, columns, _, height, width = x.shape
     figure = _figure(x[0], rows, columns, below=0.4)
     axes = figure.subplots()
@@ -55,7 +57,7 @@ def traversals(model: LatentVariableModel, examples: Examples) -> Figure:
     return figure
 
 
-def rows(x: Tensor, names: list[str], examples: Examples, columns: list[str] | None = None) -> Figure:
+def rows(x: Tensor, names: list[str], examples: Points, columns: list[str] | None = None) -> Figure:
     """Images x (R K, C, H, W) in R rows of these names, under them the names of the columns."""
     across, (height, width) = len(x) // len(names), x.shape[-2:]
     figure = _figure(x, len(names), across, below=0.3 if columns else 0.0)

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_cli.figures.examples import Examples
+from vae_cli.figures.examples import Inputs
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import BLUE, CLASSES, TEXT_WIDTH, class_text
-from vae_cli.models.model import LatentVariableModel
 
 LEGIBLE = 20
 """Classes that a legend can name; where there are more, a colour bar."""
@@ -30,18 +29,19 @@ LEGIBLE = 20
 DOTS: dict[str, Any] = {"s": 4, "alpha": 0.7, "linewidths": 0, "rasterized": True}
 
 
-def latent_space(model: LatentVariableModel, examples: Examples) -> Figure:
+def latent_space(inputs: Inputs) -> Figure:
     """Posterior means of test points, coloured by label; for d = 1 instead the densities of q(z) and of p(z)."""
-    codes = examples.codes.cpu()
+    examples = inputs.examples
+    means = examples.means.cpu()
     labels = None if examples.y is None else examples.y.numpy()
-    plane = Plane(codes, "z")
+    plane = Plane(means, "z")
     figure = Figure(figsize=(0.8 * TEXT_WIDTH, 0.64 * TEXT_WIDTH))
     axes = figure.subplots()
-    if codes.shape[1] == 1:
-        _densities(axes, model.prior(), examples.draws[:, 0], labels, examples.class_names)
+    if means.shape[1] == 1:
+        _densities(axes, inputs.model.prior(), examples.draws[:, 0], labels, examples.class_names)
         axes.set(xlabel="$z$", ylabel="density")
     else:
-        _scatter(axes, plane(codes), labels, examples.class_names)
+        _scatter(axes, plane(means), labels, examples.class_names)
         axes.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
         axes.set_aspect("equal", adjustable="datalim")
     return figure

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_cli.figures.examples import Examples, Points, Traversal, decoded
+from vae_cli.figures.examples import Inputs, Points, Traversal, decoded
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import BLUE, GREY, LINES, TEXT_WIDTH
 from vae_cli.models.model import LatentVariableModel
@@ -24,9 +24,9 @@ VARIABLES = 12
 """Variables with a panel of their own; where there are more, those of largest variance."""
 
 
-def reconstructions(model: LatentVariableModel, examples: Examples) -> Figure:
+def reconstructions(inputs: Inputs) -> Figure:
     """Each variable's mean under p(x|z) at the posterior mean z, against its value in the test example."""
-    x, means = examples.x, decoded(model, examples.codes)
+    x, means = inputs.examples.x, decoded(inputs.model, inputs.examples.means)
     chosen = x.var(0, unbiased=False).argsort(descending=True, stable=True)[:VARIABLES].sort().values.tolist()
     figure, panels = _panels(len(chosen), columns=4)
     for axes, j in zip(panels, chosen, strict=True):
@@ -40,9 +40,9 @@ def reconstructions(model: LatentVariableModel, examples: Examples) -> Figure:
     return figure
 
 
-def samples(model: LatentVariableModel, examples: Points) -> Figure:
+def samples(inputs: Inputs) -> Figure:
     """Test data beside as many draws x ~ p(x|z), z ~ p(z): the draws, not their means, are distributed like data."""
-    figure, panels, clouds, edges = _beside(model, examples)
+    figure, panels, clouds, edges = _beside(inputs.model, inputs.points)
     for axes, points in zip(panels, clouds, strict=True):
         if len(edges) == 1:
             axes.hist(points[:, 0], edges[0].tolist(), color=BLUE)
@@ -52,9 +52,9 @@ def samples(model: LatentVariableModel, examples: Points) -> Figure:
     return figure
 
 
-def density(model: LatentVariableModel, examples: Points) -> Figure:
+def density(inputs: Inputs) -> Figure:
     """The same on a grid: counts of test data and of as many draws from the model, on one scale."""
-    figure, panels, clouds, edges = _beside(model, examples)
+    figure, panels, clouds, edges = _beside(inputs.model, inputs.points)
     counts = [np.histogram2d(points[:, 0], points[:, 1], edges)[0].T for points in clouds]
     norm = LogNorm(1, max(2, *(count.max() for count in counts)))
     for axes, count in zip(panels, counts, strict=True):
@@ -63,8 +63,9 @@ def density(model: LatentVariableModel, examples: Points) -> Figure:
     return figure
 
 
-def traversals(model: LatentVariableModel, examples: Examples) -> Figure:
+def traversals(inputs: Inputs) -> Figure:
     """How the mean of p(x|z) answers to one dimension of z a panel: the variables that move most, standardised."""
+    model, examples = inputs.model, inputs.examples
     path = Traversal.of(model, examples, rows=10, columns=41)
     scale = examples.x.std(0, unbiased=False)
     scale = torch.where(scale > 0, scale, 1.0)

@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
-from vae_cli.batch import Batch
+from vae_cli.batch import Batch, first_batches
 from vae_cli.capabilities import Capable
 from vae_cli.distributions.distributions import floored, gaussian, log_gaussian
 from vae_cli.distributions.flows import density_flow
@@ -116,12 +116,8 @@ class VampPrior(Prior):
     @torch.no_grad()
     def start_from(self, batches: Iterable[Batch]) -> None:
         """Start the pseudo-inputs at the first examples of the batches, repeated if there are too few."""
-        x, count = [], len(self.inputs)
-        for batch in batches:
-            x.append(batch.x)
-            if sum(map(len, x)) >= count:
-                break
-        examples = torch.cat(x)
+        count = len(self.inputs)
+        examples = torch.cat([batch.x for batch in first_batches(batches, count)])
         self.inputs.copy_(examples[torch.arange(count, device=examples.device) % len(examples)])
 
 

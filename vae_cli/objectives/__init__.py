@@ -4,7 +4,7 @@ from vae_cli.objectives.elbo import ELBO, Reconstruction
 from vae_cli.objectives.gan import VAEGAN, GANLoss
 from vae_cli.objectives.importance import IWAE, DoublyReparameterised, StickingTheLanding
 from vae_cli.objectives.infovae import InfoVAE
-from vae_cli.objectives.objective import Objective, Terms
+from vae_cli.objectives.objective import Objective, Progress, Terms
 from vae_cli.objectives.quantisation import PriorFit, VectorQuantisation
 from vae_cli.objectives.total_correlation import TCVAE, FactorVAE, StratifiedTCVAE
 from vae_cli.objectives.vade import FixedAssignments, VaDE, VaDEAnalytic
@@ -21,6 +21,7 @@ __all__ = [
     "InfoVAE",
     "Objective",
     "PriorFit",
+    "Progress",
     "Reconstruction",
     "StickingTheLanding",
     "StratifiedTCVAE",

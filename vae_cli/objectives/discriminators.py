@@ -32,6 +32,11 @@ class DiscriminatorLoss:
     loss: Tensor
     accuracy: Tensor
 
+    @property
+    def metrics(self) -> dict[str, Tensor]:
+        """Both, by the names under which they are logged."""
+        return {"discriminator_loss": self.loss, "discriminator_accuracy": self.accuracy}
+
 
 class Discriminator(nn.Module):
     """Scores (N,) of points (N, d): large where they look as if drawn from the first of two samples.

@@ -58,15 +58,15 @@ class _MMD(Divergence):
         """k at squared distances (M, N)."""
         raise NotImplementedError
 
-    def scale(self, squared: Tensor) -> Tensor:
-        """What the kernel needs to know of all squared distances between q and p, (M, N)."""
-        return squared
+    def scale(self, squared: Tensor, dims: int) -> Tensor:
+        """The kernel's parameter, from the squared distances between q and p, (M, N), of so many dimensions."""
+        raise NotImplementedError
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """The estimate, a scalar."""
         with float32():
             between = squared_distances(q, p)
-            scale = self.scale(between.detach())
+            scale = self.scale(between.detach(), q.shape[-1])
             within = sum(self._within(self.kernel(squared_distances(z, z), scale)) for z in (q, p))
             return within - 2 * self.kernel(between, scale).mean()
 
@@ -87,7 +87,7 @@ class RBFMMD(_MMD):
         super().__init__(unbiased)
         self.bandwidths = None if bandwidths is None else [float(h) for h in bandwidths]
 
-    def scale(self, squared: Tensor) -> Tensor:
+    def scale(self, squared: Tensor, dims: int) -> Tensor:
         """h^2, one for each bandwidth."""
         if self.bandwidths is None:
             return squared.median().clamp(min=1e-12).reshape(1) / 2
@@ -104,16 +104,10 @@ class InverseMultiquadraticMMD(_MMD):
     def __init__(self, *, scales: NonEmpty[PositiveFloat], unbiased: bool) -> None:
         super().__init__(unbiased)
         self.scales = [float(s) for s in scales]
-        self.dims = 1
 
-    def forward(self, q: Tensor, p: Tensor) -> Tensor:
-        """The estimate, a scalar."""
-        self.dims = q.shape[-1]
-        return super().forward(q, p)
-
-    def scale(self, squared: Tensor) -> Tensor:
+    def scale(self, squared: Tensor, dims: int) -> Tensor:
         """C_s, one for each scale."""
-        return 2 * self.dims * squared.new_tensor(self.scales).square()
+        return 2 * dims * squared.new_tensor(self.scales).square()
 
     def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
         """Mean over the scales, (M, N)."""

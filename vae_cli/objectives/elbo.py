@@ -10,7 +10,8 @@ from torch import Tensor
 from vae_cli.batch import Batch
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import Trace, layer_rates, total
-from vae_cli.objectives.objective import Objective, Terms
+from vae_cli.objectives.annealing import Annealing
+from vae_cli.objectives.objective import Objective, Progress, Terms
 from vae_cli.types import NonNegativeFloat, PositiveInt
 
 
@@ -27,12 +28,13 @@ class ELBO(Objective):
 
     def __init__(
         self,
+        annealing: Annealing | None = None,
         *,
         beta: NonNegativeFloat,
         free_bits: NonNegativeFloat | list[NonNegativeFloat],
         samples: PositiveInt,
     ) -> None:
-        super().__init__()
+        super().__init__(annealing)
         self.beta, self.free_bits, self.samples = beta, free_bits, samples
 
     def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
@@ -46,16 +48,12 @@ class ELBO(Objective):
             (rate.clamp(min=floor) if floor else rate).sum(-1) for rate, floor in zip(rates, floors, strict=True)
         )
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), self.samples)
         rates = self.rates(trace, batch)
         layers = [rate.sum(-1).mean() for rate in rates]
-        distortion, rate = trace.distortion.mean(), total(layers)
-        penalty = self.floored(rates).mean()
-        loss = distortion + self.annealed("beta", self.beta) * penalty
-        metrics = {"loss": loss, "distortion": distortion, "rate": rate, "elbo": -distortion - rate}
-        return Terms(loss, metrics | layer_rates(layers))
+        loss = trace.distortion.mean() + self.annealed("beta", self.beta, progress) * self.floored(rates).mean()
+        return Terms.of(trace, loss, total(layers), **layer_rates(layers))
 
 
 class Reconstruction(Objective):
@@ -64,7 +62,6 @@ class Reconstruction(Objective):
     provides: ClassVar = ("inference", "selection")
     requires: ClassVar = {"posterior": ("inference",)}
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
-        distortion = model.trace(batch, model.encode(batch), 1).distortion.mean()
-        return Terms(distortion, {"loss": distortion, "distortion": distortion})
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
+        trace = model.trace(batch, model.encode(batch), 1)
+        return Terms.of(trace, trace.distortion.mean(), None)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from vae_cli.batch import Batch
 from vae_cli.models.model import LatentVariableModel
+from vae_cli.objectives.annealing import Annealing
 from vae_cli.objectives.divergences import Divergence, ImageDiscriminator
-from vae_cli.objectives.objective import Objective, Terms
+from vae_cli.objectives.objective import Objective, Progress, Terms
 from vae_cli.types import NonNegativeFloat
 
 
@@ -31,17 +32,12 @@ class GANLoss(Objective):
         super().__init__()
         self.divergence = divergence
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         x, generated = batch.x.flatten(1), means(model, draws(model, len(batch)))
         divergence = self.divergence(generated, x)
         loss, metrics = divergence, {"divergence": divergence}
-        if discriminator_loss := self.divergence.discriminator_loss(generated, x):
-            loss = loss + discriminator_loss.loss
-            metrics |= {
-                "discriminator_loss": discriminator_loss.loss,
-                "discriminator_accuracy": discriminator_loss.accuracy,
-            }
+        if discriminator := self.divergence.discriminator_loss(generated, x):
+            loss, metrics = loss + discriminator.loss, metrics | discriminator.metrics
         return Terms(loss, {"loss": loss, **metrics})
 
 
@@ -62,9 +58,14 @@ class VAEGAN(Objective):
     anneals: ClassVar = ("beta", "adversarial")
 
     def __init__(
-        self, divergence: ImageDiscriminator, *, beta: NonNegativeFloat, adversarial: NonNegativeFloat
+        self,
+        divergence: ImageDiscriminator,
+        annealing: Annealing | None = None,
+        *,
+        beta: NonNegativeFloat,
+        adversarial: NonNegativeFloat,
     ) -> None:
-        super().__init__()
+        super().__init__(annealing)
         self.divergence, self.beta, self.adversarial = divergence, beta, adversarial
 
     def feature_distortion(self, x: Tensor, reconstruction: Tensor) -> Tensor:
@@ -72,30 +73,17 @@ class VAEGAN(Objective):
         features = self.divergence.features
         return (features(x) - features(reconstruction)).square().sum(-1) / 2
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), 1)
         x, reconstruction = batch.x.flatten(1), trace.likelihood.mean[0].flatten(1)
         z = torch.cat([latent.z[0].flatten(1) for latent in trace.latents], -1)
         generated = means(model, torch.cat([z.detach(), draws(model, len(batch))]))
-        divergence, discriminator_loss = self.divergence(generated, x), self.divergence.discriminator_loss(generated, x)
-        distortion, rate = trace.distortion.mean(), trace.rate.mean()
-        features = self.feature_distortion(x, reconstruction).mean()
-        loss = self.annealed("beta", self.beta) * rate + features + discriminator_loss.loss
-        loss = loss + self.annealed("adversarial", self.adversarial) * divergence
-        return Terms(
-            loss,
-            {
-                "loss": loss,
-                "distortion": distortion,
-                "rate": rate,
-                "elbo": -distortion - rate,
-                "feature_distortion": features,
-                "divergence": divergence,
-                "discriminator_loss": discriminator_loss.loss,
-                "discriminator_accuracy": discriminator_loss.accuracy,
-            },
-        )
+        divergence, discriminator = self.divergence(generated, x), self.divergence.discriminator_loss(generated, x)
+        rate, features = trace.rate.mean(), self.feature_distortion(x, reconstruction).mean()
+        loss = self.annealed("beta", self.beta, progress) * rate + features + discriminator.loss
+        loss = loss + self.annealed("adversarial", self.adversarial, progress) * divergence
+        named = {"feature_distortion": features, "divergence": divergence, **discriminator.metrics}
+        return Terms.of(trace, loss, rate, **named)
 
 
 def draws(model: LatentVariableModel, count: int) -> Tensor:

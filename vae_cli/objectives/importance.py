@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from vae_cli.batch import Batch
 from vae_cli.distributions.path_gradients import DoublyWeighted, FixedDensity
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.objectives.objective import Objective, Terms
+from vae_cli.objectives.objective import Objective, Progress, Terms
 from vae_cli.types import PositiveInt
 
 
@@ -27,15 +27,10 @@ class IWAE(Objective):
         """q(z|x) with the gradients that the estimator takes from it."""
         return q
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch; iw_elbo is the bound, elbo that of k = 1 at the same samples."""
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, self.proposal(model.encode(batch)), self.samples)
         loss = math.log(self.samples) - trace.log_weight.logsumexp(0).mean()
-        distortion, rate = trace.distortion.mean().detach(), trace.rate.mean().detach()
-        return Terms(
-            loss,
-            {"loss": loss, "iw_elbo": -loss, "distortion": distortion, "rate": rate, "elbo": -distortion - rate},
-        )
+        return Terms.of(trace, loss, trace.rate.mean(), iw_elbo=-loss)  # elbo: k = 1 at these samples
 
 
 class StickingTheLanding(IWAE):

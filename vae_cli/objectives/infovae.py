@@ -8,8 +8,9 @@ import torch
 
 from vae_cli.batch import Batch
 from vae_cli.models.model import LatentVariableModel
+from vae_cli.objectives.annealing import Annealing
 from vae_cli.objectives.divergences import Divergence
-from vae_cli.objectives.objective import Objective, Terms
+from vae_cli.objectives.objective import Objective, Progress, Terms
 from vae_cli.types import PositiveInt
 
 
@@ -26,26 +27,28 @@ class InfoVAE(Objective):
     requires: ClassVar = {"posterior": ("inference",), "divergence": ("compares_z",), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("rate", "divergence")
 
-    def __init__(self, divergence: Divergence, *, alpha: float, lambda_: float, samples: PositiveInt) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        divergence: Divergence,
+        annealing: Annealing | None = None,
+        *,
+        alpha: float,
+        lambda_: float,
+        samples: PositiveInt,
+    ) -> None:
+        super().__init__(annealing)
         self.divergence, self.alpha, self.lambda_, self.samples = divergence, alpha, lambda_, samples
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), self.samples)
         z = torch.cat([latent.z[0].flatten(1) for latent in trace.latents], -1)
         prior = model.prior().sample(z.shape[:1]).flatten(1)
-        distortion, divergence = trace.distortion.mean(), self.divergence(z, prior)
-        loss = distortion + self.annealed("divergence", self.alpha + self.lambda_ - 1) * divergence
-        metrics = {"distortion": distortion, "divergence": divergence}
-        if discriminator_loss := self.divergence.discriminator_loss(z, prior):
-            loss = loss + discriminator_loss.loss
-            metrics |= {
-                "discriminator_loss": discriminator_loss.loss,
-                "discriminator_accuracy": discriminator_loss.accuracy,
-            }
-        if model.has_density:
-            rate = trace.rate.mean()
-            loss = loss + self.annealed("rate", 1 - self.alpha) * rate
-            metrics |= {"rate": rate, "elbo": -distortion - rate}
-        return Terms(loss, {"loss": loss, **metrics})
+        divergence = self.divergence(z, prior)
+        weight = self.annealed("divergence", self.alpha + self.lambda_ - 1, progress)
+        loss, metrics = trace.distortion.mean() + weight * divergence, {"divergence": divergence}
+        if discriminator := self.divergence.discriminator_loss(z, prior):
+            loss, metrics = loss + discriminator.loss, metrics | discriminator.metrics
+        if not model.has_density:
+            return Terms.of(trace, loss, None, **metrics)
+        rate = trace.rate.mean()
+        return Terms.of(trace, loss + self.annealed("rate", 1 - self.alpha, progress) * rate, rate, **metrics)

@@ -1,46 +1,74 @@
-"""What an objective is: weighted named terms of a trace. Sums over dimensions, means over data."""
+"""The base class of objectives: weighted named terms of a trace. Sums over dimensions, means over data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from vae_cli.batch import Batch
 from vae_cli.capabilities import Capable
 from vae_cli.models.model import LatentVariableModel
+from vae_cli.models.trace import Trace
 from vae_cli.objectives.annealing import Annealing
 
 
 @dataclass(frozen=True)
+class Progress:
+    """The state of training that a loss may depend on.
+
+    Args:
+        epoch: epochs since the learning-rate schedule began, with the fraction of the present one
+        examples: size of the training set
+    """
+
+    epoch: float
+    examples: int
+
+
+@dataclass(frozen=True)
 class Terms:
-    """The scalar to minimise, and the named parts of it, each a mean over the batch in nats."""
+    """The scalar to minimise, and its named parts, each a mean over the batch in nats."""
 
     loss: Tensor
     metrics: dict[str, Tensor]
 
+    @classmethod
+    def of(cls, trace: Trace, loss: Tensor, rate: Tensor | None, **more: Tensor) -> Terms:
+        """loss, distortion, and `more`; rate and elbo = -distortion - rate too, unless q has no density (rate None)."""
+        distortion = trace.distortion.mean()
+        bound = {} if rate is None else {"rate": rate, "elbo": -distortion - rate}
+        return cls(loss, {"loss": loss, "distortion": distortion, **bound, **more})
+
 
 class Objective(nn.Module, Capable):
-    """Called with (model, batch).
+    """A loss: called with (model, batch, progress), it returns its terms.
 
     anneals: the weights that can change while it trains
-    annealing: how they do
-    epoch: the training's clock, in epochs
-    examples: of the training set
+
+    Args:
+        annealing: how they change; None if they are constant
     """
 
     provides: ClassVar = ("inference", "rate", "selection")
     requires: ClassVar = {"posterior": ("inference", "density")}
     anneals: ClassVar = ()
-    annealing: Annealing | None = None
-    epoch: float = 0.0
-    examples: int = 1
 
-    def annealed(self, name: str, weight: float) -> float:
-        """The value now of a weight in `anneals`."""
-        return weight * self.annealing.factor(name, self.epoch) if self.annealing else weight
+    def __init__(self, annealing: Annealing | None = None) -> None:
+        super().__init__()
+        self.annealing = annealing
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
+    def annealed(self, name: str, weight: float, progress: Progress) -> float | Tensor:
+        """The present value of a weight in `anneals`."""
+        weigh: Any = torch.compiler.disable(self._weigh)  # a float that changes would compile the step anew
+        return weigh(name, weight, progress) if self.annealing else weight
+
+    def _weigh(self, name: str, weight: float, progress: Progress) -> Tensor:
+        assert self.annealing
+        return torch.tensor(weight * self.annealing.factor(name, progress.epoch))
+
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
+        """The terms of a batch."""
         raise NotImplementedError

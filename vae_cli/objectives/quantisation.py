@@ -12,7 +12,7 @@ from vae_cli.models.code_distributions import QuantisedDelta
 from vae_cli.models.codebooks import Usage
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import Latent
-from vae_cli.objectives.objective import Objective, Terms
+from vae_cli.objectives.objective import Objective, Progress, Terms
 from vae_cli.types import NonNegativeFloat
 
 
@@ -32,26 +32,21 @@ class VectorQuantisation(Objective):
         super().__init__()
         self.commitment = commitment
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch; perplexity and usage are of the codes of this batch alone."""
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), 1)
         q, distortion = cast(QuantisedDelta, trace.latents[0].q), trace.distortion.mean()  # "codes" is required
         commitment = (q.outputs - q.codebook(q.indices).detach()).square().sum((1, 2)).mean()
         usage = Usage.of(q.counts)
         with float32():
             loss = distortion + self.commitment * commitment + q.codebook.learn(q.outputs, q.indices)
-        metrics = {"loss": loss, "distortion": distortion, "commitment": commitment}
-        return Terms(loss, {**metrics, "perplexity": usage.perplexity, "usage": usage.usage})
+        return Terms.of(trace, loss, None, commitment=commitment, **usage._asdict())  # usage in this batch alone
 
 
 class PriorFit(Objective):
     """E KL(q(z|x) || p(z)), by which p alone learns: of codes -log p(codes) (van den Oord et al. 2017, section 3.3)."""
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
-        model.eval()  # q as it is evaluated
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         with torch.no_grad():
             q = model.encode(batch)
-        model.prior.train()
         rate = Latent.draw(q, model.prior(), 1).kl.mean()
         return Terms(rate, {"loss": rate, "rate": rate})

@@ -11,8 +11,9 @@ from vae_cli.batch import Batch
 from vae_cli.models.aggregate_posterior import decompose, log_minibatch_weights, log_stratified_weights
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import total
+from vae_cli.objectives.annealing import Annealing
 from vae_cli.objectives.discriminators import dense_discriminator, logistic
-from vae_cli.objectives.objective import Objective, Terms
+from vae_cli.objectives.objective import Objective, Progress, Terms
 from vae_cli.types import NonNegativeFloat, PositiveInt
 
 
@@ -26,43 +27,36 @@ class TCVAE(Objective):
     requires: ClassVar = {"posterior": ("inference", "density", "factorised"), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("alpha", "beta", "gamma")
 
-    def __init__(self, *, alpha: NonNegativeFloat, beta: NonNegativeFloat, gamma: NonNegativeFloat) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        annealing: Annealing | None = None,
+        *,
+        alpha: NonNegativeFloat,
+        beta: NonNegativeFloat,
+        gamma: NonNegativeFloat,
+    ) -> None:
+        super().__init__(annealing)
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
 
-    def log_weights(self, batch: Batch) -> Tensor:
-        """Of each pair of a code and an image, (B, B)."""
-        return log_minibatch_weights(len(batch), self.examples, batch.x)
+    def log_weights(self, batch: Batch, examples: int) -> Tensor:
+        """log weight of each pair of a code and an image, (B, B), for a training set of so many examples."""
+        return log_minibatch_weights(len(batch), examples, batch.x)
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), 1)
         (latent,) = trace.latents
-        parts = decompose(latent, self.log_weights(batch))
-        distortion, rate = trace.distortion.mean(), trace.rate.mean()
-        information, correlation, single = parts.mutual_information, parts.total_correlation, parts.dimension_kl
-        weights = [self.annealed(name, getattr(self, name)) for name in self.anneals]
-        loss = distortion + total(w * part for w, part in zip(weights, (information, correlation, single), strict=True))
-        return Terms(
-            loss,
-            {
-                "loss": loss,
-                "distortion": distortion,
-                "rate": rate,
-                "elbo": -distortion - rate,
-                "mutual_information": information,
-                "total_correlation": correlation,
-                "dimension_kl": single,
-            },
-        )
+        parts = decompose(latent, self.log_weights(batch, progress.examples))
+        weights = [self.annealed(name, getattr(self, name), progress) for name in self.anneals]
+        named = vars(parts)
+        loss = trace.distortion.mean() + total(w * part for w, part in zip(weights, named.values(), strict=True))
+        return Terms.of(trace, loss, trace.rate.mean(), **named)
 
 
 class StratifiedTCVAE(TCVAE):
     """The same with minibatch stratified sampling, which is unbiased for q(z) (Chen et al. 2018, appendix C.2)."""
 
-    def log_weights(self, batch: Batch) -> Tensor:
-        """Of each pair of a code and an image, (B, B)."""
-        return log_stratified_weights(len(batch), self.examples, batch.x)
+    def log_weights(self, batch: Batch, examples: int) -> Tensor:
+        return log_stratified_weights(len(batch), examples, batch.x)
 
 
 class FactorVAE(Objective):
@@ -75,32 +69,24 @@ class FactorVAE(Objective):
     requires: ClassVar = {"posterior": ("inference", "density", "single_layer"), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("gamma",)
 
-    def __init__(self, latent_dim: int, *, gamma: NonNegativeFloat, hidden: list[PositiveInt]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        latent_dim: int,
+        annealing: Annealing | None = None,
+        *,
+        gamma: NonNegativeFloat,
+        hidden: list[PositiveInt],
+    ) -> None:
+        super().__init__(annealing)
         self.gamma, self.discriminator = gamma, dense_discriminator(latent_dim, hidden, spectral=False)
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), 1)
         (latent,) = trace.latents
         z = latent.z[0]
         permuted = torch.stack([column[torch.randperm(len(z), device=z.device)] for column in z.unbind(-1)], -1)
-        distortion, rate, correlation = (
-            trace.distortion.mean(),
-            trace.rate.mean(),
-            self.discriminator.frozen_forward(z).mean(),
-        )
-        discriminator_loss = logistic(self.discriminator, z, permuted)
-        loss = distortion + rate + self.annealed("gamma", self.gamma) * correlation + discriminator_loss.loss
-        return Terms(
-            loss,
-            {
-                "loss": loss,
-                "distortion": distortion,
-                "rate": rate,
-                "elbo": -distortion - rate,
-                "total_correlation": correlation,
-                "discriminator_loss": discriminator_loss.loss,
-                "discriminator_accuracy": discriminator_loss.accuracy,
-            },
-        )
+        rate, correlation = trace.rate.mean(), self.discriminator.frozen_forward(z).mean()
+        discriminator = logistic(self.discriminator, z, permuted)
+        weight = self.annealed("gamma", self.gamma, progress)
+        loss = trace.distortion.mean() + rate + weight * correlation + discriminator.loss
+        return Terms.of(trace, loss, rate, total_correlation=correlation, **discriminator.metrics)

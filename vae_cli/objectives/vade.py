@@ -20,9 +20,10 @@ from vae_cli.distributions.mixtures import (
 from vae_cli.distributions.precision import float32
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import Trace, total
+from vae_cli.objectives.annealing import Annealing
 from vae_cli.objectives.augmentation import jittered
 from vae_cli.objectives.elbo import ELBO
-from vae_cli.objectives.objective import Terms
+from vae_cli.objectives.objective import Progress, Terms
 from vae_cli.types import Fraction, NonNegativeFloat
 
 
@@ -71,9 +72,14 @@ class FixedAssignments(ELBO):
     requires: ClassVar = {"posterior": ("inference", "density", "entropy"), "prior": ("mixture",)}
 
     def __init__(
-        self, *, beta: NonNegativeFloat, classification_weight: NonNegativeFloat, augmentation: Fraction
+        self,
+        annealing: Annealing | None = None,
+        *,
+        beta: NonNegativeFloat,
+        classification_weight: NonNegativeFloat,
+        augmentation: Fraction,
     ) -> None:
-        super().__init__(beta=beta, free_bits=0.0, samples=1)
+        super().__init__(annealing, beta=beta, free_bits=0.0, samples=1)
         self.classification_weight, self.augmentation = classification_weight, augmentation
         self.assignments = torch.empty(0, dtype=torch.int64)
 
@@ -95,9 +101,8 @@ class FixedAssignments(ELBO):
         ((q, p),) = _mixtures(trace)
         return [-expected_log_joint(p, q).gather(-1, self.cluster(batch)) - q.entropy().unsqueeze(-1)]
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch; `unsure` is -log p(c|z)."""
-        terms = super().forward(model, batch)
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
+        terms = super().forward(model, batch, progress)
         prior = model.prior()
         assert is_mixture(prior)
         moved = model.encode(Batch(jittered(batch.x, self.augmentation), batch.index))

@@ -10,8 +10,9 @@ from typing import Any
 
 from vae_cli.config import comparison
 from vae_cli.config.comparison import written
+from vae_cli.config.schema import setting_of
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.runs import Run, apart
+from vae_cli.report.runs import Run
 from vae_cli.runs.layout import RESULTS
 
 CLASS = "_target_"
@@ -161,7 +162,7 @@ def shared(groups: Sequence[Group]) -> dict[str, Any]:
     return {
         name: value
         for name, value in first.items()
-        if not apart(name) and all(name in other and other[name] == value for other in others)
+        if setting_of(name).distinguishes and all(name in other and other[name] == value for other in others)
     }
 
 
@@ -177,7 +178,7 @@ def shown(value: Any) -> str:
 def _differing(runs: Sequence[Run]) -> list[str]:
     """Keys that tell configurations apart, those of the data first; those of a class, where they differ within it."""
     found = []
-    names = list(dict.fromkeys(name for run in runs for name in run.config if not apart(name)))
+    names = list(dict.fromkeys(name for run in runs for name in run.config if setting_of(name).distinguishes))
     for name in names:
         node, _, leaf = name.rpartition(".")
         classes: dict[str, set[str]] = {}

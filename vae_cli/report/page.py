@@ -7,17 +7,20 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
+from vae_cli.figures import VIEWS
 from vae_cli.report.groups import Group, changed, shared, shown
 from vae_cli.report.metrics import words
 from vae_cli.report.plots import Plot, colours
 from vae_cli.report.runs import Run
 from vae_cli.report.table import Table
 
-KINDS = ("samples", "component_samples", "reconstructions", "traversals")
+COMPARED = {view.name: view.label for view in VIEWS if view.compared}
+"""Figures of runs that the page shows side by side, and their titles."""
 SHOWN = 12
 """Configurations whose images are put side by side."""
 
@@ -47,7 +50,7 @@ def page(title: str, runs: Sequence[Run], table: Table, plots: Sequence[Plot]) -
         titles=list(map(words, table.metrics)),
         colours=colours(len(groups)),
         sections=sections,
-        grids={kind.replace("_", " "): found for kind in KINDS if (found := grid(groups, kind))},
+        grids={label: found for name, label in COMPARED.items() if (found := grid(groups, name))},
         left_out=max(0, len(groups) - SHOWN),
         shared={name: shown(value) for name, value in shared(groups).items()},
     )
@@ -60,17 +63,15 @@ def svg(figure: Figure) -> str:
     return uri(drawn.getvalue(), "image/svg+xml")
 
 
-def grid(groups: Sequence[Group], kind: str) -> list[Picture]:
-    """A kind of picture of the first finished run of each configuration; of every run where there is but one."""
-    found = [[run for run in one.finished if (run.folder / "figures" / f"{kind}.png").is_file()] for one in groups]
+def grid(groups: Sequence[Group], figure: str) -> list[Picture]:
+    """A figure of the first finished run of each configuration, or of every run of a single configuration."""
+    file = Path("figures", f"{figure}.png")
+    found = [[run for run in one.finished if (run.folder / file).is_file()] for one in groups]
     if len(groups) == 1:
         named = [(f"seed={run.config.get('seed')}", run) for run in found[0]]
     else:
         named = [(one.name, runs[0]) for one, runs in zip(groups, found, strict=True) if runs]
-    return [
-        Picture(name, uri((run.folder / "figures" / f"{kind}.png").read_bytes(), "image/png"))
-        for name, run in named[:SHOWN]
-    ]
+    return [Picture(name, uri((run.folder / file).read_bytes(), "image/png")) for name, run in named[:SHOWN]]
 
 
 def uri(content: bytes, kind: str) -> str:

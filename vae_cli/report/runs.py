@@ -15,26 +15,10 @@ import yaml
 
 from vae_cli.config import signatures
 from vae_cli.config.comparison import flat, written
+from vae_cli.config.schema import setting_of
 from vae_cli.errors import UserError
 from vae_cli.runs.layout import CONFIG, RESULTS, SUPERSEDED, display
 from vae_cli.runs.status import FILE, Status, run_status
-
-APART = (
-    "seed",
-    "resume",
-    "ckpt",
-    "logger",
-    "cluster",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.threads",
-    "trainer.figures_every",
-    "trainer.checkpoint_every",
-    "evaluate.memory_mb",
-    "dataset.root",
-)
-"""Keys in which runs of one configuration may differ: seeds, machines, and what is only watched."""
 
 OTHERS = {"wandb", ".hydra", ".submitit", SUPERSEDED}
 """Folders of other programs, in which a config.yaml is no run's, and of runs that were replaced by others."""
@@ -75,8 +59,10 @@ class Run:
 
     @cached_property
     def key(self) -> tuple[tuple[str, str], ...]:
-        """What runs of one configuration share: everything but APART, so that it is the configuration itself."""
-        return tuple(sorted((name, written(value)) for name, value in self.config.items() if not apart(name)))
+        """What runs of one configuration share: every key that distinguishes configurations."""
+        return tuple(
+            sorted((name, written(value)) for name, value in self.config.items() if setting_of(name).distinguishes)
+        )
 
     @cached_property
     def numbers(self) -> dict[str, float]:
@@ -109,11 +95,6 @@ def _selects(objective: Any) -> bool:
         return "selection" in signatures.read(str(objective)).provides
     except LookupError:
         return True
-
-
-def apart(name: str) -> bool:
-    """Whether a key may differ among the runs of one configuration."""
-    return any(name == key or name.startswith(f"{key}.") for key in APART)
 
 
 def find(folders: Sequence[Path]) -> list[Run]:

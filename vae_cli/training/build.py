@@ -20,7 +20,7 @@ from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.spatial_networks import n_positions
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loading import check_support
-from vae_cli.training.phases import Phase
+from vae_cli.training.phases import Phase, PhaseSource
 
 
 def assemble(node: Node, **parts: Any) -> Any:
@@ -64,20 +64,13 @@ def build_phases(config: TrainConfig, model: LatentVariableModel, event_shape: t
         "n_positions": n_positions(network, event_shape),
     }
     divergence = None if config.divergence is None else assemble(config.divergence, **parts)
-    objective, epochs = assemble(config.objective, divergence=divergence, latent_dim=size), config.trainer.max_epochs
-    phases: list[Phase] = []
-    if config.pretraining is not None:
-        phases += config.pretraining.build().phases(model)
-    if config.initialisation is None:
-        phases.append(Phase("training", epochs, objective))
-    else:
-        phases += config.initialisation.build().phases(objective, epochs)
-    if config.second_stage is not None:
-        phases += config.second_stage.build().phases()
-    if config.annealing is not None:
-        annealing = config.annealing.build()
-        for phase in phases:
-            phase.objective.annealing = annealing
+    annealing = config.annealing and config.annealing.build()
+    objective = assemble(config.objective, divergence=divergence, latent_dim=size, annealing=annealing)
+    phases = [Phase("training", config.trainer.max_epochs, objective)]
+    for node in (config.initialisation, config.pretraining, config.second_stage):
+        if node:
+            source: PhaseSource = node.build()
+            phases = source.extend(phases, model)
     return phases
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
@@ -23,7 +23,7 @@ from vae_cli.errors import UserError
 from vae_cli.evaluation.umap_embedding import Points, umap_embedding
 from vae_cli.models.model import LatentVariableModel, PosteriorMoments
 from vae_cli.models.priors import GaussianMixturePrior
-from vae_cli.objectives import ELBO, FixedAssignments, Objective
+from vae_cli.objectives import ELBO, FixedAssignments
 from vae_cli.training.phases import Phase, TrainingCodes
 from vae_cli.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, SeveralInt
 
@@ -53,22 +53,25 @@ class Initialisation(Capable, ABC):
     def assign(self, codes: Points, components: int, seed: int) -> Labels:
         """A cluster in 0..K-1 for each of the codes (N, d)."""
 
-    def phases(self, objective: Objective, epochs: int) -> Iterator[Phase]:
-        """Training with the fixed clusters, if so wished, and then by the objective."""
-        beta = objective.beta if isinstance(objective, ELBO) else 1.0
-        weights = {"classification_weight": self.classification_weight, "augmentation": self.augmentation}
-        held = FixedAssignments(beta=beta, **weights)
+    def extend(self, phases: Sequence[Phase], model: LatentVariableModel) -> list[Phase]:
+        """Before the first of `phases`: training with the fixed clusters, if any epochs are set for it."""
+        first, *others = phases
+        held = FixedAssignments(
+            first.objective.annealing,
+            beta=first.objective.beta if isinstance(first.objective, ELBO) else 1.0,
+            classification_weight=self.classification_weight,
+            augmentation=self.augmentation,
+        )
 
         def begin(model: LatentVariableModel, training: TrainingCodes) -> None:
             prior = cast(GaussianMixturePrior, model.prior)  # "mixture" is required
             held.assignments = self._assignments(training, prior.components)
             prior.set(*moments(training.codes, held.assignments, prior.components))
 
-        if self.fixed_epochs:
-            yield Phase("fixed clusters", self.fixed_epochs, held, begin)
-            yield Phase("training", epochs, objective, continues_schedule=True)
-        else:
-            yield Phase("training", epochs, objective, begin)
+        if not self.fixed_epochs:
+            return [replace(first, on_start=begin), *others]
+        fixed = Phase("fixed clusters", self.fixed_epochs, held, begin)
+        return [fixed, replace(first, continues_schedule=True), *others]
 
     def _assignments(self, training: TrainingCodes, components: int) -> Tensor:
         """A cluster for each training example, (N,)."""

@@ -28,7 +28,7 @@ from vae_cli.evaluation.evaluation import Evaluation, bound_terms
 from vae_cli.evaluation.metrics import Means
 from vae_cli.evaluation.sample_quality import Generation
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.objectives import Terms
+from vae_cli.objectives import Progress, Terms
 from vae_cli.runs.origin import Origin
 from vae_cli.training.phases import Phase, PhasePosition, phase_at
 
@@ -70,8 +70,13 @@ class LatentModelModule(LightningModule):
         """Of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
+    def on_train_start(self) -> None:
+        """A training that resumes within an epoch has no start of an epoch."""
+        self.position.phase.set_modes(self.model)
+
     def on_train_epoch_start(self) -> None:
-        """A fresh phase is a new problem: the optimiser forgets the moments of the last one's gradients."""
+        """Set the modes of the phase; at its start the optimiser forgets the moments of earlier gradients."""
+        self.position.phase.set_modes(self.model)
         if self.current_epoch == self.position.start:
             for optimizer in self.trainer.optimizers:
                 optimizer.state.clear()
@@ -79,10 +84,10 @@ class LatentModelModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
         position = self.position
-        objective = position.phase.objective
-        objective.epoch = self.current_epoch - position.start + batch_idx / self.trainer.num_training_batches
+        epoch = self.current_epoch - position.start + batch_idx / self.trainer.num_training_batches
+        progress = Progress(epoch, self.evaluation.facts.examples)
         with shard_context(batch.share):
-            terms: Terms = objective(self.model, batch)
+            terms: Terms = position.phase.objective(self.model, batch, progress)
         weight, count = (batch.share.weight, batch.share.count) if batch.share else (1.0, len(batch))
         self.names = tuple(terms.metrics)
         sums = all_reduce_sum(torch.stack([terms.loss, *terms.metrics.values()]).detach() * count)

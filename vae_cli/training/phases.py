@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Protocol
+
+from torch import nn
 
 from vae_cli.models.model import LatentVariableModel, PosteriorMoments
 from vae_cli.objectives import Objective
@@ -21,9 +24,12 @@ class TrainingCodes:
 
 @dataclass(frozen=True)
 class Phase:
-    """`epochs` of `objective`; `on_start` prepares the model once, before the first of them.
+    """`epochs` of `objective`.
 
-    Optimiser and learning rate start anew, or, if it `continues_schedule`, go on from the phase before.
+    Args:
+        on_start: prepares the model once, before the first epoch
+        continues_schedule: optimiser and learning rate go on from the phase before; else they start anew
+        trains: the part of the model that is in training mode, the rest is in evaluation mode; None is the whole
     """
 
     name: str
@@ -31,6 +37,20 @@ class Phase:
     objective: Objective
     on_start: Callable[[LatentVariableModel, TrainingCodes], None] | None = None
     continues_schedule: bool = False
+    trains: Callable[[LatentVariableModel], nn.Module] | None = None
+
+    def set_modes(self, model: LatentVariableModel) -> None:
+        """Put each part of the model into the mode that it has in this phase."""
+        model.eval()
+        (self.trains(model) if self.trains else model).train()
+
+
+class PhaseSource(Protocol):
+    """Adds phases to a training: pretraining, initialisation, second stage."""
+
+    def extend(self, phases: Sequence[Phase], model: LatentVariableModel) -> list[Phase]:
+        """`phases`, which begin with the objective's own at the first call, with others before or after them."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -15,7 +15,7 @@ from vae_cli.distributions.precision import float32
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import depth_of, outermost
 from vae_cli.models.posteriors import AmortisedPosterior
-from vae_cli.objectives import Objective, Terms
+from vae_cli.objectives import Objective, Progress, Terms
 from vae_cli.objectives.augmentation import masked
 from vae_cli.training.phases import Phase
 from vae_cli.types import Fraction, PositiveInt
@@ -31,11 +31,10 @@ class MeanReconstruction(Objective):
         super().__init__()
         self.corruption = corruption
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         seen = Batch(masked(batch.x, self.corruption), batch.index)
-        distortion = model.trace(batch, Delta(model.encode(seen).mean), 1).distortion.mean()
-        return Terms(distortion, {"loss": distortion, "distortion": distortion})
+        trace = model.trace(batch, Delta(model.encode(seen).mean), 1)
+        return Terms.of(trace, trace.distortion.mean(), None)
 
 
 class OuterLayers(Objective):
@@ -48,8 +47,7 @@ class OuterLayers(Objective):
         super().__init__()
         self.depth, self.corruption = depth, corruption
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        """The terms of this batch."""
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         encoder, decoder = outermost(_encoder(model), model.likelihood.decoder, self.depth)
         outputs = decoder(encoder(masked(batch.x, self.corruption))).float()
         with float32():
@@ -74,9 +72,8 @@ class Autoencoder(Capable):
     epochs: PositiveInt
     corruption: Fraction
 
-    def phases(self, model: LatentVariableModel) -> Iterator[Phase]:
-        """One phase."""
-        yield Phase("pretraining", self.epochs, MeanReconstruction(self.corruption))
+    def extend(self, phases: Sequence[Phase], model: LatentVariableModel) -> list[Phase]:
+        return [Phase("pretraining", self.epochs, MeanReconstruction(self.corruption)), *phases]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +91,9 @@ class LayerWise(Capable):
     epochs: PositiveInt
     corruption: Fraction
 
-    def phases(self, model: LatentVariableModel) -> Iterator[Phase]:
-        """One phase for each depth."""
-        for depth in range(1, depth_of(_encoder(model)) + 1):
-            yield Phase(f"pretraining layer {depth}", self.layer_epochs, OuterLayers(depth, self.corruption))
-        yield Phase("pretraining", self.epochs, MeanReconstruction(self.corruption))
+    def extend(self, phases: Sequence[Phase], model: LatentVariableModel) -> list[Phase]:
+        layers = [
+            Phase(f"pretraining layer {depth}", self.layer_epochs, OuterLayers(depth, self.corruption))
+            for depth in range(1, depth_of(_encoder(model)) + 1)
+        ]
+        return [*layers, Phase("pretraining", self.epochs, MeanReconstruction(self.corruption)), *phases]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from vae_cli.capabilities import Capable
+from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives import PriorFit
 from vae_cli.training.phases import Phase
 from vae_cli.types import PositiveInt
@@ -20,6 +21,5 @@ class PriorFitting(Capable):
 
     epochs: PositiveInt
 
-    def phases(self) -> Iterator[Phase]:
-        """One phase."""
-        yield Phase("prior", self.epochs, PriorFit())
+    def extend(self, phases: Sequence[Phase], model: LatentVariableModel) -> list[Phase]:
+        return [*phases, Phase("prior", self.epochs, PriorFit(), trains=lambda model: model.prior)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vae_cli.batch import Batch
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.objectives import ELBO, Terms
+from vae_cli.objectives import ELBO, Progress, Terms
 
 HERE = Path(__file__).parent
 PLUGIN = {"VAE_PLUGINS": "fragile", "PYTHONPATH": f"{HERE.parents[2]}{os.pathsep}{HERE}"}
@@ -21,11 +21,11 @@ class Fragile(ELBO):
     not; vanish: the folder that the file names is deleted there
     """
 
-    def forward(self, model: LatentVariableModel, batch: Batch) -> Terms:
-        terms = super().forward(model, batch)
+    def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
+        terms = super().forward(model, batch, progress)
         if self.asked("diverge"):
             return replace(terms, loss=terms.loss * float("nan"))
-        if self.epoch <= 1:
+        if progress.epoch <= 1:
             return terms
         if self.asked("interrupt"):
             raise KeyboardInterrupt

@@ -1,16 +1,18 @@
-"""Figures of a codebook."""
+"""The figure of a codebook."""
 
 from __future__ import annotations
 
 from matplotlib.figure import Figure
-from torch import Tensor
 
+from vae_cli.figures.examples import Inputs
 from vae_cli.figures.style import BLUE, GREY, TEXT_WIDTH
 from vae_cli.models.codebooks import Usage
 
 
-def code_usage(counts: Tensor) -> Figure:
-    """Share of each of K codes by its count, (K,), the largest first, and 1/K as a line."""
+def code_usage(inputs: Inputs) -> Figure:
+    """Share of each of K codes, the largest first, and 1/K as a line."""
+    counts = inputs.examples.code_counts
+    assert counts is not None
     codes, usage = len(counts), Usage.of(counts)
     shares = (counts / counts.sum()).sort(descending=True).values
     figure = Figure(figsize=(TEXT_WIDTH, 0.36 * TEXT_WIDTH))

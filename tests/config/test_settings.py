@@ -1,0 +1,63 @@
+"""Each key of the default configuration has one answer to each question about its role."""
+
+import pytest
+
+from tests.support.configs import composed
+from vae_cli.config.comparison import flat
+from vae_cli.config.compose import Composer, session
+from vae_cli.config.schema import OF_CLASSES, keys_that, not_in_names, plain, setting_of
+from vae_cli.config.sources import Sources
+from vae_cli.runs.continuation import NEUTRAL
+
+KEYS = [key for key, _ in flat(plain(composed("dataset=npz", "dataset.path=x")))]
+MACHINE = {"accelerator", "devices", "num_nodes", "threads"}
+WATCHED = {"figures_every", "checkpoint_every"}
+
+
+def below(*names: str) -> set[str]:
+    return {key for key in KEYS if any(f"{key}.".startswith(f"{name}.") for name in names)}
+
+
+@pytest.mark.parametrize(
+    ("question", "otherwise"),
+    [
+        (
+            "changes_results",
+            below("resume", "ckpt", "logger", "cluster", *(f"trainer.{name}" for name in WATCHED)),
+        ),
+        (
+            "distinguishes",
+            below("seed", "resume", "ckpt", "logger", "cluster", "evaluate.memory_mb")
+            | {f"trainer.{name}" for name in MACHINE | WATCHED},
+        ),
+        ("names_job", below("cluster")),
+        ("selects_data", below("dataset.batch_size", "dataset.standardise")),
+    ],
+)
+def test_roles_of_keys(question: str, otherwise: set[str]) -> None:
+    assert {key for key in KEYS if not getattr(setting_of(key), question)} == otherwise
+
+
+def test_keys_that_may_change_on_resume() -> None:
+    trainer = {f"trainer.{name}" for name in MACHINE | WATCHED | {"max_epochs", "patience"}}
+    assert {key for key in KEYS if setting_of(key).on_resume} == below(
+        "evaluate", "logger", "cluster", "dataset.path"
+    ) | trainer
+    named = keys_that(lambda one: one.on_resume)
+    assert {"evaluate", "logger", "cluster", "dataset.path", "dataset.root"} | trainer == set(named)
+
+
+def test_names_of_jobs_leave_out_cluster() -> None:
+    with session():
+        config = Composer("train", Sources.find()).compose(["cluster.memory=9", "seed=1"])
+    assert config.hydra.job.override_dirname.lstrip("+") == "seed=1"
+    assert {"cluster", "cluster.memory", "cluster.options"} <= set(not_in_names())
+
+
+def test_roles_of_classes_keys_are_of_classes() -> None:
+    assert not set(OF_CLASSES) & below("trainer", "evaluate", "logger", "cluster")
+    assert not setting_of("dataset.root").changes_results and setting_of("dataset.root").on_resume
+
+
+def test_the_fingerprint_leaves_out_keys_that_change_no_results() -> None:
+    assert set(NEUTRAL) == set(keys_that(lambda one: not one.changes_results))

@@ -1,0 +1,94 @@
+"""The command line by hydra's grammar: options, and paths, which may hold any letter. Uses hydra's private parser."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vae_cli.config.compose import COMMAND_LINE, parse
+from vae_cli.config.sources import Sources
+from vae_cli.config.suggest import meant_key
+from vae_cli.errors import ConfigError
+from vae_cli.runs.layout import PATHS
+
+PLAIN = re.compile(r"[\w./@%+-]*", re.ASCII)
+NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
+"""What hydra reads as a number or a truth value."""
+CHOICE = re.compile(r"(choice|shuffle|sort)\(.*\)")
+"""What hydra reads as the values of a sweep."""
+
+
+def arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Parsed arguments, and those that are no overrides; options may stand among the overrides."""
+    options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+
+    def refuse(message: str) -> NoReturn:
+        unknown = next((a for a in argv if a.startswith("-") and a.split("=")[0] not in options), "")
+        if not unknown:
+            raise ConfigError(f"{message} ({COMMAND_LINE}); nearest: --help")
+        raise ConfigError(f"{message} ({COMMAND_LINE}); {_as_key(unknown, argv, options)}")
+
+    parser.error = refuse
+    args = parser.parse_intermixed_args(list(argv))
+    return args, [argument for argument in argv if argument not in args.overrides]
+
+
+def _as_key(unknown: str, argv: Sequence[str], options: Sequence[str]) -> str:
+    """How to write what was given as an option: nearly all are keys."""
+    word, _, value = unknown.lstrip("-").partition("=")
+    alike = get_close_matches(unknown.split("=")[0], options, 1, 0.8)
+    if alike:
+        return f"nearest: {alike[0]}"
+    following = argv[argv.index(unknown) + 1 : argv.index(unknown) + 2]
+    value = value or next((text for text in following if "=" not in text and not text.startswith("-")), "")
+    key = meant_key(word) or word
+    example = f"{key}={value}" if value else "objective.beta=4"
+    return f"keys are written without dashes, as in {example}; --help lists them"
+
+
+def quoted(line: str, several: Sequence[str] = ()) -> str:
+    """Paths may hold what hydra's grammar gives a meaning to: blanks, equals signs, any letter.
+
+    A comma parts the values of the keys in `several`, which may be swept over.
+    """
+    key, _, value = line.partition("=")
+    name = key.lstrip("+")
+    by_hand = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
+    if name not in PATHS or by_hand or "${" in value:
+        return line
+    if name in several and CHOICE.fullmatch(value):
+        return line
+    parts = value.split(",") if name in several else [value]
+    return f"{key}={','.join(map(_literal, parts))}"
+
+
+def _literal(path: str) -> str:
+    """A path such that hydra reads it as it is."""
+    if path.startswith("~/"):
+        path = str(Path(path).expanduser())
+    return path if PLAIN.fullmatch(path) and not NO_TEXT.fullmatch(path) else quote(path)
+
+
+def quote(value: str) -> str:
+    """Text in quotes, by hydra's grammar."""
+    escaped = re.sub(r"(\\*)('|\Z)", lambda match: 2 * match[1] + "\\'" * bool(match[2]), value)
+    return f"'{escaped}'"
+
+
+def with_search_path(lines: list[str], sources: Sources) -> list[str]:
+    """The user's folders on hydra's search path, beside those named on the command line."""
+    users = [str(folder) for folder in sources.folders[1:]]
+    if not users:
+        return lines
+    others = []
+    for override in parse(lines):
+        if override.key_or_group == "hydra.searchpath":
+            value: Any = override.value()
+            users = [*map(str, value), *users] if isinstance(value, list) else users
+        else:
+            others.append(override.input_line)
+    return [*others, f"hydra.searchpath=[{','.join(map(quote, users))}]"]

@@ -1,0 +1,92 @@
+"""The folders of runs, checked before anything is written."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli.config import resume
+from vae_cli.config.check import check
+from vae_cli.config.compose import COMMAND_LINE
+from vae_cli.config.data_paths import relocated
+from vae_cli.config.schema import EvalConfig, SampleConfig, TrainConfig
+from vae_cli.errors import ConfigError
+from vae_cli.runs.layout import (
+    CONFIG,
+    OWN,
+    STARTED,
+    checkpoint_path,
+    display,
+    initial_checkpoint,
+    newest_run,
+    run_around,
+)
+from vae_cli.runs.saved_config import read_config
+
+R = TypeVar("R", EvalConfig, SampleConfig)
+
+
+def initial(config: TrainConfig) -> None:
+    """Refuse a warm start without a checkpoint."""
+    if config.init:
+        initial_checkpoint(config.init)
+    elif config.init_parts:
+        raise ConfigError(f"init_parts={config.init_parts}: of which run? ({COMMAND_LINE}); set init=DIR")
+
+
+def creatable(folder: Path) -> None:
+    """Refuse an output folder that could not be made, before anything is."""
+    parent = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
+    try:
+        Path(tempfile.mkdtemp(dir=parent)).rmdir()  # permissions alone do not tell: /proc seems to be writable
+    except OSError:
+        problem = f"{display(folder)}: cannot be made in {display(parent)}"
+        raise ConfigError(f"{problem}; set VAE_OUTPUT_DIR or hydra.run.dir to another folder") from None
+    if run := run_around(parent):
+        raise ConfigError(f"{display(folder)}: lies in the folder of a run, {display(run)}; name another folder")
+
+
+def free(folder: Path) -> None:
+    """Refuse a folder that holds something else, such as a project's own config.yaml or figures."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    logs = (".log", ".out", ".err")
+    others = sorted(name for name in names if not name.startswith(".") and Path(name).suffix not in logs)
+    if others and STARTED not in names:
+        raise ConfigError(f"{resume.RUN_DIR}={display(folder)}: holds {others[0]}, no run's; name a new folder")
+
+
+def plain_names(master: DictConfig) -> None:
+    """Refuse names by which hydra would write elsewhere than into the folder of a run."""
+    for key, default in (("job.name", "vae-train"), ("output_subdir", ".hydra")):
+        name = OmegaConf.select(master.hydra, key) or default
+        if not re.fullmatch(r"\.?[\w-][\w.-]*", str(name)):
+            raise ConfigError(f"hydra.{key}={name}: no plain name ({COMMAND_LINE}); take letters, digits, . _ and -")
+    subdir = OmegaConf.to_container(master.hydra.sweep, resolve=False)["subdir"]  # pyright: ignore
+    if not str(subdir).startswith("${vae_job:"):
+        problem = "a job's folder bears the name of its overrides, so that a sweep can go on"
+        raise ConfigError(f"hydra.sweep.subdir={subdir}: {problem} ({COMMAND_LINE}); set hydra.sweep.dir")
+
+
+def located(config: R) -> R:
+    """The configuration with absolute paths of the run and its checkpoint; ConfigError where one cannot be read."""
+    folder = Path(config.run).absolute()
+    if config.ckpt in OWN and resume.saved_nothing(folder):
+        raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(folder)}")
+    if not (folder / CONFIG).is_file():
+        newest = newest_run()
+        hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"
+        problem = "not the folder of a run" if folder.is_dir() else "no such folder"
+        raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
+    saved = check(read_config(folder), lambda _: display(folder / CONFIG))
+    if isinstance(config, EvalConfig):
+        relocated(saved, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
+    path = checkpoint_path(folder, config.ckpt)
+    if not path.is_file():
+        raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
+    ckpt = config.ckpt if config.ckpt in OWN else str(path.absolute())
+    return replace(config, run=str(folder), ckpt=ckpt)

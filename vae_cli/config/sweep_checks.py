@@ -1,0 +1,102 @@
+"""A sweep or a search: each of its jobs, checked before the first one starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.types import IntervalSweep, Override
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli.config import signatures
+from vae_cli.config.check import check
+from vae_cli.config.compose import COMMAND_LINE, Composer, parse
+from vae_cli.config.folder_checks import creatable, initial
+from vae_cli.config.schema import TrainConfig
+from vae_cli.config.search import searches, unlike
+from vae_cli.distributed.slurm import LAUNCHER
+from vae_cli.errors import ConfigError
+from vae_cli.runs.layout import CONFIG, SUPERSEDED, display
+from vae_cli.runs.saved_config import read_config
+
+
+def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> None:
+    """Every job of the basic sweeper; of a search, which chooses its own values, each value that is listed."""
+    if master.resume is not None:
+        raise ConfigError(f"resume={master.resume}: goes on with one run ({COMMAND_LINE}); leave --multirun out")
+    creatable(Path(master.hydra.sweep.dir))
+    _check_cluster(master)
+    parsed = parse(lines)
+    fixed = [o.input_line or "" for o in parsed if o.is_hydra_override()]
+    params = OmegaConf.select(master, "hydra.sweeper.params") or {}  # other sweepers may have none
+    preset = parse([f"{key}={value}" for key, value in params.items()])
+    varied = list({o.get_key_element(): o for o in [*preset, *parsed] if not o.is_hydra_override()}.values())
+    for override in varied:
+        if override.is_sweep_override() and not override.is_discrete_sweep() and not searches(master):
+            problem = f"{override.input_line}: names no values ({COMMAND_LINE})"
+            raise ConfigError(f"{problem}; list them, as in seed=1,2, or search with hparams_search=optuna")
+    jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
+    trials: list[DictConfig] = []
+    for job in jobs:
+        overrides = [*fixed, *composer.tidy(job)]
+        config = composer.compose(overrides)
+        parsed = check(config, lambda key, overrides=overrides: composer.where(overrides, key))
+        initial(parsed)
+        if searches(master):
+            _check_search(composer, parsed, overrides)
+            trials.append(config)
+            if fault := unlike(trials[0], config):
+                where = composer.where(overrides, fault.key)
+                raise ConfigError(
+                    f"{fault} ({where}); take one of them, or a sweep: vae-train -m without hparams_search"
+                )
+    if trials:
+        _check_earlier(trials[0], Path(master.hydra.sweep.dir))
+
+
+def _check_earlier(trial: DictConfig, folder: Path) -> None:
+    """A search that goes on compares its trials with those of earlier starts."""
+    for file in [*folder.glob(f"*/{CONFIG}"), *folder.glob(f"{SUPERSEDED}/*/{CONFIG}")]:
+        if fault := unlike(read_config(file.parent), trial):
+            raise ConfigError(f"{fault} ({display(file.parent)} has the first); name another hydra.sweep.dir")
+
+
+def _check_search(composer: Composer, config: TrainConfig, overrides: list[str]) -> None:
+    """Refuse a search without a validation bound, by which it chooses."""
+    if ("val_size", 0) in config.dataset.arguments.items():
+        where = composer.where(overrides, "dataset.val_size")
+        raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 0.1, or a sweep")
+    objective = config.objective
+    if "selection" not in signatures.read(objective.target).provides:
+        where = composer.where(overrides, "objective._target_")
+        raise ConfigError(
+            f"objective {objective.target}: has no bound for a search to choose by ({where}); take a sweep"
+        )
+
+
+def _check_cluster(master: DictConfig) -> None:
+    """Jobs are submitted from where SLURM is, and a search needs their results."""
+    if master.hydra.launcher._target_ != LAUNCHER:
+        return
+    if not shutil.which("sbatch"):
+        raise ConfigError(f"cluster=slurm: this machine has no sbatch ({COMMAND_LINE}); submit from a login node")
+    if searches(master) and not master.cluster.wait:
+        raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); leave it out")
+
+
+def _trials(varied: Sequence[Override]) -> list[list[str]]:
+    """Jobs in which each value that a search may choose occurs once, of an interval its ends, beside first choices."""
+    choices: list[list[str]] = []
+    for override in varied:
+        key, value = override.get_key_element(), override.value()
+        if isinstance(value, IntervalSweep):
+            choices.append([f"{key}={value.start}", f"{key}={value.end}"])
+        elif override.is_sweep_override():
+            choices.append([f"{key}={item}" for item in override.sweep_string_iterator()])
+        else:
+            choices.append([f"{key}={override.get_value_element_as_str()}"])
+    first = [values[0] for values in choices]
+    others = [[*first[:n], value, *first[n + 1 :]] for n, values in enumerate(choices) for value in values[1:]]
+    return [first, *others]

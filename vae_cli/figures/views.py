@@ -1,0 +1,94 @@
+"""The list of figures. A new figure is a function, in a file of this folder, and one entry of VIEWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from vae_cli.distributions.mixtures import is_mixture
+from vae_cli.figures import clusters, images, vectors
+from vae_cli.figures.code_usage import code_usage
+from vae_cli.figures.curves import training_curves
+from vae_cli.figures.examples import Inputs, Points
+from vae_cli.figures.latents import latent_space
+from vae_cli.models.model import LatentVariableModel
+
+
+def has_components(model: LatentVariableModel) -> bool:
+    """Whether p(z) is a mixture and the model infers z."""
+    return model.infers and is_mixture(model.prior())
+
+
+@dataclass(frozen=True)
+class View:
+    """One figure of a run.
+
+    Args:
+        name: of its files and of its entry in a logger
+        label: its title in words
+        draw: returns None where there is nothing to show
+        applies: whether a model and points of its data have this figure; None for a figure of the history alone
+        while_training: whether a logger gets it during training
+        compared: whether a report shows it for several configurations side by side
+    """
+
+    name: str
+    label: str
+    draw: Callable[[Inputs], Figure | None]
+    applies: Callable[[LatentVariableModel, Points], bool] | None
+    while_training: bool = False
+    compared: bool = False
+
+    def suits(self, inputs: Inputs) -> bool:
+        """Whether the figure can be drawn from these inputs."""
+        if self.applies is None:
+            return True
+        return inputs.collected is not None and self.applies(inputs.model, inputs.collected)
+
+
+VIEWS = (
+    View(
+        "samples", "samples", images.samples,
+        lambda model, points: points.is_image, while_training=True, compared=True,
+    ),
+    View(
+        "samples", "samples", vectors.samples,
+        lambda model, points: not points.is_image, while_training=True, compared=True,
+    ),
+    View(
+        "component_samples", "component samples", clusters.component_samples,
+        lambda model, points: points.is_image and has_components(model), while_training=True, compared=True,
+    ),
+    View(
+        "reconstructions", "reconstructions", images.reconstructions,
+        lambda model, points: points.is_image and model.infers, while_training=True, compared=True,
+    ),
+    View(
+        "reconstructions", "reconstructions", vectors.reconstructions,
+        lambda model, points: not points.is_image and model.infers, while_training=True, compared=True,
+    ),
+    View(
+        "traversals", "traversals", images.traversals,
+        lambda model, points: points.is_image and points.has_directions, while_training=True, compared=True,
+    ),
+    View(
+        "traversals", "traversals", vectors.traversals,
+        lambda model, points: not points.is_image and points.has_directions, while_training=True, compared=True,
+    ),
+    View(
+        "component_means", "component means", clusters.component_means,
+        lambda model, points: has_components(model), while_training=True,
+    ),
+    View("density", "density", vectors.density, lambda model, points: points.density_known and points.x[0].numel() > 1),
+    View("latent_space", "latent space", latent_space, lambda model, points: points.has_directions),
+    View("code_usage", "code usage", code_usage, lambda model, points: points.code_counts is not None),
+    View("clusters", "clusters", clusters.latent_scatter, lambda model, points: points.clusters is not None),
+    View(
+        "confusion", "labels against components", clusters.confusion,
+        lambda model, points: points.clusters is not None and points.y is not None,
+    ),
+    View("training_curves", "training curves", training_curves, None),
+)  # fmt: skip
+"""In the order of drawing, which fixes the random draws of each."""
