@@ -12,7 +12,7 @@ from tests.support.configs import composed
 from vae_cli.datasets import BatchLoader, Split
 from vae_cli.datasets.noise import bernoulli
 from vae_cli.distributed.shard import BatchShard, shard_context
-from vae_cli.distributions.distributions import SharedMultivariateNormal, gaussian
+from vae_cli.distributions.gaussians import SharedMultivariateNormal, gaussian
 from vae_cli.errors import ConfigError
 from vae_cli.objectives.augmentation import jittered, masked
 

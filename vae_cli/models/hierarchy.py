@@ -16,7 +16,8 @@ from torch.distributions import Distribution
 from torch.types import _size
 
 from vae_cli.batch import Batch
-from vae_cli.distributions.distributions import UnvalidatedDistribution, gaussian, log_gaussian
+from vae_cli.distributions.distributions import UnvalidatedDistribution
+from vae_cli.distributions.gaussians import gaussian, log_gaussian
 from vae_cli.distributions.precision import float32
 from vae_cli.models.graphs import Graph, X, bottom_up, generation_graph, inference_graph, layer_names, top_down
 from vae_cli.models.likelihoods import Likelihood

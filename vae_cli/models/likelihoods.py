@@ -16,7 +16,7 @@ from torch.distributions import Distribution, Independent
 
 from vae_cli.batch import Batch
 from vae_cli.capabilities import Capable
-from vae_cli.distributions import distributions
+from vae_cli.distributions import gaussians, pixels
 from vae_cli.distributions.standardisation import Scored, Standardisation
 from vae_cli.models.networks import Network, apply_rows
 from vae_cli.types import Domain, PositiveFloat, Shape
@@ -76,7 +76,7 @@ class Bernoulli(Likelihood):
 
     def distribution(self, outputs: Tensor) -> Distribution:
         logits = self.single(outputs)
-        return self.independent(distributions.Bernoulli(logits))
+        return self.independent(pixels.Bernoulli(logits))
 
 
 class CentredBernoulli(Bernoulli):
@@ -105,7 +105,7 @@ class ContinuousBernoulli(Likelihood):
 
     def distribution(self, outputs: Tensor) -> Distribution:
         logits = self.single(outputs)
-        return self.independent(distributions.ContinuousBernoulli(logits))
+        return self.independent(pixels.ContinuousBernoulli(logits))
 
 
 class Gaussian(Likelihood):
@@ -123,7 +123,7 @@ class Gaussian(Likelihood):
 
     def distribution(self, outputs: Tensor) -> Distribution:
         loc = self.single(outputs)
-        return distributions.gaussian(loc, self.get_buffer("scale").expand_as(loc), self.event_dims)
+        return gaussians.gaussian(loc, self.get_buffer("scale").expand_as(loc), self.event_dims)
 
 
 class GaussianLearned(Likelihood):
@@ -155,8 +155,8 @@ class GaussianLearned(Likelihood):
 
     def distribution(self, outputs: Tensor) -> Distribution:
         loc = self.single(outputs)
-        log_scale = distributions.log_floored(2 * self.log_scale, self.min_scale)
-        return distributions.log_gaussian(loc, log_scale.expand_as(loc), self.event_dims)
+        log_scale = gaussians.log_floored(2 * self.log_scale, self.min_scale)
+        return gaussians.log_gaussian(loc, log_scale.expand_as(loc), self.event_dims)
 
 
 class GaussianDecoder(Likelihood):
@@ -177,8 +177,8 @@ class GaussianDecoder(Likelihood):
 
     def distribution(self, outputs: Tensor) -> Distribution:
         loc, log_variance = outputs.unbind(-1 - self.event_dims)
-        log_scale = distributions.log_floored(log_variance, self.min_scale)
-        return distributions.log_gaussian(loc, log_scale, self.event_dims)
+        log_scale = gaussians.log_floored(log_variance, self.min_scale)
+        return gaussians.log_gaussian(loc, log_scale, self.event_dims)
 
 
 class DiscretisedLogistic(Likelihood):
@@ -190,7 +190,7 @@ class DiscretisedLogistic(Likelihood):
 
     def distribution(self, outputs: Tensor) -> Distribution:
         loc, log_scale = outputs.unbind(-1 - self.event_dims)
-        return self.independent(distributions.DiscretisedLogistic(0.5 + loc, log_scale - 2))
+        return self.independent(pixels.DiscretisedLogistic(0.5 + loc, log_scale - 2))
 
 
 class Categorical(Likelihood):
@@ -198,8 +198,8 @@ class Categorical(Likelihood):
 
     support: ClassVar = ("levels",)
     discrete: ClassVar = True
-    outputs: ClassVar = distributions.LEVELS
+    outputs: ClassVar = pixels.LEVELS
 
     def distribution(self, outputs: Tensor) -> Distribution:
         logits = outputs.movedim(-1 - self.event_dims, -1)
-        return self.independent(distributions.CategoricalLevels(logits))
+        return self.independent(pixels.CategoricalLevels(logits))

@@ -30,6 +30,14 @@ class StartsFromData(Protocol):
         """Set the first values from the batches."""
 
 
+@runtime_checkable
+class HasOwnOptimizer(Protocol):
+    """A part of a model that the run's optimiser does not know: it moves by the gradients of each backward pass."""
+
+    def step_after_backward(self) -> None:
+        """Take a step."""
+
+
 class LatentVariableModel(nn.Module, Capable):
     """p(x, z) = p(z) p(x|z) with an approximate posterior q(z|x) (Kingma & Welling 2014).
 

@@ -15,15 +15,9 @@ from torch.nn.functional import softplus
 
 from vae_cli.batch import Batch
 from vae_cli.capabilities import Capable
-from vae_cli.distributions.distributions import (
-    FARTHEST,
-    Delta,
-    PushforwardDistribution,
-    SharedMultivariateNormal,
-    gaussian,
-    log_gaussian,
-)
+from vae_cli.distributions.distributions import Delta, PushforwardDistribution
 from vae_cli.distributions.flows import autoregressive_steps, coupling_steps
+from vae_cli.distributions.gaussians import FARTHEST, SharedMultivariateNormal, gaussian, log_gaussian
 from vae_cli.distributions.precision import float32
 from vae_cli.errors import UserError
 from vae_cli.models.code_distributions import QuantisedDelta, flat, per_position

@@ -13,8 +13,8 @@ from torch.distributions import Categorical, Distribution, MixtureSameFamily, Mu
 
 from vae_cli.batch import Batch, first_batches
 from vae_cli.capabilities import Capable
-from vae_cli.distributions.distributions import floored, gaussian, log_gaussian
 from vae_cli.distributions.flows import density_flow
+from vae_cli.distributions.gaussians import floored, gaussian, log_gaussian
 from vae_cli.distributions.mixtures import Aggregate, faults, mixture
 from vae_cli.distributions.overflow import finite_rows, named
 from vae_cli.errors import UserError, warn

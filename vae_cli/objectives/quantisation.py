@@ -1,4 +1,4 @@
-"""What trains a VQ-VAE: its reconstruction and its codebook, and then the prior over the codes."""
+"""The losses of a VQ-VAE: reconstruction and codebook, and then the prior over the codes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from vae_cli.types import NonNegativeFloat
 
 
 class VectorQuantisation(Objective):
-    """distortion + beta |z_e - sg[e]|^2 + what the codebook has to learn (van den Oord et al. 2017, eq. 3).
+    """distortion + beta |z_e - sg[e]|^2 + the loss of the codebook (van den Oord et al. 2017, eq. 3).
 
-    The rate has no gradient into the encoder. The squared distance is summed over sites and dimensions.
+    The rate has no gradient into the encoder. The squared distance is summed over positions and dimensions.
+
+    Args:
+        commitment: beta
     """
 
     provides: ClassVar = ("inference", "rate", "selection", "codes")
@@ -43,7 +46,7 @@ class VectorQuantisation(Objective):
 
 
 class PriorFit(Objective):
-    """E KL(q(z|x) || p(z)), by which p alone learns: of codes -log p(codes) (van den Oord et al. 2017, section 3.3)."""
+    """E KL(q(z|x) || p(z)) for p alone; -log p(codes) for a codebook (van den Oord et al. 2017, section 3.3)."""
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         with torch.no_grad():

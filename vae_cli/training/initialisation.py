@@ -1,4 +1,4 @@
-"""Where the components of a mixture prior start: clusters of the codes of the training set.
+"""Initialisation of the components of a mixture prior by clusters of the codes of the training set.
 
 Shape legend: N training examples, d latent dimensions, K components.
 """
@@ -32,13 +32,15 @@ Labels = NDArray[np.integer]
 
 @dataclass(frozen=True, kw_only=True)
 class Initialisation(Capable, ABC):
-    """Clusters the codes, gives each component the moments of a cluster, and trains a while with the fixed clusters.
+    """Clusters the codes, gives each component the moments of a cluster, and trains some epochs with fixed clusters.
 
-    points: codes clustered at most, a random choice; the others follow their nearest neighbours among them
-    restarts: starts of expectation-maximisation; the likeliest is kept
-    fixed_epochs: epochs with q(c|x) held at the clusters, before the objective sets it free
-    classification_weight: weight of -log p(c|z) at the held cluster c
-    augmentation: how far images are moved before z in that term is encoded
+    Args:
+        points: number of codes that are clustered at most, chosen at random; the others get the label of their nearest
+            neighbours among them
+        restarts: starts of expectation-maximisation; the likeliest is kept
+        fixed_epochs: epochs with q(c|x) fixed at the clusters, before training by the objective
+        classification_weight: weight of -log p(c|z) at the fixed cluster c
+        augmentation: size of the random shifts of images before z in that term is encoded, in [0, 1]
     """
 
     requires: ClassVar = {"posterior": ("entropy", "encoder"), "prior": ("mixture",)}
@@ -54,7 +56,7 @@ class Initialisation(Capable, ABC):
         """A cluster in 0..K-1 for each of the codes (N, d)."""
 
     def extend(self, phases: Sequence[Phase], model: LatentVariableModel) -> list[Phase]:
-        """Before the first of `phases`: training with the fixed clusters, if any epochs are set for it."""
+        """Training with the fixed clusters before the first of `phases`, unless fixed_epochs is 0."""
         first, *others = phases
         held = FixedAssignments(
             first.objective.annealing,
@@ -77,7 +79,7 @@ class Initialisation(Capable, ABC):
         """A cluster for each training example, (N,)."""
         z = training.codes.means.double().numpy()
         if not np.isfinite(z).all():
-            raise UserError("the codes to be clustered hold NaN or infinite values; a lower optimizer.lr often helps")
+            raise UserError("the codes to be clustered hold NaN or infinite values; use a lower optimizer.lr")
         if not z.std():
             raise UserError("the codes to be clustered are all the same: the encoder tells no two inputs apart")
         order = np.random.default_rng(training.seed).permutation(len(z))
@@ -96,7 +98,6 @@ class CodesMixture(Initialisation):
     """A Gaussian mixture on the codes themselves."""
 
     def assign(self, codes: Points, components: int, seed: int) -> Labels:
-        """The likeliest component of each code."""
         return _fitted(codes, components, self.restarts, seed).predict(codes)
 
 
@@ -104,15 +105,15 @@ class CodesMixture(Initialisation):
 class UmapMixture(Initialisation):
     """A Gaussian mixture on a UMAP embedding of the codes (McConville et al. 2019, "N2D").
 
-    dimensions: of the embedding
-    neighbours: of each point in UMAP's graph
+    Args:
+        dimensions: dimensions of the embedding
+        neighbours: neighbours of each point in UMAP's graph
     """
 
     dimensions: PositiveInt
     neighbours: SeveralInt
 
     def assign(self, codes: Points, components: int, seed: int) -> Labels:
-        """The likeliest component of each embedded code."""
         embedding = umap_embedding(codes, self.dimensions, self.neighbours, 0.0, seed)
         return _fitted(embedding, components, self.restarts, seed).predict(embedding)
 
@@ -128,8 +129,9 @@ def _fitted(points: Points, components: int, restarts: int, seed: int) -> Gaussi
 def moments(codes: PosteriorMoments, labels: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
     """Weights (K,), means (K, d) and variances (K, d) of clusters of q(z|x).
 
-    The variance of a cluster is that of its means and the mean of its variances: E_q log p(z|c) is then at its maximum.
-    An empty cluster starts at a code of its own, as wide as all codes: two alike would stay alike for ever.
+    The variance of a cluster is the variance of its means plus the mean of its variances, which maximises
+    E_q log p(z|c). Each empty cluster starts at another code with the variance of all codes, because components that
+    start equal stay equal.
     """
     weights, means, variances = [], [], []
     for k in range(components):

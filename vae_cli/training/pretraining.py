@@ -22,7 +22,7 @@ from vae_cli.types import Fraction, PositiveInt
 
 
 class MeanReconstruction(Objective):
-    """-log p(x | z = E_q[z|x~]), x~ the input with a fraction of it masked: a denoising autoencoder's loss, nats."""
+    """-log p(x | z = E_q[z|x~]), x~ the input with a fraction of it masked: a denoising autoencoder, nats."""
 
     provides: ClassVar = ("inference", "selection")
     requires: ClassVar = {"posterior": ("inference",)}
@@ -38,7 +38,7 @@ class MeanReconstruction(Objective):
 
 
 class OuterLayers(Objective):
-    """The same with the `depth` outermost layers of either network alone, the hidden layer between them as the code."""
+    """`MeanReconstruction` by the `depth` outermost layers of both networks, the hidden layer between them as z."""
 
     provides: ClassVar = ("inference", "selection")
     requires: ClassVar = {"posterior": ("inference",)}
@@ -61,10 +61,11 @@ def _encoder(model: LatentVariableModel) -> nn.Module:
 
 @dataclass(frozen=True, kw_only=True)
 class Autoencoder(Capable):
-    """The whole network at once.
+    """All layers at once.
 
-    epochs: of this phase
-    corruption: the fraction of each input that is masked; 0 is a plain autoencoder
+    Args:
+        epochs: length of the phase
+        corruption: the fraction of each input that is masked; 0 is a plain autoencoder
     """
 
     requires: ClassVar = {"posterior": ("encoder", "continuous")}
@@ -78,11 +79,12 @@ class Autoencoder(Capable):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerWise(Capable):
-    """From outside inwards: first the outermost pair of layers, then one more pair at a time, then the whole.
+    """Greedy, from outside inwards: the outermost pair of layers, then one more pair at a time, then all layers.
 
-    layer_epochs: of each depth
-    epochs: of the whole network, at the end
-    corruption: the fraction of each input that is masked
+    Args:
+        layer_epochs: epochs at each depth
+        epochs: epochs of the whole network at the end
+        corruption: the fraction of each input that is masked
     """
 
     requires: ClassVar = {"posterior": ("encoder", "continuous", "single_layer"), "network": ("mirrored",)}

@@ -1,4 +1,4 @@
-"""What is trained after the objective: the prior by itself, when the z that it has to describe stay as they are."""
+"""Second stage: the prior is fitted alone after training, when q(z|x) no longer changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from vae_cli.types import PositiveInt
 
 @dataclass(frozen=True, kw_only=True)
 class PriorFitting(Capable):
-    """A phase of `epochs` in which only the prior learns; nothing else of the model has a gradient."""
+    """A phase in which the prior alone learns, with the rest of the model in evaluation mode.
+
+    Args:
+        epochs: length of the phase
+    """
 
     requires: ClassVar = {"posterior": ("density",), "prior": ("separate",)}
 

@@ -1,4 +1,4 @@
-"""What whoever looks at the run's folder from elsewhere wants to know."""
+"""The progress of a run as a file, for readers of its folder."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vae_cli.training.callbacks.history import History
 
 
 class StatusWriter(Callback):
-    """Keeps status.json: the epochs that are done, and how long one takes."""
+    """Writes status.json: the number of epochs that are done, and the seconds of an epoch."""
 
     def __init__(self, folder: Path, history: History) -> None:
         self.folder, self.history = folder, history
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Training has begun, or goes on."""
+        """Write the state at the start."""
         self._write(trainer, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """One more epoch is done."""
+        """Write the state after an epoch."""
         self._write(trainer, trainer.current_epoch + 1)
 
     def _write(self, trainer: Trainer, epoch: int) -> None:
