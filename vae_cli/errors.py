@@ -4,14 +4,17 @@ import logging
 import sys
 from errno import EDQUOT, ENOSPC
 
+FAILED, REFUSED = 1, 2
+"""Exit codes of a command that failed, and of one that was refused before it read or wrote anything."""
+
 
 class UserError(Exception):
     """Something the user can mend: shown as one line on stderr, without a traceback.
 
-    `exit_code` is 2 for a configuration refused before anything was read or written, 1 for a failure of a run.
+    `exit_code` is FAILED or REFUSED.
     """
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 

@@ -20,12 +20,12 @@ import torch
 from tests.support.commands import NAMES, ROOT, Done, environment, fingerprint, fork, forked, line
 from tests.support.contract import pairs
 from tests.support.runs import results
-from vae_cli.commands import job
+from vae_cli.commands.failure import Failure, attempt
 from vae_cli.distributed import signals
 from vae_cli.distributed.signals import STOPS, Deferral, listen
 from vae_cli.runs import checkpoints
 from vae_cli.runs.atomic_files import write_atomically
-from vae_cli.runs.lock import held
+from vae_cli.runs.folder import RunFolder
 
 SMALL = (
     "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=csv",
@@ -260,7 +260,7 @@ def test_the_end_of_a_run_is_not_disturbed_by_further_signals(monkeypatch: pytes
             signal.raise_signal(signal.SIGINT)
             raise RuntimeError("a library has made an error of it") from error
 
-    assert job.attempt(work) == job.Failure("terminated", 143, "interrupted")
+    assert attempt(work) == Failure("terminated", 143, "interrupted")
     assert ends == []
     signals._state.since -= 2 * signals.GRACE  # the user has waited, and does not wait any longer
     signal.raise_signal(signal.SIGINT)
@@ -351,7 +351,7 @@ def test_signals_of_others_are_left_to_them() -> None:
 @pytest.mark.parametrize("arguments", [[*HERE], ["hydra.run.dir=run"], ["-m", "seed=0,1", "hydra.sweep.dir=run"]])
 def test_a_second_process_in_a_folder_is_refused(arguments: list[str], tmp_path: Path) -> None:
     work = place(tmp_path)
-    with held(work / "run"):
+    with RunFolder(work / "run").hold():
         done = fork("vae-train", *SMALL, *arguments, folder=work)
     what = "running a sweep" if "-m" in arguments else "training"
     assert (done.code, done.err) == (2, f"vae-train: error: run: another process is {what} in this folder\n")

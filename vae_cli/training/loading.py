@@ -1,4 +1,4 @@
-"""Loading the data of a configuration: what was loaded is compared with what the likelihood scores."""
+"""Loads the data of a configuration, and compares their support with that of the likelihood."""
 
 from __future__ import annotations
 
