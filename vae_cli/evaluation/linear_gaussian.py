@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
+from vae_cli.distributions.gaussians import linear_gaussian_marginal
 from vae_cli.distributions.mixtures import component_covariances, is_mixture
 from vae_cli.models.model import LatentVariableModel
 
@@ -21,8 +22,8 @@ class LinearGaussian:
     scale: Tensor
 
     def marginal(self) -> MultivariateNormal:
-        """p(x) = N(b, W W^T + diag s^2) (Tipping & Bishop 1999, eq. 5)."""
-        return MultivariateNormal(self.bias, self.weight @ self.weight.T + torch.diag(self.scale.square()))
+        """p(x), of the data."""
+        return linear_gaussian_marginal(self.weight, self.bias, self.scale)
 
     @property
     def precision(self) -> Tensor:
@@ -33,7 +34,7 @@ class LinearGaussian:
 
 def linear_gaussian(model: LatentVariableModel) -> LinearGaussian | None:
     """The densities of a model with a linear Gaussian decoder and the prior N(0, I); None for any other model."""
-    return _linear_decoder(model) if getattr(model.prior, "is_standard_normal", False) else None
+    return _linear_decoder(model) if model.prior.is_standard_normal else None
 
 
 @torch.no_grad()

@@ -171,7 +171,7 @@ class CodeUsage(Metric):
 
     @classmethod
     def applies(cls, context: Context) -> bool:
-        return getattr(context.model.posterior, "has_codes", False)
+        return "codes" in context.model.posterior.provides
 
     def measure(self, part: EncodedBatch) -> dict[str, Tensor]:
         return {"indices": cast(CodeGrids, part.q).indices}
