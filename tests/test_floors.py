@@ -1,6 +1,7 @@
 """Floors: a folder of vae_cli imports only from floors below its own."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,3 +49,11 @@ def test_the_top_of_the_package_is_small() -> None:
     top = [entry for entry in PACKAGE.iterdir() if not entry.name.startswith((".", "__pycache__"))]
     assert len([entry for entry in top if entry.is_file()]) <= 8
     assert len([entry for entry in top if entry.is_dir()]) <= 16
+
+
+def test_the_files_with_doctests_are_named() -> None:
+    """pytest collects doctests from these files alone, since it imports each file that it looks into."""
+    settings = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    _, *named = settings["tool"]["pytest"]["ini_options"]["testpaths"]
+    found = [path for path in PACKAGE.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8")]
+    assert named == sorted(str(path.relative_to(PACKAGE.parent)) for path in found)

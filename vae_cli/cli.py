@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from vae_cli.distributed import signals
+from vae_cli.errors import REFUSED, UserError
 
 T = TypeVar("T")
-REFUSED = 2
 
 
 def train() -> None:
@@ -35,10 +35,10 @@ def _train(argv: list[str]) -> None:
     try:
         hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
     except KeyboardInterrupt:
-        code = 130
+        code = signals.INTERRUPTED
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    if SweepTable.current is not None and code != 2:  # a refusal; the folder is as it was
+        code = signals.exit_code(stop)
+    if SweepTable.current is not None and code != REFUSED:
         failed = SweepTable.current.finish()
         code = code or failed
         if code:
@@ -137,15 +137,14 @@ def _report(argv: list[str]) -> None:
 
 def _readable(run: str, ckpt: str) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, because that import takes seconds."""
-    from vae_cli.errors import UserError
     from vae_cli.runs import checkpoints
-    from vae_cli.runs.layout import checkpoint_path
+    from vae_cli.runs.folder import RunFolder
 
-    path = checkpoint_path(Path(run), ckpt)
+    path = RunFolder(Path(run)).checkpoint(ckpt)
     try:
         checkpoints.load(path)
     except UserError as error:
-        raise UserError(f"{error}; take another one{checkpoints.others(path)}") from error
+        raise UserError(f"{error}; {checkpoints.others(path)}") from error
 
 
 def _main(command: str, work: Callable[[list[str]], None]) -> None:
@@ -168,9 +167,9 @@ def _main(command: str, work: Callable[[list[str]], None]) -> None:
             limit_spinning()
             work(argv)
     except KeyboardInterrupt:
-        code = 130
+        code = signals.INTERRUPTED
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        code = signals.exit_code(stop)
     signals.finish(code)
     sys.exit(code)
 
@@ -205,20 +204,13 @@ def _command(command: str, root: str, schema: type[T], argv: list[str], work: Ca
 
 def _run(command: str, work: Callable[[], None]) -> None:
     """Run a command; a failure is one line on stderr and an exit code."""
-    from vae_cli.commands.job import Failure, attempt, report
+    from vae_cli.commands.failure import attempt, require
 
-    result = attempt(work)
-    if isinstance(result, Failure):
-        report(command, result)
-        sys.exit(result.exit_code)
+    require(command, attempt(work))
 
 
 def _checked(command: str, prepare: Callable[[], T]) -> T:
     """Check the arguments; a refusal is one line on stderr and exit code 2, and nothing is written."""
-    from vae_cli.commands.job import Failure, attempt, report
+    from vae_cli.commands.failure import attempt, require
 
-    result = attempt(prepare)
-    if isinstance(result, Failure):
-        report(command, result)
-        sys.exit(max(result.exit_code, REFUSED))
-    return result
+    return require(command, attempt(prepare), REFUSED)

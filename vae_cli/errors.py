@@ -4,23 +4,31 @@ import logging
 import sys
 from errno import EDQUOT, ENOSPC
 
+FAILED, REFUSED = 1, 2
+"""Exit codes of a command that failed, and of one that was refused before it read or wrote anything."""
+
 
 class UserError(Exception):
     """Something the user can mend: shown as one line on stderr, without a traceback.
 
-    `exit_code` is 2 for a configuration refused before anything was read or written, 1 for a failure of a run.
+    `exit_code` is FAILED or REFUSED.
     """
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 
 
 class ConfigError(UserError):
-    """A configuration that cannot run: the message names the key, where it stands and the way out."""
+    """A configuration that cannot run: the message names the key, the place where it is set and the remedy.
 
-    def __init__(self, message: str) -> None:
+    rule: the id of the rule that refuses it, if it was one.
+    key: the dotted key at fault, if it is one; of the rule `capabilities` two groups, as in objective.posterior.
+    """
+
+    def __init__(self, message: str, *, rule: str | None = None, key: str | None = None) -> None:
         super().__init__(message, exit_code=2)
+        self.rule, self.key = rule, key
 
 
 def first_line(error: BaseException) -> str:

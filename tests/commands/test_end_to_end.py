@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,8 +32,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
 
 
 @pytest.fixture
-def run(finished: tuple[Path, Done]) -> Path:
-    return finished[0] / "run"
+def run(finished: tuple[Path, Done], tmp_path: Path) -> Path:
+    """A copy of the run, which a test may change."""
+    return Path(shutil.copytree(finished[0], tmp_path / "work", symlinks=True)) / "run"
 
 
 def numbers(run: Path) -> dict[str, Any]:
@@ -189,7 +191,6 @@ def on_a_terminal(command: str, *arguments: str, folder: Path) -> tuple[int, str
 
 
 def test_a_run_goes_on_in_its_folder_on_a_terminal(run: Path) -> None:
-    """Last of the tests of this run, for it changes it."""
     before, rows, files = numbers(run), epochs(run), set(fingerprint(run))
     code, shown = on_a_terminal("vae-train", "resume=run", "trainer.max_epochs=3", folder=run.parent)
     assert code == 0, shown

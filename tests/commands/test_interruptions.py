@@ -18,12 +18,14 @@ import pytest
 import torch
 
 from tests.support.commands import NAMES, ROOT, Done, environment, fingerprint, fork, forked, line
-from vae_cli.commands import job
+from tests.support.contract import pairs
+from tests.support.runs import results
+from vae_cli.commands.failure import Failure, attempt
 from vae_cli.distributed import signals
 from vae_cli.distributed.signals import STOPS, Deferral, listen
 from vae_cli.runs import checkpoints
 from vae_cli.runs.atomic_files import write_atomically
-from vae_cli.runs.lock import held
+from vae_cli.runs.folder import RunFolder
 
 SMALL = (
     "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=csv",
@@ -46,10 +48,6 @@ def rows(run: Path) -> list[list[str]]:
     lines = [line.split(",") for line in (run / "metrics.csv").read_text().splitlines()]
     kept = [name not in TIMES for name in lines[0]]
     return [[cell for cell, keep in zip(line, kept, strict=True) if keep] for line in lines]
-
-
-def results(run: Path) -> dict[str, Any]:
-    return json.loads((run / "results.json").read_text())
 
 
 def numbers(run: Path) -> dict[str, Any]:
@@ -155,9 +153,10 @@ def kill(moment: Span, work: Path, *line: str, **changes: str) -> Done:
     return done
 
 
-def test_a_run_that_is_killed_again_and_again(whole: Whole, tmp_path: Path) -> None:
+@pytest.mark.parametrize("parts", [(0.4, 0.9), pytest.param((0.1, 0.4, 0.7, 1.2), marks=pytest.mark.slow)], ids=len)
+def test_a_run_that_is_killed_again_and_again(parts: tuple[float, ...], whole: Whole, tmp_path: Path) -> None:
     work, draw = place(tmp_path), random.Random(0)
-    for number, part in enumerate((0.1, 0.4, 0.7, 1.2)):
+    for number, part in enumerate(parts):
         changes = {"TMPDIR": ELSEWHERE} if number % 2 and Path(ELSEWHERE).is_dir() else {}
         moment = Span(whole.training.begins, draw.uniform(0.8, 1.2) * part * whole.training.seconds)
         kill(moment, work, *VADE, OFTEN, *HERE, **changes)
@@ -261,15 +260,17 @@ def test_the_end_of_a_run_is_not_disturbed_by_further_signals(monkeypatch: pytes
             signal.raise_signal(signal.SIGINT)
             raise RuntimeError("a library has made an error of it") from error
 
-    assert job.attempt(work) == job.Failure("terminated", 143, "interrupted")
+    assert attempt(work) == Failure("terminated", 143, "interrupted")
     assert ends == []
     signals._state.since -= 2 * signals.GRACE  # the user has waited, and does not wait any longer
     signal.raise_signal(signal.SIGINT)
     assert ends == [130]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("command", NAMES)
+@pytest.mark.parametrize(
+    ("command", "number"),
+    pairs(NAMES, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], among=lambda c, n: n == 2 or c == "vae-report"),
+)
 def test_a_signal_while_a_command_starts(command: str, number: int, tmp_path: Path) -> None:
     """It comes in the middle of an import, before the command has begun anything."""
     module = {"vae-train": "hydra", "vae-report": "rich"}.get(command, "omegaconf")
@@ -298,7 +299,7 @@ def test_a_signal_at_the_end_of_the_interpreter() -> None:
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("vae-train ")
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", [*PAIRS[1:2], *(pytest.param(one, marks=pytest.mark.slow) for one in PAIRS[::2])])
 def test_two_signals_close_together(pair: tuple[int, int], whole: Whole, tmp_path: Path) -> None:
     work = place(tmp_path)
     running = forked("vae-train", *VADE, OFTEN, *HERE, folder=work)
@@ -350,7 +351,7 @@ def test_signals_of_others_are_left_to_them() -> None:
 @pytest.mark.parametrize("arguments", [[*HERE], ["hydra.run.dir=run"], ["-m", "seed=0,1", "hydra.sweep.dir=run"]])
 def test_a_second_process_in_a_folder_is_refused(arguments: list[str], tmp_path: Path) -> None:
     work = place(tmp_path)
-    with held(work / "run"):
+    with RunFolder(work / "run").hold():
         done = fork("vae-train", *SMALL, *arguments, folder=work)
     what = "running a sweep" if "-m" in arguments else "training"
     assert (done.code, done.err) == (2, f"vae-train: error: run: another process is {what} in this folder\n")

@@ -12,36 +12,37 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.support.front import ROOT, call
-from vae_cli.commands import job
+from vae_cli.commands.failure import Failure, attempt
 from vae_cli.errors import ConfigError, UserError
+from vae_cli.runs.folder import RunFolder
 from vae_cli.sweeps import table
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
 
-def failing(error: BaseException) -> job.Failure:
+def failing(error: BaseException) -> Failure:
     def work() -> None:
         raise error
 
-    failure = job.attempt(work, Path("folder/vae-train.log"))
-    assert isinstance(failure, job.Failure)
+    failure = attempt(work, Path("folder/vae-train.log"))
+    assert isinstance(failure, Failure)
     assert "\n" not in failure.message
     return failure
 
 
 def test_every_way_to_fail_has_its_code() -> None:
     sigterm = type("SIGTERMException", (SystemExit,), {})
-    assert failing(UserError("no data\nhere")) == job.Failure("no data here", 1)
+    assert failing(UserError("no data\nhere")) == Failure("no data here", 1)
     assert failing(ConfigError("bad")).exit_code == 2
-    assert failing(KeyboardInterrupt()) == job.Failure("interrupted", 130, "interrupted")
-    assert failing(sigterm()) == job.Failure("terminated", 143, "interrupted")
+    assert failing(KeyboardInterrupt()) == Failure("interrupted", 130, "interrupted")
+    assert failing(sigterm()) == Failure("terminated", 143, "interrupted")
     assert failing(OSError(28, "No space left on device", "x.ckpt")).message == "No space left on device: x.ckpt"
     assert failing(ValueError("a\nb")).message == "ValueError: a b; traceback in folder/vae-train.log"
-    assert job.attempt(lambda: 3) == 3
+    assert attempt(lambda: 3) == 3
 
 
 def test_a_failed_run_says_so_in_its_folder(workplace: Path) -> None:
-    job.write_status(workplace, job.Failure("disk full", 1))
+    RunFolder(workplace).write_end("failed", "disk full")
     assert json.loads(Path("results.json").read_text()) == {"status": "failed", "error": "disk full"}
     assert [path.name for path in workplace.iterdir()] == ["results.json"]
 
@@ -62,7 +63,7 @@ def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
     plugins = {"sweeper": {"_target_": "a.BasicSweeper"}, "launcher": {"_target_": "a.BasicLauncher"}}
     sweep_table.on_multirun_start(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, **plugins}}))
     assert sweep_table.finish() == 1
-    rows = json.loads((tmp_path / "table.json").read_text())
+    rows = json.loads((tmp_path / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["done", "failed", "unfinished"]
     assert rows[0]["test/elbo"] == -100.25
     out = capsys.readouterr().out
@@ -77,7 +78,7 @@ def test_a_failing_job_does_not_stop_the_others(workplace: Path) -> None:
     done = call("train", "-m", "seed=1,2", "hydra.sweep.dir=all of them")
     assert done.returncode == 1
     assert done.stderr.count("vae-train: error: ") == 2
-    rows = json.loads((workplace / "all of them" / "table.json").read_text())
+    rows = json.loads((workplace / "all of them" / "sweep.json").read_text())
     assert [row["overrides"] for row in rows] == [["seed=1"], ["seed=2"]]
     assert all(row["status"] == "failed" and "torch" in row["error"] for row in rows)
     log = next((workplace / "all of them").glob("seed=1-*/vae-train.log")).read_text()
@@ -115,4 +116,4 @@ def test_a_signal_ends_a_sweep(number: int, code: int, word: str, workplace: Pat
     assert process.returncode == code
     assert len(err.splitlines()) == 1, err
     assert f"vae-train: error: {word}" in err
-    assert [row["status"] for row in json.loads(Path("all/table.json").read_text())] == ["interrupted"]
+    assert [row["status"] for row in json.loads(Path("all/sweep.json").read_text())] == ["interrupted"]

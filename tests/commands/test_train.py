@@ -5,30 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 from sklearn.datasets import load_digits
 
 import vae_cli
 from tests.support.configs import composed
-from vae_cli.commands.train import begin, build_trainer, fit
-from vae_cli.commands.train import train as train_on
-from vae_cli.distributed.process_group import ProcessLayout
+from tests.support.training import assert_same_end, interrupted, train
 from vae_cli.errors import UserError
 from vae_cli.evaluation.cluster_assignments import SPLITS, Assignments
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.metrics import Agreement
 from vae_cli.figures import clusters
 from vae_cli.figures.examples import Examples, Inputs, observed
 from vae_cli.figures.style import styled
 from vae_cli.runs import checkpoints
-from vae_cli.training.build import build_module
 
 TINY = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.max_epochs=2", "logger=csv")
-
-
-def train(config, folder):
-    return train_on(config, config.dataset.build().load(), folder)
 
 
 @pytest.fixture(scope="module")
@@ -92,47 +83,7 @@ def test_wrong_arrays_are_refused(finished, call, message):
         call(vae_cli.load(finished[0]))
 
 
-class StoppedError(Exception):
-    pass
-
-
-class StopAt(pl.Callback):
-    """Stops before an epoch, or saves and stops after a batch."""
-
-    def __init__(self, kind, position, last):
-        self.kind, self.position, self.last = kind, position, last
-
-    def on_train_epoch_start(self, trainer, pl_module):
-        if self.kind == "epoch" and trainer.current_epoch == self.position:
-            raise StoppedError
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        if self.kind == "batch" and trainer.global_step == self.position:
-            trainer.save_checkpoint(self.last)
-            raise StoppedError
-
-
-def interrupted(config, folder, kind, position) -> dict:
-    """The results of a run that is broken off and gone on with."""
-    data = config.dataset.build().load()
-    pl.seed_everything(config.seed, verbose=False)
-    module = build_module(config, DatasetInfo.of(data))
-    layout = ProcessLayout(devices=1, nodes=1)
-    _, trainer = build_trainer(config, layout, folder, data, module, [])
-    trainer.callbacks.append(StopAt(kind, position, folder / "checkpoints" / "last.ckpt"))
-    begin(config, folder)
-    with pytest.raises(StoppedError):
-        fit(config, layout, data, module, trainer)
-    return train(replace(config, resume=str(folder)), folder)
-
-
-def assert_same_end(folder, other) -> None:
-    states = [checkpoints.load(f / "checkpoints" / "last.ckpt")["state_dict"] for f in (folder, other)]
-    assert states[0].keys() == states[1].keys()
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-
-
-@pytest.mark.parametrize(("kind", "position"), [("epoch", 1), ("batch", 12)])
+@pytest.mark.parametrize(("kind", "position"), [pytest.param("epoch", 1, marks=pytest.mark.slow), ("batch", 12)])
 def test_a_resumed_run_is_bit_identical(kind, position, finished, tmp_path):
     results = interrupted(composed(*TINY), tmp_path, kind, position)
     folder, whole = finished
@@ -171,12 +122,12 @@ def clustered(tmp_path_factory):
 @pytest.mark.parametrize(
     ("kind", "position"),
     [
-        ("batch", 11),
+        pytest.param("batch", 11, marks=pytest.mark.slow),
         ("epoch", 2),
         ("batch", 50),
         pytest.param("epoch", 3, marks=pytest.mark.slow),
         pytest.param("epoch", 4, marks=pytest.mark.slow),
-        ("batch", 95),
+        pytest.param("batch", 95, marks=pytest.mark.slow),
     ],
 )
 def test_a_run_resumed_in_any_phase_is_bit_identical(kind, position, clustered, tmp_path):
@@ -256,7 +207,7 @@ def test_an_evaluation_names_the_file_of_every_image(clustered, tmp_path):
     run = vae_cli.load(clustered[0])
     names = {part: tuple(f"{part}/{i}.png" for i in range(len(getattr(run.data, part)))) for part in SPLITS}
     splits = {part: replace(getattr(run.data, part), files=files) for part, files in names.items()}
-    data = replace(run.data, **splits, _resident={})
+    data = replace(run.data, **splits)
     files = Assignments.of(run.model, data, torch.device("cpu"), 100).write(tmp_path / "all")
     arrays = np.load(files[0])
     assert arrays["path"].tolist() == [file for part in SPLITS for file in names[part]]

@@ -9,8 +9,8 @@ import torch
 from omegaconf import OmegaConf
 
 import vae_cli
-from tests.commands.test_train import assert_same_end, interrupted, train
 from tests.support.configs import composed
+from tests.support.training import assert_same_end, interrupted, train
 from vae_cli.config.schema import GapsConfig
 from vae_cli.errors import UserError
 from vae_cli.evaluation.evaluation import Evaluation

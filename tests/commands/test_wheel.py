@@ -35,10 +35,16 @@ def configurations() -> set[str]:
     return {str(file.relative_to(ROOT)) for file in (ROOT / "conf").rglob("*.yaml")}
 
 
+def pages() -> set[str]:
+    return {str(file.relative_to(ROOT)) for file in (ROOT / "vae_cli" / "docs").iterdir()}
+
+
 def test_the_sdist_holds_the_configuration(built: Path) -> None:
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert configurations() | {"pyproject.toml", "README.md", "LICENSE", "Makefile", "vae_cli/cli.py"} <= names
+    assert (
+        configurations() | pages() | {"pyproject.toml", "README.md", "LICENSE", "Makefile", "vae_cli/cli.py"} <= names
+    )
 
 
 def test_the_installed_wheel_runs_anywhere(built: Path, tmp_path: Path) -> None:
@@ -59,6 +65,9 @@ def test_the_installed_wheel_runs_anywhere(built: Path, tmp_path: Path) -> None:
     conf = Path(json.loads(shell(python, "-c", code, folder=work))[0])
     assert conf == packages / "vae_cli" / "conf"
     assert {f"conf/{file.relative_to(conf)}" for file in conf.rglob("*.yaml")} == configurations()
+
+    assert {str(file.relative_to(packages)) for file in (packages / "vae_cli" / "docs").iterdir()} == pages()
+    assert "test/iw_samples" in shell(place / "bin" / "vae-train", "--help", "results", folder=work)
 
     line = ["dataset=digits", "trainer.max_epochs=1", "network.hidden=[16]", "evaluate.samples=2", "hydra.run.dir=run"]
     out = shell(place / "bin" / "vae-train", *line, "trainer.accelerator=cpu", folder=work)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from tests.support.configs import unchecked
 from tests.support.front import call
 from vae_cli import cli
 from vae_cli.config import help
@@ -12,6 +13,8 @@ from vae_cli.config.preflight import prepare_command, prepare_training
 from vae_cli.config.schema import EvalConfig, SampleConfig
 from vae_cli.config.sources import Sources
 from vae_cli.runs import layout
+from vae_cli.runs.continuation import resolved
+from vae_cli.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -35,13 +38,11 @@ def refuse(
 
 def make_run(folder: Path, *overrides: str) -> Path:
     """A folder with what a run that was stopped leaves."""
-    from tests.config.test_check import composed
-
-    config = composed(*overrides)
+    config = unchecked(*overrides)
     OmegaConf.set_struct(config, False)
     del config["hydra"]
     (folder / "checkpoints").mkdir(parents=True)
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
+    RunFolder(folder).begin(resolved(config))
     for name in ("best", "last"):
         (folder / "checkpoints" / f"{name}.ckpt").touch()
     return folder

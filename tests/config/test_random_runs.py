@@ -11,7 +11,7 @@ from tests.support.random_remedies import remedies, static_complaint
 from tests.support.random_runs import endings
 from vae_cli.config.compose import session
 
-FEW, MANY = 4, 60
+FEW, MANY = 2, 60
 """By default and when slow; `python -m tests.support.random_runs` draws as many as one likes."""
 
 

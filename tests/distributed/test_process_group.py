@@ -12,7 +12,7 @@ from tests.support.configs import composed
 from vae_cli.datasets import BatchLoader, Split
 from vae_cli.datasets.noise import bernoulli
 from vae_cli.distributed.shard import BatchShard, shard_context
-from vae_cli.distributions.distributions import SharedMultivariateNormal, gaussian
+from vae_cli.distributions.gaussians import SharedMultivariateNormal, gaussian
 from vae_cli.errors import ConfigError
 from vae_cli.objectives.augmentation import jittered, masked
 
@@ -79,7 +79,7 @@ def test_noise_is_that_of_the_whole_batch(draw, processes: int) -> None:
 @pytest.mark.parametrize("objective", ["tcvae", "tcvae_stratified"])
 def test_what_compares_the_examples_of_a_batch_needs_one_process(objective: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"trainer\.devices=2 .* divides each batch, .*; take one device or objective="
+        ConfigError, match=r"trainer\.devices=2 .* divides each batch, .*; use trainer\.devices=1 or objective="
     ):
         composed(f"objective={objective}", "trainer.devices=2")
 

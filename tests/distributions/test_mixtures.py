@@ -9,7 +9,8 @@ from sklearn.mixture import GaussianMixture
 from torch.distributions import MixtureSameFamily, MultivariateNormal, kl_divergence
 
 from tests.support.models import batch_of, linear_mixture_vae, mixture_vae
-from vae_cli.distributions.distributions import Delta, gaussian
+from vae_cli.distributions.distributions import Delta
+from vae_cli.distributions.gaussians import gaussian
 from vae_cli.distributions.mixtures import (
     Aggregate,
     assigned_rate,

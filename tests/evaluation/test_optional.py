@@ -54,7 +54,7 @@ def test_a_fault_is_one_line_that_names_it(error: Exception, warned: None, capfd
 
 MEMORY = torch.OutOfMemoryError("CUDA out of memory")
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-STOPS = [KeyboardInterrupt(), SystemExit(1), Terminated(), TimeLimit(), MemoryError(), MEMORY, FULL]
+STOPS = [KeyboardInterrupt(), SystemExit(1), Terminated(143), TimeLimit(143), MemoryError(), MEMORY, FULL]
 
 
 @pytest.mark.parametrize("error", STOPS, ids=lambda error: type(error).__name__)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
-from vae_cli.distributions.distributions import gaussian
+from vae_cli.distributions.gaussians import gaussian
 from vae_cli.models.aggregate_posterior import decompose, information, log_minibatch_weights, log_stratified_weights
 from vae_cli.models.trace import Latent
 

@@ -5,9 +5,9 @@ import torch
 from torch.distributions import MultivariateNormal, kl_divergence
 
 import vae_cli
-from tests.commands.test_train import train
 from tests.support.configs import composed
 from tests.support.models import IMAGE, START, batch_of, binary_images, small_mlp
+from tests.support.training import train
 from vae_cli.distributed.shard import BatchShard, shard_context
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood, prior_proposal
 from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation

@@ -19,7 +19,7 @@ FAMILIES = {
 
 def data_for(family, n):
     levels = torch.randint(256, (n, *IMAGE)) / 255
-    return {"binary": (levels > 0.5).float(), "levels": levels, "unit": levels, "real": levels}[family.scores[0]]
+    return {"binary": (levels > 0.5).float(), "levels": levels, "unit": levels, "real": levels}[family.support[0]]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -54,7 +54,7 @@ def test_bf16_networks_give_float32_densities(name):
 def test_probabilities_of_all_values_of_an_entry_sum_to_one(name):
     family, settings = FAMILIES[name]
     likelihood = family(small_mlp(), 3, (1,), **settings)
-    values = torch.tensor([0.0, 1.0]) if "binary" in family.scores else torch.arange(256) / 255
+    values = torch.tensor([0.0, 1.0]) if "binary" in family.support else torch.arange(256) / 255
     p = likelihood(torch.randn(1, 1, 3).expand(1, len(values), 3))
     torch.testing.assert_close(p.log_prob(values.unsqueeze(1)).logsumexp(1), torch.zeros(1), atol=1e-5, rtol=0)
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import vae_cli
-from tests.commands.test_train import assert_same_end, interrupted, train
 from tests.support.configs import composed
 from tests.support.models import START, linear_vae
+from tests.support.training import assert_same_end, interrupted, train
 from vae_cli.batch import Batch
 from vae_cli.errors import UserError
 from vae_cli.evaluation.estimators import elbo
@@ -39,8 +39,9 @@ def with_table(train_steps: int = 0) -> tuple[LatentVariableModel, LatentVariabl
 
 
 def pull(table: PerExampleGaussian, batch: Batch, target: torch.Tensor, scale: float = 1.0) -> None:
-    """A gradient into the rows of a batch."""
+    """A step of the rows of a batch."""
     (scale * (table(batch).mean - target[batch.index]).square().sum()).backward()
+    table.step_after_backward()
 
 
 def test_a_row_moves_as_under_torchs_adam_and_only_in_its_own_batches():
@@ -78,7 +79,7 @@ def test_the_factor_of_a_minibatch_changes_nothing():
 def test_rows_learn_in_training_alone_and_not_from_a_gradient_that_overflowed():
     table, batch = PerExampleGaussian(D, N, lr=0.05), rows_of(torch.zeros(N, 5))
     pull(table, batch, torch.full((N, D), torch.inf))
-    assert not table.rows.any() and not table.visits.any()
+    assert not table.rows.any() and not table.optimizer.steps.any()
     assert not table.eval()(batch).mean.requires_grad
 
 
@@ -88,8 +89,9 @@ def test_rows_reach_the_best_bound_of_their_family_point_by_point(train_steps):
     model, encoded, x = with_table(train_steps)
     objective, batch = ELBO(beta=1.0, free_bits=0.0, samples=8), rows_of(x)
     for epoch in range(400 if not train_steps else 150):
-        model.posterior.lr = 0.05 * (1 - epoch / 400)
+        model.posterior.optimizer.lr = 0.05 * (1 - epoch / 400)
         objective(model, batch, START).loss.backward()
+        model.posterior.step_after_backward()
     model.eval()
     exact = linear_gaussian(encoded)
     best = exact.marginal().log_prob(x.double()).float() - posterior_gap(encoded, exact)
@@ -122,8 +124,9 @@ def test_in_turns_the_rows_move_first_and_the_decoder_learns_from_where_they_cam
     assert model.posterior.rows[[0, 4]].all() and not model.posterior.rows[1].any()
     kept = model.posterior.rows.clone()
     (-model.trace(batch, q, 4).elbo.mean()).backward()
+    model.posterior.step_after_backward()
     assert torch.equal(model.posterior.rows, kept)
-    assert model.posterior.visits.flatten().tolist() == [5, 0, 0, 0, 5] + [0] * (N - 5)
+    assert model.posterior.optimizer.steps.flatten().tolist() == [5, 0, 0, 0, 5] + [0] * (N - 5)
     assert all(parameter.grad is not None for parameter in model.likelihood.parameters())
 
 
@@ -135,6 +138,7 @@ def test_a_prior_that_learns_alone_leaves_the_rows_alone():
     kept = model.posterior.rows.clone()
     Phase("prior", 1, PriorFit(), trains=lambda model: model.prior).set_modes(model)
     PriorFit()(model, batch, START).loss.backward()
+    model.posterior.step_after_backward()
     assert torch.equal(model.posterior.rows, kept) and model.prior.training
     assert all(parameter.grad is not None for parameter in model.prior.parameters())
 
@@ -163,7 +167,7 @@ def test_a_whole_run_without_an_encoder(tabled):
     assert results["data/train_size"] == 200 and results["test/iw_log_likelihood"] > results["test/elbo"]
     assert (folder / "figures" / "reconstructions.png").exists()
     run = vae_cli.load(folder)
-    assert run.model.posterior.rows.shape == (200, 4) and run.model.posterior.visits.min() > 0
+    assert run.model.posterior.rows.shape == (200, 4) and run.model.posterior.optimizer.steps.min() > 0
     x = torch.bernoulli(torch.rand(3, 1, 8, 8))
     assert run.encode(x).mean.shape == (3, 2) and run.log_likelihood(x).isfinite().all()
 

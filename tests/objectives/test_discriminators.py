@@ -7,7 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.models import IMAGE, START, batch_of, binary_images, binary_vae, small_mlp
+from tests.support.models import (
+    IMAGE,
+    START,
+    batch_of,
+    binary_images,
+    binary_vae,
+    got_gradient,
+    image_discriminator,
+    small_mlp,
+)
 from vae_cli.models.networks import Conv, Linear, ResidualMLP, ResNet
 from vae_cli.models.spatial_networks import SpatialConv, n_positions
 from vae_cli.objectives import FactorVAE, InfoVAE
@@ -164,14 +173,6 @@ def test_factorvae_with_gamma_0_is_the_elbo_and_a_critic_beside_it():
     torch.testing.assert_close(terms.loss, terms.metrics["discriminator_loss"] - terms.metrics["elbo"] + penalty)
 
 
-def observed(family=ImageDiscriminator, *, spectral_norm: bool = False, penalty: float = 0.0) -> ImageDiscriminator:
-    return family(small_mlp(), IMAGE, 1, width=8, spectral_norm=spectral_norm, penalty=penalty)
-
-
-def got_gradient(module: nn.Module) -> list[bool]:
-    return [parameter.grad is not None and bool(parameter.grad.any()) for parameter in module.parameters()]
-
-
 def test_the_best_critic_of_equal_samples_says_one_half_and_loses_log_4():
     x = torch.rand(64, D)
     discriminator = trained(network_discriminator(small_mlp(), IMAGE, 8, spectral=False), logistic, x, x)
@@ -184,7 +185,7 @@ def test_the_best_critic_of_equal_samples_says_one_half_and_loses_log_4():
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("penalty", [0.0, 2.0])
 def test_a_critic_of_images_and_a_generator_do_not_train_each_other(family, penalty):
-    divergence = observed(family, penalty=penalty)
+    divergence = image_discriminator(family, penalty=penalty)
     q, p = torch.rand(20, D, requires_grad=True), torch.rand(20, D)
     (divergence(q, p) + divergence.features(q).sum()).backward()
     assert q.grad is not None and q.grad.any() and not any(got_gradient(divergence))
@@ -195,7 +196,7 @@ def test_a_critic_of_images_and_a_generator_do_not_train_each_other(family, pena
 
 def test_the_features_are_the_hidden_layer_in_the_middle():
     x = torch.rand(5, D)
-    dense = observed().discriminator
+    dense = image_discriminator().discriminator
     first = next(layer for layer in dense.layers if isinstance(layer, nn.Linear))
     torch.testing.assert_close(dense.features(x), first(x).tanh())
     maps = ImageDiscriminator(

@@ -8,6 +8,7 @@ from tests.support.report_folders import epochs, write_run, write_sweep
 from vae_cli.errors import UserError
 from vae_cli.report.runs import find, read
 from vae_cli.report.write import report
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.status import Status
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -49,7 +50,7 @@ def test_how_runs_stand() -> None:
 
 def test_jobs_of_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     Path("sweep/waits").mkdir(parents=True)
-    Status("queued").write(Path("sweep/waits"))
+    RunFolder(Path("sweep/waits")).write_status(Status("queued"))
     report((Path("sweep"),), Path("sweep"))  # nothing to compare yet
     assert capsys.readouterr().out == "sweep/waits: queued: waits in the queue\n"
     for name, status in (
@@ -58,7 +59,7 @@ def test_jobs_of_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
         ("killed", Status("running", "7_3", epochs=10)),
         ("done", Status("running", epoch=10, epochs=10)),
     ):
-        status.write(write_run(Path("sweep") / name, done=name == "done"))
+        RunFolder(write_run(Path("sweep") / name, done=name == "done")).write_status(status)
     os.utime("sweep/killed/status.json", (0, 0))
     write_run(Path("sweep/superseded/old"))
     runs = {run.folder.name: run for run in find([Path("sweep")])}
@@ -113,13 +114,13 @@ def test_a_damaged_run_is_named_and_the_others_are_read(file: str, content: str)
     bad, good = find([Path("all")])
     assert (good.status, bad.status) == ("done", "damaged")
     assert file in bad.reason and len(bad.reason.splitlines()) == 1
-    with pytest.raises(UserError, match=rf"all/bad: {file} cannot be read"):
+    with pytest.raises(UserError, match=rf"all/bad: {file}: not readable"):
         find([Path("all/bad")])
 
 
 def test_bytes_that_are_no_text() -> None:
     (write_run(Path("run")) / "config.yaml").write_bytes(b"\xff\xfe\x80")
-    with pytest.raises(UserError, match=r"config\.yaml cannot be read"):
+    with pytest.raises(UserError, match=r"config\.yaml: not readable"):
         find([Path("run")])
 
 

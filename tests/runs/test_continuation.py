@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 
 from tests.support.commands import Done, fingerprint, fork, start
 from tests.support.configs import mapping
 from tests.support.plugins.fragile import PLUGIN
 from vae_cli.errors import UserError
 from vae_cli.runs import continuation
+from vae_cli.runs.folder import RunFolder
 
 SMALL = ("dataset=digits", "network.hidden=[16]", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=csv")
 FRAGILE = "objective._target_=fragile.Fragile"
@@ -21,8 +21,7 @@ FRAGILE = "objective._target_=fragile.Fragile"
 def leave(folder: Path, *overrides: str, **results: object) -> Path:
     """A folder with what a run of this configuration leaves: its configuration and, if any, its results."""
     folder.mkdir()
-    kept = OmegaConf.to_yaml(continuation.resolved(mapping(*overrides)))
-    (folder / "config.yaml").write_text(kept, encoding="utf-8")
+    RunFolder(folder).begin(continuation.resolved(mapping(*overrides)))
     if results:
         (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
     return folder
@@ -30,8 +29,7 @@ def leave(folder: Path, *overrides: str, **results: object) -> Path:
 
 @pytest.mark.parametrize("overrides", [[], ["model=vade"], ["model=wae"], ["dataset=npz", "dataset.path=x.npz"]])
 def test_a_configuration_and_its_file_have_one_fingerprint(overrides: list[str], workplace: Path) -> None:
-    saved = OmegaConf.load(leave(workplace / "job", *overrides) / "config.yaml")
-    assert isinstance(saved, type(mapping()))
+    saved = RunFolder(leave(workplace / "job", *overrides)).config()
     assert continuation.fingerprint(saved) == continuation.fingerprint(mapping(*overrides))
 
 
@@ -64,12 +62,12 @@ def test_a_group_that_came_later_and_is_not_chosen_changes_no_run() -> None:
 
 def test_what_is_left_of_a_job(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = mapping()
-    assert continuation.remaining(config, workplace / "nothing yet") is config
-    assert continuation.remaining(config, leave(workplace / "done", status="done")) is None
+    assert continuation.remaining(config, RunFolder(workplace / "nothing yet")) is config
+    assert continuation.remaining(config, RunFolder(leave(workplace / "done", status="done"))) is None
     for name, status in (("failed", {"status": "failed"}), ("killed", {})):
-        assert continuation.remaining(config, leave(workplace / name, **status)) is config
+        assert continuation.remaining(config, RunFolder(leave(workplace / name, **status))) is config
     (workplace / "killed" / "results.json").write_text("{")
-    assert continuation.remaining(config, workplace / "killed") is config
+    assert continuation.remaining(config, RunFolder(workplace / "killed")) is config
     assert capsys.readouterr().out == ""
 
 
@@ -77,7 +75,7 @@ def test_another_configuration_is_set_aside(workplace: Path, capsys: pytest.Capt
     job = leave(workplace / "job", "seed=1", status="done")
     before = fingerprint(job)
     config = mapping()
-    assert continuation.remaining(config, job) is config
+    assert continuation.remaining(config, RunFolder(job)) is config
     assert not list(job.iterdir())
     (aside,) = (workplace / "superseded").iterdir()
     assert fingerprint(aside) == before
@@ -88,20 +86,22 @@ def test_another_configuration_is_set_aside(workplace: Path, capsys: pytest.Capt
 
 def test_who_is_killed_while_setting_aside_goes_on_with_it(workplace: Path) -> None:
     job = leave(workplace / "job", "seed=1", status="done")
-    aside = continuation.set_aside(job)
+    aside = RunFolder(job).set_aside().path
     (aside / "config.yaml").rename(job / "config.yaml")
     config = mapping()
-    assert continuation.remaining(config, job) is config
+    assert continuation.remaining(config, RunFolder(job)) is config
     assert not list(job.iterdir())
     assert {path.name for path in aside.iterdir()} == {"config.yaml", "results.json"}
 
 
 def test_a_damaged_checkpoint_is_refused(workplace: Path) -> None:
-    job = leave(workplace / "job", status="interrupted")
-    (job / "checkpoints").mkdir()
-    (job / "checkpoints" / "last.ckpt").write_bytes(b"damaged")
+    job = RunFolder(leave(workplace / "job", status="interrupted"))
+    job.checkpoints.mkdir()
+    job.checkpoint("last").write_bytes(b"damaged")
+    chosen = continuation.remaining(mapping(), job)
+    assert chosen is not None and chosen.resume == str(job.path)
     with pytest.raises(UserError, match="not a readable checkpoint"):
-        continuation.remaining(mapping(), job)
+        job.newest_checkpoint()
 
 
 def sweep(work: Path, *arguments: str) -> Done:

@@ -16,8 +16,8 @@ from vae_cli.config.compose import parse, session
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.preflight import prepare_training
 from vae_cli.errors import ConfigError, UserError
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import DATA, PATHS
-from vae_cli.runs.saved_config import read_config
 
 SMALL = ("network.hidden=[8]", "evaluate.samples=2", "logger=none", "trainer.accelerator=cpu")
 NEW = "neu = größe 'x' \"数据\" [1]"
@@ -95,7 +95,7 @@ def test_a_resumed_run_keeps_the_new_place_of_its_data(moved: Path, tmp_path: Pa
 def test_data_without_such_a_place_are_refused(moved: Path) -> None:
     done = fork("vae-eval", "run=run", "dataset.root=x", folder=moved)
     assert done.code == 2 and "dataset.root=x: the run's data, Npz, have no such key; take dataset.path" in done.err
-    config = read_config(moved / "run")
+    config = RunFolder(moved / "run").config()
     config.dataset = {"_target_": "vae_cli.datasets.LinearGaussian"}
     with pytest.raises(ConfigError, match="leave it out"):
         relocated(check(config), {"dataset.path": "x"})
@@ -143,7 +143,7 @@ def test_a_comma_parts_the_data_of_a_sweep() -> None:
 
 
 def test_a_run_of_before_has_no_background(moved: Path) -> None:
-    config = read_config(moved / "run")
+    config = RunFolder(moved / "run").config()
     kept = {key: config.dataset[key] for key in ("path", "batch_size", "val_size", "val_seed", "binarize", "subset")}
     images = {"size": 8, "channels": "grey", "memory_gb": 1.0, "workers": 0, "test_fraction": 0.2, "test_seed": 0}
     config.dataset = {"_target_": "vae_cli.datasets.ImageFolder", **kept, **images}

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
-from omegaconf import OmegaConf
 from PIL import Image
 
 from tests.support.commands import ROOT, Done, fingerprint
@@ -21,7 +20,8 @@ from vae_cli.datasets.images import decode
 from vae_cli.datasets.npz import memory_bytes, read_arrays
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.report.arguments import Arguments
-from vae_cli.runs.lock import held
+from vae_cli.runs.continuation import resolved
+from vae_cli.runs.folder import RunFolder
 from vae_cli.sweeps import table
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -43,7 +43,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 def shared(workplace: Path) -> Path:
     """A run's folder from elsewhere, as far as it is read before anything is refused."""
     (SHARED / "checkpoints").mkdir(parents=True)
-    (SHARED / "config.yaml").write_text(OmegaConf.to_yaml(mapping()))
+    RunFolder(SHARED).begin(resolved(mapping()))
     for name in ("best", "last"):
         (SHARED / f"checkpoints/{name}.ckpt").touch()
     return SHARED
@@ -73,6 +73,13 @@ def test_a_shared_configuration_holds_values_only(shared: Path, monkeypatch, cap
 def test_a_shared_configuration_names_no_foreign_class(shared: Path, monkeypatch, capsys) -> None:
     change("_target_: vae_cli.objectives.ELBO", "_target_: os.system")
     expect("class of another package in a shared run", command(monkeypatch, capsys, "evaluate", "run=run"))
+
+
+def test_arguments_of_a_class_have_names(shared: Path, monkeypatch, capsys) -> None:
+    change("_target_: vae_cli.objectives.ELBO", "_args_: [1]\n  _target_: vae_cli.objectives.ELBO")
+    done = command(monkeypatch, capsys, "evaluate", "run=run")
+    assert done.code == 2
+    assert "objective._args_" in done.err
 
 
 @pytest.mark.parametrize(
@@ -106,8 +113,12 @@ def test_only_classes_can_be_named(target: str, place: str, shared: Path, monkey
         ("[" * 5000, "not readable"),
         ("a: !!python/object/apply:os.system [id]\n", "not readable"),
         ("# " + "x" * 1_000_000, "1,000,002 bytes are too many"),
-        ("objective: {_args_: [1]}\n", "_args_"),
         ("- a\n- b\n", "not the configuration of a run"),
+        ("", "it is empty"),
+        ("model: {}\ndataset: {}\n", "states no format"),
+        ("format: 2\nmodel: {}\ndataset: {}\n", "format: 2, but this version of vae-cli reads format: 1; update"),
+        ("format: one\nmodel: {}\ndataset: {}\n", "states format: one"),
+        ("format: true\nmodel: {}\ndataset: {}\n", "states format: True"),
         ("\0", "not readable"),
     ],
 )
@@ -224,7 +235,7 @@ def test_an_archive_that_unpacks_without_end() -> None:
 
 
 def test_a_folder_in_use(shared: Path) -> None:
-    with FileLock(shared / ".lock"), pytest.raises(UserError) as error, held(shared):
+    with FileLock(shared / ".lock"), pytest.raises(UserError) as error, RunFolder(shared).hold():
         pass
     expect("folder in use", Done(error.value.exit_code, "", f"vae-train: error: {error.value}"))
 

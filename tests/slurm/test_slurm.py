@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import environment, fork, line, start
+from tests.support.runs import results
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
@@ -38,10 +39,6 @@ def status(folder: Path) -> dict:
         return json.loads((folder / "status.json").read_text())
     except OSError:
         return {"state": None, "epoch": 0, "requeued": 0, "job": None}
-
-
-def results(folder: Path) -> dict:
-    return json.loads((folder / "results.json").read_text())
 
 
 def numbers(folder: Path) -> list[dict[str, str]]:

@@ -13,7 +13,15 @@ from vae_cli.config.sources import Sources
 SMALL = ("logger=none", "trainer.accelerator=cpu", "evaluate.samples=5")
 
 
+def unchecked(*overrides: str) -> DictConfig:
+    """A configuration as the command line gives it, before the checks."""
+    composer = Composer("train", Sources.find())
+    with session():
+        return composer.compose(composer.tidy(overrides))
+
+
 def composed(*overrides: str) -> TrainConfig:
+    """A small configuration that has passed the checks."""
     with session():
         return check(Composer("train", Sources.find()).compose([*SMALL, *overrides]))
 

@@ -1,6 +1,7 @@
 """Small models for tests, built from the same parts as configurations build them."""
 
 import torch
+from torch import nn
 
 from vae_cli.batch import Batch
 from vae_cli.evaluation.linear_gaussian import LinearGaussian
@@ -8,6 +9,7 @@ from vae_cli.models import likelihoods, posteriors, priors
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import MLP, Linear
 from vae_cli.objectives import Progress
+from vae_cli.objectives.divergences import ImageDiscriminator
 
 IMAGE = (1, 6, 5)
 START = Progress(epoch=0.0, examples=100)
@@ -33,6 +35,14 @@ def binary_vae(posterior=posteriors.Diagonal, latent_dim: int = 3) -> LatentVari
         likelihoods.Bernoulli(network, latent_dim, IMAGE),
         latent_dim=latent_dim,
     )
+
+
+def image_discriminator(family=ImageDiscriminator, *, spectral_norm: bool = False, penalty: float = 0.0):
+    return family(small_mlp(), IMAGE, 1, width=8, spectral_norm=spectral_norm, penalty=penalty)
+
+
+def got_gradient(module: nn.Module) -> list[bool]:
+    return [parameter.grad is not None and bool(parameter.grad.any()) for parameter in module.parameters()]
 
 
 def mixture_vae(

@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 CONFIG: dict[str, Any] = {
+    "format": 1,
     "seed": 0,
     "resume": None,
     "ckpt": None,

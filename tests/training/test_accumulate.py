@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.commands.test_train import interrupted
 from tests.support.commands import fork
 from tests.support.configs import composed
 from tests.support.models import START
+from tests.support.training import interrupted
 from vae_cli.commands.train import train
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import StartsFromData

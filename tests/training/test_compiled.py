@@ -48,6 +48,7 @@ def step(config, batch, facts, compiled: bool) -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
     terms = objective(module.model, batch, START)
     terms.loss.backward()
+    module.on_after_backward()
     # compiled code may put out zeros where there is no gradient
     gradients = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in module.named_parameters()}
     return {"loss": terms.loss.detach(), **gradients, **dict(module.named_buffers())}
@@ -56,7 +57,7 @@ def step(config, batch, facts, compiled: bool) -> dict[str, torch.Tensor]:
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 @pytest.mark.parametrize(
     ("posterior", "objective"),
-    pairs(options("posterior"), options("objective"), among=lambda p, o: (p, o) in REPRESENTATIVES),
+    pairs(options("posterior"), options("objective"), among=lambda p, o: (p, o) in REPRESENTATIVES[:2]),
 )
 def test_compiled_equals_eager(posterior: str, objective: str) -> None:
     try:

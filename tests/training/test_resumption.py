@@ -1,6 +1,5 @@
 """Runs that go on: what is refused leaves them as they were, and what differs from a run at once is told."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +11,13 @@ import torch
 import yaml
 
 from tests.support.commands import Done, fingerprint, fork
+from tests.support.runs import results
 from vae_cli import load
 from vae_cli.errors import UserError
 from vae_cli.report.groups import group
 from vae_cli.report.runs import find
 from vae_cli.runs import checkpoints
+from vae_cli.runs.folder import RunFolder
 
 SMALL = (
     "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=csv",
@@ -26,10 +27,6 @@ SMALL = (
 
 def train(folder: Path, *line: str) -> Done:
     return fork("vae-train", *line, folder=folder)
-
-
-def results(run: Path) -> dict[str, Any]:
-    return json.loads((run / "results.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +51,19 @@ def kept(run: Path) -> dict[str, str]:
 
 
 REFUSED = [
-    ("trainer.max_epochs=1", "has trained 3 epochs already; take trainer.max_epochs=3 or more"),
-    ("trainer.max_epochs=2", "take trainer.max_epochs=3 or more"),
-    ("trainer.devices=[0,1]", "trainer.accelerator=auto trainer.devices=1 takes what is there"),
+    ("trainer.max_epochs=1", "has trained 3 epochs already; use trainer.max_epochs=3 or more"),
+    ("trainer.max_epochs=2", "use trainer.max_epochs=3 or more"),
+    ("trainer.devices=[0,1]", "use trainer.accelerator=auto trainer.devices=1"),
     ("evaluate.split=train evaluate.estimator=prior evaluate.samples=0", "evaluate.samples"),
 ]
 if not torch.cuda.is_available():
-    REFUSED.append(("trainer.accelerator=gpu", "trainer.accelerator=auto trainer.devices=1 takes what is there"))
+    REFUSED.append(("trainer.accelerator=gpu", "use trainer.accelerator=auto trainer.devices=1"))
 
 
-@pytest.mark.parametrize(("changes", "remedy"), REFUSED)
-@pytest.mark.parametrize("way", ["resume=run", "ckpt=last hydra.run.dir=run"])
+@pytest.mark.parametrize(
+    ("way", "changes", "remedy"),
+    [("resume=run", *one) for one in REFUSED] + [("ckpt=last hydra.run.dir=run", *REFUSED[0])],
+)
 def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(way: str, changes: str, remedy: str, work: Path) -> None:
     before = kept(work / "run")
     done = train(work, *way.split(), *changes.split())
@@ -108,7 +107,7 @@ def test_a_sweep_for_another_machine_does_not_set_its_runs_aside(tmp_path: Path)
     preset.parent.mkdir(parents=True)
     preset.write_text("# @package _global_\n# mine\ntrainer:\n  accelerator: gpu\n", encoding="utf-8")
     done = train(tmp_path, *(word for word in line if "accelerator" not in word), "experiment=mine")
-    assert done.code == 1 and "takes what is there" in done.err
+    assert done.code == 1 and "use trainer.accelerator=auto trainer.devices=1" in done.err
     assert kept(job) == before
 
 
@@ -228,10 +227,10 @@ def test_a_checkpoint_that_no_training_can_go_on_from(fault: str, work: Path) ->
     tamper(work / "run", (TRAINING | MODEL)[fault], "last")
     if fault.startswith("a weight") and "number" not in fault:
         pytest.skip("only the model shows it")
-    assert checkpoints.newest(work / "run").name == "previous.ckpt"
+    assert RunFolder(work / "run").newest_checkpoint().path.name == "previous.ckpt"
     tamper(work / "run", (TRAINING | MODEL)[fault], "previous")
     with pytest.raises(UserError, match=r"last\.ckpt: .*previous\.ckpt: "):
-        checkpoints.newest(work / "run")
+        RunFolder(work / "run").newest_checkpoint()
 
 
 @pytest.mark.parametrize("fault", ["no loops", "a weight of another shape", *LATER])
@@ -247,7 +246,7 @@ def test_a_training_does_not_go_on_from_a_damaged_checkpoint(fault: str, work: P
 def test_a_damaged_last_checkpoint_leaves_the_one_before(work: Path) -> None:
     tamper(work / "run", set_in("loops", value=None), "last")
     done = train(work, "resume=run", "trainer.max_epochs=4")
-    assert done.code == 0 and "goes on from the one before, previous.ckpt" in done.err
+    assert done.code == 0 and "resumes from the one before, previous.ckpt" in done.err
     assert checkpoints.load(work / "run/checkpoints/last.ckpt")["epoch"] == 3
 
 

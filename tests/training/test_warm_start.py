@@ -1,15 +1,14 @@
 """A warm start: parts of a new model begin with the weights of another run."""
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from tests.support.commands import Done, fork
 from tests.support.configs import composed, mapping
+from tests.support.runs import results
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.report.groups import group
@@ -30,10 +29,6 @@ VADE = ("model=vade", "network=mlp", "network.hidden=[16]", "model.latent_dim=2"
 
 def train(folder: Path, *line: str) -> Done:
     return fork("vae-train", *SMALL, *line, folder=folder)
-
-
-def results(run: Path) -> dict[str, Any]:
-    return json.loads((run / "results.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ from vae_cli.datasets import Data, Split
 from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation.evaluation import DatasetInfo
+from vae_cli.runs.folder import RunFolder
 from vae_cli.training.build import build_model, build_module
 from vae_cli.training.loggers import quiet_libraries
 
@@ -109,7 +110,7 @@ def runner(data: Data, *overrides: str) -> Callable[[], float]:
             if config.trainer.compile:
                 module.phases[-1].objective.compile()
             layout = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
-            history, trainer = build_trainer(config, layout, Path(folder), data, module, [])
+            history, trainer = build_trainer(config, layout, RunFolder(Path(folder)), data, module, [])
             fit(config, layout, data, module, trainer)
         return history.rows[-1]["train/samples_per_second"]
 

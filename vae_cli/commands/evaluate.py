@@ -33,8 +33,8 @@ from vae_cli.evaluation.metrics import Means
 from vae_cli.evaluation.optional import optional
 from vae_cli.models.model import posterior_moments
 from vae_cli.runs import results
-from vae_cli.runs.atomic_files import room
-from vae_cli.runs.layout import checkpoint_path
+from vae_cli.runs.atomic_files import room, write_json
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.results import Results
 from vae_cli.training.build import build_evaluation
 from vae_cli.training.callbacks import EpochProgress, History
@@ -187,12 +187,12 @@ def evaluate_run(config: EvalConfig) -> Results:
     """`vae-eval`: numbers of a finished run's checkpoint, written into a file of their own in its folder."""
     quiet_libraries()
     began, arrival = time.perf_counter(), Arrival.now()
-    folder = Path(config.run)
-    run = load(folder, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
+    folder = RunFolder(Path(config.run))
+    run = load(folder.path, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
     machine.check(config.trainer.accelerator, config.trainer.precision)
     data = run.data
     check_evaluation(run.module, data, config.evaluate)
-    place = room(folder / "evaluations")
+    place = room(folder.evaluations)
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     use_threads(ProcessLayout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
     run.module.evaluation = build_evaluation(config.evaluate, run.facts, run.model)
@@ -201,14 +201,14 @@ def evaluate_run(config: EvalConfig) -> Results:
         devices=1,
         precision=config.trainer.precision,
         callbacks=[EpochProgress(History(None))],
-        default_root_dir=folder,
+        default_root_dir=folder.path,
         logger=False,
         enable_progress_bar=False,
         inference_mode=False,  # a refinement differentiates
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    numbers: Results = {"status": "done", "checkpoint": str(checkpoint_path(folder, config.ckpt))}
+    numbers: Results = {"status": "done", "checkpoint": str(folder.checkpoint(config.ckpt))}
     split, limit = config.evaluate.split, config.trainer.limit_batches
     numbers |= evaluate_split(trainer, run.module, data, config.evaluate, split, limit) | settings_of(config.evaluate)
     numbers |= {
@@ -220,7 +220,7 @@ def evaluate_run(config: EvalConfig) -> Results:
     stem = place / f"{stamp}_{split}_k{config.evaluate.samples}_{os.getpid()}"
     written = [stem.with_name(f"{stem.name}.json")]
     results.print_table(numbers, f"{folder.name}, {config.ckpt} checkpoint")
-    results.write(numbers | results.provenance(), written[0])
+    write_json(written[0], numbers | results.provenance())
     if run.has_clusters and not limit:
         clusters = stem.with_name(f"{stem.name}_clusters")
         with optional("table of the clusters"):

@@ -24,11 +24,9 @@ from vae_cli.errors import UserError, first_line
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.models.priors import ExPostGaussianMixture
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
-from vae_cli.runs.layout import CONFIG, checkpoint_path
-from vae_cli.runs.saved_config import read_config
+from vae_cli.runs.folder import CONFIG, RunFolder
 from vae_cli.training.build import build_module
 from vae_cli.training.data_location import load_again, other_data
 from vae_cli.training.lightning_module import LatentModelModule
@@ -58,8 +56,8 @@ class Run:
         """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
         data = load_again(self.config)
         if data.sha256 != self.facts.sha256:
-            raise other_data(self.folder, self.config, self.facts, DatasetInfo.of(data))
-        return replace(data, standardisation=self.facts.standardisation, _resident={})
+            raise other_data(RunFolder(self.folder), self.config, self.facts, DatasetInfo.of(data))
+        return replace(data, standardisation=self.facts.standardisation)
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -100,7 +98,7 @@ class Run:
     def prior(self) -> Distribution:
         """p(z), once it is fitted."""
         prior = self.model.prior
-        if isinstance(prior, ExPostGaussianMixture) and not prior.fitted:
+        if not prior.is_fitted:
             problem = "the mixture on the codes is not fitted in this checkpoint"
             raise UserError(f"{self.folder}: {problem}; take ckpt=best, or train again if that is this one")
         return prior()
@@ -182,13 +180,13 @@ def load(
 
     dataset_path, dataset_root: where its data are now, for `Run.data`, if they have moved
     """
-    folder = Path(folder)
-    if not (folder / CONFIG).is_file():
+    run = RunFolder(Path(folder))
+    if not run.has_config:
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
-    config = check(read_config(folder))
+    config = check(run.config())
     places = {"dataset.path": dataset_path, "dataset.root": dataset_root}
     config = relocated(config, {key: None if place is None else str(place) for key, place in places.items()})
-    path = checkpoint_path(folder, ckpt)
+    path = run.checkpoint(ckpt)
     checkpoint = checkpoints.load(path, device)
     data = checkpoint["data"]
     try:
@@ -200,8 +198,6 @@ def load(
         raise
     except Exception as error:  # sizes that no network can have meet torch with almost any exception
         problem = f"its facts of the data (event_shape={data['event_shape']}) fit no model of the run's {CONFIG}"
-        raise UserError(
-            f"{path}: {problem} ({first_line(error)}); take another one{checkpoints.others(path)}"
-        ) from error
+        raise UserError(f"{path}: {problem} ({first_line(error)}); {checkpoints.others(path)}") from error
     load_weights(module, checkpoint, path)
-    return Run(folder, config, facts, module.to(device).eval())
+    return Run(run.path, config, facts, module.to(device).eval())

@@ -1,4 +1,4 @@
-"""`vae-sample`: draws from a run's model, as a picture and as numbers."""
+"""`vae-sample`: samples of a run's model, as numbers and as a picture."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from vae_cli.commands.run import load
 from vae_cli.config.schema import SampleConfig
 from vae_cli.figures import save_grid
 from vae_cli.runs.atomic_files import room, write_atomically
-from vae_cli.runs.layout import OWN
+from vae_cli.runs.folder import RunFolder
 
 
 @torch.no_grad()
 def sample_run(config: SampleConfig) -> Path:
-    """Write n draws of z, x ~ p(x|z) and the means E[x|z] to .npz, and for images a grid of the means to .png.
+    """Write n samples to .npz, z ~ p(z) or p(z|c) of one component, x ~ p(x|z) and the means E[x|z].
 
-    z ~ p(z), or p(z|c) of one component.
+    For images a grid of the means goes to .png.
     """
     run = load(Path(config.run), config.ckpt)
     torch.manual_seed(config.seed)
     z = run.draw(config.n, config.component)
     likelihood = run.decode(z)
     mean, x = likelihood.mean, likelihood.sample()
-    stem = room(run.folder / "samples") / f"{config.ckpt if config.ckpt in OWN else Path(config.ckpt).stem}"
-    which = "" if config.component is None else f"_c{config.component}"
-    stem = stem.with_name(f"{stem.name}{which}_n{config.n}_seed{config.seed}")
+    folder = RunFolder(run.folder)
+    component = "" if config.component is None else f"_c{config.component}"
+    name = f"{folder.checkpoint(config.ckpt).stem}{component}_n{config.n}_seed{config.seed}"
+    stem = room(folder.samples) / name
     arrays: dict[str, Any] = {"z": z.numpy(), "x": x.numpy(), "mean": mean.numpy()}
     write_atomically(stem.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))
     written = [stem.with_suffix(".npz")]

@@ -31,13 +31,12 @@ from vae_cli.errors import warn
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.optional import optional
 from vae_cli.models.model import StartsFromData, posterior_moments
-from vae_cli.models.priors import ExPostGaussianMixture
 from vae_cli.runs import checkpoints, layout, results
-from vae_cli.runs.atomic_files import write_text_atomically
-from vae_cli.runs.checkpoints import load_weights
-from vae_cli.runs.continuation import read_results, resolved
-from vae_cli.runs.layout import CONFIG, LAST, RESULTS, checkpoint_path
+from vae_cli.runs.checkpoints import Checkpoint, load_weights
+from vae_cli.runs.continuation import resolved
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.results import Results
+from vae_cli.runs.status import UNFINISHED
 from vae_cli.training import loggers, resumption, warm_start
 from vae_cli.training.build import build_module
 from vae_cli.training.callbacks import (
@@ -53,28 +52,33 @@ from vae_cli.training.checkpointing import AtomicCheckpointIO, FixedNameCheckpoi
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.selection import PhaseAwareEarlyStopping, Selection
 
-UNFINISHED = "unfinished"
 
+def train(
+    config: TrainConfig,
+    data: Data,
+    folder: Path,
+    arrival: Arrival | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Results:
+    """Train and evaluate the model of `config` in `folder`, from its start or from a checkpoint of the same run.
 
-def train(config: TrainConfig, data: Data, folder: Path, arrival: Arrival | None = None) -> Results:
-    """Train and evaluate what `config` describes in `folder`; its `resume` is that folder to go on from last.ckpt.
-
-    Of several processes all come here; the first one writes the results. With an `arrival` the run shares the
-    machine's cores with the others that are on it.
+    All ranks come here; rank 0 writes the results. With an `arrival` the run shares the cores of the machine with the
+    other runs on it.
     """
     began = time.perf_counter()
     loggers.quiet_libraries()
-    settings = config.trainer
+    run, settings = RunFolder(folder), config.trainer
     layout = ProcessLayout.of(settings.devices, settings.num_nodes)
     tried = machine.check(settings.accelerator, settings.precision, settings.devices)
-    recorded = checkpoints.load(checkpoints.newest(Path(config.resume))).get("threads") if config.resume else None
+    recorded = checkpoint.content.get("threads") if checkpoint else None
     gpu = on_gpu(settings)
     use_threads(layout, asked=settings.threads, gpu=gpu, arrival=arrival, recorded=recorded)
     facts = DatasetInfo.of(data)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
-    checkpoint = resumption.prepare(config, module, facts, tried) if config.resume else None
     module.origin = replace(module.origin, max_epochs=settings.max_epochs)
+    if checkpoint:
+        resumption.prepare(config, module, facts, tried, checkpoint)
     warm = None
     if config.init and not checkpoint:
         warm = warm_start.start(module.model, config.init, config.init_parts, facts)
@@ -88,30 +92,27 @@ def train(config: TrainConfig, data: Data, folder: Path, arrival: Arrival | None
     summary: Results = {}
     succeeded = False
     try:
-        if (
-            is_rank_zero()
-        ):  # what can be refused is refused by now: until here an earlier end of this run stays as it was
+        if is_rank_zero():  # until here a refusal leaves an earlier end of this run as it was
             if checkpoint:
-                checkpoints.mend(folder)
-                checkpoint = folder / LAST
-            begin(config, folder)
+                run.repair(checkpoint)
+            run.begin(resolved(OmegaConf.create(plain(config))))
             _say_constant(data)
         with layout.complete(folder, resumes=checkpoint is not None):
-            history, trainer = build_trainer(config, layout, folder, data, module, run_loggers)
+            history, trainer = build_trainer(config, layout, run, data, module, run_loggers, checkpoint)
             fit(config, layout, data, module, trainer, checkpoint, warm.parts if warm else ())
-            best = restore_best(config, folder, data, module)
+            best = restore_best(config, run, data, module)
             summary = {"status": "done", "seed": config.seed, **_training(config, data, module, trainer, history, best)}
             summary |= _numbers(config, data, module, trainer)
             summary["wall_seconds"] = round(time.perf_counter() - began, 3)
             if is_rank_zero():
-                _draw(config, folder, data, module, trainer, history, run_loggers, summary)
+                _draw(config, run, data, module, trainer, history, run_loggers, summary)
             trainer.strategy.barrier()
         succeeded = True
     finally:
         loggers.finish(run_loggers, summary, succeeded)
         release()
     if is_rank_zero():
-        results.write(summary, folder / RESULTS)  # last of all: a run that is killed before this is not done
+        run.write_results(summary)  # last of all: a run that is killed before this is not done
         results.print_table(summary, f"{data.name}, seed={config.seed}")
         written = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
         print(f"written to {os.path.relpath(folder)}: {', '.join(written)}")
@@ -125,7 +126,7 @@ def on_gpu(settings: TrainerConfig) -> bool:
 
 def _draw(
     config: TrainConfig,
-    folder: Path,
+    run: RunFolder,
     data: Data,
     module: LatentModelModule,
     trainer: pl.Trainer,
@@ -134,28 +135,16 @@ def _draw(
     summary: Results,
 ) -> None:
     """The numbers, so that they are not lost, and the figures."""
-    results.write(summary | {"status": UNFINISHED}, folder / RESULTS)
+    run.write_results(summary | {"status": UNFINISHED})
     drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
     loggers.log_figures(run_loggers, drawn, trainer.global_step)
-    figures.save(drawn, folder / "figures")
+    figures.save(drawn, run.figures)
 
 
 def _say_constant(data: Data) -> None:
     """Name the columns that have no standard deviation to be scaled by."""
     if data.standardisation and isinstance(data.train.x, Tensor) and (columns := constant(data.train.x)):
         warn(f"dataset.standardise: {columns} of the training split; the scale there is 1")
-
-
-def begin(config: TrainConfig, folder: Path) -> None:
-    """Write the resolved configuration; paths absolute, so that the run can be evaluated from any directory.
-
-    First, an earlier end of this run is one no more.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if earlier := read_results(folder):
-        numbers = {name: value for name, value in earlier.items() if name != "error"}
-        results.write(numbers | {"status": UNFINISHED}, folder / RESULTS)
-    write_text_atomically(folder / CONFIG, OmegaConf.to_yaml(resolved(OmegaConf.create(plain(config)))))
 
 
 def sweep() -> str | None:
@@ -168,17 +157,18 @@ def sweep() -> str | None:
 def build_trainer(
     config: TrainConfig,
     layout: ProcessLayout,
-    folder: Path,
+    run: RunFolder,
     data: Data,
     module: LatentModelModule,
     run_loggers: list[Logger],
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[History, pl.Trainer]:
     """Lightning's Trainer with our callbacks, and the history among them."""
     settings = config.trainer
     selection = selection_of(data, module)
-    history = History(None if config.logger.name == "none" else folder / "metrics.csv")
-    shown: list[Callback] = [EpochProgress(history), StatusWriter(folder, history)] if is_rank_zero() else []
-    files = {"dirpath": folder / "checkpoints", "save_on_train_epoch_end": True, "enable_version_counter": False}
+    history = History(None if config.logger.name == "none" else run.history_file)
+    shown: list[Callback] = [EpochProgress(history), StatusWriter(run, history)] if is_rank_zero() else []
+    files = {"dirpath": run.checkpoints, "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         RandomState(config.seed),
         PhaseInitialiser(data, config.seed, epoch_limit(config)),
@@ -192,7 +182,7 @@ def build_trainer(
         callbacks.append(PhaseAwareEarlyStopping(settings.patience, selection, history))
     if settings.figures_every:
         callbacks.append(FigureLogger(data, settings.figures_every, config.evaluate.seed))
-    partial = len(module.phases) > 1 or not module.position.phase.objective.needs_density  # or: without the prior
+    partial = len(module.phases) > 1 or "rate" not in module.position.phase.objective.provides  # or: without the prior
     strategy, environment = layout.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
@@ -204,10 +194,10 @@ def build_trainer(
         gradient_clip_val=settings.gradient_clip_val,
         accumulate_grad_batches=settings.accumulate_grad_batches,
         deterministic=settings.deterministic,
-        default_root_dir=folder,
+        default_root_dir=run.path,
         logger=run_loggers,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO(), environment],
+        plugins=[AtomicCheckpointIO(checkpoint), environment],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         inference_mode=False,  # a refinement differentiates
@@ -226,7 +216,7 @@ def epoch_limit(config: TrainConfig) -> int | None:
 def selection_of(data: Data, module: LatentModelModule) -> Selection:
     """By what the best epoch of the last phase is chosen."""
     monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
-    selects = len(data.val) > 0 and module.phases[-1].objective.selects
+    selects = len(data.val) > 0 and "selection" in module.phases[-1].objective.provides
     return Selection(monitor if selects else None, mode, module.epochs - module.phases[-1].epochs)
 
 
@@ -236,7 +226,7 @@ def fit(
     data: Data,
     module: LatentModelModule,
     trainer: pl.Trainer,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     loaded: tuple[str, ...] = (),
 ) -> None:
     """Train, from a checkpoint of the same run if one is given; parts that are loaded do not start from the data."""
@@ -253,7 +243,7 @@ def fit(
         size = config.evaluate.batch_size
         validation = data.loader("val", batch_size=size, shuffle=False, whole=True, **common, **part)
     if checkpoint:  # Lightning itself loads the loader's state in the middle of an epoch only
-        loops = checkpoints.load(checkpoint)["loops"]
+        loops = checkpoint.content["loops"]
         loader.load_state_dict(loops["fit_loop"]["state_dict"]["combined_loader"][0])
     else:
         kept = {n: v.clone() for n, v in module.model.state_dict().items() if warm_start.part_of(n, loaded)}
@@ -262,17 +252,17 @@ def fit(
             if isinstance(piece, StartsFromData):
                 piece.start_from(data.loader("train", batch_size=config.evaluate.batch_size, shuffle=True, **common))
         module.model.load_state_dict(kept, strict=False)
-    trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(module, loader, validation, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True)
     module.to(device)  # Lightning has moved it to the CPU
 
 
-def restore_best(config: TrainConfig, folder: Path, data: Data, module: LatentModelModule) -> int:
+def restore_best(config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule) -> int:
     """Load the best checkpoint's weights; fit an ex-post prior to its codes and keep it there. Returns its epoch."""
-    path = checkpoint_path(folder, "best")
+    path = run.checkpoint("best")
     checkpoint = checkpoints.load(path)
     load_weights(module, checkpoint, path)
     module.eval()
-    if isinstance(module.model.prior, ExPostGaussianMixture):
+    if "ex_post" in module.model.prior.provides:
         device, size = module.device, config.evaluate.batch_size
         if is_rank_zero():
             train = data.loader("train", batch_size=size, seed=0, shuffle=False, device=device)

@@ -1,4 +1,4 @@
-"""A further process of a run on this machine: python -m vae_cli.commands.worker FOLDER [resume]."""
+"""A rank above 0 of a run on this machine: python -m vae_cli.commands.worker FOLDER [resume]."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ from vae_cli.distributed.terminal import outlive
 
 
 def main() -> None:
-    """Train along, by the configuration that the first process has written."""
+    """Train by the configuration that rank 0 has written."""
     signals.begin("vae-train")
     outlive()
 
-    from vae_cli.commands.job import LOG, run_worker
+    from vae_cli.commands.job import run_worker
     from vae_cli.commands.train import train
     from vae_cli.config.check import check
-    from vae_cli.runs.saved_config import read_config
+    from vae_cli.runs.folder import RunFolder
     from vae_cli.training.loading import load_data
 
-    folder, resumes = Path(sys.argv[1]), len(sys.argv) > 2
-    logging.basicConfig(filename=folder / LOG, level=logging.WARNING, format="[%(asctime)s][follower] %(message)s")
+    run, resumes = RunFolder(Path(sys.argv[1])), len(sys.argv) > 2
+    logging.basicConfig(filename=run.log_file, level=logging.WARNING, format="[%(asctime)s][worker] %(message)s")
     signals.listen()
-    config = replace(check(read_config(folder)), resume=str(folder) if resumes else None)
-    run_worker(lambda: train(config, load_data(config), folder), folder)
+    config = replace(check(run.config()), resume=str(run.path) if resumes else None)
+
+    def work() -> None:
+        checkpoint = run.newest_checkpoint() if resumes else None
+        train(config, load_data(config), run.path, checkpoint=checkpoint)
+
+    run_worker(work, run)
 
 
 if __name__ == "__main__":

@@ -16,17 +16,8 @@ from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import EvalConfig, SampleConfig, TrainConfig
 from vae_cli.errors import ConfigError
-from vae_cli.runs.layout import (
-    CONFIG,
-    OWN,
-    STARTED,
-    checkpoint_path,
-    display,
-    initial_checkpoint,
-    newest_run,
-    run_around,
-)
-from vae_cli.runs.saved_config import read_config
+from vae_cli.runs.folder import CHECKPOINTS, OVERRIDES, RunFolder, initial_checkpoint, nearest, run_around
+from vae_cli.runs.layout import display
 
 R = TypeVar("R", EvalConfig, SampleConfig)
 
@@ -48,7 +39,7 @@ def creatable(folder: Path) -> None:
         problem = f"{display(folder)}: cannot be made in {display(parent)}"
         raise ConfigError(f"{problem}; set VAE_OUTPUT_DIR or hydra.run.dir to another folder") from None
     if run := run_around(parent):
-        raise ConfigError(f"{display(folder)}: lies in the folder of a run, {display(run)}; name another folder")
+        raise ConfigError(f"{display(folder)}: lies in the folder of a run, {run}; name another folder")
 
 
 def free(folder: Path) -> None:
@@ -56,7 +47,7 @@ def free(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     logs = (".log", ".out", ".err")
     others = sorted(name for name in names if not name.startswith(".") and Path(name).suffix not in logs)
-    if others and STARTED not in names:
+    if others and OVERRIDES not in names:
         raise ConfigError(f"{resume.RUN_DIR}={display(folder)}: holds {others[0]}, no run's; name a new folder")
 
 
@@ -74,19 +65,17 @@ def plain_names(master: DictConfig) -> None:
 
 def located(config: R) -> R:
     """The configuration with absolute paths of the run and its checkpoint; ConfigError where one cannot be read."""
-    folder = Path(config.run).absolute()
-    if config.ckpt in OWN and resume.saved_nothing(folder):
-        raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(folder)}")
-    if not (folder / CONFIG).is_file():
-        newest = newest_run()
-        hint = f"nearest: run={display(newest)}" if newest else "name the folder of a run"
-        problem = "not the folder of a run" if folder.is_dir() else "no such folder"
-        raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {hint}")
-    saved = check(read_config(folder), lambda _: display(folder / CONFIG))
+    run = RunFolder(Path(config.run).absolute())
+    if config.ckpt in CHECKPOINTS and run.saved_nothing:
+        raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(run)}")
+    if not run.has_config:
+        problem = "not the folder of a run" if run.path.is_dir() else "no such folder"
+        raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {nearest('run')}")
+    saved = check(run.config(), lambda _: display(run.config_file))
     if isinstance(config, EvalConfig):
         relocated(saved, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
-    path = checkpoint_path(folder, config.ckpt)
+    path = run.checkpoint(config.ckpt)
     if not path.is_file():
         raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
-    ckpt = config.ckpt if config.ckpt in OWN else str(path.absolute())
-    return replace(config, run=str(folder), ckpt=ckpt)
+    ckpt = config.ckpt if config.ckpt in CHECKPOINTS else str(path.absolute())
+    return replace(config, run=str(run.path), ckpt=ckpt)

@@ -16,20 +16,20 @@ WIDTH = 100
 VALUES = (
     ("seed=1", "seed of weights, order of the data, and draws"),
     ("model.latent_dim=16", "dimensions of z"),
-    ("objective.beta=2", "weight of the KL"),
+    ("objective.beta=2", "weight of the rate, KL(q(z|x) || p(z))"),
     ("optimizer.lr=3e-4", "learning rate"),
-    ("dataset.batch_size=128", "images in a batch"),
+    ("dataset.batch_size=128", "examples per batch"),
     ("trainer.max_epochs=5", "passes over the training data"),
-    ("trainer.precision=bf16-mixed", "faster where the hardware has bf16; densities stay float32"),
+    ("trainer.precision=bf16-mixed", "faster on hardware with bf16; densities stay float32"),
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
-    ("resume=DIR", "go on with the run in that folder; ckpt=last: with the newest"),
-    ("init=DIR", "start with weights of that run; init_parts=[posterior]: only these"),
-    ("hydra.sweep.dir=DIR", "a sweep's folder; in it again, a sweep runs only what is not done"),
-    ("hydra.run.dir=DIR", "the run's folder; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
+    ("resume=DIR", "resume the run in that folder; ckpt=last: the newest run"),
+    ("init=DIR", "start from the weights of that run; init_parts=[posterior]: only these"),
+    ("hydra.sweep.dir=DIR", "folder of a sweep; the same sweep again runs only what is not done"),
+    ("hydra.run.dir=DIR", "folder of the run; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
 )
 
 TRAIN = """\
-    vae-train: train and evaluate a variational autoencoder; every number is what its name says.
+    vae-train: train and evaluate a variational autoencoder.
 
     usage: vae-train [GROUP=OPTION ...] [KEY=VALUE ...] [-m] [--cfg job] [--config-dir DIR]
 """
@@ -38,11 +38,11 @@ TRAIN_EXAMPLES = """\
     examples:
       vae-train
       vae-train model=conv_vae dataset=fashion_mnist trainer.max_epochs=5
-      vae-train model=vade dataset=mnist         clusters the digits without their labels
+      vae-train model=vade dataset=mnist         clusters digits without labels
       vae-train -m objective.beta=0.5,1,2,4      a sweep; -m seed=1,2,3 model=vae,conv_vae: a grid
       vae-train sweep=lambda_alpha               a ready-made sweep
       vae-train hparams_search=optuna            a search for the best validation ELBO
-      vae-train experiment=linear_gaussian       all choices from one file
+      vae-train experiment=linear_gaussian       a preset of all groups
       vae-train model=full_covariance --cfg job  show the configuration, run nothing
       vae-train resume=outputs/train/DATE/TIME trainer.max_epochs=40
 
@@ -51,17 +51,17 @@ TRAIN_EXAMPLES = """\
 """
 
 EVAL = """\
-    vae-eval: evaluate a checkpoint of a run again; it needs the run's folder and its data.
+    vae-eval: evaluate a checkpoint of a run; it needs the run's folder and data.
 
     usage: vae-eval run=DIR [KEY=VALUE ...] [--cfg job]
 
     values:
-      run=DIR                       the run's folder
-      ckpt=best                     best, last, or the path of a checkpoint
+      run=DIR                       folder of the run
+      ckpt=best                     best, last, previous, or the path of a checkpoint
       evaluate.samples=5000         k of the importance-weighted log-likelihood
       evaluate.split=val            train, val or test
-      evaluate.estimator=prior      draw z from the prior (plain Monte Carlo) or the posterior
-      dataset.path=PLACE            where the data of the run are now, if they have moved
+      evaluate.estimator=prior      prior: z ~ p(z) (plain Monte Carlo); posterior: z ~ q(z|x)
+      dataset.path=PLACE            present place of the data, if they have moved
       trainer.accelerator=cpu       auto, cpu or gpu
 """
 
@@ -72,16 +72,16 @@ EVAL_EXAMPLES = """\
 """
 
 SAMPLE = """\
-    vae-sample: draw from the model of a run, as a PNG grid and an .npz file.
+    vae-sample: samples from the model of a run, as a PNG grid and an .npz file.
 
     usage: vae-sample run=DIR [KEY=VALUE ...] [--cfg job]
 
     values:
-      run=DIR                       the run's folder
-      ckpt=best                     best, last, or the path of a checkpoint
-      n=64                          how many
-      component=3                   of one component of a mixture prior
-      seed=0                        seed of the draws
+      run=DIR                       folder of the run
+      ckpt=best                     best, last, previous, or the path of a checkpoint
+      n=64                          number of samples
+      component=3                   from one component of a mixture prior
+      seed=0                        seed of the samples
 
     examples:
       vae-sample run=outputs/train/DATE/TIME n=100 seed=1
@@ -95,9 +95,9 @@ KL = """\
 
 KL_EXAMPLES = """\
     values:
-      starts=9                      means to descend from, each with a narrow and a wide scale
-      target.means=[-1,1]           any value of the target that was chosen
-      out=DIR                       a new folder for the figure and the minima
+      starts=9                      initial means, each with a narrow and a wide scale
+      target.means=[-1,1]           any key of the target
+      out=DIR                       new folder for figure and minima
 
     examples:
       vae-kl direction=reverse target=bimodal
@@ -107,17 +107,17 @@ KL_EXAMPLES = """\
 """
 
 CAVI = """\
-    vae-cavi: mean-field inference by coordinate ascent; the ELBO is shown after every step.
+    vae-cavi: mean-field inference by coordinate ascent; prints the ELBO after each step.
 
     usage: vae-cavi [study=OPTION] [KEY=VALUE ...] [--cfg job]
 """
 
 CAVI_EXAMPLES = """\
     values:
-      sweeps=500                    over all factors, at most
-      tolerance=1e-9                nats: it ends with a sweep that gains no more
-      study.components=6            any value of the study that was chosen
-      out=DIR                       a new folder for the figure and the numbers
+      sweeps=500                    maximum number of sweeps over all factors
+      tolerance=1e-9                stop when a sweep gains less, in nats
+      study.components=6            any key of the study
+      out=DIR                       new folder for figure and numbers
 
     examples:
       vae-cavi
@@ -126,13 +126,13 @@ CAVI_EXAMPLES = """\
 """
 
 REPORT = """\
-    vae-report: one page, and tables, over any set of runs: means over seeds, plots, images.
+    vae-report: a page and tables over a set of runs: means over seeds, plots, images.
 
     usage: vae-report [DIR ...] [out=DIR]
 
     values:
-      DIR                           runs, sweeps, or folders above them; else all of outputs/
-      out=DIR                       where report.html, .csv and .tex go; else the first DIR
+      DIR                           runs, sweeps or folders above them; all of outputs/ by default
+      out=DIR                       folder of report.html, .csv and .tex; the first DIR by default
 
     examples:
       vae-report
@@ -173,7 +173,7 @@ def _usage(command: str, argv: Sequence[str]) -> str:
 
 
 def description(file: Path) -> str:
-    """The first comment of a YAML file that is no hydra directive."""
+    """The first comment of a YAML file, without hydra directives."""
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         if not line.startswith("#"):
             break
@@ -183,7 +183,7 @@ def description(file: Path) -> str:
 
 
 def defaults(file: Path) -> dict[str, str]:
-    """The groups of a root configuration, in order, and the option of each that is taken by default."""
+    """The groups of a root configuration, in order, each with its default option."""
     entries = re.findall(r"^\s*- (\w+): *(\S+)", file.read_text(encoding="utf-8"), re.M)
     return {group: "" if option == "null" else option for group, option in entries}
 
@@ -204,7 +204,7 @@ def _groups(sources: Sources, root: str) -> list[str]:
 
 
 def _cut(line: str, end: str) -> str:
-    """A line cut between words to the width of the page, its end kept whole."""
+    """Shorten a line between words to WIDTH, without shortening its end."""
     if len(line) + len(end) <= WIDTH:
         return line.rstrip() + end
     return line[:26] + shorten(line[26:], max(20, WIDTH - 26 - len(end)), placeholder=" ...") + end
@@ -218,7 +218,7 @@ def _topic(argv: Sequence[str]) -> str | None:
 
 
 def _config_dir(argv: Sequence[str]) -> str | None:
-    """The value of --config-dir, if it is given."""
+    """The value of --config-dir, if any."""
     for position, argument in enumerate(argv):
         flag, _, value = argument.partition("=")
         if flag in ("--config-dir", "-cd"):

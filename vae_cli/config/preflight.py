@@ -22,6 +22,7 @@ from vae_cli.config.suggest import nearest
 from vae_cli.config.sweep_checks import check_sweep
 from vae_cli.distributed import slurm
 from vae_cli.errors import ConfigError
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import DATA, PATHS, outputs_folder
 
 S = TypeVar("S")
@@ -57,13 +58,13 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
                 near = nearest(args.package, [str(key) for key in master], 1)
                 raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); nearest: {near[0]}")
-            folder = None if args.cfg or args.info else resume.folder_to_resume(master, composer, lines)
-            if folder is None:
+            run = None if args.cfg or args.info else resume.folder_to_resume(master, composer, lines)
+            if run is None:
                 initial(check(master, lambda key: composer.where(lines, key)))
                 creatable(Path(master.hydra.run.dir))
                 free(Path(master.hydra.run.dir))
             else:
-                lines = _resuming(folder, composer, master, lines)
+                lines = _resuming(run, composer, master, lines)
     return [*lines, *flags]  # --info last, for it would take an override for its value
 
 
@@ -102,12 +103,12 @@ def prepare_command(name: str, schema: type[S], argv: Sequence[str]) -> S | Dict
     return located(parsed) if isinstance(parsed, EvalConfig | SampleConfig) else parsed
 
 
-def _resuming(folder: Path, composer: Composer, master: DictConfig, lines: list[str]) -> list[str]:
-    """The overrides for hydra.main when the run in `folder` goes on: its own configuration rules."""
-    config = resume.resumed(folder, composer, lines)
+def _resuming(run: RunFolder, composer: Composer, master: DictConfig, lines: list[str]) -> list[str]:
+    """The overrides for hydra.main by which a run is resumed: its own configuration counts."""
+    config = resume.resumed(run, composer, lines)
     if any(composer.is_group(override) for override in parse(lines)):
-        resume.same_choices(config, master, folder)
+        resume.same_choices(config, master, run)
     hydras = [o.input_line or "" for o in parse(lines) if o.is_hydra_override() and o.key_or_group != resume.RUN_DIR]
     values = composer.forced([o.input_line or "" for o in resume.value_overrides(composer, lines)])
-    place = quote(str(folder))
+    place = quote(str(run.path))
     return [*hydras, *values, f"resume={place}", f"{resume.RUN_DIR}={place}"]

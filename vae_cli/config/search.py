@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli.config import comparison
 from vae_cli.config.comparison import flat, written
 from vae_cli.errors import UserError
-from vae_cli.runs.continuation import read_results, resolved
-from vae_cli.runs.layout import RESULTS, display
+from vae_cli.runs.continuation import resolved
+from vae_cli.runs.folder import RESULTS, RunFolder
 
 WORST = -math.inf
 
@@ -90,9 +90,9 @@ def _named(key: str, value: Any) -> str:
 def same_data(folder: Path, sha256: str) -> None:
     """UserError where an earlier trial, in a folder beside this one, was of other data."""
     for file in sorted(folder.parent.glob(f"*/{RESULTS}")):
-        earlier = read_results(file.parent).get("data/sha256")
-        if earlier not in (None, sha256) and file.parent != folder:
+        trial = RunFolder(file.parent)
+        if trial.path != folder and trial.results_if_readable().get("data/sha256") not in (None, sha256):
             raise UserError(
-                f"{display(file.parent)}: an earlier trial of this search, of data that have changed since; "
+                f"{trial}: an earlier trial of this search, of data that have changed since; "
                 "a search cannot choose between them: name another hydra.sweep.dir"
             )

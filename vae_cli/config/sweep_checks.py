@@ -18,8 +18,7 @@ from vae_cli.config.schema import TrainConfig
 from vae_cli.config.search import searches, unlike
 from vae_cli.distributed.slurm import LAUNCHER
 from vae_cli.errors import ConfigError
-from vae_cli.runs.layout import CONFIG, SUPERSEDED, display
-from vae_cli.runs.saved_config import read_config
+from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
 
 
 def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> None:
@@ -59,8 +58,9 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> Non
 def _check_earlier(trial: DictConfig, folder: Path) -> None:
     """A search that goes on compares its trials with those of earlier starts."""
     for file in [*folder.glob(f"*/{CONFIG}"), *folder.glob(f"{SUPERSEDED}/*/{CONFIG}")]:
-        if fault := unlike(read_config(file.parent), trial):
-            raise ConfigError(f"{fault} ({display(file.parent)} has the first); name another hydra.sweep.dir")
+        run = RunFolder(file.parent)
+        if fault := unlike(run.config(), trial):
+            raise ConfigError(f"{fault} ({run} has the first); name another hydra.sweep.dir")
 
 
 def _check_search(composer: Composer, config: TrainConfig, overrides: list[str]) -> None:
@@ -69,7 +69,7 @@ def _check_search(composer: Composer, config: TrainConfig, overrides: list[str])
         where = composer.where(overrides, "dataset.val_size")
         raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 0.1, or a sweep")
     objective = config.objective
-    if not signatures.read(objective.target).constants.get("selects", True):
+    if "selection" not in signatures.read(objective.target).provides:
         where = composer.where(overrides, "objective._target_")
         raise ConfigError(
             f"objective {objective.target}: has no bound for a search to choose by ({where}); take a sweep"

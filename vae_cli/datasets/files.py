@@ -23,7 +23,7 @@ from platformdirs import user_cache_dir
 
 from vae_cli.errors import UserError
 from vae_cli.runs.atomic_files import write_atomically
-from vae_cli.runs.layout import display, run_around
+from vae_cli.runs.folder import run_around
 
 T = TypeVar("T")
 LARGEST = 2**28  # bytes that a gzipped file may unpack to; the largest of ours has 47 million
@@ -48,7 +48,7 @@ def remedy(path: Path) -> str:
 def locked(folder: Path) -> Iterator[None]:
     """Let one process at a time fetch files into a folder, which is made if it is missing."""
     if run := run_around(folder):
-        raise UserError(f"{folder}: data would be fetched into the folder of a run, {display(run)}; set dataset.root")
+        raise UserError(f"{folder}: data would be fetched into the folder of a run, {run}; set dataset.root")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")

@@ -48,6 +48,7 @@ class BatchShard:
 
 
 _present: BatchShard | None = None
+"""The shard of the training step in progress, a module global because distributions draw without knowing of a batch."""
 
 
 @contextmanager

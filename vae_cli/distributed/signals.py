@@ -1,8 +1,8 @@
 """Signals that stop a command: at once, or, while a model trains, once it has been saved.
 
-Until a command has begun its work, and once it has ended it, a signal ends the process (`begin`, `finish`): an
-exception in the middle of an import or of the interpreter's exit would show a traceback, or be lost. In between it
-raises an exception (`listen`), once: those that follow closely must not disturb what is written then.
+Before a command begins its work and after it has ended, a signal ends the process (`begin`, `finish`): an exception in
+the middle of an import or of the interpreter's exit would show a traceback, or be lost. In between a signal raises an
+exception (`listen`), once: further signals must not disturb the writing of files.
 """
 
 from __future__ import annotations
@@ -22,41 +22,50 @@ from vae_cli.distributed.rank import is_rank_zero
 
 
 class Terminated(SystemExit):
-    """What SIGTERM raises, as Ctrl-C raises KeyboardInterrupt."""
-
-    def __init__(self) -> None:
-        super().__init__(143)
+    """Raised at SIGTERM, as KeyboardInterrupt is at Ctrl-C."""
 
 
 class HungUp(SystemExit):
-    """What SIGHUP raises: the terminal is closed."""
-
-    def __init__(self) -> None:
-        super().__init__(129)
+    """Raised at SIGHUP: the terminal is closed."""
 
 
 class TimeLimit(SystemExit):
-    """What SIGUSR2 raises in a SLURM job, where it says that the time is nearly over."""
-
-    def __init__(self) -> None:
-        super().__init__(143)
+    """Raised at SIGUSR2, by which SLURM says that the time of the job is nearly over."""
 
 
-STOPS: dict[int, type[BaseException]] = {
-    signal.SIGINT: KeyboardInterrupt,
-    signal.SIGUSR2: TimeLimit,
-    signal.SIGTERM: Terminated,
-    signal.SIGHUP: HungUp,
+@dataclass(frozen=True)
+class Stop:
+    """A way to stop a process: the exception, the words of its message, its exit code, the status of the run."""
+
+    error: type[BaseException]
+    words: str
+    exit_code: int
+    status: str = "interrupted"
+
+    def caused(self, kinds: Iterable[type[BaseException]]) -> bool:
+        """Whether it is the cause of exceptions of these classes; Lightning has a class of its own for SIGTERM."""
+        own = "SIGTERMException" if self.error is Terminated else None
+        return any(kind is self.error or kind.__name__ == own for kind in kinds)
+
+
+STOPS = {
+    signal.SIGTERM: Stop(Terminated, "terminated", 143),
+    signal.SIGHUP: Stop(HungUp, "the terminal was closed", 129),
+    signal.SIGUSR2: Stop(TimeLimit, "the time limit is near", 143, "requeued"),
+    signal.SIGINT: Stop(KeyboardInterrupt, "interrupted", 130),
 }
-WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
+"""By signal; of several causes of an exception the first one here counts."""
+ANYWHERE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that stop a command outside of a SLURM job, too."""
+INTERRUPTED, TIME_LIMIT = STOPS[signal.SIGINT].exit_code, STOPS[signal.SIGUSR2].exit_code
 NOTICE = b"\nstopping once this batch is done and saved; a second signal stops at once\n"
 GRACE = 5.0
-"""Seconds that a process has to end after a signal; another one after that ends it at once."""
+"""Seconds that a process has to end after a signal; a later signal ends it at once."""
 
 
 @dataclass
 class _State:
-    """The signal that was raised, and since when; `kept` waits while files are written, `writing` of them."""
+    """The signal that was raised, and its time; `kept` is a signal that waits while `writing` files are written."""
 
     raised: int | None = None
     since: float = 0.0
@@ -68,28 +77,28 @@ _state = _State()
 
 
 def begin(command: str) -> None:
-    """From now on a signal ends the process at once, with a line: nothing is begun yet. Ignored ones stay ignored."""
+    """From now on a signal ends the process at once, with a line; a signal that is ignored stays ignored."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         with suppress(OSError):
             if is_rank_zero():
-                os.write(2, f"{command}: error: {WORDS[signal.Signals(number)]}\n".encode())
+                os.write(2, f"{command}: error: {STOPS[signal.Signals(number)].words}\n".encode())
         os._exit(128 + number)
 
-    _take(leave, WORDS, signal.SIG_DFL, signal.default_int_handler)
+    _take(leave, ANYWHERE, signal.SIG_DFL, signal.default_int_handler)
 
 
 def listen() -> None:
-    """From now on signals raise an exception, SIGUSR2 in a SLURM job only; those that others handle stay theirs."""
+    """From now on signals raise an exception, SIGUSR2 in a SLURM job only; handlers of others stay."""
     from vae_cli.distributed import slurm
 
     _state.raised = _state.kept = None
-    numbers = [*WORDS, *([signal.SIGUSR2] if slurm.job() else [])]
+    numbers = [*ANYWHERE, *([signal.SIGUSR2] if slurm.job() else [])]
     _take(stop, numbers, signal.SIG_DFL, signal.default_int_handler)
 
 
 def finish(code: int) -> None:
-    """From now on a signal ends the process at once with this code: its work is done and written."""
+    """From now on a signal ends the process at once with this code: all files are written."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
@@ -97,18 +106,18 @@ def finish(code: int) -> None:
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         os._exit(code)
 
-    _take(leave, WORDS)
+    _take(leave, ANYWHERE)
 
 
 def ignore() -> None:
-    """From now on a process that is ending anyway is not interrupted while it does."""
+    """From now on signals are ignored, for the process ends anyway."""
     if _ours_to_set():
         for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
 
 
 def stop(number: int, frame: FrameType | None = None) -> None:
-    """Raise what the signal stands for, once: after the file that is being written, and not while the process ends."""
+    """Raise the exception of a signal, once: after the file that is being written, and not while the process ends."""
     if _state.raised is not None:
         if time.monotonic() - _state.since > GRACE:
             os._exit(128 + number)  # files are whole or absent at any moment
@@ -118,14 +127,19 @@ def stop(number: int, frame: FrameType | None = None) -> None:
         _raise(number)
 
 
+def exit_code(stop: SystemExit) -> int:
+    """The exit code of a process that ends by this exception."""
+    return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+
+
 def raised() -> int | None:
-    """The signal by which this process ends, if it does."""
+    """The signal that ends this process, if any."""
     return _state.raised
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Signals wait until this is over: torch writes files by code of its own, which takes an exception for an error."""
+    """Signals wait until this ends: torch's own code writes files, and takes an exception for an error."""
     _state.writing += 1
     try:
         yield
@@ -137,9 +151,9 @@ def held_back() -> Iterator[None]:
 
 
 class Deferral:
-    """Keeps the first signal in `asked`, for the run to stop where it can be saved; a second one stops at once.
+    """Keeps the first signal in `asked`, so that the run stops once it is saved; a second one stops it at once.
 
-    Signals that are ignored, or that somebody else handles when this is made, stay as they are.
+    Signals that are ignored, or have another handler when this object is made, stay as they are.
     """
 
     def __init__(self) -> None:
@@ -153,7 +167,7 @@ class Deferral:
                 signal.signal(number, self._keep)
 
     def stop(self) -> NoReturn:
-        """Raise what the kept signal stands for."""
+        """Raise the exception of the kept signal."""
         _raise(self.asked or signal.SIGTERM)
 
     def _keep(self, number: int, frame: FrameType | None) -> None:
@@ -166,15 +180,16 @@ class Deferral:
 
 def _raise(number: int) -> NoReturn:
     _state.raised, _state.since = number, time.monotonic()
-    raise STOPS[number]
+    stopped = STOPS[signal.Signals(number)]
+    raise stopped.error(stopped.exit_code)
 
 
 _ours: list[object] = []
-"""Handlers that were set here."""
+"""Handlers that this module has set."""
 
 
 def _take(handler: Callable[[int, FrameType | None], object], numbers: Iterable[int], *replaced: object) -> None:
-    """Handle these signals, unless somebody else does."""
+    """Handle these signals, unless they have a handler that is neither ours nor in `replaced`."""
     if not _ours_to_set():
         return
     for number in numbers:

@@ -1,4 +1,4 @@
-"""Mixture priors p(z) = sum_c pi_c p(z|c): which component is responsible for a posterior, and the rates it implies.
+"""Mixture priors p(z) = sum_c pi_c p(z|c): responsibilities of components for a posterior, and rates.
 
 Shape legend: S samples, B batch, d latent dimensions, K components.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 from torch.nn.functional import linear
 
-from vae_cli.distributions.distributions import gaussian
+from vae_cli.distributions.gaussians import gaussian
 from vae_cli.distributions.precision import float32
 
 
@@ -24,7 +24,7 @@ def mixture(logits: Tensor, means: Tensor, scales: Tensor) -> MixtureSameFamily:
 
 
 class Aggregate(MixtureSameFamily):
-    """1/K sum_k q_k for q of batch shape (K,): an aggregated posterior, whose parts are no clusters."""
+    """1/K sum_k q_k for q of batch shape (K,): an aggregated posterior; its components are not clusters."""
 
     def __init__(self, parts: Distribution) -> None:
         weights = Categorical(logits=torch.zeros(parts.batch_shape, device=parts.mean.device), validate_args=False)
@@ -95,7 +95,7 @@ def assigned_rate(p: MixtureSameFamily, q: Distribution, log_gamma: Tensor) -> T
 
 @torch.no_grad()
 def faults(p: MixtureSameFamily, min_scale: float) -> dict[str, str]:
-    """What is wrong with a learned mixture of diagonal Gaussians, by a name for each fault; empty if nothing is.
+    """Faults of a learned mixture of diagonal Gaussians, by name.
 
     A component is empty below a hundredth of its fair share 1/K of the weight; two have merged where their densities
     overlap by more than 0.9 (Bhattacharyya's coefficient, the integral of sqrt(p q)); a scale is at its floor within a
@@ -105,7 +105,7 @@ def faults(p: MixtureSameFamily, min_scale: float) -> dict[str, str]:
     means, variances = components.mean, components.variance
     count = len(weights)
     found = {
-        f"empty {c}": f"component {c} is empty (weight {weights[c]:.2g}); fewer prior.components may do"
+        f"empty {c}": f"component {c} is empty (weight {weights[c]:.2g}); use fewer prior.components"
         for c in (weights < 0.01 / count).nonzero().flatten().tolist()
     }
     both = variances.unsqueeze(0) + variances.unsqueeze(1)
@@ -115,9 +115,7 @@ def faults(p: MixtureSameFamily, min_scale: float) -> dict[str, str]:
     close = (overlap - torch.eye(count, device=overlap.device) > 0.9).any(1).nonzero().flatten().tolist()
     if close:
         names = ", ".join(map(str, close))
-        found[f"merged {names}"] = (
-            f"components {names} have merged, each overlaps another; fewer prior.components may do"
-        )
+        found[f"merged {names}"] = f"components {names} have merged, each overlaps another; use fewer prior.components"
     scales = variances.sqrt()
     for c, j in (scales < 1.1 * min_scale).nonzero().tolist():
         found.setdefault(f"narrow {c}", f"component {c} has shrunk to prior.min_scale in dimension {j}")

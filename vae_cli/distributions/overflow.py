@@ -1,4 +1,4 @@
-"""Numbers that float32 cannot hold: what they count as, and which examples they come from."""
+"""Numbers that overflow float32, and the examples they come from."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 LARGEST = 1e25
-"""Nats. Beyond it a number says only that something has overflowed on the way to it, or nearly so."""
+"""Nats; a larger number counts as an overflow."""
 NAMED = 10
-"""Examples that are named, of all that overflow."""
+"""Number of overflowing examples that a message names."""
 
 
 def without_overflow(values: Tensor) -> Tensor:
-    """-inf where float32 could not hold what `values` are made of, NaN included: a lower bound stays one."""
+    """-inf in place of overflows and NaN, so that a lower bound remains one."""
     return torch.where(values.abs() < LARGEST, values, -math.inf)
 
 
@@ -27,12 +27,12 @@ def finite_rows(values: Iterable[Tensor]) -> Tensor:
 
 
 def counted(rows: Sequence[int]) -> dict[str, float | list[float]]:
-    """How many examples are left out because their numbers are not finite, and the first ones; nothing without any."""
+    """Number of examples left out because their numbers are not finite, and the first of them; empty if none is."""
     return {"not_finite_rows": len(rows), "first_not_finite_rows": [*rows[:NAMED]]} if rows else {}
 
 
 def named(rows: Sequence[int]) -> str:
-    """The first few of some rows.
+    """Text that names the first rows.
 
     >>> named([3]), named([3, 17]), named(range(100, 112))
     ('row 3', 'rows 3, 17', 'rows 100, 101, 102, 103, 104, 105, 106, 107, 108, 109 and 2 more')

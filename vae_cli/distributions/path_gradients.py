@@ -1,4 +1,4 @@
-"""q(z|x) whose density learns through its draws alone, the gradient that importance-weighted bounds are best with.
+"""q(z|x) whose density has a gradient through its draws alone: path gradients of importance-weighted bounds.
 
 Shape legend: S samples, B batch, d latent dimensions.
 """
@@ -16,10 +16,9 @@ from vae_cli.distributions.distributions import UnvalidatedDistribution
 
 
 class FixedDensity(UnvalidatedDistribution):
-    """q, drawn from as it is; its density has a gradient into z, none into q's parameters (Roeder et al. 2017, eq. 7).
+    """q, whose log density has a gradient into z and none into q's parameters (Roeder et al. 2017, eq. 7).
 
-    The slope of log q at z is taken first and then multiplied by z, so that it holds for every q with a density: no
-    part of q has to be copied or evaluated again.
+    The gradient of log q at z is computed first and then multiplied by z, which holds for every q with a density.
     """
 
     has_rsample = True
@@ -29,7 +28,6 @@ class FixedDensity(UnvalidatedDistribution):
         super().__init__(q.batch_shape, q.event_shape, validate_args=False)
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
-        """z ~ q, (*sample_shape, B, d)."""
         return self.q.rsample(sample_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -46,25 +44,21 @@ class FixedDensity(UnvalidatedDistribution):
 
 
 class DoublyWeighted(FixedDensity):
-    """The same; the gradient into each draw is multiplied once more by the share of the loss's that its log q has.
+    """`FixedDensity`; the gradient into each draw is multiplied by the part of the loss's gradient that its log q has.
 
-    In the bound log 1/k sum_i w_i that share is the normalised weight of the draw (Tucker et al. 2019, eq. 8).
+    In the bound log 1/k sum_i w_i that part is the normalised weight of the draw (Tucker et al. 2019, eq. 8).
     """
 
-    def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
-        """z ~ q, (S, B, d), whose own log q comes next."""
-        z, self.shares = _Weighted.apply(super().rsample(sample_shape))
-        return z
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """log q(z) of the last draw, (S, B)."""
-        return super().log_prob(value) + self.shares
+    def rsample_and_log_prob(self, sample_shape: _size = torch.Size()) -> tuple[Tensor, Tensor]:
+        """z ~ q, (S, B, d), and log q(z), (S, B), of which a loss uses both."""
+        z, zeros = _Weighted.apply(self.rsample(sample_shape))
+        return z, self.log_prob(z) + zeros
 
 
 class _Weighted(torch.autograd.Function):
     """z, and zeros (S, B) to add to a log density: their gradient, normalised over S, multiplies that of z.
 
-    The weights of draws are known after they have been scored; a hook could take them back, but not when compiled.
+    A hook could do so too, but not when compiled.
     """
 
     @staticmethod
@@ -80,5 +74,5 @@ class _Weighted(torch.autograd.Function):
 
 @register_kl(FixedDensity, Distribution)
 def _kl_fixed(q: FixedDensity, p: Distribution) -> Tensor:
-    """That of q itself."""
+    """KL(q || p) of q itself."""
     return kl_divergence(q.q, p)

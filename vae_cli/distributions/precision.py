@@ -1,4 +1,4 @@
-"""Densities stay in float32 whatever the precision of the networks."""
+"""Float32 for densities at any precision of the networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def float32() -> AbstractContextManager[object]:
-    """Log densities and their sums stay in float32 whatever the precision the networks run in."""
+    """A context without autocast: log densities and their sums are in float32."""
     for device in ("cpu", "cuda"):
         if torch.is_autocast_enabled(device):
             return torch.autocast(device, enabled=False)

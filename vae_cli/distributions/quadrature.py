@@ -1,4 +1,4 @@
-"""Fixed points that stand for a normal distribution where moments have no closed form."""
+"""Fixed points of a normal distribution, for moments without a closed form."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ POINTS = 1024
 
 
 @cache
-@torch.inference_mode(False)  # they outlive the evaluation that asks for them first
+@torch.inference_mode(False)  # the cache outlives the evaluation that fills it
 def normal_points(dims: int) -> Tensor:
-    """Points (N, d) of N(0, I), evenly spread, whose mean and covariance are exactly its own; N = max(1024, 4 d).
+    """Points (N, d) of N(0, I), evenly spread, with exact mean and covariance; N = max(1024, 4 d).
 
     Scrambled Sobol points at the middle of their strata, and mirror images, made uncorrelated. Means and variances of
-    an affine map are then exact, and of another map only its deviation from an affine one is estimated.
+    an affine map are then exact.
     """
     count = max(POINTS // 2, 2 * dims)
     ranks = SobolEngine(dims, scramble=True, seed=0).draw(count, dtype=torch.float64).argsort(0).argsort(0)

@@ -1,7 +1,7 @@
-"""Standardised data: a model sees u = (x - mean) / scale, and every number that is reported is one of x.
+"""Standardised data: the input of a model is u = (x - mean) / scale, and every reported number refers to x.
 
-x becomes u where it enters a model: in `Data.loader` and in `Run.batch`. u becomes x where it is shown: by
-`Decoded.original` and `Scored.original`. In between there is u alone, but for log p(x|z), which `Scored` gives.
+`Data.loader` and `Run.batch` turn x into u. `Likelihood.original` and `Scored.original` turn u into x. `Scored` gives
+log p(x|z) at u.
 """
 
 from __future__ import annotations

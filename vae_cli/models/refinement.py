@@ -1,4 +1,4 @@
-"""Inference for each image by itself: the best q(z|x) of a family, by ascent of its ELBO.
+"""Refinement: the best q(z|x) of a family for each image, by gradient ascent of its ELBO.
 
 Shape legend: B batch, d latent dimensions.
 """
@@ -7,34 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal
 
 from vae_cli.batch import Batch
-from vae_cli.distributions.distributions import SharedMultivariateNormal, SharedNormal, log_gaussian
+from vae_cli.capabilities import Capable
+from vae_cli.distributions.gaussians import SharedMultivariateNormal, SharedNormal, log_gaussian
 from vae_cli.errors import UserError
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.models.per_example import PerExampleGaussian
 from vae_cli.types import NonNegativeInt, PositiveFloat, PositiveInt
 
 Family = Callable[[Sequence[Tensor]], Distribution]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refinement:
-    """What a model makes of the q(z|x) that its posterior starts with, by steps of ascent (Kim et al. 2018).
+@runtime_checkable
+class StoresPosteriors(Protocol):
+    """A posterior that stores q(z|x) of each training example."""
 
-    steps: for an image that is evaluated
-    train_steps: while training. An encoder learns from the bound that they lead to, whose gradient passes straight
-        through them. Rows of a table take so many steps of their own, with the decoder held, and then the decoder
-        learns (alternating ascent). With none, encoder or table learn from the decoder's bound (joint ascent)
-    samples, lr: draws of z in each step, and the first learning rate; a table's rows have their own
+    def ascend(self, batch: Batch, bound: Callable[[Distribution], Tensor]) -> None:
+        """A step up the bounds of a batch, in its stored parameters alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refinement(Capable):
+    """Steps of gradient ascent of the ELBO from the q(z|x) of the posterior (Kim et al. 2018).
+
+    Args:
+        steps: number of steps for an image that is evaluated
+        train_steps: number of steps in training. An encoder learns from the bound after them, with a straight-through
+            gradient. Stored rows take these steps, the decoder held, and then the decoder learns (alternating ascent);
+            at 0 encoder or rows learn from the decoder's bound (joint ascent)
+        samples: draws of z in each step
+        lr: learning rate of the first step; stored rows have their own
     """
 
-    needs_gaussian: ClassVar = True
+    requires: ClassVar = {"posterior": ("refinable",)}
 
     steps: PositiveInt
     train_steps: NonNegativeInt
@@ -43,8 +53,8 @@ class Refinement:
 
     @torch.compiler.disable
     def __call__(self, model: LatentVariableModel, batch: Batch, encoded: Distribution) -> Distribution:
-        """The refined q(z|x); that of a table's own example is what training has made of it."""
-        if batch.seen and isinstance(model.posterior, PerExampleGaussian):
+        """The refined q(z|x); that of a training example with a stored one is the stored one."""
+        if batch.seen and isinstance(model.posterior, StoresPosteriors):
             return self._in_turns(model, model.posterior, batch) if model.training and self.train_steps else encoded
         steps = self.train_steps if model.training else self.steps
         if not steps:
@@ -54,12 +64,12 @@ class Refinement:
         refined = _parameters(best)[0]
         return family([own + (other - own).detach() for own, other in zip(start, refined, strict=True)])
 
-    def _in_turns(self, model: LatentVariableModel, table: PerExampleGaussian, batch: Batch) -> Distribution:
-        """Where steps of the rows alone lead; the step of the decoder, which comes after them, does not move them."""
+    def _in_turns(self, model: LatentVariableModel, stored: StoresPosteriors, batch: Batch) -> Distribution:
+        """q(z|x) after steps of the stored rows alone; it has no gradient into them."""
         for _ in range(self.train_steps):
-            table.ascend(batch, lambda q: model.trace(batch, q, self.samples).elbo)
+            stored.ascend(batch, lambda q: model.trace(batch, q, self.samples).elbo)
         with torch.no_grad():
-            return table(batch)
+            return model.posterior(batch)
 
 
 def refine(
@@ -67,7 +77,7 @@ def refine(
 ) -> Distribution:
     """The Gaussian of the same family as `encoded` that maximises the ELBO of each image, by Adam from there on.
 
-    The model stays as it is. The learning rate falls linearly to 0, so that the noise of the draws averages out.
+    The model does not change. The learning rate falls linearly to 0, so that the noise of the draws averages out.
     """
     start, family = _parameters(encoded)
     parameters = [value.detach().clone().requires_grad_() for value in start]
@@ -91,7 +101,7 @@ def _parameters(q: Distribution) -> tuple[Sequence[Tensor], Family]:
         tril = q.scale_tril
         log_diagonal = torch.diagonal(tril, dim1=-2, dim2=-1).log()
         return (q.loc, tril.tril(-1), log_diagonal), _full
-    raise UserError("only a Gaussian q(z|x) can be refined; take posterior=diagonal or full_covariance")
+    raise UserError("only a Gaussian q(z|x) can be refined; use posterior=diagonal or full_covariance")
 
 
 def _full(parameters: Sequence[Tensor]) -> Distribution:

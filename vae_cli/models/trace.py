@@ -1,4 +1,4 @@
-"""What a model did with a batch: latents, densities, and the quantities every objective and estimator is made of.
+"""The trace of a model on a batch: latents, densities, and the quantities of which objectives and estimators consist.
 
 Shape legend: S samples, B batch, d latent dimensions, *event the shape of one x.
 """
@@ -18,37 +18,58 @@ from vae_cli.distributions.precision import float32
 
 
 def total(terms: Iterable[Tensor]) -> Tensor:
-    """Their sum, of at least one."""
+    """The sum of at least one tensor; `sum` would begin with the number 0, which is no tensor to the type checker."""
     return reduce(add, terms)
 
 
 def layer_rates(rates: Sequence[Tensor]) -> dict[str, Tensor]:
-    """rate_z1, rate_z2, ... of several layers of latents; of a single one nothing, for its rate is the rate."""
+    """rate_z1, rate_z2, ... of several layers of latents; nothing for a single one, whose rate is the rate."""
     return {f"rate_z{number}": rate for number, rate in enumerate(rates, 1)} if len(rates) > 1 else {}
 
 
 @dataclass(frozen=True)
 class Latent:
-    """One latent variable: a sample z (S, B, *latent) of q, scored under q and under p; log densities in nats.
+    """One latent variable: z (S, B, *latent) of q, scored under q and under p; log densities in nats.
 
-    entangled: p depends on z itself, through other latents drawn given it, so that no closed form is its KL
+    Args:
+        needs_sampled_kl: p depends on z through other latents drawn given it, so that no closed form is its KL
+        drawn_log_q: log q(z|x), (S, B), where q computes it with the draw; else it is computed when asked for
+        weights: (S, B), sum to 1 over S; None is 1/S
     """
 
     z: Tensor
     q: Distribution
     p: Distribution
     needs_sampled_kl: bool = False
+    drawn_log_q: Tensor | None = None
+    weights: Tensor | None = None
 
     @classmethod
     def draw(cls, q: Distribution, p: Distribution, samples: int) -> Latent:
-        """Draw z ~ q, reparameterised where q allows it."""
+        """z ~ q, reparameterised where q allows it; all values of z where q can enumerate them.
+
+        Two optional methods of q are used where it has them: `rsample_and_log_prob(shape)` gives z and log q(z) of its
+        draws; `enumerate_with_probabilities()` gives all values z (S, B, *latent) and q(z|x) (S, B).
+        """
         shape = torch.Size((samples,))
         with float32():
+            if enumerate_all := getattr(q, "enumerate_with_probabilities", None):
+                z, probabilities = enumerate_all()
+                return cls(z, q, p, weights=probabilities)
+            if draw := getattr(q, "rsample_and_log_prob", None):
+                z, log_q = draw(shape)
+                return cls(z, q, p, drawn_log_q=log_q)
             return cls(q.rsample(shape) if q.has_rsample else q.sample(shape), q, p)
+
+    def expectation(self, values: Tensor) -> Tensor:
+        """E_q of values (S, B) at the samples, (B,)."""
+        return values.mean(0) if self.weights is None else (self.weights * values).sum(0)
 
     @cached_property
     def log_q(self) -> Tensor:
         """log q(z|x), (S, B)."""
+        if self.drawn_log_q is not None:
+            return self.drawn_log_q
         with float32():
             return self.q.log_prob(self.z)
 
@@ -60,10 +81,10 @@ class Latent:
 
     @cached_property
     def kl_groups(self) -> Tensor:
-        """KL(q || p) by independent groups of dimensions, (B, G), summing to the whole.
+        """KL(q || p) of independent groups of dimensions, (B, G), which sum to the whole.
 
-        One group a dimension where q and p both factorise, else one group; in closed form where torch knows one,
-        else the sampled log q - log p. The mean over samples where q or p differ between them.
+        Each dimension is a group where q and p both factorise, else all are one. The closed form where torch has one,
+        else the sampled log q - log p; the mean over samples where q or p differ between them.
         """
         q, p = self.q, self.p
         with float32():
@@ -81,7 +102,7 @@ class Latent:
 
     @property
     def _sampled_kl(self) -> Tensor:
-        return (self.log_q - self.log_p).mean(0).unsqueeze(-1)
+        return self.expectation(self.log_q - self.log_p).unsqueeze(-1)
 
     def _per_example(self, kl: Tensor) -> Tensor:
         """(B, G) of (S, B, G) or (B, G)."""
@@ -95,7 +116,7 @@ class Latent:
 
 @dataclass(frozen=True)
 class Trace:
-    """A batch x (B, *event), the likelihood p(x|z) with batch shape (S, B), and the latents it was drawn with."""
+    """A batch x (B, *event), the likelihood p(x|z) with batch shape (S, B), and the latents z."""
 
     x: Tensor
     likelihood: Distribution
@@ -115,7 +136,7 @@ class Trace:
     @cached_property
     def distortion(self) -> Tensor:
         """-E_q log p(x|z), (B,)."""
-        return -self.log_px.mean(0)
+        return -self.latents[0].expectation(self.log_px)
 
     @cached_property
     def rates(self) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Objectives: what training minimises, as weighted named terms of a trace. Sums over dimensions, means over data."""
+"""Objectives: the losses of training, weighted named terms of a trace. Sums over dimensions, means over data."""
 
 from vae_cli.objectives.elbo import ELBO, Reconstruction
 from vae_cli.objectives.gan import VAEGAN, GANLoss

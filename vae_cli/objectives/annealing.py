@@ -1,7 +1,4 @@
-"""Weights of an objective that change while it trains: factors of them as functions of the training's clock, in epochs.
-
-Functions of the clock alone, so that a resumed run knows its weights without any state.
-"""
+"""Annealing: factors of the weights of an objective, functions of the epoch alone."""
 
 from __future__ import annotations
 
@@ -13,43 +10,56 @@ from vae_cli.types import Fraction, PositiveFloat, PositiveFraction, PositiveInt
 
 @dataclass(frozen=True, kw_only=True)
 class Annealing(ABC):
-    """A factor that rises from `start` to 1, of the named weights of an objective, or of all that it has."""
+    """A factor of the weights of an objective that rises from `start` to 1.
+
+    Args:
+        weights: the weights it multiplies, by name; None is all
+        start: the factor at epoch 0
+    """
 
     weights: list[str] | None
     start: Fraction
 
     def factor(self, weight: str, epoch: float) -> float:
-        """Of a weight at an epoch."""
+        """The factor of a weight at an epoch, which may be a fraction."""
         if self.weights is not None and weight not in self.weights:
             return 1.0
         return self.start + (1 - self.start) * min(1.0, self.progress(epoch))
 
     @abstractmethod
     def progress(self, epoch: float) -> float:
-        """How far the factor has risen: 0 at the start, 1 and more at the top."""
+        """Part of the rise that is done: 0 at the start, 1 or more at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearAnnealing(Annealing):
-    """Once, evenly, over `epochs` (Sonderby et al. 2016, section 2.2)."""
+    """A linear rise (Sonderby et al. 2016, section 2.2).
+
+    Args:
+        epochs: length of the rise
+    """
 
     epochs: PositiveFloat
 
     def progress(self, epoch: float) -> float:
-        """The fraction of `epochs` that is done."""
         return epoch / self.epochs
 
 
 @dataclass(frozen=True, kw_only=True)
 class CyclicalAnnealing(Annealing):
-    """`cycles` times over `epochs` each, evenly in the fraction `rise` of a cycle, then at 1 (Fu et al. 2019)."""
+    """Cycles of a linear rise and a plateau at 1 (Fu et al. 2019).
+
+    Args:
+        epochs: length of a cycle
+        cycles: their number; the factor is 1 after the last
+        rise: fraction of a cycle in which the factor rises
+    """
 
     epochs: PositiveFloat
     cycles: PositiveInt
     rise: PositiveFraction
 
     def progress(self, epoch: float) -> float:
-        """The fraction of the present cycle's rise that is done; after the last cycle it is over."""
         if epoch >= self.cycles * self.epochs:
             return 1.0
         return epoch % self.epochs / (self.rise * self.epochs)

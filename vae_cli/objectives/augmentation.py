@@ -1,4 +1,4 @@
-"""Corruptions of what an encoder sees, while the decoder still answers for the clean x."""
+"""Corruptions of the input of an encoder; the decoder reconstructs the clean x."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def masked(x: Tensor, fraction: float) -> Tensor:
 
 
 def jittered(x: Tensor, amount: float) -> Tensor:
-    """Images x (B, C, H, W), each shifted, rotated, sheared and scaled at random; vectors are left alone.
+    """Images x (B, C, H, W), each shifted, rotated, sheared and scaled at random; vectors stay as they are.
 
     At amount = 1 shifts are up to a seventh of the image either way, angles up to 15 degrees, sizes up to 15 %.
-    Pixels are taken from their nearest neighbours, so that every value is one that the image has.
+    Each pixel has the value of its nearest neighbour, so that no new value appears.
     """
     if not amount or x.dim() != 4:
         return x

@@ -39,10 +39,11 @@ class DiscriminatorLoss:
 
 
 class Discriminator(nn.Module):
-    """Scores (N,) of points (N, d): large where they look as if drawn from the first of two samples.
+    """Scores (N,) of points (N, d): large where the first of two samples is the likelier one.
 
-    `spectral` divides each weight of the `layers` by its largest singular value (Miyato et al. 2018), so that the slope
-    is bounded.
+    Args:
+        layers: the network, with one output
+        spectral: divide each weight by its largest singular value, which bounds the gradient (Miyato et al. 2018)
     """
 
     def __init__(self, layers: list[nn.Module], *, spectral: bool) -> None:
@@ -53,24 +54,23 @@ class Discriminator(nn.Module):
                 _normalise(layer)
 
     def forward(self, z: Tensor) -> Tensor:
-        """The scores, in float32."""
         return self.layers(z).float().squeeze(-1)
 
     def frozen_forward(self, z: Tensor) -> Tensor:
-        """The same with a gradient into z, not into the parameters."""
+        """Scores with a gradient into z and none into the parameters."""
         return _fixed(self, z)
 
     def features(self, z: Tensor) -> Tensor:
-        """The hidden layer in the middle, (N, F), in float32, with a gradient into z alone as well.
+        """The middle hidden layer, (N, F), in float32, with a gradient into z alone.
 
-        Later layers know only what tells the samples apart, which is too little to find z by.
+        Later layers hold too little of z to reconstruct it.
         """
         hidden = [i for i, layer in enumerate(self.layers) if isinstance(layer, HIDDEN)]
         return _fixed(self.layers[: hidden[(len(hidden) - 1) // 2] + 1], z).flatten(1).float()
 
 
 def dense_discriminator(dims: int, hidden: list[PositiveInt], *, spectral: bool) -> Discriminator:
-    """Of points (N, dims), with hidden layers of these widths."""
+    """A discriminator of points (N, dims) with hidden layers of these widths."""
     layers: list[nn.Module] = []
     for wide_in, wide_out in pairwise([dims, *hidden]):
         layers += [nn.Linear(wide_in, wide_out), nn.LeakyReLU(SLOPE)]
@@ -78,7 +78,7 @@ def dense_discriminator(dims: int, hidden: list[PositiveInt], *, spectral: bool)
 
 
 def network_discriminator(network: Network, event_shape: Shape, outputs: int, *, spectral: bool) -> Discriminator:
-    """Of flattened events (N, D): an encoder of so many outputs, and a score of them."""
+    """A discriminator of flattened events (N, D): an encoder with so many outputs, and a linear score of them."""
     encoder = network.encoder(event_shape, outputs)
     trunk = encoder.children() if isinstance(encoder, nn.Sequential) else [encoder]
     layers = [nn.Unflatten(1, event_shape), *trunk, nn.LeakyReLU(SLOPE), nn.Linear(outputs, 1)]
@@ -91,7 +91,7 @@ def _fixed(module: nn.Module, z: Tensor) -> Tensor:
 
 
 def _normalise(layer: nn.Module) -> None:
-    """Spectral norm on an affine layer; one that starts at zero, as in residual networks, has none to divide by."""
+    """Spectral norm on an affine layer; a layer that starts at zero, as in residual networks, is initialised anew."""
     if isinstance(layer, nn.Linear | nn.Conv2d):
         if not layer.weight.any():
             layer.reset_parameters()
@@ -101,7 +101,7 @@ def _normalise(layer: nn.Module) -> None:
 def logistic(discriminator: Discriminator, first: Tensor, second: Tensor) -> DiscriminatorLoss:
     """-E_first log s(T) - E_second log(1 - s(T)), s the logistic function, T the scores (Goodfellow et al. 2014).
 
-    Its optimum is T = log of the ratio of densities: where the two are one, T = 0 and the loss log 4.
+    Its optimum is T = log of the ratio of densities: for equal densities T = 0 and the loss is log 4.
     """
     a, b = discriminator(first.detach()), discriminator(second.detach())
     return DiscriminatorLoss(softplus(-a).mean() + softplus(b).mean(), accuracy(a, b))
@@ -114,7 +114,7 @@ def hinge(discriminator: Discriminator, first: Tensor, second: Tensor) -> Discri
 
 
 def accuracy(first: Tensor, second: Tensor) -> Tensor:
-    """The mean share of either sample on its own side of T = 0, where a score of 0 is half right."""
+    """Mean over both samples of the fraction on its own side of T = 0; a score of 0 counts one half."""
     return ((first.sign().mean() - second.sign().mean()) / 4 + 0.5).detach()
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.precision import float32
 from vae_cli.models.networks import Network
 from vae_cli.objectives.discriminators import (
@@ -23,20 +24,18 @@ from vae_cli.objectives.discriminators import (
 from vae_cli.types import NonEmpty, NonNegativeFloat, PositiveFloat, PositiveInt, Shape
 
 
-class Divergence(nn.Module):
-    """Zero in expectation, or nearly so, where both samples come from one distribution.
+class Divergence(nn.Module, Capable):
+    """Zero in expectation, or nearly so, where both samples come from one distribution."""
 
-    judges: what it can compare
-    """
-
-    compares: ClassVar = ("z", "x")
+    provides: ClassVar = ("compares_z", "compares_x")
+    requires: ClassVar = {"objective": ("divergence",)}
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """A scalar with a gradient into q (M, d)."""
         raise NotImplementedError
 
     def discriminator_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss | None:
-        """What the divergence itself has to learn from the samples, if anything."""
+        """The loss of the discriminator of the divergence; None if it has none."""
         return None
 
 
@@ -48,7 +47,8 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
 class _MMD(Divergence):
     """Squared maximum mean discrepancy E k(q, q') + E k(p, p') - 2 E k(q, p) (Gretton et al. 2012, eq. 3 and 5).
 
-    `unbiased` leaves the pairs of a point with itself out: zero in expectation at q = p, and then as often negative.
+    Args:
+        unbiased: leave out the pairs of a point with itself; the estimate at q = p is then zero in expectation
     """
 
     def __init__(self, unbiased: bool) -> None:
@@ -64,7 +64,6 @@ class _MMD(Divergence):
         raise NotImplementedError
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
-        """The estimate, a scalar."""
         with float32():
             between = squared_distances(q, p)
             scale = self.scale(between.detach(), q.shape[-1])
@@ -73,15 +72,18 @@ class _MMD(Divergence):
 
     def _within(self, k: Tensor) -> Tensor:
         n = len(k)
-        if not self.unbiased or n == 1:  # a lone point has no other to be paired with
+        if not self.unbiased or n == 1:  # a single point has no other pairs
             return k.mean()
         return (k.sum() - k.diagonal().sum()) / (n * (n - 1))
 
 
 class RBFMMD(_MMD):
-    """k(x, y) = mean_h exp(-|x - y|^2 / 2 h^2) over the `bandwidths` h; where there are none, by the median heuristic.
+    """MMD with k(x, y) = mean_h exp(-|x - y|^2 / 2 h^2).
 
-    h^2 is then half the median of |x - y|^2 between the samples (Gretton et al. 2012, section 8).
+    Args:
+        bandwidths: h; None is the median heuristic, h^2 half the median of |x - y|^2 between the samples (Gretton et
+            al. 2012, section 8)
+        unbiased: leave out the pairs of a point with itself
     """
 
     def __init__(self, *, bandwidths: NonEmpty[PositiveFloat] | None, unbiased: bool) -> None:
@@ -95,12 +97,16 @@ class RBFMMD(_MMD):
         return squared.new_tensor(self.bandwidths).square()
 
     def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
-        """Mean over the bandwidths, (M, N)."""
         return torch.stack([(-squared / (2 * h)).exp() for h in scale]).mean(0)
 
 
 class InverseMultiquadraticMMD(_MMD):
-    """k(x, y) = mean_s C_s / (C_s + |x - y|^2), C_s = 2 d s^2 (Tolstikhin et al. 2018, section 4), s the `scales`."""
+    """MMD with k(x, y) = mean_s C_s / (C_s + |x - y|^2), C_s = 2 d s^2 (Tolstikhin et al. 2018, section 4).
+
+    Args:
+        scales: s
+        unbiased: leave out the pairs of a point with itself
+    """
 
     def __init__(self, *, scales: NonEmpty[PositiveFloat], unbiased: bool) -> None:
         super().__init__(unbiased)
@@ -111,14 +117,16 @@ class InverseMultiquadraticMMD(_MMD):
         return 2 * dims * squared.new_tensor(self.scales).square()
 
     def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
-        """Mean over the scales, (M, N)."""
         return torch.stack([c / (c + squared) for c in scale]).mean(0)
 
 
 class SlicedWasserstein(Divergence):
     """Mean squared 2-Wasserstein distance of projections onto random directions (Kolouri et al. 2018, eq. 7).
 
-    Both samples are of one size.
+    Both samples have the same size.
+
+    Args:
+        projections: number of directions
     """
 
     def __init__(self, *, projections: PositiveInt) -> None:
@@ -126,7 +134,6 @@ class SlicedWasserstein(Divergence):
         self.projections = projections
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
-        """The estimate, a scalar."""
         directions = torch.randn(q.shape[-1], self.projections, device=q.device)
         directions = directions / directions.norm(dim=0)
         with float32():
@@ -138,7 +145,7 @@ class SlicedWasserstein(Divergence):
 class DiscriminatorDivergence(Divergence):
     """E_q log(1 + e^-T) - log 2 for a discriminator T of p against q (Goodfellow et al. 2014, section 3).
 
-    Zero where T = 0. The discriminator minimises a logistic loss plus `penalty` times its squared gradient at p.
+    It is zero where T = 0. The discriminator minimises a logistic loss plus `penalty` times its squared gradient at p.
     """
 
     def __init__(self, discriminator: Discriminator, penalty: float) -> None:
@@ -146,7 +153,6 @@ class DiscriminatorDivergence(Divergence):
         self.discriminator, self.penalty = discriminator, penalty
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
-        """The model's term, a scalar."""
         return softplus(-self.discriminator.frozen_forward(q)).mean() - math.log(2)
 
     def plain_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss:
@@ -169,7 +175,6 @@ class _Hinge:
     discriminator: Discriminator
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
-        """The model's term, a scalar."""
         return -self.discriminator.frozen_forward(q).mean()
 
     def plain_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss:
@@ -178,9 +183,15 @@ class _Hinge:
 
 
 class LatentDiscriminator(DiscriminatorDivergence):
-    """A discriminator of codes (Makhzani et al. 2016)."""
+    """A discriminator of z (Makhzani et al. 2016).
 
-    compares: ClassVar = ("z",)
+    Args:
+        hidden: widths of the hidden layers
+        spectral_norm: divide each weight by its largest singular value (Miyato et al. 2018)
+        penalty: weight of the squared gradient of the discriminator at p (Mescheder et al. 2018)
+    """
+
+    provides: ClassVar = ("compares_z",)
 
     def __init__(
         self, latent_dim: int, *, hidden: list[PositiveInt], spectral_norm: bool, penalty: NonNegativeFloat
@@ -189,14 +200,19 @@ class LatentDiscriminator(DiscriminatorDivergence):
 
 
 class LatentDiscriminatorHinge(_Hinge, LatentDiscriminator):
-    """The same with -E_q T as the model's term and a hinge loss as the discriminator's (Lim & Ye 2017)."""
+    """`LatentDiscriminator` with -E_q T as the model's term and a hinge loss as the discriminator's (Lim & Ye 2017)."""
 
 
 class ImageDiscriminator(DiscriminatorDivergence):
-    """A discriminator of flattened x: the encoder of the chosen network with `width` outputs at each position."""
+    """A discriminator of flattened x: the encoder of the chosen network, and a linear score of its outputs.
 
-    compares: ClassVar = ("x",)
-    has_features: ClassVar = True
+    Args:
+        width: outputs of the encoder at each position
+        spectral_norm: divide each weight by its largest singular value (Miyato et al. 2018)
+        penalty: weight of the squared gradient of the discriminator at p (Mescheder et al. 2018)
+    """
+
+    provides: ClassVar = ("compares_x", "features")
 
     def __init__(
         self,
@@ -218,4 +234,4 @@ class ImageDiscriminator(DiscriminatorDivergence):
 
 
 class ImageDiscriminatorHinge(_Hinge, ImageDiscriminator):
-    """The same with -E_q T as the model's term and a hinge loss as the discriminator's (Lim & Ye 2017)."""
+    """`ImageDiscriminator` with -E_q T as the model's term and a hinge loss as the discriminator's (Lim & Ye 2017)."""

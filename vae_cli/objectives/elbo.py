@@ -1,4 +1,4 @@
-"""The evidence lower bound, and what is left of it without a density."""
+"""The evidence lower bound, and the reconstruction loss for posteriors without a density."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from vae_cli.types import NonNegativeFloat, PositiveInt
 class ELBO(Objective):
     """distortion + beta sum_j max(KL_j, free_bits): the negative ELBO at beta = 1, beta-VAE otherwise.
 
-    `free_bits`, in nats, is a floor under the KL of each latent dimension (Kingma et al. 2016, eq. 15), taken for each
-    image, so that it does not depend on the batch size; a posterior that does not factorise is one group. One
-    number, or one for each layer of latents, the nearest to x first. beta: Higgins et al. 2017, eq. 4.
+    Args:
+        beta: weight of the rate (Higgins et al. 2017, eq. 4)
+        free_bits: nats, a floor under the KL of each latent dimension (Kingma et al. 2016, eq. 15), applied to each
+            image, so that it does not depend on the batch size; a posterior that does not factorise is one group. One
+            number, or one for each layer of latents, the nearest to x first
+        samples: draws of z for each image
     """
 
+    provides: ClassVar = ("inference", "rate", "selection", "elbo")
     anneals: ClassVar = ("beta",)
 
     def __init__(
@@ -41,7 +45,7 @@ class ELBO(Objective):
         return [latent.kl_groups for latent in trace.latents]
 
     def floored(self, rates: list[Tensor]) -> Tensor:
-        """sum_j max(KL_j, free_bits), (B,); no floor of 0, for a KL that is sampled may be negative."""
+        """sum_j max(KL_j, free_bits), (B,); a floor of 0 is none, because a sampled KL may be negative."""
         floors = self.free_bits if isinstance(self.free_bits, Sequence) else [self.free_bits] * len(rates)
         return total(
             (rate.clamp(min=floor) if floor else rate).sum(-1) for rate, floor in zip(rates, floors, strict=True)
@@ -58,7 +62,8 @@ class ELBO(Objective):
 class Reconstruction(Objective):
     """-E_q log p(x|z): the autoencoder's loss (with a fixed Gaussian likelihood, the squared error up to constants)."""
 
-    needs_density: ClassVar = False
+    provides: ClassVar = ("inference", "selection")
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), 1)

@@ -1,4 +1,4 @@
-"""Objectives whose discriminator judges x itself: generative adversarial networks, with an encoder and without one.
+"""Objectives with a divergence of x: generative adversarial networks, with an encoder and without one.
 
 Shape legend: B batch, D entries of x, d latent dimensions.
 """
@@ -19,18 +19,14 @@ from vae_cli.types import NonNegativeFloat
 
 
 class GANLoss(Objective):
-    """D(E[x|z], x), z ~ p(z): a model that is trained to be drawn from, and nothing else; there is no bound.
+    """D(E[x|z], x), z ~ p(z), for a model without an encoder; there is no bound.
 
     With a discriminator it is a generative adversarial network (Goodfellow et al. 2014), with MMD a generative moment
-    matching network (Li et al. 2015). As many z are drawn as the batch has examples.
+    matching network (Li et al. 2015). It draws as many z as the batch has examples.
     """
 
-    needs_density: ClassVar = False
-    needs_divergence: ClassVar = True
-    needs_whole_batch: ClassVar = True
-    compares: ClassVar = "x"
-    infers: ClassVar = False
-    selects: ClassVar = False
+    provides: ClassVar = ("divergence",)
+    requires: ClassVar = {"divergence": ("compares_x",), "trainer": ("whole_batch",)}
 
     def __init__(self, divergence: Divergence) -> None:
         super().__init__()
@@ -49,15 +45,20 @@ class VAEGAN(Objective):
     """beta rate + 1/2 |f(x) - f(E[x|z])|^2 + adversarial D(generated, x) (Larsen et al. 2016, eq. 8 and algorithm 1).
 
     f are features of the discriminator, which learns from its own loss alone. The squared distance is summed over them
-    and averaged over z ~ q(z|x). `generated` are the means at z ~ q, which D does not reach (section 3.2), and at as
-    many z ~ p(z). The distortion is that of x, so that the ELBO is a bound, though it is not what is optimised.
+    and averaged over z ~ q(z|x). `generated` are the means at z ~ q, with no gradient into q (section 3.2), and at as
+    many z ~ p(z). The distortion is that of x, so that the logged ELBO is a bound, which training does not maximise.
+
+    Args:
+        beta: weight of the rate
+        adversarial: weight of D(generated, x)
     """
 
-    needs_divergence: ClassVar = True
-    needs_features: ClassVar = True
-    needs_whole_batch: ClassVar = True
-    compares: ClassVar = "x"
-    selects: ClassVar = False
+    provides: ClassVar = ("inference", "rate", "divergence")
+    requires: ClassVar = {
+        "posterior": ("inference", "density"),
+        "divergence": ("compares_x", "features"),
+        "trainer": ("whole_batch",),
+    }
     anneals: ClassVar = ("beta", "adversarial")
 
     def __init__(
@@ -90,7 +91,7 @@ class VAEGAN(Objective):
 
 
 def draws(model: LatentVariableModel, count: int) -> Tensor:
-    """z ~ p(z), (count, d), from which the prior does not learn."""
+    """z ~ p(z), (count, d), without a gradient into the prior."""
     return model.prior().sample(torch.Size((count,)))
 
 

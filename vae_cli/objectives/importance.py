@@ -1,4 +1,4 @@
-"""Importance-weighted bounds (Burda et al. 2015), which differ in how their gradient is estimated.
+"""Importance-weighted bounds (Burda et al. 2015) with three estimators of their gradient.
 
 S = samples is the k of the bound log 1/k sum_i w_i, w_i = p(x, z_i) / q(z_i|x).
 """
@@ -17,14 +17,18 @@ from vae_cli.types import PositiveInt
 
 
 class IWAE(Objective):
-    """-log 1/k sum_i w_i, differentiated as it stands: the negative ELBO at k = 1 (Burda et al. 2015, eq. 8, 13)."""
+    """-log 1/k sum_i w_i and its reparameterised gradient; the negative ELBO at k = 1 (Burda et al. 2015, eq. 8, 13).
+
+    Args:
+        samples: k
+    """
 
     def __init__(self, *, samples: PositiveInt) -> None:
         super().__init__()
         self.samples = samples
 
     def proposal(self, q: Distribution) -> Distribution:
-        """q(z|x) with the gradients that the estimator takes from it."""
+        """q(z|x) with the gradients of the estimator."""
         return q
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
@@ -34,23 +38,28 @@ class IWAE(Objective):
 
 
 class StickingTheLanding(IWAE):
-    """The same bound, the score of q left out: its gradient has no variance at the exact posterior.
+    """The bound of `IWAE` without the score term of q: the gradient has no variance at the exact posterior.
 
-    log q is taken at the drawn z under parameters that do not learn from it (Roeder et al. 2017, eq. 7). For k > 1 the
-    gradient is biased (Tucker et al. 2019, section 5); `DoublyReparameterised` is not.
+    log q at z has no gradient into the parameters of q (Roeder et al. 2017, eq. 7). For k > 1 the gradient is biased
+    (Tucker et al. 2019, section 5); that of `DoublyReparameterised` is not.
+
+    Args:
+        samples: k
     """
 
     def proposal(self, q: Distribution) -> Distribution:
-        """q(z|x), its parameters fixed in log q."""
         return FixedDensity(q)
 
 
 class DoublyReparameterised(IWAE):
-    """The same bound; each path gradient of the encoder is weighted by w~_i^2, that of the decoder by w~_i.
+    """The bound of `IWAE`; each path gradient of the encoder is weighted by w~_i^2, that of the decoder by w~_i.
 
-    w~ are the normalised weights. Unbiased, and its signal-to-noise ratio grows with k (Tucker et al. 2019, eq. 8).
+    w~ are the normalised weights. The gradient is unbiased, and its signal-to-noise ratio grows with k (Tucker et al.
+    2019, eq. 8).
+
+    Args:
+        samples: k
     """
 
     def proposal(self, q: Distribution) -> Distribution:
-        """q(z|x), its parameters fixed in log q, each gradient into z multiplied by w~_i once more."""
         return DoublyWeighted(q)

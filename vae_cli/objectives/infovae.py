@@ -21,13 +21,16 @@ class InfoVAE(Objective):
     with MMD the Wasserstein autoencoder (Tolstikhin et al. 2018), with a discriminator the adversarial one (Makhzani et
     al. 2016), whose posteriors may be deterministic.
     D compares one z ~ q(z|x) of each image of the batch with as many z ~ p(z).
+
+    Args:
+        alpha: weight of the mutual information; at 1 the rate is left out
+        lambda_: lambda, the weight of the divergence at alpha = 1
+        samples: draws of z for each image in the distortion and the rate
     """
 
-    needs_density: ClassVar = False
-    needs_divergence: ClassVar = True
-    compares: ClassVar = "z"
+    provides: ClassVar = ("inference", "selection", "divergence", "alpha_lambda")
+    requires: ClassVar = {"posterior": ("inference",), "divergence": ("compares_z",), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("rate", "divergence")
-    needs_whole_batch: ClassVar = True
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""What trains a VQ-VAE: its reconstruction and its codebook, and then the prior over the codes."""
+"""The losses of a VQ-VAE: reconstruction and codebook, and then the prior over the codes."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 
@@ -17,13 +17,19 @@ from vae_cli.types import NonNegativeFloat
 
 
 class VectorQuantisation(Objective):
-    """distortion + beta |z_e - sg[e]|^2 + what the codebook has to learn (van den Oord et al. 2017, eq. 3).
+    """distortion + beta |z_e - sg[e]|^2 + the loss of the codebook (van den Oord et al. 2017, eq. 3).
 
-    The rate has no gradient into the encoder. The squared distance is summed over sites and dimensions.
+    The rate has no gradient into the encoder. The squared distance is summed over positions and dimensions.
+
+    Args:
+        commitment: beta
     """
 
-    has_codes: ClassVar = True
-    needs_whole_batch: ClassVar = True  # averages of a codebook are over all of it
+    provides: ClassVar = ("inference", "rate", "selection", "codes")
+    requires: ClassVar = {
+        "posterior": ("inference", "density", "codes"),
+        "trainer": ("whole_batch",),  # averages of a codebook are over all of it
+    }
 
     def __init__(self, *, commitment: NonNegativeFloat) -> None:
         super().__init__()
@@ -31,8 +37,7 @@ class VectorQuantisation(Objective):
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), 1)
-        q, distortion = trace.latents[0].q, trace.distortion.mean()
-        assert isinstance(q, QuantisedDelta)
+        q, distortion = cast(QuantisedDelta, trace.latents[0].q), trace.distortion.mean()  # "codes" is required
         commitment = (q.outputs - q.codebook(q.indices).detach()).square().sum((1, 2)).mean()
         usage = Usage.of(q.counts)
         with float32():
@@ -41,7 +46,7 @@ class VectorQuantisation(Objective):
 
 
 class PriorFit(Objective):
-    """E KL(q(z|x) || p(z)), by which p alone learns: of codes -log p(codes) (van den Oord et al. 2017, section 3.3)."""
+    """E KL(q(z|x) || p(z)) for p alone; -log p(codes) for a codebook (van den Oord et al. 2017, section 3.3)."""
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         with torch.no_grad():

@@ -21,12 +21,16 @@ class TCVAE(Objective):
     """distortion + alpha I_q(x; z) + beta TC + gamma sum_j KL(q(z_j) || p(z_j)) (Chen et al. 2018, eq. 4).
 
     The parts are estimated within the batch by minibatch-weighted sampling; at alpha = beta = gamma their sum is the
-    sampled rate whatever the weights of the pairs are.
+    sampled rate.
+
+    Args:
+        alpha: weight of the mutual information
+        beta: weight of the total correlation
+        gamma: weight of the KL of each dimension
     """
 
-    needs_factors: ClassVar = True
+    requires: ClassVar = {"posterior": ("inference", "density", "factorised"), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("alpha", "beta", "gamma")
-    needs_whole_batch: ClassVar = True
 
     def __init__(
         self,
@@ -54,7 +58,7 @@ class TCVAE(Objective):
 
 
 class StratifiedTCVAE(TCVAE):
-    """The same with minibatch stratified sampling, which is unbiased for q(z) (Chen et al. 2018, appendix C.2)."""
+    """`TCVAE` with minibatch stratified sampling, which is unbiased for q(z) (Chen et al. 2018, appendix C.2)."""
 
     def log_weights(self, batch: Batch, examples: int) -> Tensor:
         return log_stratified_weights(len(batch), examples, batch.x)
@@ -63,12 +67,15 @@ class StratifiedTCVAE(TCVAE):
 class FactorVAE(Objective):
     """distortion + rate + gamma TC(q(z)), TC = E_q(z) T(z) by a discriminator T (Kim & Mnih 2018, eq. 2 and 3).
 
-    The discriminator learns to tell codes of the batch from codes with each dimension permuted over the batch: its
-    optimal T is log q(z) - sum_j log q(z_j).
+    The discriminator tells codes of the batch from codes with each dimension permuted over the batch: its optimal T is
+    log q(z) - sum_j log q(z_j).
+
+    Args:
+        gamma: weight of the total correlation
+        hidden: widths of the hidden layers of the discriminator
     """
 
-    needs_one_latent: ClassVar = True
-    needs_whole_batch: ClassVar = True
+    requires: ClassVar = {"posterior": ("inference", "density", "single_layer"), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("gamma",)
 
     def __init__(

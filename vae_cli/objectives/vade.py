@@ -1,4 +1,4 @@
-"""Bounds under a mixture prior whose q(c|x) is written out (Jiang et al. 2017)."""
+"""Bounds under a mixture prior with an explicit q(c|x) (Jiang et al. 2017)."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class VaDEAnalytic(ELBO):
     which exceeds that of the marginal mixture by E_q KL(gamma || p(c|z)) (Jiang et al. 2017, eq. 12).
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density", "entropy"), "prior": ("mixture",)}
 
     def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
         """KL(q(z|x) gamma || p(z, c)), (B, 1)."""
@@ -43,13 +43,13 @@ class VaDEAnalytic(ELBO):
 
 
 class VaDE(ELBO):
-    """The ELBO of VaDE as its paper computes it: gamma = p(c|z) at each sample z ~ q (Jiang et al. 2017, eq. 12, 16).
+    """The ELBO of VaDE as published: gamma = p(c|z) at each sample z ~ q (Jiang et al. 2017, eq. 12, 16).
 
-    A gamma taken from z is then used as if it depended on x alone, so the rate is at least that of `VaDEAnalytic`.
+    This gamma depends on z but counts as q(c|x), so the rate is at least that of `VaDEAnalytic`.
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density", "entropy"), "prior": ("mixture",)}
 
     def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
         """KL(q(z|x) gamma || p(z, c)), mean over the samples, (B, 1)."""
@@ -60,16 +60,17 @@ class VaDE(ELBO):
 
 
 class FixedAssignments(ELBO):
-    """The ELBO with q(c|x) one-hot at a cluster c assigned to each training example beforehand, (N,) by its index.
+    """The ELBO with q(c|x) one-hot at a cluster c that is assigned to each training example.
 
-    `classification_weight` weights -log p(c|z), the classification loss of a semi-supervised VAE (Kingma et al. 2014,
-    eq. 9): at log K nats a cluster costs the bound too little to matter next to a hundred nats of reconstruction.
-    z in that term is the code of the image shifted at random by up to `augmentation`, which delays overfitting to wrong
-    cluster labels.
+    Args:
+        classification_weight: weight of -log p(c|z), the classification loss of a semi-supervised VAE (Kingma et al.
+            2014, eq. 9); in the ELBO a cluster counts at most log K nats, against some hundred of reconstruction
+        augmentation: size of the random shifts of the image whose z is classified, in [0, 1]; they delay overfitting
+            to wrong cluster labels
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density", "entropy"), "prior": ("mixture",)}
 
     def __init__(
         self,
@@ -84,11 +85,11 @@ class FixedAssignments(ELBO):
         self.assignments = torch.empty(0, dtype=torch.int64)
 
     def get_extra_state(self) -> Tensor:
-        """The assignments, whatever their number, for the checkpoint."""
+        """The assignments (N,), for the checkpoint."""
         return self.assignments
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take them back."""
+        """Restore the assignments."""
         self.assignments = state
 
     def cluster(self, batch: Batch) -> Tensor:
@@ -113,7 +114,7 @@ class FixedAssignments(ELBO):
 
 
 def _mixtures(trace: Trace) -> Iterator[tuple[Distribution, MixtureSameFamily]]:
-    """q and p of each latent whose prior has components; the configuration's rules see to it that all have."""
+    """q and p of each latent whose prior has components; the configuration's rules ensure that all have."""
     for latent in trace.latents:
         assert is_mixture(latent.p)
         yield latent.q, latent.p

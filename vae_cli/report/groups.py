@@ -13,7 +13,7 @@ from vae_cli.config.comparison import written
 from vae_cli.config.schema import setting_of
 from vae_cli.report.estimate import Estimate
 from vae_cli.report.runs import Run
-from vae_cli.runs.layout import RESULTS
+from vae_cli.runs.folder import RunFolder
 
 CLASS = "_target_"
 DATA = (CLASS, "path", "binarize", "val_size", "val_seed")
@@ -60,7 +60,7 @@ class Group:
     def finished(self) -> tuple[Run, ...]:
         """Those that are done, by seed; of runs with the same seed the newest, for a repetition is no further draw."""
         done = [run for run in self.runs if run.status == "done"]
-        done.sort(key=lambda run: (run.folder / RESULTS).stat().st_mtime_ns)
+        done.sort(key=lambda run: RunFolder(run.folder).results_file.stat().st_mtime_ns)
         newest = {run.config.get("seed"): run for run in done}
         return tuple(newest[seed] for seed in sorted(newest, key=_rank))
 

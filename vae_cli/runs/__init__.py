@@ -1,1 +1,1 @@
-"""A run's folder: its files, and what they say."""
+"""A run's folder: its files, and how each is read and written."""

@@ -1,10 +1,12 @@
-"""Files that are whole or absent: written beside their target, synced, then moved over it."""
+"""Atomic writing: a file is written beside its target, synced, and moved over it."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from errno import EROFS
 from pathlib import Path
 from typing import IO
@@ -18,8 +20,10 @@ PARTIAL = ".partial"
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], previous: Path | None = None) -> None:
     """Call `write(file)` on a new file beside `path` and move it there once it is on the disk.
 
-    What stood at `path` goes on as `previous`, if that is named. The folder must be there: one that has vanished is
-    not made anew. Signals wait until it is done.
+    The folder must exist: a folder that has vanished is not made anew. Signals wait for the end.
+
+    Args:
+        previous: path at which an earlier file of `path` is kept
     """
     partial = _partial(path)
     with held_back():
@@ -36,18 +40,30 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], previous:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """The same for text."""
+    """Write a text as UTF-8 atomically."""
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write JSON of RFC 8259 atomically: a number that is not finite becomes null."""
+    plain = {name: _finite(value) for name, value in values.items()}
+    write_text_atomically(path, json.dumps(plain, indent=2) + "\n")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def remove_partial(folder: Path) -> None:
-    """Delete what processes that were killed while they wrote have left in a folder."""
+    """Delete the partial files of killed processes in a folder."""
     for path in folder.glob(f".*{PARTIAL}"):
         path.unlink(missing_ok=True)
 
 
 def room(folder: Path) -> Path:
-    """A folder that can be written to, made if it is missing; OSError, so that no work is done in vain."""
+    """Make a folder if it is missing; OSError before any work where it cannot be written to."""
     folder.mkdir(exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise OSError(EROFS, os.strerror(EROFS), str(folder))
@@ -55,17 +71,17 @@ def room(folder: Path) -> Path:
 
 
 def new_folder(path: str) -> Path:
-    """Where a command is to write what it finds, not made yet; UserError where something is already."""
+    """The output folder of a command, not made yet; UserError where it holds files."""
     folder = Path(path).expanduser()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"out={path}: there is something already; name a new folder")
+        raise UserError(f"out={path}: holds files already; use a new folder")
     return folder
 
 
 def keep_as(path: Path, other: Path) -> None:
-    """Give the file at `path` the name `other` as well; a copy on a file system where a file has only one name."""
+    """Link the file at `path` as `other` too; a copy on a file system without hard links."""
     partial = _partial(other)
-    partial.unlink(missing_ok=True)  # a killed process's; writing into it would write into the file it names
+    partial.unlink(missing_ok=True)  # of a killed process; as a hard link it would be written through
     try:
         try:
             partial.hardlink_to(path)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vae_cli.errors import UserError, first_line, warn
-from vae_cli.runs.atomic_files import keep_as, write_atomically
-from vae_cli.runs.layout import CONFIG, DAMAGED, LAST, OWN, PREVIOUS, display
+from vae_cli.errors import UserError, first_line
+from vae_cli.runs.atomic_files import write_atomically
+from vae_cli.runs.folder import CHECKPOINTS, CONFIG
 
 Layout = dict[tuple[str, ...], type | tuple[type, ...]]
 
@@ -23,7 +24,7 @@ MODEL: Layout = {
     ("data", "domain"): str,
     ("data", "sha256"): str,
 }
-"""What a checkpoint holds of the model and of its data, and of which type it is."""
+"""Entries of a checkpoint that a model needs, with their types."""
 
 _LOOP = ("loops", "fit_loop")
 TRAINING: Layout = {
@@ -37,43 +38,61 @@ TRAINING: Layout = {
     ("callbacks", "RandomState", "cpu"): Tensor,
     ("callbacks", "RandomState", "cuda"): list,
     ("callbacks", "History", "rows"): list,
-    ("callbacks", "FixedNameCheckpoint(best)", "best_k_models"): dict,
-    ("callbacks", "LastCheckpoint(last)", "best_k_models"): dict,
+    ("callbacks", "checkpoint(best)", "best_k_models"): dict,
+    ("callbacks", "checkpoint(last)", "best_k_models"): dict,
     ("optimizer_states",): list,
     ("lr_schedulers",): list,
     ("sums", "names"): list,
     ("sums", "totals"): Tensor,
     ("sums", "examples"): int,
+    ("origin", "max_epochs"): int,
+    ("origin", "continued_at"): list,
+    ("origin", "init"): dict,
 }
-"""What it holds of the training, which goes on from there."""
+"""Further entries that a training needs to resume."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint and its file."""
+
+    path: Path
+    content: dict[str, Any]
 
 
 def save(checkpoint: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint atomically; the last one becomes the previous one."""
-    previous = path.with_name(PREVIOUS.name) if path.name == LAST.name else None
+    """Write a checkpoint atomically; an earlier last.ckpt becomes previous.ckpt."""
+    previous = path.with_name("previous.ckpt") if path.name == "last.ckpt" else None
     write_atomically(path, lambda file: torch.save(checkpoint, file), previous)
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
-    """Read a checkpoint; tensors and plain containers only, so that a file from elsewhere cannot run code."""
+    """Read a checkpoint: tensors and plain containers only, so that a file from elsewhere cannot run code."""
     if not path.exists():
         raise UserError(f"{path}: no such checkpoint")
     try:
-        with zipfile.ZipFile(path) as archive:  # torch does not look at the check sums in it
+        with zipfile.ZipFile(path) as archive:  # torch does not verify the check sums
             if broken := archive.testzip():
-                raise ValueError(f"{broken} in it is not what was written")
+                raise ValueError(f"the check sum of {broken} is wrong")
         checkpoint = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # a damaged file meets torch's reader and the unpickler with almost any exception
-        raise UserError(
-            f"{path}: not a readable checkpoint, it is damaged or of another kind ({first_line(error)})"
-        ) from error
+    except Exception as error:  # torch's reader and the unpickler raise almost any exception for a damaged file
+        problem = f"not a readable checkpoint, it is damaged or of another kind ({first_line(error)})"
+        raise UserError(f"{path}: {problem}") from error
     if fault := _fault(checkpoint, MODEL) or _model_fault(checkpoint):
         raise UserError(f"{path}: not a whole checkpoint of vae-train, {fault}")
     return checkpoint
 
 
+def load_training(path: Path) -> Checkpoint:
+    """Read a checkpoint that a training can resume from."""
+    checkpoint = load(path)
+    if fault := _fault(checkpoint, TRAINING):
+        raise UserError(f"{path}: a training cannot resume from it, {fault}")
+    return Checkpoint(path, checkpoint)
+
+
 def _fault(checkpoint: Any, layout: Layout) -> str:
-    """The first thing that is missing or of another type, in words; empty if there is none."""
+    """The first entry that is missing or of another type, in words; empty if there is none."""
     for keys, kind in layout.items():
         found = checkpoint
         for key in keys:
@@ -86,7 +105,7 @@ def _fault(checkpoint: Any, layout: Layout) -> str:
 
 
 def _model_fault(checkpoint: dict[str, Any]) -> str:
-    """The same of what is in the containers of the model."""
+    """The first entry of the model's containers that is of another type, in words; empty if there is none."""
     for name, value in checkpoint["state_dict"].items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             return f"its state_dict/{name} is of type {type(value).__name__}"
@@ -97,38 +116,15 @@ def _model_fault(checkpoint: dict[str, Any]) -> str:
 
 
 def others(path: Path) -> str:
-    """The other checkpoints of a run beside the one at `path`, as advice."""
-    names = [name for name in OWN if (file := path.with_name(f"{name}.ckpt")) != path and file.exists()]
-    return "".join(f", ckpt={name}" for name in names)
-
-
-def newest(folder: Path) -> Path:
-    """The newest checkpoint of a run that can be read: the last one, else the one before; UserError names both."""
-    faults = []
-    for path in (folder / LAST, folder / PREVIOUS):
-        try:
-            if fault := _fault(load(path), TRAINING):
-                raise UserError(f"{path}: a training cannot go on from it, {fault}")
-        except UserError as error:
-            faults.append(str(error))
-        else:
-            return path
-    raise UserError("; ".join(faults))
-
-
-def mend(folder: Path) -> None:
-    """Where the last checkpoint of a run cannot be read, put the one before in its place, and say so."""
-    last, found = folder / LAST, newest(folder)
-    if found != last:
-        keep_as(last, folder / DAMAGED)
-        keep_as(found, last)
-        warn(f"{display(last)} is damaged (it is now {DAMAGED.name}); goes on from the one before, {PREVIOUS.name}")
+    """The remedy for a checkpoint that is of no use: the other checkpoints of its run."""
+    names = [name for name in CHECKPOINTS if (file := path.with_name(f"{name}.ckpt")) != path and file.exists()]
+    return "use another one" + "".join(f", ckpt={name}" for name in names)
 
 
 def load_weights(module: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
-    """Weights of a checkpoint, read from `path`, into a module."""
+    """Load the weights of a checkpoint, read from `path`, into a module."""
     try:
         module.load_state_dict(checkpoint["state_dict"])
     except (KeyError, RuntimeError) as error:
         problem = f"does not fit the model that the run's {CONFIG} describes"
-        raise UserError(f"{path}: {problem}; take another one{others(path)}") from error
+        raise UserError(f"{path}: {problem}; {others(path)}") from error

@@ -1,18 +1,17 @@
-"""Going on with a sweep: what an earlier start has left in a job's folder, and what is left to do."""
+"""Configurations as runs keep them, their fingerprint, and the work that is left of a job of a sweep."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.runs.layout import CONFIG, DATA, LAST, LOCK, RESULTS, SUPERSEDED, display
-from vae_cli.runs.saved_config import read_config
+from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.layout import DATA
 
 NEUTRAL = (
     "resume",
@@ -23,11 +22,11 @@ NEUTRAL = (
     "trainer.figures_every",
     "trainer.checkpoint_every",
 )
-"""Keys that cannot change a result: where files are, what is drawn, reported or saved while training, and where."""
+"""Keys that cannot change a result: places of files, figures, loggers and checkpoints."""
 
 
 def resolved(config: DictConfig) -> DictConfig:
-    """The configuration as a run keeps it: no interpolations, paths of data absolute."""
+    """The configuration as a run keeps it: without interpolations, with absolute paths."""
     kept = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
     assert isinstance(kept, DictConfig)
     for key in (*DATA, "init"):
@@ -37,77 +36,46 @@ def resolved(config: DictConfig) -> DictConfig:
 
 
 def fingerprint(config: DictConfig) -> str:
-    """SHA-256 of all that can change a run's results; the same for a composed configuration and for its config.yaml."""
-    kept = OmegaConf.create(OmegaConf.to_yaml(resolved(config)))  # by way of YAML, as the saved one has come
+    """SHA-256 of all that can change a run's results; equal for a composed configuration and for its config.yaml."""
+    kept = OmegaConf.create(OmegaConf.to_yaml(resolved(config)))  # through YAML, as the saved one
     for key in NEUTRAL:
         OmegaConf.update(kept, key, None, force_add=True)
     plain = json.loads(json.dumps(OmegaConf.to_container(kept)), parse_int=float)  # beta=1 is beta=1.0
-    return hashlib.sha256(json.dumps(_said(plain), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_without_null(plain), sort_keys=True).encode()).hexdigest()
 
 
-def _said(value: Any) -> Any:
-    """Without what is null: a key that came with a later version is, in what an earlier one would have run."""
+def _without_null(value: Any) -> Any:
+    """A mapping without null values: a key of a later version is null in the runs of an earlier one."""
     if not isinstance(value, dict):
         return value
-    return {name: _said(item) for name, item in value.items() if item is not None}
+    return {name: _without_null(item) for name, item in value.items() if item is not None}
 
 
-def remaining(config: DictConfig, folder: Path) -> DictConfig | None:
-    """What a job of a sweep has to run in its folder: None if it is done there, else its configuration.
+def is_done(config: DictConfig, run: RunFolder) -> bool:
+    """Whether a run of this configuration has ended well in this folder."""
+    return run.has_config and fingerprint(run.config()) == fingerprint(config) and run.is_done
 
-    The first process alone moves files; the others come to the same answer before and after.
 
-    A run of the same configuration that has not ended well goes on from its last checkpoint, if it has one. One of
-    another configuration is set aside.
+def remaining(config: DictConfig, run: RunFolder) -> DictConfig | None:
+    """The configuration that a job of a sweep has to run in its folder; None if the job is done.
+
+    A run of this configuration that has not ended well resumes from its last checkpoint, if it has one. A run of
+    another configuration is set aside by rank 0; the other ranks come to the same answer before and after that.
     """
-    if not (folder / CONFIG).is_file():
+    if not run.has_config:
         return config
-    if fingerprint(read_config(folder)) != fingerprint(config):
-        if not is_rank_zero():
-            return config
-        from vae_cli.distributed import machine
+    if fingerprint(run.config()) != fingerprint(config):
+        if is_rank_zero():
+            from vae_cli.distributed import machine  # imports torch
 
-        machine.check(config.trainer.accelerator, config.trainer.precision, config.trainer.devices)
-        aside = set_aside(folder)
-        print(f"{folder.name}: its configuration has changed; runs anew, the earlier run is now in {display(aside)}")
+            machine.check(config.trainer.accelerator, config.trainer.precision, config.trainer.devices)
+            aside = run.set_aside()
+            print(f"{run.name}: its configuration has changed; runs anew, the earlier run is now in {aside}")
         return config
-    if is_done(folder):
+    if run.is_done:
         return None
-    if not (folder / LAST).is_file():
+    if not run.has_checkpoint:
         return config
-    from vae_cli.runs import checkpoints
-
-    checkpoints.newest(folder)  # damaged ones are refused before anything is written
-    if is_rank_zero():
-        print(f"{folder.name}: goes on from its last checkpoint")
     config = config.copy()
-    OmegaConf.update(config, "resume", str(folder))
+    OmegaConf.update(config, "resume", str(run.path))
     return config
-
-
-def is_done(folder: Path) -> bool:
-    """Whether the run here has ended well."""
-    return read_results(folder).get("status") == "done"
-
-
-def read_results(folder: Path) -> dict[str, Any]:
-    """The numbers and the status of a run; none if it has written none, or they are damaged."""
-    try:
-        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return results if isinstance(results, dict) else {}
-
-
-def set_aside(folder: Path) -> Path:
-    """Move everything out of a job's folder into one of its own, beside the jobs; returns that.
-
-    The configuration goes last, so that whoever is killed here begins with this again.
-    """
-    began = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime((folder / CONFIG).stat().st_mtime))
-    aside = folder.parent / SUPERSEDED / f"{folder.name}_{began}"
-    aside.mkdir(parents=True, exist_ok=True)
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == CONFIG):
-        if path.name != LOCK:
-            path.rename(aside / path.name)
-    return aside

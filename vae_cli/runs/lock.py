@@ -8,28 +8,28 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vae_cli.errors import UserError
+from vae_cli.errors import REFUSED, UserError
 from vae_cli.runs.atomic_files import remove_partial
-from vae_cli.runs.layout import LOCK, display
+from vae_cli.runs.layout import display
 
-REFUSED = 2
+LOCK = ".lock"
 
 
 @contextmanager
-def held(folder: Path, what: str = "training") -> Iterator[None]:
-    """Have the folder to oneself, and free of what a killed process was writing; UserError if another process has it.
+def held(folder: Path, activity: str) -> Iterator[None]:
+    """Lock a folder and remove the partial files of killed processes; UserError if another process holds the lock.
 
-    The system lets go of a lock when its process ends, in whatever way, so that a file left behind locks nobody out.
+    The system releases a lock when its process ends in any way, so that a file that is left behind locks nobody out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(f"{display(folder)}: another process is {what} in this folder", REFUSED) from error
+        problem = f"another process is {activity} in this folder"
+        raise UserError(f"{display(folder)}: {problem}; wait for its end, or use another folder", REFUSED) from error
     try:
-        for place in (folder, folder / "checkpoints", folder / "figures"):
-            remove_partial(place)
+        remove_partial(folder)
         yield
     finally:
         lock.release()

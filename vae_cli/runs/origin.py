@@ -1,4 +1,4 @@
-"""Where the weights of a run come from, apart from its configuration; kept in its checkpoints and in results.json."""
+"""The origin of a run's weights, beside its configuration; kept in its checkpoints and in results.json."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from vae_cli.runs.results import Results
 
 @dataclass(frozen=True)
 class Origin:
-    """The epochs that the learning rate was scheduled over, and where that number was changed.
+    """Epochs of the learning rate's schedule, with the changes of their number, and weights of another run.
 
-    max_epochs: `trainer.max_epochs` of the checkpoint; None in those of earlier versions
-    continued_at: epochs of training after which the run went on under another schedule
-    init: the parts that began with weights of another run, and which; see WarmStart
+    Args:
+        max_epochs: `trainer.max_epochs` of the last start
+        continued_at: epochs of training after which the run went on with another schedule
+        init: the parts that began with weights of another run, see WarmStart
     """
 
-    max_epochs: int | None = None
+    max_epochs: int = 0
     continued_at: tuple[int, ...] = ()
     init: Results = field(default_factory=dict)
 
     @classmethod
     def read(cls, checkpoint: Mapping[str, Any]) -> Origin:
-        """From a checkpoint; those of earlier versions have none."""
-        saved = checkpoint.get("origin") or {}
-        return cls(saved.get("max_epochs"), tuple(saved.get("continued_at", ())), dict(saved.get("init", {})))
+        """From a checkpoint."""
+        saved = checkpoint["origin"]
+        return cls(saved["max_epochs"], tuple(saved["continued_at"]), dict(saved["init"]))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -35,6 +36,6 @@ class Origin:
 
     @property
     def results(self) -> Results:
-        """For results.json, where there is something to tell."""
+        """For results.json, without names that have no value."""
         continued: Results = {"continued_at": list(self.continued_at)} if self.continued_at else {}
         return continued | self.init

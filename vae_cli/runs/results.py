@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -12,8 +10,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-
-from vae_cli.runs.atomic_files import write_text_atomically
 
 Results = dict[str, float | int | str | bool | list[float] | list[str] | None]
 
@@ -60,18 +56,6 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def write(results: Mapping[str, object], path: Path) -> None:
-    """Write JSON that any reader takes: numbers that are not finite become null."""
-    plain = {name: _plain(value) for name, value in results.items()}
-    write_text_atomically(path, json.dumps(plain, indent=2) + "\n")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(results: Mapping[str, object], title: str) -> None:

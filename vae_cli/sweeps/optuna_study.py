@@ -1,9 +1,8 @@
-"""Optuna's study in the folder of a sweep, and how it goes on."""
+"""Optuna's study in the folder of a sweep, and its continuation."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
-from vae_cli.commands.job import Failure, attempt, report
+from vae_cli.commands.failure import attempt, require
 from vae_cli.errors import ConfigError
 from vae_cli.runs.layout import display
 
@@ -20,27 +19,24 @@ if TYPE_CHECKING:
 
 
 class OptunaStudy(Callback):
-    """Lets a study go on: `n_trials` counts all of its trials, those of earlier starts too.
+    """Continues a study: `n_trials` counts all of its trials, with those of earlier starts.
 
-    Hyperparameters whose run was interrupted are tried first, so that the run goes on in its own folder.
+    Hyperparameters of an interrupted run are tried first, so that the run is resumed in its own folder.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Prepare the study and the sweeper's settings; hydra would turn an error into a warning."""
-        result = attempt(lambda: reopen(config))
-        if isinstance(result, Failure):
-            report("vae-train", result)
-            sys.exit(result.exit_code)
+        require("vae-train", attempt(lambda: reopen(config)))
 
 
 def reopen(config: DictConfig) -> None:
-    """Queue the trials that were interrupted, and leave the sweeper the number of trials that is left."""
+    """Enqueue the interrupted trials again, and set the sweeper's number of trials to the remaining one."""
     import optuna
     from optuna.trial import TrialState
 
     optuna.logging.set_verbosity(logging.WARNING)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where the study's file is
+    Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # for the file of the study
     settings = config.hydra.sweeper
     try:
         study = optuna.load_study(study_name=settings.study_name, storage=settings.storage)
@@ -53,12 +49,12 @@ def reopen(config: DictConfig) -> None:
     done = len(study.get_trials(states=(TrialState.COMPLETE,)))
     with read_write(settings), read_write(settings.sampler):
         settings.n_trials = max(0, settings.n_trials - done)
-        if settings.sampler.get("seed") is not None:  # or it would draw what it has drawn before
+        if settings.sampler.get("seed") is not None:  # else it would repeat its earlier draws
             settings.sampler.seed += len(study.trials)
 
 
 def _same_choices(study: optuna.Study, config: DictConfig) -> None:
-    """Refuse values that Optuna cannot mix with those of earlier trials: a list of choices stays as it is."""
+    """Refuse values that Optuna cannot mix with those of earlier trials: a list of choices cannot change."""
     from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
     from optuna.distributions import CategoricalDistribution, check_distribution_compatibility
 
@@ -73,5 +69,5 @@ def _same_choices(study: optuna.Study, config: DictConfig) -> None:
             chosen = ",".join(map(str, old.choices)) if isinstance(old, CategoricalDistribution) else "an interval"
             raise ConfigError(
                 f"{name}: the study in {display(Path(config.hydra.sweep.dir))} chooses from {chosen}, "
-                f"and cannot take other choices; repeat them, or name another hydra.sweep.dir"
+                f"which cannot change; repeat these choices, or use another hydra.sweep.dir"
             ) from None

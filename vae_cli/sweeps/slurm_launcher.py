@@ -1,14 +1,13 @@
-"""A launcher for hydra: the jobs of a sweep as a SLURM array, by way of submitit.
+"""A launcher for hydra: the jobs of a sweep as a SLURM array, through submitit.
 
-It needs no accounting: how a job stands is told by squeue and by its folder. Jobs that are done are not submitted
-again, nor are those that an earlier start has put into the queue.
+It needs no accounting: squeue and the folder of a job tell its state. A job is not submitted again if it is done, or in
+the queue since an earlier start.
 """
 
 from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from copy import deepcopy
@@ -22,16 +21,16 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vae_cli.commands.job import Failure, attempt, report, write_status
+from vae_cli.commands.failure import attempt, require
 from vae_cli.config.search import WORST, score
 from vae_cli.distributed import slurm
 from vae_cli.distributed.signals import listen
 from vae_cli.errors import UserError
 from vae_cli.runs.atomic_files import write_text_atomically
-from vae_cli.runs.continuation import fingerprint, is_done, read_results
-from vae_cli.runs.layout import CONFIG, STARTED, display, sweep_name
-from vae_cli.runs.saved_config import read_config
-from vae_cli.runs.status import FILE, Status
+from vae_cli.runs.continuation import is_done
+from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.layout import display, sweep_name
+from vae_cli.runs.status import UNFINISHED, Status
 
 PLACE = ".submitit"
 JOBS = "jobs.json"
@@ -41,12 +40,12 @@ SHORTEST, LONGEST = 1.0, 30.0
 
 @dataclass(frozen=True)
 class Work:
-    """One job of a sweep: its number, its overrides and its folder."""
+    """A job of a sweep: its number, its overrides, its configuration and its folder."""
 
     number: int
     overrides: list[str]
     config: DictConfig
-    folder: Path
+    run: RunFolder
 
     @classmethod
     def of(cls, number: int, overrides: Sequence[str], context: HydraContext, master: DictConfig) -> Work:
@@ -56,79 +55,74 @@ class Work:
         task = deepcopy(config)
         with open_dict(task):
             del task["hydra"]
-        return cls(number, list(overrides), task, folder.absolute())
+        return cls(number, list(overrides), task, RunFolder(folder.absolute()))
 
     @property
     def is_done(self) -> bool:
         """Whether there is nothing left to do."""
-        same = (self.folder / CONFIG).is_file() and fingerprint(read_config(self.folder)) == fingerprint(self.config)
-        return same and is_done(self.folder)
+        return is_done(self.config, self.run)
 
     def enqueue(self) -> None:
-        """Leave word in the folder that the job waits."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / STARTED).exists():
-            write_text_atomically(self.folder / STARTED, OmegaConf.to_yaml(OmegaConf.create(self.overrides)))
-        Status("queued").write(self.folder)
+        """Write into the folder that the job waits."""
+        self.run.path.mkdir(parents=True, exist_ok=True)
+        self.run.write_overrides(self.overrides)
+        self.run.write_status(Status("queued"))
 
     def result(self) -> JobReturn:
-        """What hydra's sweepers want to know."""
+        """The score of the run, for hydra's sweepers."""
         end = JobReturn(overrides=self.overrides, cfg=self.config, status=JobStatus.COMPLETED)
-        results = read_results(self.folder)
+        results = self.run.results_if_readable()
         end.return_value = score(results) if results.get("status") == "done" else WORST
         return end
 
 
 class Array(Launcher):
-    """Submits an array, and waits for its jobs if `cluster.wait` says so; the group cluster has what each asks for."""
+    """Submits an array by the group cluster, and waits for its jobs if `cluster.wait` is true."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what hydra hands over."""
+        """Keep the arguments."""
         self.context, self.task, self.config = hydra_context, task_function, config
         self.sweep = Path(config.hydra.sweep.dir).absolute()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs that are not done; one that SLURM has ended otherwise gets its end written."""
+        """Submit the jobs that are not done; if SLURM has ended one, write that into its folder."""
         setup_globals()
         works = [Work.of(initial_job_idx + n, o, self.context, self.config) for n, o in enumerate(job_overrides)]
-        result = attempt(lambda: self._submit([work for work in works if not work.is_done]))
-        if isinstance(result, Failure):
-            report("vae-train", result)
-            sys.exit(result.exit_code)
+        jobs = require("vae-train", attempt(lambda: self._submit([work for work in works if not work.is_done])))
         if self.config.cluster.wait:
-            self._wait(result)
+            self._wait(jobs)
         return [work.result() for work in works]
 
     def _submit(self, works: list[Work]) -> dict[str, Work]:
-        """Submit what is not in the queue already; returns all by their SLURM jobs."""
+        """Submit the works that are not in the queue; returns all works by their SLURM jobs."""
         file = self.sweep / PLACE / JOBS
         earlier: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
         queue = slurm.alive()
         if queue is None:
             raise UserError("cluster=slurm: SLURM does not answer here (squeue); try again, or leave cluster=slurm out")
-        waiting = {earlier[w.folder.name]: w for w in works if earlier.get(w.folder.name) in queue}
+        waiting = {earlier[w.run.name]: w for w in works if earlier.get(w.run.name) in queue}
         new = [work for work in works if work not in waiting.values()]
         if waiting:
             print(f"{len(waiting)} jobs are in the queue already")
         if not new:
             return waiting
-        before = [Status.read(work.folder) for work in new]
+        before = [work.run.status() for work in new]
         for work in new:
             work.enqueue()
         try:
             jobs = self._array(new)
         except Exception as error:
             for work, status in zip(new, before, strict=True):
-                status.write(work.folder) if status else (work.folder / FILE).unlink()
+                work.run.write_status(status)
             reason = " ".join(str(error).split())
             raise UserError(f"SLURM refuses the jobs: {reason}; see the group cluster") from error
-        write_text_atomically(file, json.dumps(earlier | {work.folder.name: job for job, work in jobs.items()}))
+        write_text_atomically(file, json.dumps(earlier | {work.run.name: job for job, work in jobs.items()}))
         array = next(iter(jobs)).partition("_")[0]
         print(f"{len(new)} jobs submitted as SLURM job {array}; vae-report {display(self.sweep)} shows how they stand")
         return waiting | jobs
 
     def _array(self, works: list[Work]) -> dict[str, Work]:
-        """The works by the jobs that they are now."""
+        """Submit an array; returns the works by their SLURM jobs."""
         import submitit
 
         executor = submitit.SlurmExecutor(self.sweep / PLACE / "%j")
@@ -139,7 +133,7 @@ class Array(Launcher):
         return {job.job_id: work for job, work in zip(jobs, works, strict=True)}
 
     def _wait(self, jobs: dict[str, Work]) -> None:
-        """Until none of the jobs is in the queue; squeue may miss one that is changing its state, but not twice."""
+        """Wait until none of the jobs is in the queue; squeue may miss a job once, while its state changes."""
         missed: set[str] = set()
         left, pause = dict(jobs), SHORTEST
         try:
@@ -159,21 +153,21 @@ class Array(Launcher):
 
 
 def settle(work: Work, job: str) -> None:
-    """Write how a job has ended that could not do it itself."""
-    status = Status.read(work.folder)
-    if work.is_done or (status is None and read_results(work.folder).get("status") == "failed"):
+    """Write the end of a job that could not write it itself."""
+    run, status = work.run, work.run.status()
+    if work.is_done or (status is None and run.results_if_readable().get("status") == "failed"):
         return
     state = slurm.state(job)
-    ended = read_results(work.folder).get("status")
+    ended = run.results_if_readable().get("status")
     if state == "CANCELLED":
-        write_status(work.folder, Failure(f"cancelled in SLURM (job {job})", 1, "cancelled"))
-    elif ended in (None, "unfinished") or (status and status.state == "queued"):
-        log = display(work.folder.parent / PLACE / job / f"{job}_0_log.err")
-        write_status(work.folder, Failure(f"ended by SLURM (job {job}, {state or 'state unknown'}); see {log}", 1))
+        run.write_end("cancelled", f"cancelled in SLURM (job {job})")
+    elif ended in (None, UNFINISHED) or (status and status.state == "queued"):
+        log = display(run.path.parent / PLACE / job / f"{job}_0_log.err")
+        run.write_end("failed", f"ended by SLURM (job {job}, {state or 'state unknown'}); see {log}")
 
 
 def parameters(config: DictConfig) -> dict[str, Any]:
-    """What submitit tells sbatch: one process for each device."""
+    """Parameters for sbatch, by submitit's names: one process for each device."""
     cluster, trainer = config.cluster, config.trainer
     tasks = len(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
     gpus = cluster.gpus if cluster.gpus is not None else tasks * (trainer.accelerator == "gpu")
@@ -201,7 +195,7 @@ def parameters(config: DictConfig) -> dict[str, Any]:
 def execute(
     config: DictConfig, context: HydraContext, task: TaskFunction, overrides: list[str], number: int, state: Any
 ) -> None:
-    """What runs in a job, again after each time it was requeued; its end is in its folder."""
+    """The work of a job, repeated after each requeue; its end is written into its folder."""
     for name in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(name, signal.SIG_DFL)  # submitit's handlers would ignore the one, and requeue at the other
     listen()

@@ -1,28 +1,25 @@
-"""The table at the end of a sweep, made from what its jobs left in their folders."""
+"""The table at the end of a sweep, from the folders of its jobs."""
 
 from __future__ import annotations
 
 import json
 import shlex
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.commands.job import Failure, attempt, report
+from vae_cli.commands.failure import attempt, require
 from vae_cli.config.search import searches
 from vae_cli.distributed.signals import listen
 from vae_cli.distributed.slurm import LAUNCHER
 from vae_cli.runs.atomic_files import write_text_atomically
-from vae_cli.runs.continuation import read_results
-from vae_cli.runs.layout import STARTED, display
+from vae_cli.runs.folder import OVERRIDES, RunFolder
+from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
-from vae_cli.runs.status import run_status
 from vae_cli.sweeps.side_by_side import Shares
 
 NUMBERS = (
@@ -43,7 +40,7 @@ class SweepTable(Callback):
 
     current: SweepTable | None = None
     lock: ExitStack = ExitStack()
-    """Of the sweep's folder; the class's own, because launchers send instances to other processes."""
+    """Lock of the sweep's folder; an attribute of the class, because launchers pickle instances."""
 
     def __init__(self) -> None:
         self.folder: Path | None = None
@@ -52,16 +49,14 @@ class SweepTable(Callback):
         self.well = DONE
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note where the jobs will be; a search is there to find one run, and ends well without the others.
+        """Note and lock the folder of the jobs; a search ends well with one good run.
 
-        A second process in the same folder is refused; hydra would turn an error into a warning.
+        A second process in this folder is refused; hydra would turn an error into a warning.
         """
         listen()
         self.folder = Path(config.hydra.sweep.dir).absolute()
-        result = attempt(lambda: SweepTable.lock.enter_context(held(Path(config.hydra.sweep.dir), "running a sweep")))
-        if isinstance(result, Failure):
-            report("vae-train", result)
-            sys.exit(result.exit_code)
+        lock = held(Path(config.hydra.sweep.dir), "running a sweep")
+        require("vae-train", attempt(lambda: SweepTable.lock.enter_context(lock)))
         self.ended_well = any if searches(config) else all
         self.well = DONE if waits(config) else (*DONE, *GOING)
         SweepTable.current = self
@@ -69,7 +64,7 @@ class SweepTable(Callback):
     def finish(self) -> int:
         """Print and write the table; the exit code is 1 if a job did not end well, or no trial of a search did.
 
-        A job that nobody waits for is well as long as it has not ended otherwise.
+        A job that the command does not wait for is well while it is queued or running.
         """
         if self.folder is None or not self.folder.is_dir():
             return 1
@@ -79,43 +74,36 @@ class SweepTable(Callback):
         return int(not rows or not self.ended_well(row["status"] in self.well for row in rows))
 
     def command(self, argv: Sequence[str]) -> str:
-        """The command line that goes on with this sweep: what was typed, in its folder."""
+        """The command line that continues this sweep: the one of the user, in its folder."""
         place = [] if any("hydra.sweep.dir=" in word for word in argv) else [f"hydra.sweep.dir={self.folder}"]
         return shlex.join(["vae-train", *argv, *place])
 
 
 def waits(config: DictConfig) -> bool:
-    """Whether the command ends after its jobs."""
+    """Whether the command waits for the end of its jobs."""
     return OmegaConf.select(config, "hydra.launcher._target_") != LAUNCHER or config.cluster.wait
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """One row for each job that began, in order: overrides, status, numbers, folder; null where there is none."""
+    """A row for each job that began, in order: overrides, status, numbers, folder; null for a missing number."""
     rows = []
-    for file in sorted(folder.glob(f"*/{STARTED}"), key=lambda path: path.stat().st_mtime_ns):
-        results = read_results(file.parent)
-        status, reason = run_status(file.parent)
+    for file in sorted(folder.glob(f"*/{OVERRIDES}"), key=lambda path: path.stat().st_mtime_ns):
+        run = RunFolder(file.parent)
+        results, standing = run.results_if_readable(), run.standing()
         rows.append(
             {
-                "overrides": _overrides(file),
-                "status": status,
+                "overrides": run.overrides_if_readable(),
+                "status": standing.state,
                 **{name: results.get(name) for name in NUMBERS},
-                "error": None if status == "done" else reason or None,
-                "folder": file.parent.name,
+                "error": None if standing.state == "done" else standing.reason or None,
+                "folder": run.name,
             }
         )
     return rows
 
 
-def _overrides(file: Path) -> list[str]:
-    try:
-        return [str(line) for line in OmegaConf.load(file)]
-    except (OSError, yaml.YAMLError, ValueError):
-        return ["damaged"]
-
-
 def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> None:
-    """The jobs named by what distinguishes them, an error in place of numbers."""
+    """Print the jobs by the overrides that differ, then the errors."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""Lightning's way to checkpoints: under fixed names, through `checkpoints.save` and `checkpoints.load`."""
+"""Lightning's checkpoints: under fixed names, written and read by `vae_cli.runs.checkpoints`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from torch import Tensor
 from vae_cli.distributed.process_group import all_reduce_max
 from vae_cli.distributed.signals import Deferral
 from vae_cli.errors import UserError, warn
-from vae_cli.runs.checkpoints import load, save
+from vae_cli.runs.checkpoints import Checkpoint, load, save
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
 class FixedNameCheckpoint(ModelCheckpoint):
-    """Keeps one checkpoint under a fixed name; its memory of the best score survives a move of the run's folder.
+    """Keeps one checkpoint under a fixed name; the best score stays known when the run's folder moves.
 
-    The first `after` epochs do not count: what is best is the best of the last phase. A score that is not finite is
-    none; as long as there is no other, the last epoch is kept.
+    A score that is not finite does not count; while there is no other, the last epoch is kept.
+
+    Args:
+        after: number of epochs, those of earlier phases, that do not count
     """
 
     def __init__(self, *, after: int = 0, **settings: Any) -> None:
@@ -31,7 +33,7 @@ class FixedNameCheckpoint(ModelCheckpoint):
         self.after = after
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save, if it is time to."""
+        """Save, unless the epoch does not count."""
         if trainer.current_epoch >= self.after:
             super().on_train_epoch_end(trainer, pl_module)
 
@@ -43,13 +45,20 @@ class FixedNameCheckpoint(ModelCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """Distinct for `best` and `last`, also where neither has a metric to monitor."""
-        return f"{type(self).__name__}({self.filename})"
+        """Part of the format of a checkpoint: distinct for `best` and `last`, and free of names of classes."""
+        return f"checkpoint({self.filename})"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning's state with names of files in place of paths, which change with the place of the run's folder."""
+        state = super().state_dict()
+        names = {key: Path(state[key]).name for key in PATHS if state.get(key)}
+        best_k = {Path(path).name: score for path, score in state["best_k_models"].items()}
+        return {**state, **names, "best_k_models": best_k, "dirpath": None}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning forgets the best score if the folder has another path than before.
+        """Restore the state in the present folder.
 
-        So does this where the file is damaged: the best epoch is then sought among those to come.
+        Where the best checkpoint is damaged, the state is dropped: the best of the epochs to come takes its place.
         """
         if state_dict.get("best_model_path"):
             try:
@@ -57,8 +66,9 @@ class FixedNameCheckpoint(ModelCheckpoint):
             except UserError as error:
                 warn(f"{error}; the best of the epochs to come takes its place")
                 return
-        paths = {k: str(Path(str(self.dirpath)) / Path(state_dict[k]).name) for k in PATHS if state_dict.get(k)}
-        best_k = {str(Path(str(self.dirpath)) / Path(k).name): v for k, v in state_dict["best_k_models"].items()}
+        folder = Path(str(self.dirpath))
+        paths = {key: str(folder / state_dict[key]) for key in PATHS if state_dict.get(key)}
+        best_k = {str(folder / name): score for name, score in state_dict["best_k_models"].items()}
         super().load_state_dict({**state_dict, **paths, "best_k_models": best_k, "dirpath": self.dirpath})
 
 
@@ -67,10 +77,10 @@ def _is_finite(score: Tensor | None) -> bool:
 
 
 class LastCheckpoint(FixedNameCheckpoint):
-    """The checkpoint to go on from: of each epoch's end, of every `minutes` within one, and of where a signal stops.
+    """The checkpoint to resume from: at the end of an epoch, every `minutes` within one, and where a signal stops.
 
-    Not of the last batch of an epoch, whose end is near, nor of one between two steps, whose gradients no checkpoint
-    has: such a batch leaves it to the next.
+    The last batch of an epoch leaves it to the end of the epoch; a batch between two optimiser steps leaves it to the
+    next batch, because no checkpoint holds gradients.
     """
 
     def __init__(self, minutes: float | None, **settings: Any) -> None:
@@ -80,7 +90,7 @@ class LastCheckpoint(FixedNameCheckpoint):
         self.saved = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock, and take the signals from Lightning, which gives them back as they were before it."""
+        """Start the clock, and handle the signals in place of Lightning, which later restores the earlier handlers."""
         super().on_train_start(trainer, pl_module)
         self.saved = time.monotonic()
         self.signals.begin()
@@ -88,7 +98,7 @@ class LastCheckpoint(FixedNameCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save where it is time to, or where the run is to stop."""
+        """Save if the time has passed, or if the run is to stop."""
         done = batch_idx + 1
         if done == trainer.num_training_batches or done % trainer.accumulate_grad_batches:
             return
@@ -101,38 +111,42 @@ class LastCheckpoint(FixedNameCheckpoint):
             self.signals.stop()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save, and train no further if the run is to stop; the loggers have yet to get this epoch's row."""
+        """Save, and end the training if the run is to stop, once the loggers have the row of this epoch."""
         super().on_train_epoch_end(trainer, pl_module)
         self.saved = time.monotonic()
         self._agree(trainer)
         trainer.should_stop |= self.signals.asked is not None
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Stop, if that was asked for."""
+        """Stop, if a signal asked for that."""
         super().teardown(trainer, pl_module, stage)
         if stage == "fit" and self.signals.asked:
             self.signals.stop()
 
     def _agree(self, trainer: Trainer, late: bool = False) -> bool:
-        """Whether it is late for any of the processes that train together; a signal to one is a signal to all."""
+        """Whether the time has passed on any rank; a signal to one rank becomes a signal to all."""
         asked, late_ = all_reduce_max(self.signals.asked or 0, late, device=trainer.strategy.root_device)
         self.signals.asked = int(asked) or None
         return bool(late_)
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's way to the disk, through `save` and `load`."""
+    """Lightning's way to the disk, through `save` and `load`; a resumed checkpoint has been read already."""
+
+    def __init__(self, resumed: Checkpoint | None = None) -> None:
+        self.resumed = resumed
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write `path` whole or not at all."""
+        """Write `path` atomically."""
         Path(path).parent.mkdir(exist_ok=True)
         save(checkpoint, Path(path))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read `path`."""
-        return load(Path(path), map_location or "cpu")
+        """Read `path`, or hand on the resumed checkpoint, once."""
+        resumed, self.resumed = self.resumed, None
+        return resumed.content if resumed else load(Path(path), map_location or "cpu")
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete `path`."""

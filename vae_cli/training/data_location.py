@@ -1,4 +1,4 @@
-"""Keys that hold paths, and data that have moved since a run was trained on them. Imports torch only to load data."""
+"""Data that have moved or changed since a run was trained on them. Imports torch only to load data."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from vae_cli.config.schema import TrainConfig
 from vae_cli.errors import UserError
-from vae_cli.runs.layout import DATA, display
-from vae_cli.runs.saved_config import read_config
+from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.layout import DATA
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_again(config: TrainConfig) -> Data:
-    """The data of an earlier run; where they are gone, the error says how to name their new place."""
+    """The data of an earlier run; where they are gone, the error has the key of their new place."""
     from vae_cli.training.loading import load_data
 
     gone = [key for key, place in _places(config.dataset.arguments).items() if not Path(place).exists()]
@@ -26,22 +26,22 @@ def load_again(config: TrainConfig) -> Data:
     except UserError as error:
         if not gone:
             raise
-        way = f"{gone[0]}=PLACE says where they are now (in Python, load(..., {gone[0].replace('.', '_')}=PLACE))"
-        raise UserError(f"{error}; if the data have moved, {way}") from error
+        remedy = f"use {gone[0]}=PLACE (in Python: load(..., {gone[0].replace('.', '_')}=PLACE))"
+        raise UserError(f"{error}; if the data have moved, {remedy}") from error
 
 
-def other_data(folder: Path, config: TrainConfig, then: DatasetInfo, now: DatasetInfo) -> UserError:
-    """The error for data other than those that the run in a folder was trained on; `config` names the new ones."""
-    old = " ".join([then.name, *_places(read_config(folder).dataset).values()])
+def other_data(run: RunFolder, config: TrainConfig, then: DatasetInfo, now: DatasetInfo) -> UserError:
+    """The refusal of data that a run was not trained on; `config` names them."""
+    old = " ".join([then.name, *_places(run.config().dataset).values()])
     new = " ".join([now.name, *_places(config.dataset.arguments).values()])
     sizes = f"{then.examples:,} training examples, " if then.examples else ""
     return UserError(
-        f"{display(folder)} was trained on {old} ({sizes}SHA-256 {then.sha256[:12]}...), no longer the data in "
-        f"{new} ({now.examples:,} training examples, SHA-256 {now.sha256[:12]}...); give the place of the former"
+        f"{run} was trained on {old} ({sizes}SHA-256 {then.sha256[:12]}...), no longer the data in "
+        f"{new} ({now.examples:,} training examples, SHA-256 {now.sha256[:12]}...); name the place of the former"
     )
 
 
 def _places(dataset: Mapping[str, Any]) -> dict[str, str]:
-    """The keys of DATA that are set, with their values."""
+    """The keys of DATA that have a value, with their values."""
     found = {key: dataset.get(key.removeprefix("dataset.")) for key in DATA}
     return {key: str(Path(place).expanduser().absolute()) for key, place in found.items() if place}

@@ -1,4 +1,4 @@
-"""Where the components of a mixture prior start: clusters of the codes of the training set.
+"""Initialisation of the components of a mixture prior by clusters of the codes of the training set.
 
 Shape legend: N training examples, d latent dimensions, K components.
 """
@@ -9,7 +9,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from vae_cli.capabilities import Capable
 from vae_cli.errors import UserError
 from vae_cli.evaluation.umap_embedding import Points, umap_embedding
 from vae_cli.models.model import LatentVariableModel, PosteriorMoments
@@ -30,19 +31,19 @@ Labels = NDArray[np.integer]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Initialisation(ABC):
-    """Clusters the codes, gives each component the moments of a cluster, and trains a while with the fixed clusters.
+class Initialisation(Capable, ABC):
+    """Clusters the codes, gives each component the moments of a cluster, and trains some epochs with fixed clusters.
 
-    points: codes clustered at most, a random choice; the others follow their nearest neighbours among them
-    restarts: starts of expectation-maximisation; the likeliest is kept
-    fixed_epochs: epochs with q(c|x) held at the clusters, before the objective sets it free
-    classification_weight: weight of -log p(c|z) at the held cluster c
-    augmentation: how far images are moved before z in that term is encoded
+    Args:
+        points: number of codes that are clustered at most, chosen at random; the others get the label of their nearest
+            neighbours among them
+        restarts: starts of expectation-maximisation; the likeliest is kept
+        fixed_epochs: epochs with q(c|x) fixed at the clusters, before training by the objective
+        classification_weight: weight of -log p(c|z) at the fixed cluster c
+        augmentation: size of the random shifts of images before z in that term is encoded, in [0, 1]
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
-    needs_encoder: ClassVar = True
+    requires: ClassVar = {"posterior": ("entropy", "encoder"), "prior": ("mixture",)}
 
     points: PositiveInt
     restarts: PositiveInt
@@ -55,7 +56,7 @@ class Initialisation(ABC):
         """A cluster in 0..K-1 for each of the codes (N, d)."""
 
     def extend(self, phases: Sequence[Phase], model: LatentVariableModel) -> list[Phase]:
-        """Before the first of `phases`: training with the fixed clusters, if any epochs are set for it."""
+        """Training with the fixed clusters before the first of `phases`, unless fixed_epochs is 0."""
         first, *others = phases
         held = FixedAssignments(
             first.objective.annealing,
@@ -65,9 +66,9 @@ class Initialisation(ABC):
         )
 
         def begin(model: LatentVariableModel, training: TrainingCodes) -> None:
-            assert isinstance(model.prior, GaussianMixturePrior)
-            held.assignments = self._assignments(training, model.prior.components)
-            model.prior.set(*moments(training.codes, held.assignments, model.prior.components))
+            prior = cast(GaussianMixturePrior, model.prior)  # "mixture" is required
+            held.assignments = self._assignments(training, prior.components)
+            prior.set(*moments(training.codes, held.assignments, prior.components))
 
         if not self.fixed_epochs:
             return [replace(first, on_start=begin), *others]
@@ -78,7 +79,7 @@ class Initialisation(ABC):
         """A cluster for each training example, (N,)."""
         z = training.codes.means.double().numpy()
         if not np.isfinite(z).all():
-            raise UserError("the codes to be clustered hold NaN or infinite values; a lower optimizer.lr often helps")
+            raise UserError("the codes to be clustered hold NaN or infinite values; use a lower optimizer.lr")
         if not z.std():
             raise UserError("the codes to be clustered are all the same: the encoder tells no two inputs apart")
         order = np.random.default_rng(training.seed).permutation(len(z))
@@ -97,7 +98,6 @@ class CodesMixture(Initialisation):
     """A Gaussian mixture on the codes themselves."""
 
     def assign(self, codes: Points, components: int, seed: int) -> Labels:
-        """The likeliest component of each code."""
         return _fitted(codes, components, self.restarts, seed).predict(codes)
 
 
@@ -105,15 +105,15 @@ class CodesMixture(Initialisation):
 class UmapMixture(Initialisation):
     """A Gaussian mixture on a UMAP embedding of the codes (McConville et al. 2019, "N2D").
 
-    dimensions: of the embedding
-    neighbours: of each point in UMAP's graph
+    Args:
+        dimensions: dimensions of the embedding
+        neighbours: neighbours of each point in UMAP's graph
     """
 
     dimensions: PositiveInt
     neighbours: SeveralInt
 
     def assign(self, codes: Points, components: int, seed: int) -> Labels:
-        """The likeliest component of each embedded code."""
         embedding = umap_embedding(codes, self.dimensions, self.neighbours, 0.0, seed)
         return _fitted(embedding, components, self.restarts, seed).predict(embedding)
 
@@ -129,8 +129,9 @@ def _fitted(points: Points, components: int, restarts: int, seed: int) -> Gaussi
 def moments(codes: PosteriorMoments, labels: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
     """Weights (K,), means (K, d) and variances (K, d) of clusters of q(z|x).
 
-    The variance of a cluster is that of its means and the mean of its variances: E_q log p(z|c) is then at its maximum.
-    An empty cluster starts at a code of its own, as wide as all codes: two alike would stay alike for ever.
+    The variance of a cluster is the variance of its means plus the mean of its variances, which maximises
+    E_q log p(z|c). Each empty cluster starts at another code with the variance of all codes, because components that
+    start equal stay equal.
     """
     weights, means, variances = [], [], []
     for k in range(components):

@@ -27,7 +27,7 @@ from vae_cli.evaluation.estimators import rows_at_once
 from vae_cli.evaluation.evaluation import Evaluation, bound_terms
 from vae_cli.evaluation.metrics import Means
 from vae_cli.evaluation.sample_quality import Generation
-from vae_cli.models.model import LatentVariableModel
+from vae_cli.models.model import HasOwnOptimizer, LatentVariableModel
 from vae_cli.objectives import Progress, Terms
 from vae_cli.runs.origin import Origin
 from vae_cli.training.phases import Phase, PhasePosition, phase_at
@@ -48,6 +48,7 @@ class LatentModelModule(LightningModule):
         self.model, self.phases, self.evaluation = model, tuple(phases), evaluation
         self.objectives = nn.ModuleList(phase.objective for phase in phases)
         self.make_optimizer, self.schedule = optimizer, schedule
+        self.own_optimizers = tuple(part for part in model.modules() if isinstance(part, HasOwnOptimizer))
         self.origin = Origin()
         self.names: tuple[str, ...] = ()
         self.totals, self.examples = torch.zeros(()), 0
@@ -62,12 +63,12 @@ class LatentModelModule(LightningModule):
 
     @property
     def position(self) -> PhasePosition:
-        """Where training stands among its phases."""
+        """The phase of the present epoch."""
         return phase_at(self.phases, self.current_epoch)
 
     @property
     def epochs(self) -> int:
-        """Of all phases."""
+        """Number of epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
     def on_train_start(self) -> None:
@@ -82,7 +83,6 @@ class LatentModelModule(LightningModule):
                 optimizer.state.clear()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of a batch."""
         position = self.position
         epoch = self.current_epoch - position.start + batch_idx / self.trainer.num_training_batches
         progress = Progress(epoch, self.evaluation.facts.examples)
@@ -102,8 +102,13 @@ class LatentModelModule(LightningModule):
         weight *= self.window_weights[batch_idx]
         return terms.loss if weight == 1 else terms.loss * weight
 
+    def on_after_backward(self) -> None:
+        """Step the parts that have an optimiser of their own."""
+        for part in self.own_optimizers:
+            part.step_after_backward()
+
     def _diverged(self, what: str, batch: str, term: str, x: Tensor | None = None) -> NoReturn:
-        """The end of a training whose numbers are no longer finite; no checkpoint of them is kept."""
+        """End the training, because a loss or a parameter is not finite; no checkpoint is written."""
         where = f"{what} epoch {self.current_epoch}, {batch}step {self.global_step}"
         if x is not None and self.global_step == 0:
             raise UserError(f"{where}, before any update; the first term to go was {term}; {self._reach(x)}")
@@ -115,21 +120,21 @@ class LatentModelModule(LightningModule):
         )
 
     def _reach(self, x: Tensor) -> str:
-        """The largest entry of x (B, *event), and what makes it smaller."""
+        """The largest entry of x (B, *event), and a way to make it smaller."""
         facts, reach = self.evaluation.facts, furthest(x)
         if facts.standardisation:
             return f"{reach} standard deviations of its training rows: look for a mistake in the data"
         if facts.domain != "real":
             return f"{reach}, so the cause lies in the settings of the model or the objective"
-        return f"{reach}: {'take dataset.standardise=true' if facts.name == 'npz' else 'scale the data'}"
+        return f"{reach}: {'use dataset.standardise=true' if facts.name == 'npz' else 'scale the data'}"
 
     def _kept(self) -> bool:
-        """Whether there is a checkpoint."""
+        """Whether a checkpoint exists."""
         keepers = [one for one in self.trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
         return any((Path(str(one.dirpath)) / f"{one.filename}{one.FILE_EXTENSION}").is_file() for one in keepers)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Validation terms of a batch, whatever the objective."""
+        """Terms of the bound of a batch, for every objective."""
         if self.rows is None:
             self.rows = rows_at_once(self.model, batch.x.device, self.evaluation.settings.memory_mb)
 
@@ -160,7 +165,7 @@ class LatentModelModule(LightningModule):
         self.validation.reset()
 
     def _tell_overflow(self) -> None:
-        """Warn, once, of validation examples whose bound is not finite."""
+        """Warn once of validation examples whose bound is not finite."""
         rows = sorted(row for part in all_gather_object(self.overflowed) for row in part)
         self.overflowed = []
         broken = any(not value.isfinite().all() for value in self.parameters())  # which ends the run
@@ -175,7 +180,7 @@ class LatentModelModule(LightningModule):
         )
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the evaluation, with draws of its own, whichever process has it."""
+        """Add a batch to the evaluation, with a seed that depends on the batch and not on its process."""
         torch.manual_seed(seed_of(self.evaluation.settings.seed, "evaluation", int(batch.index[0])))
         self.evaluation.update(self.model, batch)
 
@@ -186,13 +191,13 @@ class LatentModelModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _factor(self, step: int) -> float:
-        """Of the learning rate: the schedule at the fraction that is done of the epochs it runs over."""
+        """Factor of the learning rate: the schedule at the fraction of its epochs that is done."""
         epoch = step / self.steps_per_epoch
         position = phase_at(self.phases, int(epoch))
         return self.schedule((epoch - position.start) / (position.end - position.start))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what a model must know of its data, so that a run's folder is enough; and the epoch's sums so far."""
+        """Add the facts of the data, so that a run's folder is enough to load it, and the sums of the present epoch."""
         if not all(value.isfinite().all() for value in self.parameters()):
             self._diverged("the parameters were no longer finite in", "", "")
         checkpoint["threads"] = torch.get_num_threads()
@@ -201,10 +206,10 @@ class LatentModelModule(LightningModule):
         checkpoint["data"] = {**asdict(self.evaluation.facts), "event_shape": list(self.evaluation.facts.event_shape)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on summing in the middle of an epoch."""
+        """Restore the sums of an epoch that was interrupted."""
         sums = checkpoint["sums"]
         self.names, self.totals, self.examples = tuple(sums["names"]), sums["totals"], sums["examples"]
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Loaders already deliver on the compute device; anything else is moved."""
+        """Move a batch, unless the loader has put it on the device."""
         return batch if batch.x.device == device else batch.to(device)

@@ -1,4 +1,4 @@
-"""Loggers beside metrics.csv: Weights & Biases, TensorBoard; and the quiet of the libraries' own."""
+"""Loggers beside metrics.csv: Weights & Biases and TensorBoard; the libraries' own logs go to the log file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from vae_cli.evaluation.optional import optional
 from vae_cli.runs.layout import sweep_name
 
 PATIENCE = float(os.environ.get("WANDB_INIT_TIMEOUT") or 30)
-"""Seconds that W&B's server may take to answer."""
+"""Timeout of W&B's server, seconds."""
 
 
 def quiet_libraries() -> None:
-    """Lightning's notices and Python's warnings go to the log file, not to the terminal; W&B's nowhere."""
+    """Send Lightning's notices and Python's warnings to the log file; drop those of W&B."""
     os.environ.setdefault("WANDB_SILENT", "true")
     logging.captureWarnings(True)
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
@@ -36,7 +36,7 @@ def quiet_libraries() -> None:
 
 
 def wandb_mode(choice: str) -> str:
-    """`choice`, or for auto: WANDB_MODE if set, else online where a key is configured, else offline. Never a prompt."""
+    """`choice`; for auto, WANDB_MODE if set, else online where a key is configured, else offline. It never prompts."""
     if choice != "auto":
         return choice
     if mode := os.environ.get("WANDB_MODE"):
@@ -61,7 +61,7 @@ def build_loggers(
 
 
 def run_id(folder: Path) -> str:
-    """W&B's id of the run in this folder, so that the legs of a resumed run are one; a new one where there is none."""
+    """W&B's id of the run in this folder, so that a resumed run continues it; a new one if the folder has none."""
     legs = sorted((folder / "wandb").glob("*run-*-*"))
     return legs[-1].name.rpartition("-")[2] if legs else secrets.token_hex(6)
 
@@ -83,9 +83,9 @@ def _wandb(settings: WandbConfig, folder: Path, group: str | None, config: dict[
 
 
 def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: Mapping[str, Figure]) -> str:
-    """Send figures to a W&B run of a sweep's own, in the group of its runs; `settings` are those of their logger.
+    """Send figures to a W&B run for a sweep, in the group of its runs; `settings` are those of their logger.
 
-    Its mode is returned.
+    Returns its mode.
     """
     import wandb
 
@@ -105,7 +105,7 @@ def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: 
 
 
 def _started(settings: Mapping[str, Any], **arguments: Any) -> Any:
-    """A W&B run, gone on with where there is one of this id; offline where the server is out of reach."""
+    """A W&B run, resumed if one has this id; offline if the server does not answer."""
     import wandb
     from wandb.errors import AuthenticationError, CommError, UsageError
 
@@ -126,7 +126,7 @@ def _started(settings: Mapping[str, Any], **arguments: Any) -> Any:
         except CommError as error:
             if mode != "online" or isinstance(error, AuthenticationError):
                 raise
-            wandb.teardown()  # or its service holds the run that could not begin
+            wandb.teardown()  # else its service keeps the run that failed to start
             run = init("offline")
             place = os.path.relpath(Path(run.settings.sync_dir))
             warn(f"Weights & Biases is out of reach ({first_line(error)}): logged offline; wandb sync {place} sends it")

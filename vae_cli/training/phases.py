@@ -1,4 +1,4 @@
-"""Phases of a training: what is optimised, for how many epochs, and what is fitted before it begins."""
+"""Phases of a training: an objective, a number of epochs, and an initialisation before them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from vae_cli.objectives import Objective
 
 @dataclass(frozen=True)
 class TrainingCodes:
-    """The codes of the training set, how many of them a fit may use at most, and the run's seed."""
+    """Codes of the training set for an initialisation.
+
+    Args:
+        limit: number of codes that a fit uses at most
+        seed: seed of the run
+    """
 
     codes: PosteriorMoments
     limit: int
@@ -55,10 +60,13 @@ class PhaseSource(Protocol):
 
 @dataclass(frozen=True)
 class PhasePosition:
-    """Where an epoch lies, all counted from 0.
+    """The phase of an epoch; all numbers count from 0.
 
-    phase, number, first: its phase, the phase's number and first epoch
-    start, end: the epochs over which the learning rate runs through its schedule; the last is `end - 1`
+    Args:
+        number: number of the phase
+        first: first epoch of the phase
+        start: first epoch of the schedule of the learning rate
+        end: the epoch after the last of this schedule
     """
 
     phase: Phase
@@ -69,7 +77,7 @@ class PhasePosition:
 
 
 def phase_at(phases: Sequence[Phase], epoch: int) -> PhasePosition:
-    """The place of an epoch; the end of training belongs to the last phase."""
+    """The phase of an epoch; the end of training belongs to the last phase."""
     firsts = list(accumulate((phase.epochs for phase in phases), initial=0))
     number = max(i for i in range(len(phases)) if firsts[i] <= epoch)
     fresh = [i for i, phase in enumerate(phases) if i == 0 or not phase.continues_schedule]

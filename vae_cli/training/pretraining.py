@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from torch import nn
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.distributions import Delta
 from vae_cli.distributions.precision import float32
 from vae_cli.models.model import LatentVariableModel
@@ -21,9 +22,10 @@ from vae_cli.types import Fraction, PositiveInt
 
 
 class MeanReconstruction(Objective):
-    """-log p(x | z = E_q[z|x~]), x~ the input with a fraction of it masked: a denoising autoencoder's loss, nats."""
+    """-log p(x | z = E_q[z|x~]), x~ the input with a fraction of it masked: a denoising autoencoder, nats."""
 
-    needs_density: ClassVar = False
+    provides: ClassVar = ("inference", "selection")
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def __init__(self, corruption: float) -> None:
         super().__init__()
@@ -36,9 +38,10 @@ class MeanReconstruction(Objective):
 
 
 class OuterLayers(Objective):
-    """The same with the `depth` outermost layers of either network alone, the hidden layer between them as the code."""
+    """`MeanReconstruction` by the `depth` outermost layers of both networks, the hidden layer between them as z."""
 
-    needs_density: ClassVar = False
+    provides: ClassVar = ("inference", "selection")
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def __init__(self, depth: int, corruption: float) -> None:
         super().__init__()
@@ -53,20 +56,19 @@ class OuterLayers(Objective):
 
 
 def _encoder(model: LatentVariableModel) -> nn.Module:
-    assert isinstance(model.posterior, AmortisedPosterior)  # the configuration's rules see to it
-    return model.posterior.encoder
+    return cast(AmortisedPosterior, model.posterior).encoder  # "encoder" is required
 
 
 @dataclass(frozen=True, kw_only=True)
-class Autoencoder:
-    """The whole network at once.
+class Autoencoder(Capable):
+    """All layers at once.
 
-    epochs: of this phase
-    corruption: the fraction of each input that is masked; 0 is a plain autoencoder
+    Args:
+        epochs: length of the phase
+        corruption: the fraction of each input that is masked; 0 is a plain autoencoder
     """
 
-    needs_continuous: ClassVar = True
-    needs_encoder: ClassVar = True
+    requires: ClassVar = {"posterior": ("encoder", "continuous")}
 
     epochs: PositiveInt
     corruption: Fraction
@@ -76,18 +78,16 @@ class Autoencoder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerWise:
-    """From outside inwards: first the outermost pair of layers, then one more pair at a time, then the whole.
+class LayerWise(Capable):
+    """Greedy, from outside inwards: the outermost pair of layers, then one more pair at a time, then all layers.
 
-    layer_epochs: of each depth
-    epochs: of the whole network, at the end
-    corruption: the fraction of each input that is masked
+    Args:
+        layer_epochs: epochs at each depth
+        epochs: epochs of the whole network at the end
+        corruption: the fraction of each input that is masked
     """
 
-    needs_stacked: ClassVar = True
-    needs_one_latent: ClassVar = True
-    needs_continuous: ClassVar = True
-    needs_encoder: ClassVar = True
+    requires: ClassVar = {"posterior": ("encoder", "continuous", "single_layer"), "network": ("mirrored",)}
 
     layer_epochs: PositiveInt
     epochs: PositiveInt

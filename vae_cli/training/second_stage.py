@@ -1,4 +1,4 @@
-"""What is trained after the objective: the prior by itself, when the z that it has to describe stay as they are."""
+"""Second stage: the prior is fitted alone after training, when q(z|x) no longer changes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vae_cli.capabilities import Capable
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives import PriorFit
 from vae_cli.training.phases import Phase
@@ -13,11 +14,14 @@ from vae_cli.types import PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriorFitting:
-    """A phase of `epochs` in which only the prior learns; nothing else of the model has a gradient."""
+class PriorFitting(Capable):
+    """A phase in which the prior alone learns, with the rest of the model in evaluation mode.
 
-    needs_density: ClassVar = True
-    needs_alone: ClassVar = True
+    Args:
+        epochs: length of the phase
+    """
+
+    requires: ClassVar = {"posterior": ("density",), "prior": ("separate",)}
 
     epochs: PositiveInt
 

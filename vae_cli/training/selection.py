@@ -1,4 +1,4 @@
-"""Which epoch's weights a run delivers, and when it stops waiting for better ones."""
+"""The epoch whose weights a run keeps, and early stopping."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from vae_cli.training.callbacks import History
 
 @dataclass(frozen=True)
 class Selection:
-    """The best epoch is the first with the best `monitor`, a name in an epoch's row; without one, the last epoch.
+    """The choice of the best epoch: the first with the best `monitor`, or the last epoch where there is no monitor.
 
-    A number that is not finite is no candidate. The first `after` epochs, those of earlier phases, do not count.
+    A number that is not finite does not count.
+
+    Args:
+        monitor: name of a number in the row of an epoch, or None
+        mode: max or min
+        after: number of epochs, those of earlier phases, that do not count
     """
 
     monitor: str | None
@@ -24,19 +29,19 @@ class Selection:
     after: int
 
     def candidates(self, rows: Sequence[dict[str, float]]) -> list[tuple[int, float]]:
-        """Epochs, from 1, and their numbers, so that the largest is the best."""
+        """Epochs, from 1, and their scores, of which the largest is the best."""
         sign = 1 if self.mode == "max" else -1
         scores = [(epoch, sign * row.get(self.monitor or "", math.nan)) for epoch, row in enumerate(rows, 1)]
         return [(epoch, score) for epoch, score in scores[self.after :] if math.isfinite(score)]
 
     def waited(self, rows: Sequence[dict[str, float]]) -> tuple[int, int]:
-        """The best epoch so far, 0 where there is none, and how many epochs with a finite number have come after it."""
+        """The best epoch so far, 0 for none, and the number of epochs with a finite number after it."""
         candidates = self.candidates(rows)
         best = max(candidates, key=lambda one: one[1], default=(0, 0.0))[0]
         return best, sum(epoch > best for epoch, _ in candidates)
 
     def words(self, rows: Sequence[dict[str, float]]) -> str:
-        """By what the weights were chosen."""
+        """The criterion of the choice, in words."""
         if self.monitor is None:
             return "the last epoch"
         return self.monitor if self.candidates(rows) else f"the last epoch, because {self.monitor} was never finite"
@@ -45,8 +50,8 @@ class Selection:
 class PhaseAwareEarlyStopping(Checkpoint):
     """Stops after `patience` epochs without a better number; epochs whose number is not finite do not count.
 
-    It looks at the rows of `history` alone, so that a resumed run may have another patience than before. A `Checkpoint`
-    for the same reason as History, and after it.
+    It reads the rows of `history` alone, so that a resumed run may have another patience. It is a `Checkpoint` for the
+    reason of History, and runs after it.
     """
 
     def __init__(self, patience: int, selection: Selection, history: History) -> None:
@@ -55,7 +60,7 @@ class PhaseAwareEarlyStopping(Checkpoint):
 
     @property
     def reason(self) -> str | None:
-        """Why training is to stop, if it is."""
+        """The reason to stop; None to go on."""
         best, waited = self.selection.waited(self.history.rows)
         if waited < self.patience:
             return None
@@ -65,9 +70,9 @@ class PhaseAwareEarlyStopping(Checkpoint):
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A run that has stopped already trains no further when it is resumed."""
+        """Stop at once where a resumed run has stopped already."""
         self.at_once = trainer.should_stop = self.reason is not None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop, if it is time to."""
+        """Stop, if there is a reason."""
         trainer.should_stop |= self.reason is not None

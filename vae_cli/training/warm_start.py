@@ -1,4 +1,4 @@
-"""A warm start: parts of a new model begin with the weights that they have in another run."""
+"""A warm start: parts of a new model begin with the weights of another run."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from pathlib import Path
 
 from torch import Tensor
 
+from vae_cli.capabilities import Capable
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.models.per_example import PerExampleGaussian
 from vae_cli.runs import checkpoints
-from vae_cli.runs.layout import display, initial_checkpoint
+from vae_cli.runs.folder import initial_checkpoint
+from vae_cli.runs.layout import display
 from vae_cli.runs.results import Results
 
 State = Mapping[str, Tensor]
 PREFIX = "model."
-"""Of a model's weights in a checkpoint."""
+"""Prefix of the names of a model's weights in a checkpoint."""
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Which parts of a model came from which checkpoint, and which did not, each with the reason.
+    """The parts of a model that came from a checkpoint, and those that did not.
 
-    epoch: that the checkpoint was written after
+    Args:
+        checkpoint: its file
+        sha256: of the file
+        epoch: number of epochs before the checkpoint
+        parts: that have its weights
+        left: the other parts, each with the reason
     """
 
     checkpoint: str
@@ -53,7 +59,7 @@ class WarmStart:
         print(f"init: {', '.join(self.parts)} from {display(Path(self.checkpoint))}, epoch {self.epoch}{left}")
         if phases:
             off = " ".join(f"{name}=none" for name in phases)
-            print(f"init: {' and '.join(phases)} follow as configured; {off} leaves that out", flush=True)
+            print(f"init: {' and '.join(phases)} follow as configured; use {off} to leave that out", flush=True)
 
 
 def start(model: LatentVariableModel, init: str, init_parts: Sequence[str] | None, facts: DatasetInfo) -> WarmStart:
@@ -78,7 +84,7 @@ def start(model: LatentVariableModel, init: str, init_parts: Sequence[str] | Non
 
 
 def part_of(name: str, parts: tuple[str, ...]) -> bool:
-    """Whether a weight belongs to one of these parts."""
+    """Whether a weight of this name belongs to one of these parts."""
     return any(name.startswith(f"{part}.") for part in parts)
 
 
@@ -99,7 +105,8 @@ def _mismatch(model: LatentVariableModel, part: str, state: State, weights: Stat
             return f"{name} is {_shape(value)} here and {_shape(theirs[name])} there"
     if more := [name for name in theirs if name not in ours]:
         return f"{more[0]} is there only"
-    if moved and any(isinstance(piece, PerExampleGaussian) for piece in model.get_submodule(part).modules()):
+    pieces = [piece for piece in model.get_submodule(part).modules() if isinstance(piece, Capable)]
+    if moved and any("per_example" in piece.provides for piece in pieces):
         return "its rows belong to the examples of other data"
     return ""
 

@@ -1,4 +1,4 @@
-"""What happens beside training: exact random state, phases, warnings, numbers, progress, pictures for the loggers."""
+"""Callbacks: random state, start of phases, warnings, metrics, progress, figures for the loggers."""
 
 from vae_cli.training.callbacks.figure_logger import FigureLogger
 from vae_cli.training.callbacks.history import History

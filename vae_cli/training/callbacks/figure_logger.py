@@ -1,4 +1,4 @@
-"""Pictures for the loggers while training goes on."""
+"""Figures for the loggers during training."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from vae_cli.training.loggers import log_figures
 
 
 class FigureLogger(Callback):
-    """Reconstructions, samples and traversals for the loggers while training goes on."""
+    """Sends reconstructions, samples and traversals to the loggers every so many epochs."""
 
     def __init__(self, data: Data, every: int, seed: int) -> None:
         self.data, self.every, self.seed = data, every, seed
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Every so many epochs."""
         if (trainer.current_epoch + 1) % self.every == 0 and trainer.is_global_zero:
             assert isinstance(pl_module, LatentModelModule)
             figures = panels(pl_module.model, self.data, pl_module.device, self.seed)

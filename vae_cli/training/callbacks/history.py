@@ -1,4 +1,4 @@
-"""The numbers of each epoch."""
+"""The metrics of each epoch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from vae_cli.training.lightning_module import LatentModelModule
 
 
 class History(Checkpoint):
-    """One row of numbers for each epoch, kept in the checkpoint and written to metrics.csv whole at each epoch.
+    """One row of metrics for each epoch, saved in the checkpoint and written to metrics.csv.
 
-    A `Checkpoint` by base class, because Lightning calls those after the module has logged its epoch. It stands before
-    the ones that write files, so that their files hold this epoch's row.
+    The base class is `Checkpoint`, because Lightning calls those after the module has logged its epoch. This callback
+    comes before those that write checkpoints, so that they hold the row of the epoch.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -29,25 +29,25 @@ class History(Checkpoint):
         self.examples = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far, and the count of the present epoch."""
+        """The rows, and the counts of the present epoch."""
         return {"rows": self.rows, "seconds": self.seconds, "examples": self.examples}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The rows up to the checkpoint; later ones of an interrupted run are written anew."""
+        """Restore the rows up to the checkpoint; metrics.csv is written anew."""
         self.rows, self.seconds, self.examples = (state_dict[name] for name in ("rows", "seconds", "examples"))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on with the clock of an epoch that was broken off; Lightning does not start such an epoch again."""
+        """Continue the timer of an interrupted epoch, which Lightning does not start again."""
         self.start = time.perf_counter() - self.seconds
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the epoch's clock."""
+        """Start the timer of the epoch."""
         self.start, self.seconds, self.examples = time.perf_counter(), 0.0, 0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count examples; the clock stops before validation."""
+        """Count examples; the timer excludes validation."""
         self.examples += batch.total
         self.seconds = time.perf_counter() - self.start
 
@@ -57,7 +57,7 @@ class History(Checkpoint):
         return self.examples / max(self.seconds, 1e-9)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add the row and write the table."""
+        """Add the row and write the file."""
         assert isinstance(pl_module, LatentModelModule)
         row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **pl_module.row}
         if len(pl_module.phases) > 1:

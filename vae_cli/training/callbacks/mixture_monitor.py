@@ -1,4 +1,4 @@
-"""A watch over the components of a learned mixture."""
+"""Warnings about the components of a mixture prior."""
 
 from __future__ import annotations
 
@@ -9,24 +9,22 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.distributions.mixtures import faults
-from vae_cli.models.priors import GaussianMixturePrior
 from vae_cli.training.lightning_module import LatentModelModule
 
 
 class MixtureMonitor(Callback):
-    """Names components that are empty, merged, or of a variance that runs to zero or infinity, when they become so."""
+    """Warns when components become empty, merge, or have a variance that goes to zero or infinity."""
 
     def __init__(self) -> None:
         self.named: set[str] = set()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the prior once it is being trained."""
+        """Check the prior in phases that train it."""
         assert isinstance(pl_module, LatentModelModule)
         prior, objective = pl_module.model.prior, pl_module.position.phase.objective
-        if not (is_rank_zero() and isinstance(prior, GaussianMixturePrior) and objective.needs_density):
+        if not (is_rank_zero() and "rate" in objective.provides):
             return
-        found = faults(prior(), prior.min_scale)
+        found = prior.faults()
         for name, fault in found.items():
             if name not in self.named:
                 message = f"epoch {trainer.current_epoch + 1}: {fault}"

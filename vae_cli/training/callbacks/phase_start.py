@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -19,13 +20,13 @@ from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import TrainingCodes
 
 DRAWS = 5
-"""Of each training image, where there is more than one to see."""
+"""Draws of each training image that are encoded, for data that are drawn anew at each visit."""
 BATCH = 1000
-"""Images encoded at once; noise depends on it, so that it is no setting."""
+"""Images encoded at a time; the noise depends on it, so it is not configurable."""
 
 
 class PhaseInitialiser(Callback):
-    """Prepares the model for a phase, by seeds of its own, so that a resumed run prepares it no differently.
+    """Initialises the model for a phase, with a seed that does not depend on earlier phases.
 
     Args:
         data: the training data to encode
@@ -37,19 +38,21 @@ class PhaseInitialiser(Callback):
         self.data, self.seed, self.limit = data, seed, limit
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse what could not begin, before anything is trained."""
+        """Refuse too many components before anything is trained."""
         assert isinstance(pl_module, LatentModelModule)
         prior, count = pl_module.model.prior, len(self.data.train)
-        begun = any(phase.on_start for phase in pl_module.phases)
-        if begun and isinstance(prior, GaussianMixturePrior) and count < 2 * prior.components:
+        if "mixture" not in prior.provides or not any(phase.on_start for phase in pl_module.phases):
+            return
+        components = cast(GaussianMixturePrior, prior).components
+        if count < 2 * components:
             fewer = f"prior.components={count // 2} or less, or " if count > 1 else ""
             raise UserError(
-                f"prior.components={prior.components}: too many for {count} training examples, of which each "
-                f"component needs two to begin with; take {fewer}initialisation=none"
+                f"prior.components={components}: too many for {count} training examples: each "
+                f"component needs two; use {fewer}initialisation=none"
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Before the first epoch of a phase: encode the training set and let the phase begin."""
+        """Encode the training set and initialise the model before the first epoch of a phase."""
         assert isinstance(pl_module, LatentModelModule)
         position = pl_module.position
         if position.phase.on_start is None or trainer.current_epoch != position.first:
@@ -59,7 +62,7 @@ class PhaseInitialiser(Callback):
         broadcast_module(pl_module)
 
     def _begin(self, pl_module: LatentModelModule, begin: Callable[[LatentVariableModel, TrainingCodes], None]) -> None:
-        """What the first process does for all."""
+        """The initialisation on rank 0."""
         began = time.perf_counter()
         pl_module.eval()
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
@@ -72,7 +75,7 @@ class PhaseInitialiser(Callback):
         )
 
     def _codes(self, pl_module: LatentModelModule) -> TrainingCodes:
-        """Of the training set; of data drawn anew at each visit, means over several draws, which are less noisy."""
+        """Codes of the training set; means over several draws for data that are drawn anew at each visit."""
         settings = {"batch_size": BATCH, "shuffle": False, "device": pl_module.device}
         draws = DRAWS if self.data.train.dynamic and not self.limit else 1
         loaders = [self.data.loader("train", seed=draw, **settings) for draw in range(draws)]

@@ -1,4 +1,4 @@
-"""What the terminal shows while a run goes on."""
+"""Progress on the terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vae_cli.training.lightning_module import LatentModelModule
 
 
 def _numbers(row: dict[str, float]) -> str:
-    """The epoch's numbers in words."""
+    """The metrics of an epoch as text."""
     parts = [
         f"{name} {row[name]:.2f}" for name in ("train/loss", "val/elbo", "val/distortion", "val/rate") if name in row
     ]
@@ -24,7 +24,7 @@ def _numbers(row: dict[str, float]) -> str:
 
 
 def _where(pl_module: LightningModule) -> str:
-    """The epoch, and, where there are several phases, that of the phase by its name."""
+    """The epoch of the phase, with the name of the phase if there are several."""
     assert isinstance(pl_module, LatentModelModule)
     position, epoch = pl_module.position, pl_module.current_epoch
     within = f"{epoch - position.first + 1}/{position.phase.epochs}"
@@ -32,13 +32,13 @@ def _where(pl_module: LightningModule) -> str:
 
 
 QUIET = 60.0
-"""Seconds between two lines on an evaluation."""
+"""Seconds between two lines of progress of an evaluation."""
 
 
 class EpochProgress(Checkpoint):
-    """A live bar with rates and time left on a terminal; into a file a line an epoch, or a minute of an evaluation.
+    """A progress bar on a terminal; else one line for each epoch, and one for each minute of an evaluation.
 
-    A `Checkpoint` for the same reason as History, and after it.
+    The base class is `Checkpoint` for the reason that `History` gives; it comes after `History`.
     """
 
     def __init__(self, history: History) -> None:
@@ -87,7 +87,7 @@ class EpochProgress(Checkpoint):
         )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The epoch's numbers, in the bar or as a line."""
+        """Show the metrics of the epoch, in the bar or as a line."""
         row, epochs = self.history.rows[-1], trainer.current_epoch + 1
         if self.bar is not None:
             self.bar.update(self.task, completed=epochs * trainer.num_training_batches, numbers=_numbers(row))
@@ -100,7 +100,7 @@ class EpochProgress(Checkpoint):
         )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the bar away and leave the last epoch's numbers."""
+        """Remove the bar and print the metrics of the last epoch."""
         if self.bar is not None and self.history.rows:
             self.console.print(f"trained {trainer.current_epoch} epochs  {_numbers(self.history.rows[-1])}")
         self._hide()
@@ -120,7 +120,7 @@ class EpochProgress(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Move the bar, or say how far it is."""
+        """Move the bar, or print a line."""
         done, now = batch_idx + 1, time.perf_counter()
         if self.bar is not None:
             self.bar.update(self.task, completed=done)
@@ -130,11 +130,11 @@ class EpochProgress(Checkpoint):
             self.console.print(f"evaluating, {done / total:.0%}  {left / 60:.1f} min left")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._hide()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         self._hide()
 
     def _hide(self) -> None:

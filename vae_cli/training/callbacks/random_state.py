@@ -1,4 +1,4 @@
-"""Exact random state."""
+"""Random state of training, for exact resumption."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vae_cli.datasets.noise import seed_of
 
 
 class RandomState(Callback):
-    """Keeps the random stream of training exact: in checkpoints, and untouched by validation, whose seed is fixed."""
+    """Saves the random state of training in checkpoints, and restores it after validation, whose seed is fixed."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.restored: dict[str, Any] | None = self._get()  # how much setting up draws depends on the processes
+        self.restored: dict[str, Any] | None = self._get()  # the draws of the set-up depend on the world size
         self.training: dict[str, Any] | None = None
 
     @staticmethod
@@ -32,31 +32,31 @@ class RandomState(Callback):
             torch.cuda.set_rng_state(state["cuda"][0].cpu())
 
     def state_dict(self) -> dict[str, Any]:
-        """The training stream as it stands."""
+        """The present random state of training."""
         return self.training or self._get()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember the stream until the first batch."""
+        """Keep the state until the first batch."""
         self.restored = state_dict
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Start where the checkpoint was written, or this was made, after everything that draws while setting up."""
+        """Restore the state of the checkpoint, or of the construction of this callback, after the set-up."""
         if self.restored is not None:
             self._set(self.restored)
             self.restored = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the training stream aside."""
+        """Save the random state of training."""
         self.training = self._get()
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """The same draws at every validation, whichever process has the batch."""
+        """Set a seed that depends on the batch alone, so that all validations have equal draws on any process."""
         torch.manual_seed(seed_of(self.seed, "validation", int(batch.index[0])))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Back to the training stream."""
+        """Restore the random state of training."""
         if self.training is not None:
             self._set(self.training)
             self.training = None

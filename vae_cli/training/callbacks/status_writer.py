@@ -1,34 +1,34 @@
-"""What whoever looks at the run's folder from elsewhere wants to know."""
+"""The state of a run while it trains, for other processes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 
 from vae_cli.distributed import slurm
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.status import Status
 from vae_cli.training.callbacks.history import History
 
 
 class StatusWriter(Callback):
-    """Keeps status.json: the epochs that are done, and how long one takes."""
+    """Writes status.json: the number of finished epochs and the duration of one."""
 
-    def __init__(self, folder: Path, history: History) -> None:
-        self.folder, self.history = folder, history
+    def __init__(self, run: RunFolder, history: History) -> None:
+        self.run, self.history = run, history
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Training has begun, or goes on."""
+        """Write the state at the start."""
         self._write(trainer, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """One more epoch is done."""
+        """Write the state after an epoch."""
         self._write(trainer, trainer.current_epoch + 1)
 
     def _write(self, trainer: Trainer, epoch: int) -> None:
         if trainer.is_global_zero:
-            status = replace(Status.read(self.folder) or Status("running"), state="running", job=slurm.job())
+            status = replace(self.run.status() or Status("running"), state="running", job=slurm.job())
             epochs, seconds = trainer.max_epochs or epoch, self.history.seconds
-            replace(status, epoch=epoch, epochs=epochs, seconds=round(seconds, 3)).write(self.folder)
+            self.run.write_status(replace(status, epoch=epoch, epochs=epochs, seconds=round(seconds, 3)))

@@ -1,0 +1,100 @@
+"""A folder of format 1, committed once, is read by every later version: loaded, resumed, reported, continued."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from sklearn.datasets import load_digits
+
+import vae_cli
+from tests.support.commands import Done, fingerprint, fork
+from tests.support.format_folder import FOLDER, KEPT, LINE
+
+(NAME,) = (path.name for path in FOLDER.iterdir())
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A working directory with a copy of the sweep."""
+    shutil.copytree(FOLDER, tmp_path / "work" / "sweep")
+    return tmp_path / "work"
+
+
+def run_in(work: Path) -> Path:
+    return work / "sweep" / NAME
+
+
+def results(run: Path) -> dict[str, Any]:
+    return json.loads((run / "results.json").read_text())
+
+
+def epochs(run: Path) -> list[str]:
+    return [row["epoch"] for row in csv.DictReader((run / "metrics.csv").read_text().splitlines())]
+
+
+def fine(done: Done) -> Done:
+    assert (done.code, done.err) == (0, "")
+    return done
+
+
+def sweep(work: Path) -> Done:
+    return fine(fork("vae-train", *LINE, "hydra.sweep.dir=sweep", folder=work))
+
+
+def test_it_is_small_and_names_no_place() -> None:
+    files = [path for path in FOLDER.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 100_000
+    assert {path.relative_to(FOLDER / NAME).parts[0] for path in files} == set(KEPT)
+    assert not [path for path in files if any(root in path.read_bytes() for root in (b"/home/", b"/tmp/", b"/work/"))]
+    assert yaml.safe_load((FOLDER / NAME / "config.yaml").read_text())["format"] == 1
+
+
+def test_it_loads() -> None:
+    images = np.asarray(load_digits().images[:5] > 8, dtype=np.float32)[:, None]
+    run = vae_cli.load(FOLDER / NAME)
+    assert run.log_likelihood(images, samples=2).isfinite().all()
+    assert run.sample(3).shape == (3, 1, 8, 8)
+
+
+def test_it_is_evaluated_and_sampled(work: Path) -> None:
+    fine(fork("vae-eval", f"run=sweep/{NAME}", "evaluate.samples=2", "trainer.accelerator=cpu", folder=work))
+    (file,) = run_in(work).glob("evaluations/*.json")
+    assert json.loads(file.read_text())["test/elbo"] == pytest.approx(results(FOLDER / NAME)["test/elbo"], abs=1e-3)
+    fine(fork("vae-sample", f"run=sweep/{NAME}", "n=4", folder=work))
+    assert list(run_in(work).glob("samples/*.npz"))
+
+
+def test_it_resumes_for_another_epoch(work: Path) -> None:
+    fine(fork("vae-train", f"resume=sweep/{NAME}", "trainer.max_epochs=3", folder=work))
+    found = results(run_in(work))
+    assert (found["status"], found["train/epochs"]) == ("done", 3)
+    assert epochs(run_in(work)) == ["1", "2", "3"]
+
+
+def test_it_is_reported(work: Path) -> None:
+    fine(fork("vae-report", "sweep", folder=work))
+    assert f"{results(FOLDER / NAME)['test/elbo']:.2f}".lstrip("-") in (work / "sweep" / "report.html").read_text()
+
+
+def test_it_is_done_in_its_sweep(work: Path) -> None:
+    before = fingerprint(run_in(work))
+    assert f"{NAME}: done already" in sweep(work).out
+    after = fingerprint(run_in(work))
+    assert {name: after[name] for name in before} == before
+
+
+def test_it_goes_on_in_its_sweep(work: Path) -> None:
+    run = run_in(work)
+    shutil.copyfile(run / "checkpoints" / "previous.ckpt", run / "checkpoints" / "last.ckpt")
+    (run / "results.json").write_text(json.dumps({"status": "interrupted", "error": "interrupted"}))
+    done = sweep(work)
+    assert f"{NAME}: goes on from its last checkpoint" in done.out
+    assert "epoch 1/2" not in done.out and "epoch 2/2" in done.out
+    found = results(run)
+    assert (found["status"], found["train/epochs"]) == ("done", 2)
+    assert found["test/elbo"] == pytest.approx(results(FOLDER / NAME)["test/elbo"], abs=0.1)

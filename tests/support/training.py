@@ -1,0 +1,61 @@
+"""Trainings in this process: whole ones, and those that are broken off and gone on with."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from vae_cli.commands.train import begin, build_trainer, fit
+from vae_cli.commands.train import train as train_on
+from vae_cli.config.schema import TrainConfig
+from vae_cli.distributed.process_group import ProcessLayout
+from vae_cli.evaluation.evaluation import DatasetInfo
+from vae_cli.runs import checkpoints
+from vae_cli.training.build import build_module
+
+
+def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
+    return train_on(config, config.dataset.build().load(), folder)
+
+
+class StoppedError(Exception):
+    pass
+
+
+class StopAt(pl.Callback):
+    """Stops before an epoch, or saves and stops after a batch."""
+
+    def __init__(self, kind, position, last):
+        self.kind, self.position, self.last = kind, position, last
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if self.kind == "epoch" and trainer.current_epoch == self.position:
+            raise StoppedError
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if self.kind == "batch" and trainer.global_step == self.position:
+            trainer.save_checkpoint(self.last)
+            raise StoppedError
+
+
+def interrupted(config: TrainConfig, folder: Path, kind: str, position: int) -> dict[str, Any]:
+    """The results of a run that is broken off and gone on with."""
+    data = config.dataset.build().load()
+    pl.seed_everything(config.seed, verbose=False)
+    module = build_module(config, DatasetInfo.of(data))
+    layout = ProcessLayout(devices=1, nodes=1)
+    _, trainer = build_trainer(config, layout, folder, data, module, [])
+    trainer.callbacks.append(StopAt(kind, position, folder / "checkpoints" / "last.ckpt"))
+    begin(config, folder)
+    with pytest.raises(StoppedError):
+        fit(config, layout, data, module, trainer)
+    return train(replace(config, resume=str(folder)), folder)
+
+
+def assert_same_end(folder: Path, other: Path) -> None:
+    states = [checkpoints.load(f / "checkpoints" / "last.ckpt")["state_dict"] for f in (folder, other)]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

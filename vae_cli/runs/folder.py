@@ -1,0 +1,321 @@
+"""A run's folder: the names of its files, and how each is read and written. Imports torch to read a checkpoint only."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from vae_cli.errors import ConfigError, UserError, first_line, warn
+from vae_cli.runs import saved_config
+from vae_cli.runs.atomic_files import keep_as, remove_partial, write_json, write_text_atomically
+from vae_cli.runs.layout import display, outputs_folder
+from vae_cli.runs.lock import LOCK, held
+from vae_cli.runs.status import UNFINISHED, Standing, Status
+
+if TYPE_CHECKING:
+    from vae_cli.runs.checkpoints import Checkpoint
+
+T = TypeVar("T")
+
+CONFIG = "config.yaml"
+OVERRIDES = "overrides.yaml"
+STATUS = "status.json"
+RESULTS = "results.json"
+HISTORY = "metrics.csv"
+LOG = "vae-train.log"
+LAST = "checkpoints/last.ckpt"
+SUPERSEDED = "superseded"
+"""Folder beside the jobs of a sweep, for runs of configurations that have changed since."""
+CHECKPOINTS = ("best", "last", "previous")
+"""Checkpoints that a command line may name."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run, which may be missing or come from elsewhere.
+
+    A method without a suffix raises UserError, with the file and a remedy, where a file is damaged; `..._if_readable`
+    takes a damaged file for a missing one.
+    """
+
+    path: Path
+
+    def __str__(self) -> str:
+        return display(self.path)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path: in a sweep, the name of the job."""
+        return self.path.name
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration, which each start of the run writes first."""
+        return self.path / CONFIG
+
+    @property
+    def log_file(self) -> Path:
+        """Warnings and tracebacks."""
+        return self.path / LOG
+
+    @property
+    def history_file(self) -> Path:
+        """The numbers of each epoch."""
+        return self.path / HISTORY
+
+    @property
+    def results_file(self) -> Path:
+        """The numbers of the whole run, which it writes last."""
+        return self.path / RESULTS
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures."""
+        return self.path / "figures"
+
+    @property
+    def evaluations(self) -> Path:
+        """The folder of later evaluations, by `vae-eval`."""
+        return self.path / "evaluations"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of samples, by `vae-sample`."""
+        return self.path / "samples"
+
+    def checkpoint(self, name: str) -> Path:
+        """The file of a checkpoint: `best`, `last` or `previous`, or a path."""
+        return self.checkpoints / f"{name}.ckpt" if name in CHECKPOINTS else Path(name)
+
+    @property
+    def has_run(self) -> bool:
+        """Whether a run has begun here."""
+        return self.config_file.exists() or self.results_file.exists()
+
+    @property
+    def has_config(self) -> bool:
+        """Whether there is a configuration."""
+        return self.config_file.is_file()
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether a run here can be resumed, unless its files are damaged."""
+        return self.has_config and self.checkpoint("last").is_file()
+
+    @property
+    def saved_nothing(self) -> bool:
+        """Whether a run has begun here that has written no checkpoint."""
+        return self.has_run and not any(self.checkpoints.glob("*.ckpt"))
+
+    @property
+    def started(self) -> int | None:
+        """Time of the last start of a run, in nanoseconds; None where there was none."""
+        return self.config_file.stat().st_mtime_ns if self.config_file.exists() else None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has ended well."""
+        return self.results_if_readable().get("status") == "done"
+
+    def config(self) -> DictConfig:
+        """The configuration: values only; ConfigError for other content, another format and links to elsewhere."""
+        config = saved_config.read(self.config_file)
+        self._refuse_links()
+        return config
+
+    def _refuse_links(self) -> None:
+        """Refuse links by which a file that is written into this folder would land elsewhere."""
+        for path in [*self.path.iterdir(), *self.checkpoints.glob("*")]:
+            if path.is_symlink() and not path.resolve().is_relative_to(self.path.resolve()):
+                place = f"{self}/{path.relative_to(self.path)}"
+                problem = f"a link that leads out of the run's folder, to {path.resolve()}"
+                raise ConfigError(f"{place}: {problem}; replace the link by the file")
+
+    def begin(self, config: DictConfig) -> None:
+        """Write the configuration, and mark the results of an earlier start as those of an unfinished run."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if earlier := self.results_if_readable():
+            numbers = {name: value for name, value in earlier.items() if name != "error"}
+            self.write_results(numbers | {"status": UNFINISHED})
+        saved_config.write(config, self.config_file)
+
+    def overrides_if_readable(self) -> list[str]:
+        """The overrides of the first start."""
+        try:
+            return [str(line) for line in OmegaConf.load(self.path / OVERRIDES)]
+        except (OSError, yaml.YAMLError, ValueError):
+            return ["damaged"]
+
+    def write_overrides(self, overrides: Sequence[str]) -> None:
+        """Keep the overrides, unless those of an earlier start are here."""
+        if not (self.path / OVERRIDES).exists():
+            text = OmegaConf.to_yaml(OmegaConf.create(list(overrides)))
+            write_text_atomically(self.path / OVERRIDES, text)
+
+    def status(self) -> Status | None:
+        """The state of the run while it waits or trains; None where none is readable."""
+        try:
+            return Status(**json.loads((self.path / STATUS).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError):
+            return None
+
+    def write_status(self, status: Status | None) -> None:
+        """Write the state of the run; None removes it."""
+        if status:
+            write_text_atomically(self.path / STATUS, json.dumps(asdict(status)) + "\n")
+        else:
+            (self.path / STATUS).unlink()
+
+    def results(self) -> dict[str, Any]:
+        """The numbers of the run and its final status; empty where it has written none."""
+        return _parsed(self.results_file, _json_object, {})
+
+    def results_if_readable(self) -> dict[str, Any]:
+        """As `results`, and empty where the file is damaged."""
+        try:
+            return self.results()
+        except UserError:
+            return {}
+
+    def write_results(self, results: Mapping[str, object]) -> None:
+        """Write results.json; a number that is not finite becomes null."""
+        write_json(self.results_file, results)
+
+    def write_end(self, status: str, error: str) -> None:
+        """Add to the results that the run has ended otherwise than well; nothing where the disk is full."""
+        try:
+            self.write_results(self.results_if_readable() | {"status": status, "error": error})
+        except OSError:
+            return  # the line on stderr says the same
+
+    def history(self) -> list[dict[str, float]]:
+        """The numbers of each epoch, without empty cells; empty where no metrics.csv was written."""
+        return _parsed(self.history_file, _rows, [])
+
+    def standing(self) -> Standing:
+        """The state of the run, from the files alone."""
+        files = (self.path / STATUS, self.results_file)
+        return Standing.of(self.results_if_readable(), self.status(), *map(_modified, files))
+
+    def newest_checkpoint(self) -> Checkpoint:
+        """The newest checkpoint that a training can resume from; UserError names the fault of each file."""
+        from vae_cli.runs import checkpoints
+
+        faults = []
+        for name in ("last", "previous"):
+            try:
+                return checkpoints.load_training(self.checkpoint(name))
+            except UserError as error:
+                faults.append(str(error))
+        raise UserError("; ".join(faults))
+
+    def repair(self, newest: Checkpoint) -> None:
+        """Where the last checkpoint is damaged, put the one before in its place, with a warning."""
+        last, damaged = self.checkpoint("last"), self.checkpoints / "damaged.ckpt"
+        if newest.path != last:
+            keep_as(last, damaged)
+            keep_as(newest.path, last)
+            problem = f"is damaged (it is now {damaged.name})"
+            warn(f"{display(last)} {problem}; the run resumes from the one before, {newest.path.name}")
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Lock the folder against other processes, and remove the partial files of killed ones."""
+        with held(self.path, "training"):
+            for folder in (self.checkpoints, self.figures):
+                remove_partial(folder)
+            yield
+
+    def set_aside(self) -> RunFolder:
+        """Move all files into a folder beside the jobs of the sweep; returns that.
+
+        The configuration moves last, so that the next start repeats a move that was interrupted.
+        """
+        began = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(self.config_file.stat().st_mtime))
+        aside = self.path.parent / SUPERSEDED / f"{self.name}_{began}"
+        aside.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self.path.iterdir(), key=lambda path: path.name == CONFIG):
+            if path.name != LOCK:
+                path.rename(aside / path.name)
+        return RunFolder(aside)
+
+    def remove_if_empty(self) -> None:
+        """Remove the folder of a run that was refused, where it holds no more than its overrides and its lock."""
+        if {path.name for path in self.path.iterdir()} <= {OVERRIDES, LOCK}:
+            for name in (OVERRIDES, LOCK):
+                (self.path / name).unlink(missing_ok=True)
+            if self.path != Path.cwd():
+                self.path.rmdir()
+
+
+def newest_run() -> RunFolder | None:
+    """The newest run under outputs/train that has a last checkpoint."""
+    runs = [RunFolder(path.parent) for path in (outputs_folder() / "train").glob(f"*/*/{CONFIG}")]
+    return max((run for run in runs if run.checkpoint("last").exists()), key=lambda run: run.started or 0, default=None)
+
+
+def nearest(key: str) -> str:
+    """The remedy for a key that should name a run."""
+    newest = newest_run()
+    return f"nearest: {key}={newest}" if newest else "name the folder of a run"
+
+
+def run_around(path: Path) -> RunFolder | None:
+    """The run whose folder a path lies in, or is."""
+    path = path.resolve()
+    runs = (RunFolder(folder) for folder in (path, *path.parents))
+    return next((run for run in runs if run.has_checkpoint), None)
+
+
+def initial_checkpoint(init: str) -> Path:
+    """The file that `init` names, or the best checkpoint of the run in that folder; ConfigError where there is none."""
+    path = Path(init).expanduser().absolute()
+    file = RunFolder(path).checkpoint("best") if path.is_dir() else path
+    if not file.is_file():
+        problem = "it has no checkpoints/best.ckpt" if path.is_dir() else "there is no such file or folder"
+        raise ConfigError(f"init={init}: {problem}; {nearest('init')}")
+    return file
+
+
+def _parsed(file: Path, parse: Callable[[str], T], missing: T) -> T:
+    """The content of a file, or `missing` where there is no file; UserError where it is damaged."""
+    if not file.is_file():
+        return missing
+    try:
+        return parse(file.read_text(encoding="utf-8"))
+    except (OSError, TypeError, ValueError, RecursionError) as error:
+        reason = " ".join(first_line(error).split())[:200]
+        raise UserError(f"{display(file)}: not readable: {reason}; run it again, or delete the folder") from error
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("it holds no names with values")
+    return content
+
+
+def _rows(text: str) -> list[dict[str, float]]:
+    return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(text.splitlines())]
+
+
+def _modified(file: Path) -> float:
+    """Time of the last change in seconds; 0 where there is no file."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
