@@ -13,7 +13,7 @@ from tests.support.configs import composed
 from tests.support.training import assert_same_end, interrupted, train
 from vae_cli.errors import UserError
 from vae_cli.evaluation.cluster_assignments import SPLITS, Assignments
-from vae_cli.evaluation.metrics import Agreement
+from vae_cli.evaluation.metrics.clusters import Agreement
 from vae_cli.figures import clusters
 from vae_cli.figures.examples import Examples, Inputs, observed
 from vae_cli.figures.style import styled
@@ -207,7 +207,7 @@ def test_an_evaluation_names_the_file_of_every_image(clustered, tmp_path):
     run = vae_cli.load(clustered[0])
     names = {part: tuple(f"{part}/{i}.png" for i in range(len(getattr(run.data, part)))) for part in SPLITS}
     splits = {part: replace(getattr(run.data, part), files=files) for part, files in names.items()}
-    data = replace(run.data, **splits, _resident={})
+    data = replace(run.data, **splits)
     files = Assignments.of(run.model, data, torch.device("cpu"), 100).write(tmp_path / "all")
     arrays = np.load(files[0])
     assert arrays["path"].tolist() == [file for part in SPLITS for file in names[part]]

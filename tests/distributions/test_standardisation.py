@@ -18,9 +18,9 @@ from tests.support.faults import expect
 from vae_cli import load
 from vae_cli.commands.train import train
 from vae_cli.datasets import Npz
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributions.standardisation import Original, Scored, Standardisation
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DatasetInfo
 
 D = 4
 CPU = torch.device("cpu")
@@ -275,7 +275,7 @@ def test_a_constant_column_is_said(tmp_path, capsys):
 @pytest.mark.parametrize("domain", ["unit", "levels", "binary"])
 def test_numbers_without_units_are_not_standardised(domain):
     likelihood = "bernoulli" if domain == "binary" else "gaussian"
-    with pytest.raises(ConfigError, match=r"dataset\.standardise=true .* take dataset\.standardise=false"):
+    with pytest.raises(ConfigError, match=r"dataset\.standardise=true .* use dataset\.standardise=false"):
         composed(
             "dataset=npz",
             "dataset.path=x",

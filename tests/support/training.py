@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from vae_cli.commands.train import build_trainer, fit
 from vae_cli.commands.train import train as train_on
 from vae_cli.config.schema import TrainConfig, plain
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed.process_group import ProcessLayout
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs import checkpoints
 from vae_cli.runs.continuation import resolved
 from vae_cli.runs.folder import RunFolder
@@ -21,7 +21,8 @@ from vae_cli.training.build import build_module
 
 
 def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
-    return train_on(config, config.dataset.build().load(), folder)
+    checkpoint = RunFolder(Path(config.resume)).newest_checkpoint() if config.resume else None
+    return train_on(config, config.dataset.build().load(), folder, checkpoint=checkpoint)
 
 
 class StoppedError(Exception):
@@ -49,6 +50,7 @@ def interrupted(config: TrainConfig, folder: Path, kind: str, position: int) -> 
     data = config.dataset.build().load()
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, DatasetInfo.of(data))
+    module.origin = replace(module.origin, max_epochs=config.trainer.max_epochs)
     layout = ProcessLayout(devices=1, nodes=1)
     run = RunFolder(folder)
     _, trainer = build_trainer(config, layout, run, data, module, [])

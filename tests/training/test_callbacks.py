@@ -9,8 +9,8 @@ import torch
 from tests.support.configs import composed
 from tests.support.models import mixture_vae
 from vae_cli.commands.train import train
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import UserError
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.objectives import ELBO, Reconstruction
 from vae_cli.runs import checkpoints
 from vae_cli.training.build import build_module
@@ -68,7 +68,7 @@ def test_the_best_checkpoint_is_one_of_the_last_phase_and_patience_waits_for_it(
 def test_too_many_components_are_refused_before_training(tmp_path):
     config = composed(*VADE, "prior.components=700")
     with pytest.raises(
-        UserError, match=r"prior\.components=700: too many .* 1238 .*; take prior\.components=619 or less"
+        UserError, match=r"prior\.components=700: too many .* 1238 .*; use prior\.components=619 or less"
     ):
         train(config, config.dataset.build().load(), tmp_path)
 

@@ -18,13 +18,12 @@ from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets import Data
 from vae_cli.datasets.arrays import events_like, floats, numbers
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.distributions.standardisation import Scored
 from vae_cli.errors import UserError, first_line
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.models.priors import ExPostGaussianMixture
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
 from vae_cli.runs.folder import CONFIG, RunFolder
@@ -58,7 +57,7 @@ class Run:
         data = load_again(self.config)
         if data.sha256 != self.facts.sha256:
             raise other_data(RunFolder(self.folder), self.config, self.facts, DatasetInfo.of(data))
-        return replace(data, standardisation=self.facts.standardisation, _resident={})
+        return replace(data, standardisation=self.facts.standardisation)
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -99,7 +98,7 @@ class Run:
     def prior(self) -> Distribution:
         """p(z), once it is fitted."""
         prior = self.model.prior
-        if isinstance(prior, ExPostGaussianMixture) and not prior.fitted:
+        if not prior.is_fitted:
             problem = "the mixture on the codes is not fitted in this checkpoint"
             raise UserError(f"{self.folder}: {problem}; take ckpt=best, or train again if that is this one")
         return prior()

@@ -19,19 +19,19 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from vae_cli import figures
-from vae_cli.commands.evaluate import check_evaluation, evaluate_split, settings_of
+from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
 from vae_cli.config.schema import TrainConfig, TrainerConfig, plain
 from vae_cli.datasets import Data
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival, release
 from vae_cli.distributed.process_group import ProcessLayout, broadcast_module, use_threads
 from vae_cli.distributed.rank import is_rank_zero, rank
 from vae_cli.distributions.standardisation import constant
 from vae_cli.errors import warn
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.optional import optional
+from vae_cli.evaluation.result_table import print_table
 from vae_cli.models.model import StartsFromData, posterior_moments
-from vae_cli.models.priors import ExPostGaussianMixture
 from vae_cli.runs import checkpoints, layout, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
 from vae_cli.runs.continuation import resolved
@@ -85,7 +85,7 @@ def train(
         warm = warm_start.start(module.model, config.init, config.init_parts, facts)
         module.origin = replace(module.origin, init=warm.results)
         warm.announce([name for name in ("pretraining", "initialisation") if getattr(config, name)])
-    check_evaluation(module, data, config.evaluate)
+    check_split(data, config.evaluate)
     if settings.compile:
         for phase in module.phases:
             phase.objective.compile()
@@ -114,7 +114,7 @@ def train(
         release()
     if is_rank_zero():
         run.write_results(summary)  # last of all: a run that is killed before this is not done
-        results.print_table(summary, f"{data.name}, seed={config.seed}")
+        print_table(summary, f"{data.name}, seed={config.seed}")
         written = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
         print(f"written to {os.path.relpath(folder)}: {', '.join(written)}")
     return summary
@@ -183,7 +183,7 @@ def build_trainer(
         callbacks.append(PhaseAwareEarlyStopping(settings.patience, selection, history))
     if settings.figures_every:
         callbacks.append(FigureLogger(data, settings.figures_every, config.evaluate.seed))
-    partial = len(module.phases) > 1 or not module.position.phase.objective.needs_density  # or: without the prior
+    partial = len(module.phases) > 1 or "rate" not in module.position.phase.objective.provides  # or: without the prior
     strategy, environment = layout.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
@@ -217,7 +217,7 @@ def epoch_limit(config: TrainConfig) -> int | None:
 def selection_of(data: Data, module: LatentModelModule) -> Selection:
     """By what the best epoch of the last phase is chosen."""
     monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
-    selects = len(data.val) > 0 and module.phases[-1].objective.selects
+    selects = len(data.val) > 0 and "selection" in module.phases[-1].objective.provides
     return Selection(monitor if selects else None, mode, module.epochs - module.phases[-1].epochs)
 
 
@@ -263,7 +263,7 @@ def restore_best(config: TrainConfig, run: RunFolder, data: Data, module: Latent
     checkpoint = checkpoints.load(path)
     load_weights(module, checkpoint, path)
     module.eval()
-    if isinstance(module.model.prior, ExPostGaussianMixture):
+    if "ex_post" in module.model.prior.provides:
         device, size = module.device, config.evaluate.batch_size
         if is_rank_zero():
             train = data.loader("train", batch_size=size, seed=0, shuffle=False, device=device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,12 @@ from vae_cli.batch import Batch
 from vae_cli.distributions.distributions import UnvalidatedDistribution
 from vae_cli.distributions.gaussians import gaussian, log_gaussian
 from vae_cli.distributions.precision import float32
-from vae_cli.models.graphs import Graph, X, bottom_up, generation_graph, inference_graph, layer_names, top_down
+from vae_cli.models.graphs import Graph, Parents, X, bottom_up, generation_graph, inference_graph, layer_names, top_down
 from vae_cli.models.likelihoods import Likelihood
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import Network, apply_rows, dense
 from vae_cli.models.posteriors import Posterior
+from vae_cli.models.priors import Prior
 from vae_cli.models.trace import Latent, Trace
 from vae_cli.types import Activation, PositiveInt, Shape
 
@@ -114,10 +115,17 @@ class Conditional(nn.Module):
 class StructuredPosterior(Posterior):
     """q(z|x) = prod_j q(z_j | Pa(z_j), x) along `parents`, as in {z1: [x, z2], z2: [x]}.
 
-    Each factor with x as a parent has an encoder of its own, which sees an image once, however many samples follow.
+    Each factor with x as a parent has its own encoder, which runs once for each image.
+
+    Args:
+        parents: parents of each layer.
+        hidden: widths of the hidden layers from parents to latents.
+        activation: activation of these layers.
     """
 
-    layered: ClassVar = True
+    provides: ClassVar = ("inference", "density", "continuous", "encoder", "layers")
+    requires: ClassVar = {"objective": ("inference",), "prior": ("joint",), "model": ("layers",)}
+    moments_are_conditional: ClassVar = True
 
     def __init__(
         self,
@@ -183,13 +191,11 @@ class TopDown(BottomUp):
     parents_of = staticmethod(top_down)
 
 
-class StructuredPrior(nn.Module):
+class StructuredPrior(Prior):
     """p(z) = p(z_M) prod_j p(z_j | Pa(z_j)), any prior at the top."""
 
-    fitted_after: ClassVar = False
-
     def __init__(
-        self, top: nn.Module, graph: Graph, sizes: Mapping[str, int], hidden: Sequence[int], activation: str
+        self, top: Prior, graph: Graph, sizes: Mapping[str, int], hidden: Sequence[int], activation: str
     ) -> None:
         super().__init__()
         self.top, self.graph, self.sizes = top, graph, dict(sizes)
@@ -214,16 +220,21 @@ class StructuredPrior(nn.Module):
 class HierarchicalVAE(LatentVariableModel):
     """p(x, z) = p(z_M) prod_j p(z_j | Pa(z_j)) p(x | Pa(x)) with a structured q(z|x); one rate for each layer.
 
-    latent_dim: d_M, of the top layer; below: d_1, ..., d_M-1; generation: the parents of x and of each layer below the
-    top, null for a chain; hidden: of the networks from latents to latents
+    Args:
+        latent_dim: d_M, dimensions of the top layer.
+        below: d_1, ..., d_M-1, dimensions of the layers below it, the nearest to x first.
+        generation: parents of x and of each layer below the top, as in {x: [z1], z1: [z2]}; null for a chain.
+        hidden: widths of the hidden layers from latents to latents.
+        activation: activation of these layers.
     """
 
-    layered: ClassVar = True
+    provides: ClassVar = ("layers",)
+    requires: ClassVar = {"posterior": ("layers",)}
 
     def __init__(
         self,
         posterior: StructuredPosterior,
-        prior: nn.Module,
+        prior: Prior,
         likelihood: Likelihood,
         layers: list[int],
         *,
@@ -242,9 +253,21 @@ class HierarchicalVAE(LatentVariableModel):
         drawn_later = {name: posterior.graph.descendants(name) for name in sizes}
         self.needs_sampled_kl = [bool(drawn_later[name] & set(graph.parents.get(name, ()))) for name in sizes]
 
+    @staticmethod
+    def layer_sizes(*, latent_dim: int, below: Sequence[int], **arguments: Any) -> list[int]:
+        """d_1, ..., d_M."""
+        return [*below, latent_dim]
+
+    @staticmethod
+    def decoded_layers(*, below: Sequence[int], generation: Parents | None, **arguments: Any) -> list[int]:
+        """The parents of x."""
+        names = layer_names(len(below) + 1)
+        return [
+            names.index(parent) for parent in generation_graph("model.generation", generation, len(names)).parents[X]
+        ]
+
     @property
     def read(self) -> list[int]:
-        """The dimensions of the parents of x."""
         return self.read_by_x
 
     def decode(self, z: Tensor) -> Distribution:
