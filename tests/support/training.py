@@ -50,6 +50,7 @@ def interrupted(config: TrainConfig, folder: Path, kind: str, position: int) -> 
     data = config.dataset.build().load()
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, DatasetInfo.of(data))
+    module.origin = replace(module.origin, max_epochs=config.trainer.max_epochs)
     layout = ProcessLayout(devices=1, nodes=1)
     run = RunFolder(folder)
     _, trainer = build_trainer(config, layout, run, data, module, [])
