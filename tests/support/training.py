@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from vae_cli.commands.train import build_trainer, fit
 from vae_cli.commands.train import train as train_on
 from vae_cli.config.schema import TrainConfig, plain
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed.process_group import ProcessLayout
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs import checkpoints
 from vae_cli.runs.continuation import resolved
 from vae_cli.runs.folder import RunFolder
