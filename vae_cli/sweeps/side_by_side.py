@@ -8,10 +8,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.distributed.cores import set_by_user, usable
 
-PLUGIN = "hydra_plugins.local_jobs"
-SUBMITIT, JOBLIB = f"{PLUGIN}.SubmititJobs", f"{PLUGIN}.JoblibJobs"
-"""Launchers by their full names: in vae_cli/plugins."""
-
 
 @dataclass(frozen=True)
 class Shares:
@@ -24,14 +20,14 @@ class Shares:
     def of(cls, config: DictConfig, jobs: int) -> Shares:
         """Shares of `jobs` jobs: a core for each process where there are so many, all cores where jobs are few.
 
-        joblib has n_jobs for how many it runs; cluster.parallel limits submitit's. Threads that the user has set by
+        joblib's launcher has n_jobs; cluster.parallel limits the jobs of submitit's. Threads that the user has set by
         trainer.threads or OMP_NUM_THREADS stay as they are.
         """
         devices = config.trainer.devices
         processes = len(devices) if OmegaConf.is_list(devices) else devices
         cores, launcher = usable(), config.hydra.launcher
         asked = set_by_user() or processes * (config.trainer.threads or 0)
-        if launcher._target_ == JOBLIB:
+        if "n_jobs" in launcher:
             at_once = launcher.n_jobs if launcher.n_jobs > 0 else max(1, cores + 1 + launcher.n_jobs)
         else:
             at_once = min(config.cluster.parallel, max(1, cores // (asked or processes)))
