@@ -13,7 +13,6 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
@@ -34,7 +33,6 @@ from vae_cli.evaluation.result_table import print_table
 from vae_cli.models.model import StartsFromData, posterior_moments
 from vae_cli.runs import checkpoints, layout, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
-from vae_cli.runs.continuation import resolved
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.results import Results
 from vae_cli.runs.status import UNFINISHED
@@ -96,7 +94,7 @@ def train(
         if is_rank_zero():  # until here a refusal leaves an earlier end of this run as it was
             if checkpoint:
                 run.repair(checkpoint)
-            run.begin(resolved(OmegaConf.create(plain(config))))
+            run.begin(plain(config))
             _say_constant(data)
         with layout.complete(folder, resumes=checkpoint is not None):
             history, trainer = build_trainer(config, layout, run, data, module, run_loggers, checkpoint)

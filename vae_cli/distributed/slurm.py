@@ -7,9 +7,6 @@ import os
 import re
 import subprocess
 
-LAUNCHER = "hydra_plugins.slurm_array.SlurmArray"
-"""The class by its full name: in vae_cli/plugins, with what it does in vae_cli/launcher.py."""
-
 GONE = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 """States of jobs that will not run again unless somebody submits them."""
 

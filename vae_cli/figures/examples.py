@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -126,8 +126,8 @@ class Examples(Points):
             y.append(batch.y)
             if is_mixture(prior):
                 clusters.append(log_responsibilities(prior, encoded).argmax(-1).cpu())
-            if isinstance(encoded, QuantisedDelta):
-                counts.append(encoded.counts.cpu())
+            if "codes" in model.posterior.provides:
+                counts.append(cast(QuantisedDelta, encoded).counts.cpu())
         return cls(
             x=_original(data, torch.cat(x)),
             domain=data.domain,

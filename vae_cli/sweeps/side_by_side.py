@@ -8,10 +8,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.distributed.cores import set_by_user, usable
 
-PLUGIN = "hydra_plugins.local_jobs"
-SUBMITIT, JOBLIB = f"{PLUGIN}.SubmititJobs", f"{PLUGIN}.JoblibJobs"
-"""Class paths of the launchers in vae_cli/plugins."""
-
 
 @dataclass(frozen=True)
 class Shares:
@@ -30,7 +26,7 @@ class Shares:
         processes = len(devices) if OmegaConf.is_list(devices) else devices
         cores, launcher = usable(), config.hydra.launcher
         asked = set_by_user() or processes * (config.trainer.threads or 0)
-        if launcher._target_ == JOBLIB:
+        if "n_jobs" in launcher:
             at_once = launcher.n_jobs if launcher.n_jobs > 0 else max(1, cores + 1 + launcher.n_jobs)
         else:
             at_once = min(config.cluster.parallel, max(1, cores // (asked or processes)))

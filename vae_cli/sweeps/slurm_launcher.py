@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
@@ -22,12 +22,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_cli.commands.failure import attempt, require
+from vae_cli.config.continuation import is_done
 from vae_cli.config.search import WORST, score
 from vae_cli.distributed import slurm
 from vae_cli.distributed.signals import listen
 from vae_cli.errors import UserError
 from vae_cli.runs.atomic_files import write_text_atomically
-from vae_cli.runs.continuation import is_done
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display, sweep_name
 from vae_cli.runs.status import UNFINISHED, Status
@@ -78,6 +78,8 @@ class Work:
 
 class Array(Launcher):
     """Submits an array with the resources of the group cluster, and waits for its jobs if `cluster.wait` is true."""
+
+    submits: ClassVar = True
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.context, self.task, self.config = hydra_context, task_function, config

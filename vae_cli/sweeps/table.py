@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_cli.commands.failure import attempt, require
-from vae_cli.config.search import searches
+from vae_cli.config.search import searches, submits
 from vae_cli.distributed.signals import listen
-from vae_cli.distributed.slurm import LAUNCHER
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
@@ -73,7 +72,7 @@ class SweepTable(Callback):
 
 def waits(config: DictConfig) -> bool:
     """True if the command waits for the end of its jobs."""
-    return OmegaConf.select(config, "hydra.launcher._target_") != LAUNCHER or config.cluster.wait
+    return not submits(config) or config.cluster.wait
 
 
 def shown_keys() -> tuple[str, ...]:

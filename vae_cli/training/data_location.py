@@ -43,5 +43,5 @@ def other_data(run: RunFolder, config: TrainConfig, then: DatasetInfo, now: Data
 
 def _places(dataset: Mapping[str, Any]) -> dict[str, str]:
     """The keys of DATA that have a value, with their values."""
-    found = {key: dataset.get(key.removeprefix("dataset.")) for key in DATA}
-    return {key: str(Path(place).expanduser().absolute()) for key, place in found.items() if place}
+    given = {f"dataset.{name}": place for name, place in dataset.items() if place}
+    return {key: str(Path(given[key]).expanduser().absolute()) for key in DATA if key in given}

@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config.search import searches
-from vae_cli.sweeps.side_by_side import JOBLIB, SUBMITIT, Shares
+from vae_cli.sweeps.side_by_side import Shares
 from vae_cli.sweeps.table import SweepTable
 
 LONGEST = 60 * 24 * 365
@@ -74,7 +74,7 @@ if find_spec("submitit"):
                     jobs.append(executor.submit(work, list(overrides), "hydra.sweep.dir", number, str(number), state))
             return [job.results()[0] for job in jobs]
 
-    _register("submitit_local", LocalQueueConf, _target_=SUBMITIT, timeout_min=LONGEST)
+    _register("submitit_local", LocalQueueConf, _target_=f"{__name__}.SubmititJobs", timeout_min=LONGEST)
 
 if find_spec("hydra_plugins.hydra_joblib_launcher"):
     from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
@@ -89,4 +89,4 @@ if find_spec("hydra_plugins.hydra_joblib_launcher"):
                 self.joblib["n_jobs"] = shares.jobs
                 return super().launch(job_overrides, initial_job_idx)
 
-    _register("joblib", JobLibLauncherConf, _target_=JOBLIB)
+    _register("joblib", JobLibLauncherConf, _target_=f"{__name__}.JoblibJobs")

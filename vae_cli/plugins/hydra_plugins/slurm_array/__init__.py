@@ -4,7 +4,6 @@ from importlib.util import find_spec
 
 from hydra.core.config_store import ConfigStore
 
-from vae_cli.distributed.slurm import LAUNCHER
 from vae_cli.sweeps.slurm_launcher import Array
 
 
@@ -13,4 +12,6 @@ class SlurmArray(Array):
 
 
 if find_spec("submitit"):
-    ConfigStore.instance().store("submitit_slurm", {"_target_": LAUNCHER}, "hydra/launcher", provider="vae_cli")
+    ConfigStore.instance().store(
+        "submitit_slurm", {"_target_": f"{__name__}.SlurmArray"}, "hydra/launcher", provider="vae_cli"
+    )

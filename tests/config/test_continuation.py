@@ -10,8 +10,8 @@ import pytest
 from tests.support.commands import Done, fingerprint, fork, start
 from tests.support.configs import mapping
 from tests.support.plugins.fragile import PLUGIN
+from vae_cli.config import continuation
 from vae_cli.errors import UserError
-from vae_cli.runs import continuation
 from vae_cli.runs.folder import RunFolder
 
 SMALL = ("dataset=digits", "network.hidden=[16]", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=csv")
@@ -21,7 +21,7 @@ FRAGILE = "objective._target_=fragile.Fragile"
 def leave(folder: Path, *overrides: str, **results: object) -> Path:
     """A folder with what a run of this configuration leaves: its configuration and, if any, its results."""
     folder.mkdir()
-    RunFolder(folder).begin(continuation.resolved(mapping(*overrides)))
+    RunFolder(folder).begin(mapping(*overrides))
     if results:
         (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
     return folder
