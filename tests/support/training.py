@@ -8,7 +8,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from vae_cli.commands.train import build_trainer, fit
 from vae_cli.commands.train import train as train_on
 from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.datasets.info import DatasetInfo
@@ -16,6 +15,7 @@ from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training.build import build_module
+from vae_cli.training.fit import build_trainer, fit
 
 
 def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
