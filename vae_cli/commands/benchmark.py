@@ -131,7 +131,6 @@ class _LoaderModule(pl.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam."""
         return torch.optim.Adam(self.parameters(), 1e-3)
 
 

@@ -158,7 +158,7 @@ def _training(
         summary[selection.monitor] = rows[best - 1][selection.monitor]
     if early and is_rank_zero():
         trained = f"stopped at epoch {len(rows)} by" if patience and not patience.at_once else "no epoch was trained:"
-        print(f"{trained} {early}; trainer.patience=null goes on", flush=True)
+        print(f"{trained} {early}; set trainer.patience=null to continue", flush=True)
     if selection.monitor and not selection.candidates(rows) and is_rank_zero():
         warn(f"{selection.monitor} was finite at no epoch: the weights are those of the last one, epoch {best}")
     return summary
