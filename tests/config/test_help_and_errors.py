@@ -67,7 +67,7 @@ OVERRIDES = [
     (["network.activation=rel"], "network.activation=rel: ", "nearest: relu"),
     (["trainer.precision=bf16"], "trainer.precision=bf16: ", "nearest: bf16-mixed"),
     (["logger.name=wand"], "logger.name=wand: ", "nearest: wandb"),
-    (["logger=csv", "logger.project=x"], "logger.project: ", "logger takes name"),
+    (["logger=csv", "logger.project=x"], "logger.project: ", "logger has name"),
     (["~objective.beta"], "objective.beta: missing", "a number >= 0"),
     (["~nothing"], "nothing", "does not exist"),
     (["seed=${nope}"], "seed=${nope}: ", "nope"),
@@ -305,7 +305,7 @@ def test_resuming_keeps_the_runs_own_configuration(workplace: Path) -> None:
         ("~trainer.max_epochs", "~trainer.max_epochs: "),
         ("hydra.run.dir=elsewhere", "leave hydra.run.dir out"),
         ("likelihood._target_=vae_cli.models.likelihoods.Categorical", "a resumed run keeps this"),
-        ("optimizer.lr=1e-5", "it can change trainer.max_epochs"),
+        ("optimizer.lr=1e-5", "it can change trainer."),
     ],
 )
 def test_what_a_resumed_run_refuses(argument: str, part: str, monkeypatch, capsys) -> None:
