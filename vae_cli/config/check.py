@@ -9,6 +9,7 @@ import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -239,12 +240,16 @@ def _hints(schema: type) -> dict[str, Any]:
 
 def _fits(value: Any, annotation: Any) -> bool:
     """Strictly: true is no integer, 1.0 is none either, "1" is no number; an integer is a number, a list a tuple."""
-    settings = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
     try:
-        TypeAdapter(annotation, config=settings).validate_json(json.dumps(value, default=str), strict=True)
+        _adapter(annotation).validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError:
         return False
     return True
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
 
 
 def _leaves(value: dict[str, Any], prefix: str = "") -> list[str]:
