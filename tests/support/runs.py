@@ -7,7 +7,6 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from tests.support.configs import unchecked
-from vae_cli.runs.continuation import resolved
 from vae_cli.runs.folder import RunFolder
 
 
@@ -21,7 +20,7 @@ def make_run(folder: Path, *overrides: str) -> Path:
     OmegaConf.set_struct(config, False)
     del config["hydra"]
     (folder / "checkpoints").mkdir(parents=True)
-    RunFolder(folder).begin(resolved(config))
+    RunFolder(folder).begin(config)
     for name in ("best", "last"):
         (folder / "checkpoints" / f"{name}.ckpt").touch()
     return folder

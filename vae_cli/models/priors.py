@@ -27,6 +27,7 @@ class Prior(nn.Module, Capable):
 
     provides: ClassVar = ("joint",)
     is_standard_normal: ClassVar[bool] = False
+    components: int  # K of a prior that provides "mixture"
 
     @property
     def is_fitted(self) -> bool:
@@ -38,6 +39,10 @@ class Prior(nn.Module, Capable):
 
     def fit(self, codes: Tensor, seed: int) -> None:
         """Fit p(z) to the codes (N, d) of the training set; of priors that provide "ex_post"."""
+        raise NotImplementedError
+
+    def set_components(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
+        """Set weights (K,) > 0, means (K, d) and variances (K, d) of a prior that provides "mixture"."""
         raise NotImplementedError
 
     def faults(self) -> dict[str, str]:
@@ -153,8 +158,7 @@ class GaussianMixturePrior(Prior):
         return faults(self(), self.min_scale)
 
     @torch.no_grad()
-    def set(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
-        """Set the parameters: weights (K,) > 0, means (K, d), variances (K, d)."""
+    def set_components(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
         self.logits.copy_(weights.log())
         self.means.copy_(means)
         self.log_variances.copy_((variances - self.min_scale**2).clamp(min=self.min_scale**2).log())
