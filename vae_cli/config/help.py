@@ -211,10 +211,12 @@ def _cut(line: str, end: str) -> str:
 
 
 def _topic(argv: Sequence[str]) -> str | None:
-    """The word after --help."""
+    """The word after --help; an existing folder is an argument of vae-report, unless a page has its name."""
     position = next((n for n, argument in enumerate(argv) if argument in ("--help", "-h")), len(argv))
     word = "".join(argv[position + 1 : position + 2])
-    return None if word.startswith("-") or "=" in word else word or None
+    if word.startswith("-") or "=" in word or (word not in pages.TOPICS and Path(word).is_dir()):
+        return None
+    return word or None
 
 
 def _config_dir(argv: Sequence[str]) -> str | None:
