@@ -172,7 +172,7 @@ def test_data_are_not_fetched_into_a_run(shared: Path) -> None:
 def test_a_report_is_not_written_over_something_else(shared: Path) -> None:
     Path("thesis").mkdir()
     Path("thesis/report.tex").write_text("my thesis")
-    with pytest.raises(ConfigError, match=r"thesis/report\.tex: no report of vae-report's"):
+    with pytest.raises(ConfigError, match=r"thesis/report\.tex: exists and was not written by"):
         Arguments.parse(["run", "out=thesis"])
 
 

@@ -94,7 +94,7 @@ class Job:
         checkpoint = self.run.newest_checkpoint() if config.resume else None  # read once; damaged ones are refused here
         if is_rank_zero():
             if checkpoint and self.sweeping:
-                print(f"{self.run.name}: goes on from its last checkpoint")
+                print(f"{self.run.name}: resumes from its last checkpoint")
             self.run.write_overrides(self.overrides)
         from vae_cli.training.loading import load_data
 
@@ -153,7 +153,7 @@ def _remedy(run: RunFolder) -> str:
     if not run.checkpoint("last").is_file():
         return "nothing was saved yet"
     command = shlex.join(["vae-train", f"resume={run}"])
-    return f"saved in {display(run.checkpoint('last'))}; go on with: {command}"
+    return f"saved in {display(run.checkpoint('last'))}; continue with: {command}"
 
 
 def _requeue(run: RunFolder, config: DictConfig) -> Failure:

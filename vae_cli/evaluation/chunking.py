@@ -61,7 +61,7 @@ class AdaptiveChunks:
         if self.count < before:
             megabytes = -(-self.count * self.row_bytes // 2**20)
             warn(
-                f"out of memory with {before:,} samples x images at a time; goes on with {self.count:,} "
+                f"out of memory with {before:,} samples x images at a time; continues with {self.count:,} "
                 f"(evaluate.memory_mb={megabytes} begins with as many)"
             )
         return result

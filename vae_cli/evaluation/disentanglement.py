@@ -98,7 +98,7 @@ def _gap(scores: NDArray[np.floating]) -> NDArray[np.floating]:
 
 @dataclass(frozen=True)
 class DCI:
-    """Each dimension predicts one factor; each factor needs one dimension; accuracy of the prediction of factors."""
+    """Disentanglement, completeness and informativeness."""
 
     disentanglement: float
     completeness: float
@@ -149,11 +149,11 @@ def factorvae_score(codes: Codes, factors: Values, threshold: float, seed: int) 
 
 
 def _votes(scaled: Codes, factors: Values, rng: np.random.Generator) -> Values:
-    """Number of votes for each dimension while each factor is fixed, (d, F)."""
+    """Counts of the votes: dimension i varies least while factor k is fixed, (d, F)."""
     votes = np.zeros((scaled.shape[1], factors.shape[1]), np.int64)
     for example, factor in zip(
         rng.integers(len(factors), size=VOTES), rng.integers(factors.shape[1], size=VOTES), strict=True
     ):
-        alike = np.flatnonzero(factors[:, factor] == factors[example, factor])
-        votes[scaled[rng.choice(alike, DRAWS)].var(0).argmin(), factor] += 1
+        matching = np.flatnonzero(factors[:, factor] == factors[example, factor])
+        votes[scaled[rng.choice(matching, DRAWS)].var(0).argmin(), factor] += 1
     return votes

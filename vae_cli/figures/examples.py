@@ -77,12 +77,12 @@ class Points:
 
     @property
     def is_image(self) -> bool:
-        """Whether an event is (C, H, W)."""
+        """True if an event is (C, H, W)."""
         return self.x.dim() == 4
 
     @property
     def has_directions(self) -> bool:
-        """Whether latents are known and z can move along one dimension, which codes of a codebook cannot."""
+        """True if latents are known and z can move along one dimension, which codes of a codebook cannot."""
         return False
 
 

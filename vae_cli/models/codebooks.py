@@ -144,7 +144,7 @@ class Learned(Codebook):
 
 
 class Usage(NamedTuple):
-    """How the codes of a codebook are used: exp of the entropy of their shares, at most K, and the share in use."""
+    """Usage of a codebook: exp of the entropy of the codes' shares, at most K, and the share of codes in use."""
 
     perplexity: Tensor
     usage: Tensor

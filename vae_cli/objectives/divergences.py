@@ -160,7 +160,6 @@ class DiscriminatorDivergence(Divergence):
         return logistic(self.discriminator, p, q)
 
     def discriminator_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss:
-        """The discriminator's loss."""
         plain_loss = self.plain_loss(q, p)
         if not self.penalty:
             return plain_loss

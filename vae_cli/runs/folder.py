@@ -64,7 +64,6 @@ class RunFolder:
 
     @property
     def log_file(self) -> Path:
-        """Warnings and tracebacks."""
         return self.path / LOG
 
     @property

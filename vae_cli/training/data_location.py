@@ -37,7 +37,7 @@ def other_data(run: RunFolder, config: TrainConfig, then: DatasetInfo, now: Data
     sizes = f"{then.examples:,} training examples, " if then.examples else ""
     return UserError(
         f"{run} was trained on {old} ({sizes}SHA-256 {then.sha256[:12]}...), no longer the data in "
-        f"{new} ({now.examples:,} training examples, SHA-256 {now.sha256[:12]}...); name the place of the former"
+        f"{new} ({now.examples:,} training examples, SHA-256 {now.sha256[:12]}...); set the path of the former"
     )
 
 

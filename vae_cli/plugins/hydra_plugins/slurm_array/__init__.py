@@ -1,4 +1,4 @@
-"""Where hydra looks for launchers: in the packages of a namespace of its own."""
+"""The launcher of SLURM arrays, in hydra's namespace package for plugins."""
 
 from importlib.util import find_spec
 
@@ -8,7 +8,7 @@ from vae_cli.sweeps.slurm_launcher import Array
 
 
 class SlurmArray(Array):
-    """hydra/launcher=submitit_slurm, in place of that of submitit's own plugin."""
+    """hydra/launcher=submitit_slurm; replaces the launcher of submitit's plugin."""
 
 
 if find_spec("submitit"):
