@@ -10,6 +10,7 @@ import yaml
 
 import vae_cli
 from tests.support.commands import Done, fork
+from tests.support.configs import composed
 from vae_cli.config.check import check
 from vae_cli.config.command_line import quoted
 from vae_cli.config.compose import parse, session
@@ -95,16 +96,14 @@ def test_a_resumed_run_keeps_the_new_place_of_its_data(moved: Path, tmp_path: Pa
 def test_data_without_such_a_place_are_refused(moved: Path) -> None:
     done = fork("vae-eval", "run=run", "dataset.root=x", folder=moved)
     assert done.code == 2 and "dataset.root=x: " in done.err and "use dataset.path" in done.err
-    config = RunFolder(moved / "run").config()
-    config.dataset = {"_target_": "vae_cli.datasets.LinearGaussian"}
     with pytest.raises(ConfigError, match="leave it out"):
-        relocated(check(config), {"dataset.path": "x"})
+        relocated(composed("dataset=linear_gaussian"), {"dataset.path": "x"})
 
 
 def test_keys_of_vae_eval_are_its_own(moved: Path) -> None:
     for argument, told in (
-        ("datset.path=x", "nearest: dataset (the top level takes run, ckpt, dataset, evaluate, trainer)"),
-        ("epochs=3", "(the top level takes run, ckpt, dataset, evaluate, trainer)"),
+        ("datset.path=x", "nearest: dataset ("),
+        ("epochs=3", "run, ckpt, dataset, evaluate, trainer"),
         ("dataset=npz", "dataset: unknown key (command line); groups of this command: evaluate"),
         ("model=vae", "model: unknown key (command line); groups of this command: evaluate"),
     ):
