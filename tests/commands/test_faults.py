@@ -91,7 +91,7 @@ DATA = [
     ([NPZ, "dataset.path=objects.npz"], "objects.npz: ", "not a readable .npz file"),
     ([NPZ, "dataset.path=labels.npz"], "labels.npz: y: shape (7,)", "one label for each of the 200"),
     ([NPZ, "dataset.path=few.npz", "dataset.val_size=100"], "dataset.val_size=100 ", "use at most 1"),
-    ([NPZ, "dataset.path=two.npz"], "dataset.val_size=0.1 ", "has 1 training example; take dataset.val_size=0"),
+    ([NPZ, "dataset.path=two.npz"], "dataset.val_size=0.1 ", "has 1 training example; use dataset.val_size=0"),
     ([NPZ, "dataset.path=one.npz"], "npz has one example", "none to train on"),
     ([NPZ, "dataset.path=cut.npz"], "cut.npz: ", "not a readable .npz file"),
     ([NPZ, "dataset.path=text.npz"], "text.npz: ", "not a readable .npz file"),

@@ -94,10 +94,10 @@ def test_a_resumed_run_keeps_the_new_place_of_its_data(moved: Path, tmp_path: Pa
 
 def test_data_without_such_a_place_are_refused(moved: Path) -> None:
     done = fork("vae-eval", "run=run", "dataset.root=x", folder=moved)
-    assert done.code == 2 and "dataset.root=x: the run's data, Npz, have no such key; take dataset.path" in done.err
+    assert done.code == 2 and "dataset.root=x: the run's data, Npz, have no such key; use dataset.path" in done.err
     config = RunFolder(moved / "run").config()
     config.dataset = {"_target_": "vae_cli.datasets.LinearGaussian"}
-    with pytest.raises(ConfigError, match="leave it out"):
+    with pytest.raises(ConfigError, match="remove it"):
         relocated(check(config), {"dataset.path": "x"})
 
 

@@ -161,7 +161,7 @@ def test_a_resumed_run_does_not_begin_again(work: Path, tmp_path: Path) -> None:
     ("line", "problem"),
     [
         (("init=nothing",), "init=nothing: there is no such file or folder"),
-        (("init_parts=[posterior]",), "say init=DIR"),
+        (("init_parts=[posterior]",), "set init=DIR"),
         (("-m", "seed=0,1", "init=nothing"), "init=nothing: there is no such file or folder"),
     ],
 )

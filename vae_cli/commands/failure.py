@@ -31,7 +31,7 @@ class Failure:
 
     @property
     def is_stop(self) -> bool:
-        """Whether the run was stopped from outside, so that it can be resumed."""
+        """True if the run was stopped from outside and can be resumed."""
         return self.status in ("interrupted", "requeued")
 
 

@@ -61,7 +61,7 @@ class Run:
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """What the labels of its data stand for, in their order; None where labels are numbers."""
+        """Names of the labels of its data, in their order; None if labels are numbers."""
         return self.facts.class_names
 
     def batch(self, x: ArrayLike | Tensor) -> Batch:
@@ -100,12 +100,12 @@ class Run:
         prior = self.model.prior
         if not prior.is_fitted:
             problem = "the mixture on the codes is not fitted in this checkpoint"
-            raise UserError(f"{self.folder}: {problem}; take ckpt=best, or train again if that is this one")
+            raise UserError(f"{self.folder}: {problem}; use ckpt=best, or train again if this is best")
         return prior()
 
     @property
     def has_clusters(self) -> bool:
-        """Whether p(z) is a mixture, and fitted."""
+        """True if p(z) is a mixture."""
         return is_mixture(self.model.prior())
 
     @property

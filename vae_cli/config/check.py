@@ -78,7 +78,7 @@ class _Check:
                 if isinstance(value, ListConfig):
                     value = OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
             except MissingMandatoryValue:
-                self.fail(key, "needs a value", f"say {key}=...")
+                self.fail(key, "needs a value", f"set {key}=...")
             except InterpolationKeyError as error:
                 text = OmegaConf.to_container(node, resolve=False)[name]  # pyright: ignore
                 self.fail(key, first_line(error), "an interpolation names another key, as in ${seed}", text)
@@ -88,7 +88,7 @@ class _Check:
         return result
 
     def targets(self, key: str, value: Any) -> None:
-        """Whatever is instantiated, at any depth, comes from the packages allowed: a config may come from anywhere."""
+        """Refuse classes from other packages than the allowed ones, at any depth: a config may come from anywhere."""
         if isinstance(value, list):
             for item in value:
                 self.targets(key, item)
@@ -110,7 +110,7 @@ class _Check:
             self.targets(_join(key, name), item)
 
     def signature(self, key: str, target: Any) -> signatures.Signature:
-        """Of the class that a node names; a function, or what a module happens to have imported, is none."""
+        """The signature of the class that a node names; functions and imported names of its module are refused."""
         try:
             return signatures.read(str(target))
         except LookupError as error:
@@ -168,7 +168,7 @@ class _Check:
         return value
 
     def variant(self, key: str, value: Any, schemas: list[type]) -> type:
-        """Of several dataclasses the one whose `name` the mapping bears."""
+        """The dataclass whose `name` the mapping has."""
         if len(schemas) == 1 or not isinstance(value, dict):
             return schemas[0]
         names = [name for schema in schemas for name in get_args(_hints(schema)["name"])]

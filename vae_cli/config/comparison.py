@@ -1,4 +1,4 @@
-"""What configurations share if their validation numbers can be compared. Free of torch."""
+"""Settings that configurations share if their validation numbers can be compared. Free of torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def data(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def measure(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a validation number is, and over how many examples, by the keys that say it; `config` is flat."""
+    """Keys that define a validation number and its number of examples; `config` is flat."""
     likelihood, posterior = _signature(config, "likelihood"), _signature(config, "posterior")
     discrete = None if likelihood is None else likelihood.constants.get("discrete")
     bound = None if posterior is None else "density" in posterior.provides

@@ -31,7 +31,7 @@ def _without_null(value: Any) -> Any:
 
 
 def is_done(config: dict[str, Any] | DictConfig, run: RunFolder) -> bool:
-    """Whether a run of this configuration has ended well in this folder."""
+    """True if a run of this configuration has finished in this folder."""
     return run.has_config and fingerprint(run.config()) == fingerprint(config) and run.is_done
 
 

@@ -1,4 +1,4 @@
-"""What happens before a command does anything: parse, compose, check. Every fault is a ConfigError of one line."""
+"""Checks before a command starts: parse, compose, check. Every fault is a ConfigError of one line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
     if args.multirun and (args.cfg or args.info):
         raise ConfigError(f"--multirun: not together with --cfg or --info ({COMMAND_LINE}); leave one of them out")
     if args.resolve and not args.cfg:
-        raise ConfigError(f"--resolve: only together with --cfg ({COMMAND_LINE}); say --cfg job --resolve")
+        raise ConfigError(f"--resolve: only together with --cfg ({COMMAND_LINE}); use --cfg job --resolve")
     sources = Sources.find(args.config_dir)
     composer = Composer(args.config_name or "train", sources)
     with session():

@@ -78,7 +78,7 @@ def plain(config: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """How to train: hardware, precision, length."""
+    """Training: hardware, precision, length."""
 
     accelerator: Annotated[Literal["auto", "cpu", "gpu"], MACHINE]
     devices: Annotated[PositiveInt | NonEmpty[NonNegativeInt], MACHINE]
@@ -99,7 +99,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class EvalTrainerConfig:
-    """Where vae-eval runs, and on how much."""
+    """Device and extent of vae-eval."""
 
     accelerator: Literal["auto", "cpu", "gpu"]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -109,7 +109,7 @@ class EvalTrainerConfig:
 
 @dataclass(frozen=True)
 class GapsConfig:
-    """How to measure inference gaps."""
+    """Measurement of inference gaps."""
 
     images: PositiveInt
     chains: PositiveInt
@@ -124,7 +124,7 @@ class GapsConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What to measure after training: k of the importance-weighted log-likelihood is `samples`."""
+    """Measurements after training: k of the importance-weighted log-likelihood is `samples`."""
 
     samples: Samples
     elbo_samples: Samples
@@ -139,7 +139,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class LoggerConfig:
-    """Where metrics go beside metrics.csv."""
+    """Experiment loggers beside metrics.csv."""
 
     name: Literal["csv", "tensorboard", "none"]
 
@@ -158,7 +158,7 @@ class WandbConfig:
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """What a job of a sweep asks of SLURM, and whether the command waits for the jobs."""
+    """SLURM resources of a sweep's job; `wait` for the jobs or not."""
 
     time: PositiveInt
     requeue: NonNegativeInt
@@ -206,7 +206,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class PlaceConfig:
-    """Where a run's data are now, if they have moved."""
+    """New place of a run's data, if they have moved."""
 
     path: str | None
     root: str | None

@@ -23,9 +23,9 @@ WORST = -math.inf
 
 
 def score(results: Mapping[str, Any]) -> float:
-    """What a search maximises: the best validation ELBO, or minus the distortion where there is none; nats.
+    """The score that a search maximises: the best validation ELBO, or minus the distortion if there is none; nats.
 
-    It is -inf where a run has neither, or one that is not finite: Optuna takes an infinity, and is ended by a NaN.
+    -inf if a run has neither, or a value that is not finite: Optuna accepts infinity, and a NaN ends the study.
     """
     elbo, distortion = results.get("val/elbo"), results.get("val/distortion")
     value = -distortion if elbo is None and distortion is not None else elbo
@@ -101,5 +101,5 @@ def same_data(folder: Path, sha256: str) -> None:
         if trial.path != folder and trial.results_if_readable().get("data/sha256") not in (None, sha256):
             raise UserError(
                 f"{trial}: an earlier trial of this search, of data that have changed since; "
-                "a search cannot choose between them: name another hydra.sweep.dir"
+                "a search cannot choose between them: use another hydra.sweep.dir"
             )

@@ -122,7 +122,7 @@ def meant_key(word: str) -> str | None:
 
 
 def meant_option(group: str, word: str) -> str | None:
-    """What to type for an option that a group does not have.
+    """The choice that a user means by an option that a group does not have.
 
     >>> meant_option("model", "IWAE"), meant_option("model", "nonsense")
     ('objective=iwae', None)
