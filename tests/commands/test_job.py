@@ -60,7 +60,10 @@ def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
         if results:
             (folder / "results.json").write_text(json.dumps(results))
     sweep_table = table.SweepTable()
-    plugins = {"sweeper": {"_target_": "a.BasicSweeper"}, "launcher": {"_target_": "a.BasicLauncher"}}
+    plugins = {
+        "sweeper": {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"},
+        "launcher": {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"},
+    }
     sweep_table.on_multirun_start(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, **plugins}}))
     assert sweep_table.finish() == 1
     rows = json.loads((tmp_path / "sweep.json").read_text())

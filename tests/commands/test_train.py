@@ -25,7 +25,7 @@ TINY = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    return folder, train(composed(*TINY), folder)
+    return folder, train(composed(*TINY), folder, figures=True)
 
 
 def test_a_run_leaves_everything_in_its_folder(finished):
@@ -116,7 +116,7 @@ VADE = (
 @pytest.fixture(scope="module")
 def clustered(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "clustered"
-    return folder, train(composed(*VADE), folder)
+    return folder, train(composed(*VADE), folder, figures=True)
 
 
 @pytest.mark.parametrize(

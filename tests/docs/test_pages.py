@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.config.test_help_and_errors import make_run
 from tests.support.commands import ROOT, fork, line
 from tests.support.front import call
 from tests.support.pages import DOCS, PAGES, blocks, commands, files, name, options, prose, shell
+from tests.support.runs import make_run
 from vae_cli.config import help, pages
 from vae_cli.config.preflight import prepare_command, prepare_training
 from vae_cli.config.schema import CAVIConfig, EvalConfig, KLConfig, SampleConfig

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vae_cli.config import signatures
-from vae_cli.config.schema import setting_of
+from vae_cli.config.settings import setting_of
 from vae_cli.config.signatures import Signature
 
 

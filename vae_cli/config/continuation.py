@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.config.schema import keys_that
+from vae_cli.config.settings import keys_that
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.saved_config import resolved
