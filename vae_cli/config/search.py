@@ -39,7 +39,8 @@ def searches(config: DictConfig) -> bool:
 
 def chooses(sweeper: Any) -> bool:
     """As `searches`, for the sweeper's own node."""
-    return not issubclass(get_class(sweeper._target_), BasicSweeper)
+    basic = get_class(f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}")  # hydra reloads modules of plugins
+    return not issubclass(get_class(sweeper._target_), basic)
 
 
 def submits(config: DictConfig) -> bool:
