@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from tests.support.front import ROOT, call
 from vae_cli.commands.failure import Failure, attempt
@@ -31,11 +32,10 @@ def failing(error: BaseException) -> Failure:
 
 
 def test_every_way_to_fail_has_its_code() -> None:
-    sigterm = type("SIGTERMException", (SystemExit,), {})
     assert failing(UserError("no data\nhere")) == Failure("no data here", 1)
     assert failing(ConfigError("bad")).exit_code == 2
     assert failing(KeyboardInterrupt()) == Failure("interrupted", 130, "interrupted")
-    assert failing(sigterm()) == Failure("terminated", 143, "interrupted")
+    assert failing(SIGTERMException()) == Failure("terminated", 143, "interrupted")
     assert failing(OSError(28, "No space left on device", "x.ckpt")).message == "No space left on device: x.ckpt"
     assert failing(ValueError("a\nb")).message == "ValueError: a b; traceback in folder/vae-train.log"
     assert attempt(lambda: 3) == 3

@@ -53,7 +53,7 @@ OVERRIDES = [
     (["network.activation=rel"], "network.activation=rel: ", "nearest: relu"),
     (["trainer.precision=bf16"], "trainer.precision=bf16: ", "nearest: bf16-mixed"),
     (["logger.name=wand"], "logger.name=wand: ", "nearest: wandb"),
-    (["logger=csv", "logger.project=x"], "logger.project: ", "logger takes name"),
+    (["logger=csv", "logger.project=x"], "logger.project: ", "logger has name"),
     (["~objective.beta"], "objective.beta: missing", "a number >= 0"),
     (["~nothing"], "nothing", "does not exist"),
     (["seed=${nope}"], "seed=${nope}: ", "nope"),

@@ -53,7 +53,7 @@ class Run:
 
     @cached_property
     def data(self) -> Data:
-        """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
+        """The training data set with its splits; UserError if the data have changed."""
         data = load_again(self.config)
         if data.sha256 != self.facts.sha256:
             raise other_data(RunFolder(self.folder), self.config, self.facts, DatasetInfo.of(data))
@@ -61,11 +61,11 @@ class Run:
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """Names of the labels of its data, in their order; None if labels are numbers."""
+        """Names of the labels, in their order; None where labels are numbers."""
         return self.facts.class_names
 
     def batch(self, x: ArrayLike | Tensor) -> Batch:
-        """x as the model takes it, converted as a file's: (N, *event), or (N, H, W) or (N, D) of one channel.
+        """x converted as the data of a file: (N, *event), or (N, H, W) or (N, D) of one channel.
 
         Bytes of images become k/255, a table is standardised as the training rows were.
         """
@@ -100,12 +100,12 @@ class Run:
         prior = self.model.prior
         if not prior.is_fitted:
             problem = "the mixture on the codes is not fitted in this checkpoint"
-            raise UserError(f"{self.folder}: {problem}; use ckpt=best, or train again if this is best")
+            raise UserError(f"{self.folder}: {problem}; use ckpt=best, or train the model again")
         return prior()
 
     @property
     def has_clusters(self) -> bool:
-        """True if p(z) is a mixture."""
+        """True if p(z) is a fitted mixture."""
         return is_mixture(self.model.prior())
 
     @property
@@ -123,7 +123,7 @@ class Run:
         return log_responsibilities(self.mixture, self.encode(x)).exp()
 
     def cluster(self, x: ArrayLike | Tensor) -> Tensor:
-        """The most responsible component of each x, (N,)."""
+        """The component with the largest responsibility for each x, (N,)."""
         return self.responsibilities(x).argmax(-1)
 
     @torch.no_grad()
@@ -178,7 +178,9 @@ def load(
 ) -> Run:
     """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read.
 
-    dataset_path, dataset_root: where its data are now, for `Run.data`, if they have moved
+    Args:
+        dataset_path: present place of moved data, for `Run.data`.
+        dataset_root: likewise, for data sets with a root folder.
     """
     run = RunFolder(Path(folder))
     if not run.has_config:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
@@ -39,8 +38,9 @@ def searches(config: DictConfig) -> bool:
 
 def chooses(sweeper: Any) -> bool:
     """As `searches`, for the sweeper's own node."""
-    basic = get_class(f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}")  # hydra reloads modules of plugins
-    return not issubclass(get_class(sweeper._target_), basic)
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # here: hydra loads its plugins again
+
+    return get_class(sweeper._target_) is not BasicSweeper
 
 
 def submits(config: DictConfig) -> bool:
