@@ -76,7 +76,7 @@ def plain(config: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """Training: hardware, precision, length."""
+    """Hardware, precision and length of training."""
 
     accelerator: Annotated[Literal["auto", "cpu", "gpu"], MACHINE]
     devices: Annotated[PositiveInt | NonEmpty[NonNegativeInt], MACHINE]
@@ -97,7 +97,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class EvalTrainerConfig:
-    """Device and extent of vae-eval."""
+    """Hardware and length of vae-eval."""
 
     accelerator: Literal["auto", "cpu", "gpu"]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -107,7 +107,7 @@ class EvalTrainerConfig:
 
 @dataclass(frozen=True)
 class GapsConfig:
-    """Measurement of inference gaps."""
+    """Settings of the inference gaps."""
 
     images: PositiveInt
     chains: PositiveInt
@@ -122,7 +122,7 @@ class GapsConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Measurements after training: k of the importance-weighted log-likelihood is `samples`."""
+    """The evaluation after training: k of the importance-weighted log-likelihood is `samples`."""
 
     samples: Samples
     elbo_samples: Samples
@@ -137,7 +137,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class LoggerConfig:
-    """Experiment loggers beside metrics.csv."""
+    """A logger beside metrics.csv."""
 
     name: Literal["csv", "tensorboard", "none"]
 
@@ -156,7 +156,7 @@ class WandbConfig:
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """SLURM resources of a sweep's job; `wait` for the jobs or not."""
+    """Resources of a job under SLURM; `wait`: the command ends after its jobs."""
 
     time: PositiveInt
     requeue: NonNegativeInt
@@ -204,7 +204,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class PlaceConfig:
-    """New place of a run's data, if they have moved."""
+    """The present place of moved data."""
 
     path: str | None
     root: str | None

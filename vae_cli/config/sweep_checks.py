@@ -21,7 +21,7 @@ from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
 
 
 def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> None:
-    """Every job of the basic sweeper; of a search, which chooses its own values, each value that is listed."""
+    """Check each job of a grid; for a search, which chooses its own values, each listed value."""
     if master.resume is not None:
         raise ConfigError(f"resume={master.resume}: continues a single run ({COMMAND_LINE}); remove --multirun")
     creatable(Path(master.hydra.sweep.dir))
@@ -88,7 +88,7 @@ def _check_cluster(master: DictConfig) -> None:
 
 
 def _trials(varied: Sequence[Override]) -> list[list[str]]:
-    """Jobs in which each value that a search may choose occurs once, of an interval its ends, beside first choices."""
+    """Jobs in which each choice of a search, and each end of an interval, occurs once beside the first choices."""
     choices: list[list[str]] = []
     for override in varied:
         key, value = override.get_key_element(), override.value()
