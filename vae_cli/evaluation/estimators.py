@@ -67,6 +67,8 @@ def iw_log_likelihood(
 ) -> Importance:
     """log 1/k sum_i p(x, z_i) / q(z_i|x), z_i ~ q, k = samples exactly (Burda et al. 2015, eq. 8).
 
+    It is log p(x) itself where q enumerates all z.
+
     `encoded` is the proposal q: the posterior as encoded once, or any other distribution over z. At most `rows` =
     samples x images are held at a time; the result does not depend on it.
     """
@@ -75,7 +77,7 @@ def iw_log_likelihood(
     sums = torch.stack([w.logsumexp(0) for w in log_weights]).logsumexp(0)
     squares = torch.stack([(2 * w).logsumexp(0) for w in log_weights]).logsumexp(0)
     effective = torch.where(sums > -math.inf, (2 * sums - squares).exp(), 0.0)
-    return Importance(sums - math.log(samples), effective)
+    return Importance(sums - math.log(sum(map(len, log_weights))), effective)
 
 
 def prior_proposal(model: LatentVariableModel, batch: Batch) -> Distribution:
