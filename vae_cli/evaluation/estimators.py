@@ -73,7 +73,12 @@ def iw_log_likelihood(
     samples x images are held at a time; the result does not depend on it.
     """
     size = max(1, rows // len(batch))
-    log_weights = [without_overflow(model.trace(batch, encoded, n).log_weight) for n in split(samples, size)]
+    log_weights = []
+    for n in split(samples, size):
+        trace = model.trace(batch, encoded, n)
+        log_weights.append(without_overflow(trace.log_weight))
+        if trace.is_exhaustive:
+            break
     sums = torch.stack([w.logsumexp(0) for w in log_weights]).logsumexp(0)
     squares = torch.stack([(2 * w).logsumexp(0) for w in log_weights]).logsumexp(0)
     effective = torch.where(sums > -math.inf, (2 * sums - squares).exp(), 0.0)

@@ -128,6 +128,11 @@ class Trace:
     likelihood: Distribution
     latents: tuple[Latent, ...]
 
+    @property
+    def is_exhaustive(self) -> bool:
+        """True if z are all values, so that another trace of the batch adds nothing."""
+        return self.latents[0].weights is not None
+
     @cached_property
     def log_px(self) -> Tensor:
         """log p(x|z), (S, B): minus the distortion."""

@@ -20,8 +20,8 @@ from vae_cli.models.trace import layer_rates
 BITS = Number(
     "bits_per_dim",
     "bits",
-    "-iw_log_likelihood / (D log 2) for x of D dimensions, or -elbo / (D log 2) for codes of a codebook; only if p(x|z) is a "
-    "probability.",
+    "-iw_log_likelihood / (D log 2) for x of D dimensions, or -elbo / (D log 2) for codes of a codebook; only if "
+    "p(x|z) is a probability.",
     "bits per dimension",
 )
 
