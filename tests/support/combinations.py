@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from tests.support.commands import ROOT
 from vae_cli.config.rules import RULES
+from vae_cli.config.schema import ClusterConfig, EvaluateConfig, Node, TrainConfig, TrainerConfig, WandbConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.runs.layout import conf_folder
 
@@ -113,6 +114,16 @@ def composed(choice: Choice) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name != "hydra"}
 
 
+def parsed(config: dict[str, Any]) -> TrainConfig:
+    """The configuration in its schema, without the checks of types, which take most of the time."""
+    schemas = {"trainer": TrainerConfig, "evaluate": EvaluateConfig, "logger": WandbConfig, "cluster": ClusterConfig}
+    values: dict[str, Any] = {name: schemas[name](**config[name]) for name in schemas}
+    for name, value in (config | values).items():
+        named = isinstance(value, dict)
+        values[name] = Node(value["_target_"], {k: v for k, v in value.items() if k != "_target_"}) if named else value
+    return TrainConfig(**values)
+
+
 def completed(choice: Choice) -> Choice:
     """With the companions of its options; a preset of a model needs none."""
     if "model" in choice:
@@ -125,7 +136,7 @@ def completed(choice: Choice) -> Choice:
 
 def outcome(choice: Choice) -> str:
     """`allowed`, or the rule that refuses and its key."""
-    view = ConfigView(composed(choice), lambda _: "")
+    view = ConfigView(parsed(composed(choice)), lambda _: "")
     for rule in RULES:
         if refusal := rule(view):
             return f"{rule.__name__} {refusal.key}"
