@@ -54,7 +54,7 @@ def test_signals_wait_for_the_file_that_is_being_written(pair: tuple[int, int], 
             signal.raise_signal(number)
 
     (tmp_path / "last.ckpt").write_bytes(b"earlier")
-    with pytest.raises(STOPS[pair[0]]):
+    with pytest.raises(STOPS[pair[0]].error):
         write_atomically(tmp_path / "last.ckpt", write, tmp_path / "previous.ckpt")
     assert (tmp_path / "last.ckpt").read_bytes() == b"halfhalf"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]

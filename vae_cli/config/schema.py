@@ -76,7 +76,7 @@ def plain(config: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """How to train: hardware, precision, length."""
+    """Hardware, precision and length of training."""
 
     accelerator: Annotated[Literal["auto", "cpu", "gpu"], MACHINE]
     devices: Annotated[PositiveInt | NonEmpty[NonNegativeInt], MACHINE]
@@ -97,7 +97,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class EvalTrainerConfig:
-    """Where vae-eval runs, and on how much."""
+    """Hardware and length of vae-eval."""
 
     accelerator: Literal["auto", "cpu", "gpu"]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -107,7 +107,7 @@ class EvalTrainerConfig:
 
 @dataclass(frozen=True)
 class GapsConfig:
-    """How to measure inference gaps."""
+    """Settings of the inference gaps."""
 
     images: PositiveInt
     chains: PositiveInt
@@ -122,7 +122,7 @@ class GapsConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What to measure after training: k of the importance-weighted log-likelihood is `samples`."""
+    """The evaluation after training: k of the importance-weighted log-likelihood is `samples`."""
 
     samples: Samples
     elbo_samples: Samples
@@ -137,7 +137,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class LoggerConfig:
-    """Where metrics go beside metrics.csv."""
+    """A logger beside metrics.csv."""
 
     name: Literal["csv", "tensorboard", "none"]
 
@@ -156,7 +156,7 @@ class WandbConfig:
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """What a job of a sweep asks of SLURM, and whether the command waits for the jobs."""
+    """Resources of a job under SLURM; `wait`: the command ends after its jobs."""
 
     time: PositiveInt
     requeue: NonNegativeInt
@@ -204,7 +204,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class PlaceConfig:
-    """Where a run's data are now, if they have moved."""
+    """The present place of moved data."""
 
     path: str | None
     root: str | None

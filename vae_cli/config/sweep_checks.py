@@ -21,9 +21,9 @@ from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
 
 
 def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> None:
-    """Every job of the basic sweeper; of a search, which chooses its own values, each value that is listed."""
+    """Check each job of a grid; for a search, which chooses its own values, each listed value."""
     if master.resume is not None:
-        raise ConfigError(f"resume={master.resume}: goes on with one run ({COMMAND_LINE}); leave --multirun out")
+        raise ConfigError(f"resume={master.resume}: continues a single run ({COMMAND_LINE}); remove --multirun")
     creatable(Path(master.hydra.sweep.dir))
     _check_cluster(master)
     parsed = parse(lines)
@@ -48,30 +48,32 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> Non
             if fault := unlike(trials[0], config):
                 where = composer.where(overrides, fault.key)
                 raise ConfigError(
-                    f"{fault} ({where}); take one of them, or a sweep: vae-train -m without hparams_search"
+                    f"{fault} ({where}); use one of them, or a sweep: vae-train -m without hparams_search"
                 )
     if trials:
         _check_earlier(trials[0], Path(master.hydra.sweep.dir))
 
 
 def _check_earlier(trial: DictConfig, folder: Path) -> None:
-    """A search that goes on compares its trials with those of earlier starts."""
+    """A continued search compares its trials with those of earlier starts."""
     for file in [*folder.glob(f"*/{CONFIG}"), *folder.glob(f"{SUPERSEDED}/*/{CONFIG}")]:
         run = RunFolder(file.parent)
         if fault := unlike(run.config(), trial):
-            raise ConfigError(f"{fault} ({run} has the first); name another hydra.sweep.dir")
+            raise ConfigError(f"{fault} ({run} has the first); use another hydra.sweep.dir")
 
 
 def _check_search(composer: Composer, config: TrainConfig, overrides: list[str]) -> None:
     """Refuse a search without a validation bound, by which it chooses."""
     if ("val_size", 0) in config.dataset.arguments.items():
         where = composer.where(overrides, "dataset.val_size")
-        raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 0.1, or a sweep")
+        raise ConfigError(
+            f"dataset.val_size=0: a search needs validation data ({where}); use dataset.val_size=0.1, or a sweep"
+        )
     objective = config.objective
     if "selection" not in signatures.read(objective.target).provides:
         where = composer.where(overrides, "objective._target_")
         raise ConfigError(
-            f"objective {objective.target}: has no bound for a search to choose by ({where}); take a sweep"
+            f"objective {objective.target}: has no bound for a search to choose by ({where}); use a sweep"
         )
 
 
@@ -82,11 +84,11 @@ def _check_cluster(master: DictConfig) -> None:
     if not shutil.which("sbatch"):
         raise ConfigError(f"cluster=slurm: this machine has no sbatch ({COMMAND_LINE}); submit from a login node")
     if searches(master) and not master.cluster.wait:
-        raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); leave it out")
+        raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); use cluster.wait=true")
 
 
 def _trials(varied: Sequence[Override]) -> list[list[str]]:
-    """Jobs in which each value that a search may choose occurs once, of an interval its ends, beside first choices."""
+    """Jobs in which each choice of a search, and each end of an interval, occurs once beside the first choices."""
     choices: list[list[str]] = []
     for override in varied:
         key, value = override.get_key_element(), override.value()

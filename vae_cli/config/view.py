@@ -1,4 +1,4 @@
-"""A view of a checked configuration for rules: what the chosen classes state, and which options would fit."""
+"""A view of a checked configuration for rules: statements of the chosen classes, and options that fit."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def lacking(group: str, word: str) -> str:
 
 
 def stating(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
-    """The options whose class constant fits, () standing for a constant that is absent."""
+    """The options whose class constant fits; an absent constant is ()."""
     return options(group, lambda other: other is not None and fits(other.constants.get(constant, ())))
 
 
