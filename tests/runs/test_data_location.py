@@ -96,7 +96,7 @@ def test_a_resumed_run_keeps_the_new_place_of_its_data(moved: Path, tmp_path: Pa
 def test_data_without_such_a_place_are_refused(moved: Path) -> None:
     done = fork("vae-eval", "run=run", "dataset.root=x", folder=moved)
     assert done.code == 2 and "dataset.root=x: " in done.err and "use dataset.path" in done.err
-    with pytest.raises(ConfigError, match="leave it out"):
+    with pytest.raises(ConfigError, match="remove it"):
         relocated(composed("dataset=linear_gaussian"), {"dataset.path": "x"})
 
 

@@ -146,7 +146,7 @@ class Run:
     def log_likelihood(self, x: ArrayLike | Tensor, samples: int = 100) -> Tensor:
         """Importance-weighted log p(x) with k = `samples`, a lower bound in expectation: nats, (N,).
 
-        Where z is discrete all draws are the same, and it is the ELBO.
+        It is the ELBO for codes of a codebook, whose draws are equal, and exact for enumerated latents.
         """
         if not self.model.infers:
             raise UserError("posterior=none: the model has no encoder, so there is no log-likelihood of x")
@@ -154,7 +154,7 @@ class Run:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
         positive(samples, "samples")
         batch = self.batch(x)
-        rows, draws = rows_at_once(self.model, batch.x.device), samples if self.model.is_continuous else 1
+        rows, draws = rows_at_once(self.model, batch.x.device), samples if self.model.draws_vary else 1
 
         def measure(part: Batch, at_once: int) -> Tensor:
             return iw_log_likelihood(self.model, part, self.model.encode(part), draws, at_once).log_likelihood

@@ -67,15 +67,22 @@ def iw_log_likelihood(
 ) -> Importance:
     """log 1/k sum_i p(x, z_i) / q(z_i|x), z_i ~ q, k = samples exactly (Burda et al. 2015, eq. 8).
 
+    It is log p(x) itself where q enumerates all z.
+
     `encoded` is the proposal q: the posterior, encoded once, or another distribution over z. At most `rows` =
     samples x images are held at a time; the result does not depend on `rows`.
     """
     size = max(1, rows // len(batch))
-    log_weights = [without_overflow(model.trace(batch, encoded, n).log_weight) for n in split(samples, size)]
+    log_weights = []
+    for n in split(samples, size):
+        trace = model.trace(batch, encoded, n)
+        log_weights.append(without_overflow(trace.log_weight))
+        if trace.is_exhaustive:
+            break
     sums = torch.stack([w.logsumexp(0) for w in log_weights]).logsumexp(0)
     squares = torch.stack([(2 * w).logsumexp(0) for w in log_weights]).logsumexp(0)
     effective = torch.where(sums > -math.inf, (2 * sums - squares).exp(), 0.0)
-    return Importance(sums - math.log(samples), effective)
+    return Importance(sums - math.log(sum(map(len, log_weights))), effective)
 
 
 def prior_proposal(model: LatentVariableModel, batch: Batch) -> Distribution:

@@ -24,7 +24,7 @@ Refine = Callable[["LatentVariableModel", Batch, Distribution], Distribution]
 
 @runtime_checkable
 class StartsFromData(Protocol):
-    """A part of a model whose first values are taken from the training set."""
+    """A part of a model that starts at values from the training set."""
 
     def start_from(self, batches: Iterable[Batch]) -> None:
         """Set the first values from the batches."""
@@ -32,10 +32,10 @@ class StartsFromData(Protocol):
 
 @runtime_checkable
 class HasOwnOptimizer(Protocol):
-    """A part of a model that the run's optimiser does not know: it moves by the gradients of each backward pass."""
+    """A part of a model with its own optimiser, which steps after each backward pass."""
 
     def step_after_backward(self) -> None:
-        """Take a step."""
+        """Update the part after `backward`."""
 
 
 class LatentVariableModel(nn.Module, Capable):
@@ -87,8 +87,13 @@ class LatentVariableModel(nn.Module, Capable):
 
     @property
     def is_continuous(self) -> bool:
-        """True if z is continuous, so that its moments and importance weights are meaningful."""
+        """True if z is continuous, so that it has directions and its moments are meaningful."""
         return "continuous" in self.posterior.provides
+
+    @property
+    def draws_vary(self) -> bool:
+        """False if all draws of q(z|x) are equal: codes of a codebook."""
+        return "codes" not in self.posterior.provides
 
     def encode(self, batch: Batch) -> Distribution:
         """q(z|x), batch shape (B,)."""

@@ -5,6 +5,7 @@ Shape legend: S samples, B batch, d latent dimensions, *event the shape of one x
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -60,6 +61,11 @@ class Latent:
                 z, log_q = draw(shape)
                 return cls(z, q, p, drawn_log_q=log_q)
             return cls(q.rsample(shape) if q.has_rsample else q.sample(shape), q, p)
+
+    @property
+    def log_proposal(self) -> Tensor:
+        """Log density of the draws, (S, B): log q(z|x), or -log S where z are all S values."""
+        return self.log_q if self.weights is None else torch.full_like(self.weights, -math.log(len(self.weights)))
 
     def expectation(self, values: Tensor) -> Tensor:
         """E_q of values (S, B) at the samples, (B,)."""
@@ -122,6 +128,11 @@ class Trace:
     likelihood: Distribution
     latents: tuple[Latent, ...]
 
+    @property
+    def is_exhaustive(self) -> bool:
+        """True if z are all values, so that another trace of the batch adds nothing."""
+        return self.latents[0].weights is not None
+
     @cached_property
     def log_px(self) -> Tensor:
         """log p(x|z), (S, B): minus the distortion."""
@@ -130,8 +141,8 @@ class Trace:
 
     @cached_property
     def log_weight(self) -> Tensor:
-        """log w = log p(x|z) + sum log p(z) - sum log q(z|x), (S, B); its mean is the ELBO."""
-        return self.log_px + total(latent.log_p - latent.log_q for latent in self.latents)
+        """log w = log p(x|z) + sum log p(z) - sum log q(z|x), (S, B); 1/S sum w estimates p(x), exactly for all z."""
+        return self.log_px + total(latent.log_p - latent.log_proposal for latent in self.latents)
 
     @cached_property
     def distortion(self) -> Tensor:
