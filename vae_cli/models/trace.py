@@ -11,6 +11,7 @@ from functools import cached_property, reduce
 from operator import add
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 
@@ -61,13 +62,13 @@ class Latent:
                 return cls(z, q, p, drawn_log_q=log_q)
             return cls(q.rsample(shape) if q.has_rsample else q.sample(shape), q, p)
 
-    def expectation(self, values: Tensor) -> Tensor:
-        """E_q of values (S, B) at the samples, (B,)."""
+    def expectation(self, values: Float[Tensor, "S B"]) -> Float[Tensor, " B"]:
+        """E_q of values at the samples."""
         return values.mean(0) if self.weights is None else (self.weights * values).sum(0)
 
     @cached_property
-    def log_q(self) -> Tensor:
-        """log q(z|x), (S, B)."""
+    def log_q(self) -> Float[Tensor, "S B"]:
+        """log q(z|x)."""
         if self.drawn_log_q is not None:
             return self.drawn_log_q
         with float32():
@@ -109,8 +110,8 @@ class Latent:
         return kl.mean(0) if kl.dim() == self.z.dim() else kl
 
     @property
-    def kl(self) -> Tensor:
-        """KL(q || p), (B,), nats."""
+    def kl(self) -> Float[Tensor, " B"]:
+        """KL(q || p), nats."""
         return self.kl_groups.sum(-1)
 
 
