@@ -20,10 +20,15 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A configuration that cannot run: the message names the key, where it stands and the way out."""
+    """A configuration that cannot run: the message names the key, the place where it is set and the remedy.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, exit_code=REFUSED)
+    rule: the id of the rule that refuses it, if it was one.
+    key: the dotted key at fault, if it is one; of the rule `capabilities` two groups, as in objective.posterior.
+    """
+
+    def __init__(self, message: str, *, rule: str | None = None, key: str | None = None) -> None:
+        super().__init__(message, exit_code=2)
+        self.rule, self.key = rule, key
 
 
 def first_line(error: BaseException) -> str:

@@ -34,7 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
 @pytest.fixture
 def run(finished: tuple[Path, Done], tmp_path: Path) -> Path:
     """A copy of the run, which a test may change."""
-    return Path(shutil.copytree(finished[0], tmp_path / "work")) / "run"
+    return Path(shutil.copytree(finished[0], tmp_path / "work", symlinks=True)) / "run"
 
 
 def numbers(run: Path) -> dict[str, Any]:

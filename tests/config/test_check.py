@@ -54,14 +54,14 @@ def test_every_option_of_every_group_composes(group: str) -> None:
         (["dataset.binarize=none"], ["Bernoulli", "levels", "discretised_logistic", "dataset.binarize=dynamic"]),
         (["model=conv_vae", "dataset=linear_gaussian"], ["Conv", "vector", "network=", "mlp", "dataset=", "mnist"]),
         (["posterior=deterministic"], ["q(z|x)", "posterior=", "diagonal", "objective=", "reconstruction"]),
-        (["prior=ex_post"], ["fitted afterwards", "prior=", "normal", "posterior=deterministic"]),
+        (["prior=ex_post"], ["during training", "prior=", "normal", "posterior=deterministic"]),
         (["dataset=npz", "dataset.path=x", "dataset.domain=real", "likelihood=bernoulli"], ["real", "likelihood="]),
     ],
 )
 def test_impossible_combinations_name_both_sides_and_two_ways_out(overrides: list[str], parts: list[str]) -> None:
     message = refusal(*overrides)
-    assert "; take " in message
-    assert " or " in message.partition("; take ")[2]
+    assert "; use " in message
+    assert " or " in message.partition("; use ")[2]
     for part in parts:
         assert part in message, message
 
@@ -130,7 +130,7 @@ def test_a_users_own_classes_need_leave(tmp_path: Path, monkeypatch: pytest.Monk
     assert "my_objectives." in allowed()
     check(config)
     config.posterior = {"_target_": "vae_cli.models.posteriors.Deterministic"}
-    with pytest.raises(ConfigError, match="Mine"):  # needs_density is inherited from vae_cli.objectives.Objective
+    with pytest.raises(ConfigError, match="Mine"):  # `requires` is inherited from vae_cli.objectives.Objective
         check(config)
 
 

@@ -63,27 +63,26 @@ def test_networks_posteriors_and_objectives_combine_or_are_refused(network, post
         overrides += ["prior=mixture", "prior.components=3"]
     if objective.endswith("gan"):
         overrides += ["divergence.width=8"]
-    if (posterior in QUANTISED) != (objective == "vq"):
-        refusal = "is of codes, .* is not; take "
-    elif posterior in QUANTISED:
-        refusal = "prior Normal .* is not; take prior=code_transformer or posterior=.*diagonal.* objective=.*elbo"
-    elif (posterior == "none") != (objective == "gan"):
-        refusal = "has no encoder; take posterior=|trains none; take objective="
-    elif network == "conv_spatial" and posterior not in SITEWISE:
-        refusal = "mixes its sites; take posterior=.*diagonal"
-    elif objective not in ("reconstruction", "wae", "mmd_vae", "aae") and posterior == "deterministic":
-        refusal = "density"
-    elif posterior in LAYERED:
-        refusal = "single layer|entropy|factorises|several layers"
-    elif objective.startswith("vade") and posterior not in GAUSSIAN:
-        refusal = "entropy"
-    elif objective.startswith("tcvae") and posterior not in FACTORISED:
-        refusal = "factorises"
-    else:
+    fits = (
+        posterior not in (*QUANTISED, *LAYERED)
+        and objective != "vq"
+        and (posterior == "none") == (objective == "gan")
+        and (network != "conv_spatial" or posterior in SITEWISE)
+        and (posterior != "deterministic" or objective in ("reconstruction", "wae", "mmd_vae", "aae"))
+        and (posterior in GAUSSIAN or not objective.startswith("vade"))
+        and (posterior in FACTORISED or not objective.startswith("tcvae"))
+    )
+    if fits:
         train_a_step(configuration("digits", *overrides))
-        return
-    with pytest.raises(ConfigError, match=refusal):
+    else:
+        refused(*overrides)
+
+
+def refused(*overrides: str) -> None:
+    """The rule of capabilities refuses this combination."""
+    with pytest.raises(ConfigError) as caught:
         configuration("digits", *overrides)
+    assert caught.value.rule == "capabilities"
 
 
 @pytest.mark.parametrize("codebook", ["ema", "loss"])
@@ -151,7 +150,7 @@ def test_priors_and_posteriors_combine_or_are_refused(prior, posterior):
     if fits:
         train_a_step(configuration("digits", *overrides))
     else:
-        with pytest.raises(ConfigError, match="; take "):
+        with pytest.raises(ConfigError, match="; use "):
             configuration("digits", *overrides)
 
 
@@ -164,20 +163,8 @@ def test_divergences_pull_every_posterior(divergence, posterior):
         overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
     if posterior == "deterministic":
         overrides += ["objective.alpha=1"]
-    if posterior == "none":
-        with pytest.raises(ConfigError, match="has no encoder; take"):
-            configuration("digits", *overrides)
-    elif divergence.startswith("image_discriminator"):
-        with pytest.raises(
-            ConfigError, match=r"is of codes|judges x; take divergence=.*latent_discriminator.* or objective=gan"
-        ):
-            configuration("digits", *overrides)
-    elif posterior in QUANTISED:
-        with pytest.raises(ConfigError, match=r"is of codes, objective InfoVAE .* is not"):
-            configuration("digits", *overrides)
-    elif divergence == "none":
-        with pytest.raises(ConfigError, match="weighs a divergence"):
-            configuration("digits", *overrides)
+    if posterior in ("none", *QUANTISED) or divergence == "none" or divergence.startswith("image_discriminator"):
+        refused(*overrides)
     else:
         train_a_step(configuration("digits", *overrides))
 
@@ -197,8 +184,7 @@ def test_what_is_not_gaussian_is_not_refined(posterior):
         choices += ["model=hvae"]
     if posterior in QUANTISED:
         choices += OF_CODES
-    with pytest.raises(ConfigError, match=r"moves the moments of a Gaussian, .*; take posterior=diagonal.full_cov"):
-        configuration("digits", *choices)
+    refused(*choices)
 
 
 @pytest.mark.parametrize("divergence", DIVERGENCES)
@@ -208,7 +194,6 @@ def test_adversarial_models_of_x_take_what_judges_x(model, divergence):
     if divergence.startswith("image_discriminator"):
         overrides += ["divergence.width=8"]
     elif model == "vae_gan" or divergence == "none" or divergence.startswith("latent_discriminator"):
-        with pytest.raises(ConfigError, match="; take "):
-            configuration("digits", *overrides)
+        refused(*overrides)
         return
     train_a_step(configuration("digits", *overrides))

@@ -110,9 +110,7 @@ def test_every_likelihood_scores_shapes_binary_or_not():
     others = ("discretised_logistic", "categorical", "continuous_bernoulli")
     for likelihood in (*others, "gaussian", "gaussian_learned", "gaussian_decoder"):
         composed("dataset=shapes", "dataset.binarize=none", f"likelihood={likelihood}")
-    with pytest.raises(
-        ConfigError, match=r"scores levels data.*; take likelihood=bernoulli.* or dataset.binarize=none"
-    ):
+    with pytest.raises(ConfigError, match=r"scores levels data.*; use likelihood=bernoulli.* or dataset.binarize=none"):
         composed("dataset=shapes", "likelihood=categorical")
-    with pytest.raises(ConfigError, match=r"scores binary data.*; take .* or dataset.binarize=dynamic"):
+    with pytest.raises(ConfigError, match=r"scores binary data.*; use .* or dataset.binarize=dynamic"):
         composed("dataset=shapes", "dataset.binarize=none", "likelihood=bernoulli")

@@ -79,7 +79,7 @@ def test_noise_is_that_of_the_whole_batch(draw, processes: int) -> None:
 @pytest.mark.parametrize("objective", ["tcvae", "tcvae_stratified"])
 def test_what_compares_the_examples_of_a_batch_needs_one_process(objective: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"trainer\.devices=2 .* divides each batch, .*; take one device or objective="
+        ConfigError, match=r"trainer\.devices=2 .* divides each batch, .*; use trainer\.devices=1 or objective="
     ):
         composed(f"objective={objective}", "trainer.devices=2")
 

@@ -275,7 +275,7 @@ def test_a_constant_column_is_said(tmp_path, capsys):
 @pytest.mark.parametrize("domain", ["unit", "levels", "binary"])
 def test_numbers_without_units_are_not_standardised(domain):
     likelihood = "bernoulli" if domain == "binary" else "gaussian"
-    with pytest.raises(ConfigError, match=r"dataset\.standardise=true .* take dataset\.standardise=false"):
+    with pytest.raises(ConfigError, match=r"dataset\.standardise=true .* use dataset\.standardise=false"):
         composed(
             "dataset=npz",
             "dataset.path=x",

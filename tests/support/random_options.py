@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from tests.support.random_data import Kind, drawn_keys
 from vae_cli.config import signatures
 from vae_cli.config.compose import Composer
-from vae_cli.config.facts import options
 from vae_cli.config.schema import EvaluateConfig, GapsConfig, TrainerConfig
 from vae_cli.config.sources import Sources
+from vae_cli.config.view import stating
 
 Draw = Callable[[Random], Any]
 
@@ -176,7 +176,7 @@ def _fitting_likelihoods(config: DictConfig, values: dict[str, Any]) -> list[str
     stored = values.get("dataset.domain", config.dataset.get("domain"))
     stored = stored or signatures.read(config.dataset._target_).constants.get("domain")
     domain = stored if binarize == "none" or "binarize" not in config.dataset else "binary"
-    return options("likelihood", "support", lambda scores: scores is not None and domain in scores)[11:].split("|")
+    return stating("likelihood", "support", lambda support: domain in support)[11:].split("|")
 
 
 def _leaves(config: DictConfig) -> list[tuple[str, Any]]:

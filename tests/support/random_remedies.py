@@ -5,20 +5,15 @@ import re
 from dataclasses import dataclass, replace
 from random import Random
 
-from omegaconf import OmegaConf
-
 from tests.support.random_data import Kind
 from tests.support.random_options import Combination, text
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
-from vae_cli.config.facts import ConfigView
-from vae_cli.config.rules import RULES
 from vae_cli.errors import ConfigError
 
 VERBS = re.compile(r".*[;,] (?:take|choose|say|set|use|a lower|lower) (.*)")
 CHOICE = re.compile(r"([a-z][\w.]*)=(\[[^\]]*\]|[^\s,;]*[^\s,;.])")
 SUBJECT = re.compile(r"([a-z][\w.]*)=\S+")
-PLACE = "in the configuration"
 
 
 @dataclass(frozen=True)
@@ -61,25 +56,11 @@ class Remedy:
 
 def static_complaint(combination: Combination, composer: Composer) -> Complaint | None:
     """The refusal of the configuration check, run in this process; None if the check passes."""
-    config = combination.config(composer)
     try:
-        check(config)
+        check(combination.config(composer))
     except ConfigError as error:
-        plain = OmegaConf.to_container(config, resolve=True)
-        assert isinstance(plain, dict)
-        facts = ConfigView({str(key): value for key, value in plain.items()}, lambda _: PLACE)
-        for number, rule in enumerate(RULES):
-            if _message(rule, facts) == str(error):
-                return Complaint(f"rule {number}", str(error))
-        return Complaint(kind_of(str(error)), str(error))
+        return Complaint(f"{error.rule} {error.key}" if error.rule else kind_of(str(error)), str(error))
     return None
-
-
-def _message(rule: object, facts: ConfigView) -> str | None:
-    try:
-        return rule(facts)  # pyright: ignore
-    except (LookupError, TypeError, ValueError, AttributeError):  # a rule behind the one at fault, whose key is wrong
-        return None
 
 
 def kind_of(message: str) -> str:

@@ -68,7 +68,7 @@ def test_the_best_checkpoint_is_one_of_the_last_phase_and_patience_waits_for_it(
 def test_too_many_components_are_refused_before_training(tmp_path):
     config = composed(*VADE, "prior.components=700")
     with pytest.raises(
-        UserError, match=r"prior\.components=700: too many .* 1238 .*; take prior\.components=619 or less"
+        UserError, match=r"prior\.components=700: too many .* 1238 .*; use prior\.components=619 or less"
     ):
         train(config, config.dataset.build().load(), tmp_path)
 

@@ -76,7 +76,7 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
     if dataset.startswith("npz"):
         overrides.append(f"dataset.path='{archive}'")
     if not allowed:
-        with pytest.raises(ConfigError, match="; take "):
+        with pytest.raises(ConfigError, match="; use "):
             configuration(dataset, *overrides)
         return
     extra = ("prior.components=2",) if model in ("ae", "vade") else ()
@@ -110,7 +110,7 @@ def test_pretraining_and_initialisation_combine_with_every_network_or_are_refuse
     choices = (f"pretraining={pretraining}", f"initialisation={initialisation}", "model=vade", f"network={network}")
     overrides = (*choices, "prior.components=3", *SMALL_NETWORKS[network])
     if pretraining == "layerwise" and not network.startswith("mlp"):
-        with pytest.raises(ConfigError, match=r"; take network=mlp.* or pretraining=denoising"):
+        with pytest.raises(ConfigError, match=r"; use network=mlp.* or pretraining=denoising"):
             configuration("digits", *overrides)
         return
     train_a_step(configuration("digits", *overrides))

@@ -24,7 +24,6 @@ from vae_cli.errors import UserError, first_line
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.models.priors import ExPostGaussianMixture
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
 from vae_cli.runs.folder import CONFIG, RunFolder
@@ -99,7 +98,7 @@ class Run:
     def prior(self) -> Distribution:
         """p(z), once it is fitted."""
         prior = self.model.prior
-        if isinstance(prior, ExPostGaussianMixture) and not prior.fitted:
+        if not prior.is_fitted:
             problem = "the mixture on the codes is not fitted in this checkpoint"
             raise UserError(f"{self.folder}: {problem}; take ckpt=best, or train again if that is this one")
         return prior()

@@ -31,7 +31,6 @@ from vae_cli.errors import warn
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.optional import optional
 from vae_cli.models.model import StartsFromData, posterior_moments
-from vae_cli.models.priors import ExPostGaussianMixture
 from vae_cli.runs import checkpoints, layout, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
 from vae_cli.runs.continuation import resolved
@@ -183,7 +182,7 @@ def build_trainer(
         callbacks.append(PhaseAwareEarlyStopping(settings.patience, selection, history))
     if settings.figures_every:
         callbacks.append(FigureLogger(data, settings.figures_every, config.evaluate.seed))
-    partial = len(module.phases) > 1 or not module.position.phase.objective.needs_density  # or: without the prior
+    partial = len(module.phases) > 1 or "rate" not in module.position.phase.objective.provides  # or: without the prior
     strategy, environment = layout.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
@@ -217,7 +216,7 @@ def epoch_limit(config: TrainConfig) -> int | None:
 def selection_of(data: Data, module: LatentModelModule) -> Selection:
     """By what the best epoch of the last phase is chosen."""
     monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
-    selects = len(data.val) > 0 and module.phases[-1].objective.selects
+    selects = len(data.val) > 0 and "selection" in module.phases[-1].objective.provides
     return Selection(monitor if selects else None, mode, module.epochs - module.phases[-1].epochs)
 
 
@@ -263,7 +262,7 @@ def restore_best(config: TrainConfig, run: RunFolder, data: Data, module: Latent
     checkpoint = checkpoints.load(path)
     load_weights(module, checkpoint, path)
     module.eval()
-    if isinstance(module.model.prior, ExPostGaussianMixture):
+    if "ex_post" in module.model.prior.provides:
         device, size = module.device, config.evaluate.batch_size
         if is_rank_zero():
             train = data.loader("train", batch_size=size, seed=0, shuffle=False, device=device)

@@ -17,11 +17,11 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, Omega
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vae_cli.config import signatures
-from vae_cli.config.facts import ConfigView
 from vae_cli.config.rules import RULES
 from vae_cli.config.schema import Node, TrainConfig, not_in_names, types_of
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key, nearest
+from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs import layout
 
@@ -60,13 +60,13 @@ class _Check:
         parsed = self.fields("", plain, self.schema)
         if self.schema is TrainConfig:
             for rule in RULES:
-                if message := rule(ConfigView(plain, self.where)):
-                    raise ConfigError(message)
+                if refusal := rule(ConfigView(plain, self.where)):
+                    raise ConfigError(refusal.message, rule=getattr(rule, "__name__", None), key=refusal.key)
         return parsed
 
     def fail(self, key: str, problem: str, hint: str = "", value: Any = dataclasses.MISSING) -> NoReturn:
         shown = key if value is dataclasses.MISSING else f"{key}={_text(value)}"
-        raise ConfigError(f"{shown}: {problem} ({self.where(key)}){'; ' if hint else ''}{hint}")
+        raise ConfigError(f"{shown}: {problem} ({self.where(key)}){'; ' if hint else ''}{hint}", key=key)
 
     def plain(self, node: DictConfig, prefix: str = "") -> dict[str, Any]:
         """Containers and primitives, interpolations resolved."""
@@ -115,7 +115,8 @@ class _Check:
             return signatures.read(str(target))
         except LookupError as error:
             path, _, name = str(target).rpartition(".")
-            near = nearest(name, signatures.class_names(path))
+            names = signatures.class_names(path)
+            near = [] if name in names else nearest(name, names)
             hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
             self.fail(_join(key, "_target_"), str(error.args[0]), hint, target)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from vae_cli.config import signatures
 from vae_cli.config.schema import setting_of
+from vae_cli.config.signatures import Signature
 
 
 def data(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,11 +18,13 @@ def data(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def measure(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a validation number is, and over how many examples, by the keys that say it; `config` is flat."""
-    discrete, bound = _constant(config, "likelihood", "discrete"), _constant(config, "posterior", "has_density")
+    likelihood, posterior = _signature(config, "likelihood"), _signature(config, "posterior")
+    discrete = None if likelihood is None else likelihood.constants.get("discrete")
+    bound = None if posterior is None else "density" in posterior.provides
     limit = config.get("trainer.limit_batches")
     return {
-        "likelihood._target_": {True: "a probability", False: "a density"}.get(discrete),
-        "posterior._target_": {True: "an ELBO", False: "a distortion"}.get(bound),
+        "likelihood._target_": discrete if discrete is None else ("a density", "a probability")[discrete],
+        "posterior._target_": bound if bound is None else ("a distortion", "an ELBO")[bound],
         "trainer.limit_batches": limit,
         "evaluate.batch_size": config.get("evaluate.batch_size") if limit else None,
     }
@@ -33,10 +36,10 @@ def evaluation(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in names if setting_of(name).distinguishes}
 
 
-def _constant(config: Mapping[str, Any], group: str, name: str) -> Any:
-    """A class constant of the class that a group names; None where there is none, or the class is not here."""
+def _signature(config: Mapping[str, Any], group: str) -> Signature | None:
+    """The signature of a group's class; None where the class cannot be read here."""
     try:
-        return signatures.read(str(config.get(f"{group}._target_"))).constants.get(name)
+        return signatures.read(str(config.get(f"{group}._target_")))
     except LookupError:
         return None
 

@@ -1,4 +1,4 @@
-"""What a class may be configured with, read from its source file without importing it (torch takes seconds)."""
+"""The configurable keys and the constants of a class, read from its source without an import (torch takes seconds)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from typing import Any
 import annotated_types
 
 from vae_cli import types
+from vae_cli.capabilities import unknown_word
+from vae_cli.runs.layout import display
 
 
 class _OpaqueType(type):
@@ -51,14 +53,28 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """The configurable keys of a class, its literal class constants, and the names of the class and its ancestors."""
+    """The configurable keys of a class, its literal class constants, and the names of the class and its ancestors.
+
+    open: True for a class that takes any keyword (**kwargs).
+    foreign: True for a class of torch, whose annotations state no ranges.
+    """
 
     name: str
     parameters: dict[str, Parameter]
     constants: dict[str, Any]
     ancestors: frozenset[str]
     open: bool = False
-    """True if the class takes any keyword (**kwargs)."""
+    foreign: bool = False
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The capabilities that the class provides."""
+        return self.constants.get("provides", ())
+
+    @property
+    def requires(self) -> dict[str, tuple[str, ...]]:
+        """By group, the capabilities that the class requires."""
+        return self.constants.get("requires", {})
 
 
 _UNKNOWN = object()
@@ -66,23 +82,34 @@ _UNKNOWN = object()
 
 @cache
 def read(target: str) -> Signature:
-    """The signature of the class at the dotted path `target`; LookupError with a reason if there is none."""
+    """The signature of the class at the dotted path `target`; LookupError with the reason if it cannot be read."""
     path, _, name = target.rpartition(".")
     found = _find(_module_file(path), name)
     if found is None:
         raise LookupError(f"{path} has no class {name}")
-    lineage = list(_lineage(*found))
+    lineage = _lineage(*found)
     constants = {name: value for _, node in reversed(lineage) for name, value in _constants(node).items()}
+    _check_capabilities(found[0].file, name, constants)
     ancestors = {node.name for _, node in lineage} | {base for _, node in lineage for base in _base_names(node)}
     parameters, takes_any = _parameters(lineage, target)
     literal = {name: value for name, value in constants.items() if value is not _UNKNOWN}
-    return Signature(found[1].name, {p.name: p for p in parameters}, literal, frozenset(ancestors), takes_any)
+    keys, foreign = {p.name: p for p in parameters}, target.startswith("torch.")
+    return Signature(found[1].name, keys, literal, frozenset(ancestors), takes_any, foreign)
+
+
+def _check_capabilities(file: Path, name: str, constants: dict[str, Any]) -> None:
+    """LookupError where a class states its capabilities as an expression, or in words that do not exist."""
+    if fault := next((key for key in ("provides", "requires") if constants.get(key) is _UNKNOWN), None):
+        raise LookupError(f"{display(file)}: class {name}: {fault} is not a literal")
+    if fault := unknown_word(constants.get("provides", ()), constants.get("requires", {})):
+        raise LookupError(f"{display(file)}: class {name}: {fault}")
 
 
 @dataclass(frozen=True)
 class _Module:
-    """A parsed source file; `package` is what its relative imports start from."""
+    """A parsed source file; `package` is the package that its relative imports start from."""
 
+    file: Path
     package: str
     tree: ast.Module
 
@@ -128,7 +155,7 @@ def _module_file(dotted: str) -> _Module:
     if file.suffix != ".py":
         raise LookupError(f"{dotted} is no Python source")
     try:
-        return _Module(package, ast.parse(file.read_text(encoding="utf-8")))
+        return _Module(file, package, ast.parse(file.read_text(encoding="utf-8")))
     except SyntaxError as error:
         raise LookupError(f"{file.name}, line {error.lineno}: {error.msg}") from None
 
@@ -167,13 +194,14 @@ def _base_names(node: ast.ClassDef) -> list[str]:
     return [ast.unparse(base).split("[")[0].rpartition(".")[2] for base in node.bases]
 
 
-def _lineage(module: _Module, node: ast.ClassDef) -> Iterator[tuple[_Module, ast.ClassDef]]:
-    """The class and its ancestors within its package, nearest first."""
-    yield module, node
+def _lineage(module: _Module, node: ast.ClassDef) -> list[tuple[_Module, ast.ClassDef]]:
+    """The class and its ancestors within its package, nearest first: a common ancestor comes after its descendants."""
+    deep = [(module, node)]
     for base in node.bases:
         found = _find(module, base.id) if isinstance(base, ast.Name) else None
         if found is not None and found[1] is not node:
-            yield from _lineage(*found)
+            deep += _lineage(*found)
+    return [one for number, one in enumerate(deep) if all(one[1] is not other[1] for other in deep[number + 1 :])]
 
 
 def _constants(node: ast.ClassDef) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def _check_search(composer: Composer, config: TrainConfig, overrides: list[str])
         where = composer.where(overrides, "dataset.val_size")
         raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 0.1, or a sweep")
     objective = config.objective
-    if not signatures.read(objective.target).constants.get("selects", True):
+    if "selection" not in signatures.read(objective.target).provides:
         where = composer.where(overrides, "objective._target_")
         raise ConfigError(
             f"objective {objective.target}: has no bound for a search to choose by ({where}); take a sweep"

@@ -22,7 +22,7 @@ def check_gaps(model: LatentVariableModel) -> None:
         raise UserError("evaluate=gaps: q(z|x) is deterministic, so it has no bound and no gap")
     if not model.is_continuous:
         raise UserError("evaluate=gaps: z is discrete, and moves along gradients need a continuous one")
-    if not model.posterior.refinable:
+    if "refinable" not in model.posterior.provides:
         raise UserError("evaluate=gaps: q(z|x) is compared with the best Gaussian, and is none itself")
 
 

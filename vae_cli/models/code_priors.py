@@ -1,4 +1,4 @@
-"""Priors over grids of codes. N grids, n sites, K codes."""
+"""Priors over grids of codes. Shape legend: N grids, n positions, K codes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from vae_cli.models.code_distributions import Autoregressive
 from vae_cli.models.posteriors import Quantised
+from vae_cli.models.priors import Prior
 from vae_cli.types import PositiveInt
 
 
@@ -32,16 +33,19 @@ class _Layer(nn.Module):
         return h + self.own(h)
 
 
-class CodeTransformer(nn.Module):
-    """p(codes) = prod_i p(k_i | k_1..k_(i-1)) by a causal transformer, each site after those above and left of it.
+class CodeTransformer(Prior):
+    """p(codes) = prod_i p(k_i | k_1..k_(i-1)) by a causal transformer, positions in row-major order.
 
-    Until it is trained p is uniform, -n log K nats: its last layer starts at zero.
+    The last layer starts at zero, so that p starts uniform, -n log K nats.
+
+    Args:
+        layers: number of layers.
+        heads: attention heads of each layer.
+        head_width: width of each head; the width of the model is heads * head_width.
     """
 
-    fitted_after: ClassVar = False
-    learned: ClassVar = True
-    learns_alone: ClassVar = True
-    has_codes: ClassVar = True
+    provides: ClassVar = ("joint", "learned", "separate", "codes")
+    requires: ClassVar = {"posterior": ("codes",)}
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class CodeTransformer(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def logits(self, indices: Tensor) -> Tensor:
-        """Of the first i + 1 indices, (N, i + 1, K), each from those before it, (N, i)."""
+        """Logits of the first i + 1 indices, (N, i + 1, K), given the first i, (N, i)."""
         before = pad(indices, (1, 0), value=self.last.out_features)
         return self.last(self.layers(self.before(before) + self.place[: before.shape[1]])).float()
 

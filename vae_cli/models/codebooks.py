@@ -1,4 +1,4 @@
-"""Codebooks: K vectors that stand for what is nearest to them, and how they learn.
+"""Codebooks: K vectors that quantise the outputs of an encoder.
 
 Shape legend: B batch, n sites, D dimensions, K codes, M = B n points.
 """
@@ -6,13 +6,14 @@ Shape legend: B batch, n sites, D dimensions, K codes, M = B n points.
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn.functional import embedding, one_hot
 
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.precision import float32
 from vae_cli.types import Fraction, PositiveInt
 
@@ -20,16 +21,19 @@ POINTS = 200
 """For each code, of those that k-means sees."""
 
 
-class Codebook(nn.Module):
-    """Vectors e_k, (K, D), and the `shares` of the encoder's outputs that they stand for, (K,), averages over steps.
+class Codebook(nn.Module, Capable):
+    """Vectors e_k, (K, D), and the shares of the encoder's outputs nearest to each, (K,), moving averages over steps.
 
-    codes: K
-    decay: of these averages at each step
-    revive: the fraction of 1/K below which a share is that of a dead code, which then takes the place of one of the
-        outputs, chosen with a probability proportional to its squared distance from its own code, as the centres of
-        k-means++ are (Arthur & Vassilvitskii 2007)
+    A code with a small share restarts at one of the outputs, chosen with a probability proportional to its squared
+    distance from its own code, as in k-means++ (Arthur & Vassilvitskii 2007).
+
+    Args:
+        codes: K.
+        decay: decay of the moving averages at each step.
+        restart_threshold: share below which a code restarts, as a fraction of 1/K.
     """
 
+    requires: ClassVar = {"posterior": ("codes",)}
     vectors: Tensor
     shares: Tensor
 

@@ -1,4 +1,4 @@
-"""Graphs of parents: which latents, and whether x, a latent depends on; free of torch.
+"""Graphs of the parents of each latent, free of torch.
 
 Layers are named z1, z2, ..., zM, z1 the nearest to x.
 """
@@ -28,22 +28,22 @@ class Graph:
         possible = [*nodes, *known]
         for node, above in parents.items():
             if node not in nodes:
-                raise ConfigError(f"{key}: {node} has no parents here; say those of {', '.join(nodes)}")
+                raise ConfigError(f"{key}: {node} has no parents; use parents of {', '.join(nodes)}")
             if unknown := [name for name in above if name not in possible]:
-                raise ConfigError(f"{key}.{node}: {unknown[0]} is no parent; there are {', '.join(possible)}")
+                raise ConfigError(f"{key}.{node}: {unknown[0]} is not a node; use {', '.join(possible)}")
         for node in nodes:
             if not parents.get(node):
-                raise ConfigError(f"{key}.{node}: needs parents, of {', '.join(n for n in possible if n != node)}")
+                raise ConfigError(
+                    f"{key}.{node}: has no parents; use some of {', '.join(n for n in possible if n != node)}"
+                )
         try:
             order = tuple(n for n in TopologicalSorter({**dict(parents)}).static_order() if n in nodes)
         except CycleError as error:
-            raise ConfigError(
-                f"{key}: {' <- '.join(error.args[1])} is a cycle; leave one of these parents out"
-            ) from None
+            raise ConfigError(f"{key}: {' <- '.join(error.args[1])} is a cycle; remove one of these parents") from None
         return cls({node: tuple(parents[node]) for node in nodes}, order)
 
     def descendants(self, node: str) -> set[str]:
-        """What depends on a node, by itself or through others."""
+        """The nodes that depend on a node, directly or through others."""
         found: set[str] = set()
         for other in self.order:
             if {node, *found} & set(self.parents[other]):

@@ -24,6 +24,7 @@ from vae_cli.models.likelihoods import Likelihood
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import Network, apply_rows, dense
 from vae_cli.models.posteriors import Posterior
+from vae_cli.models.priors import Prior
 from vae_cli.models.trace import Latent, Trace
 from vae_cli.types import Activation, PositiveInt, Shape
 
@@ -114,10 +115,16 @@ class Conditional(nn.Module):
 class StructuredPosterior(Posterior):
     """q(z|x) = prod_j q(z_j | Pa(z_j), x) along `parents`, as in {z1: [x, z2], z2: [x]}.
 
-    Each factor with x as a parent has an encoder of its own, which sees an image once, however many samples follow.
+    Each factor with x as a parent has its own encoder, which runs once for each image.
+
+    Args:
+        parents: parents of each layer.
+        hidden: widths of the hidden layers from parents to latents.
+        activation: activation of these layers.
     """
 
-    layered: ClassVar = True
+    provides: ClassVar = ("inference", "density", "continuous", "encoder", "layers")
+    requires: ClassVar = {"objective": ("inference",), "prior": ("joint",), "model": ("layers",)}
 
     def __init__(
         self,
@@ -183,13 +190,11 @@ class TopDown(BottomUp):
     parents_of = staticmethod(top_down)
 
 
-class StructuredPrior(nn.Module):
+class StructuredPrior(Prior):
     """p(z) = p(z_M) prod_j p(z_j | Pa(z_j)), any prior at the top."""
 
-    fitted_after: ClassVar = False
-
     def __init__(
-        self, top: nn.Module, graph: Graph, sizes: Mapping[str, int], hidden: Sequence[int], activation: str
+        self, top: Prior, graph: Graph, sizes: Mapping[str, int], hidden: Sequence[int], activation: str
     ) -> None:
         super().__init__()
         self.top, self.graph, self.sizes = top, graph, dict(sizes)
@@ -214,16 +219,21 @@ class StructuredPrior(nn.Module):
 class HierarchicalVAE(LatentVariableModel):
     """p(x, z) = p(z_M) prod_j p(z_j | Pa(z_j)) p(x | Pa(x)) with a structured q(z|x); one rate for each layer.
 
-    latent_dim: d_M, of the top layer; below: d_1, ..., d_M-1; generation: the parents of x and of each layer below the
-    top, null for a chain; hidden: of the networks from latents to latents
+    Args:
+        latent_dim: d_M, dimensions of the top layer.
+        below: d_1, ..., d_M-1, dimensions of the layers below it, the nearest to x first.
+        generation: parents of x and of each layer below the top, as in {x: [z1], z1: [z2]}; null for a chain.
+        hidden: widths of the hidden layers from latents to latents.
+        activation: activation of these layers.
     """
 
-    layered: ClassVar = True
+    provides: ClassVar = ("layers",)
+    requires: ClassVar = {"posterior": ("layers",)}
 
     def __init__(
         self,
         posterior: StructuredPosterior,
-        prior: nn.Module,
+        prior: Prior,
         likelihood: Likelihood,
         layers: list[int],
         *,
@@ -244,7 +254,6 @@ class HierarchicalVAE(LatentVariableModel):
 
     @property
     def read(self) -> list[int]:
-        """The dimensions of the parents of x."""
         return self.read_by_x
 
     def decode(self, z: Tensor) -> Distribution:

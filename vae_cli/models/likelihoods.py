@@ -1,6 +1,6 @@
 """Likelihoods p(x|z): a decoder network and the distribution its outputs parameterise.
 
-Each states in `scores` the domains it has a normalised density or probability for. Shape legend: S samples, B batch,
+Each states in `support` the domains of its normalised density or probability. Shape legend: S samples, B batch,
 d latent dimensions, M decoder outputs for each entry of x, *event the shape of one x.
 """
 
@@ -15,21 +15,26 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.distributions import gaussians, pixels
 from vae_cli.distributions.standardisation import Scored, Standardisation
 from vae_cli.models.networks import Network, apply_rows
-from vae_cli.types import PositiveFloat, Shape
+from vae_cli.types import Domain, PositiveFloat, Shape
 
 
-class Likelihood(nn.Module):
-    """A decoder network from z (S, B, d) to outputs (S, B, M, *event), which a subclass turns into p(x|z).
+class Likelihood(nn.Module, Capable):
+    """Base class with a decoder network from z (S, B, d) to outputs (S, B, M, *event), the parameters of p(x|z).
 
-    Where the data are standardised, x in a model is (x - mean) / scale throughout: encoded, decoded and drawn. Only
-    log p(x|z) is that of the data's own units.
+    support: domains of x that it has a density or probability for.
+    outputs: M.
+    discrete: True for a probability, False for a density.
+    standardisation: of the data; encoder and decoder then work on (x - mean) / scale, and log p(x|z) is in the units
+        of the data.
     """
 
-    outputs: ClassVar = 1
-    discrete: ClassVar = False  # whether log p(x|z) is the logarithm of a probability, not of a density
+    support: ClassVar[tuple[Domain, ...]]
+    outputs: ClassVar[int] = 1
+    discrete: ClassVar[bool] = False
     standardisation: Standardisation | None = None
 
     def __init__(self, network: Network, latent_dim: int, event_shape: Shape) -> None:
@@ -42,7 +47,7 @@ class Likelihood(nn.Module):
         return self.scored(apply_rows(self.decoder, z))
 
     def scored(self, outputs: Tensor) -> Distribution:
-        """p(x|z) whose parameters the decoder put out; `log_prob` is the density in the data's own units."""
+        """p(x|z) of the decoder's outputs; `log_prob` is in the units of the data."""
         distribution = self.distribution(outputs)
         return distribution if self.standardisation is None else Scored(distribution, self.standardisation)
 
@@ -51,7 +56,7 @@ class Likelihood(nn.Module):
         return x if self.standardisation is None else self.standardisation.original(x)
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        """p(x|z) whose parameters the decoder put out: float32, (S, B, M, *event)."""
+        """p(x|z) of the decoder's outputs (S, B, M, *event), float32, in the units of the model."""
         raise NotImplementedError
 
     def single(self, outputs: Tensor) -> Tensor:
@@ -70,7 +75,6 @@ class Bernoulli(Likelihood):
     discrete: ClassVar = True
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        """p(x|z) from outputs (S, B, M, *event)."""
         logits = self.single(outputs)
         return self.independent(pixels.Bernoulli(logits))
 
@@ -83,12 +87,11 @@ class CentredBernoulli(Bernoulli):
         self.register_buffer("offset", torch.zeros(event_shape))
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        """p(x|z) from outputs (S, B, M, *event)."""
         return super().distribution(outputs + self.get_buffer("offset"))
 
     @torch.no_grad()
     def start_from(self, batches: Iterable[Batch]) -> None:
-        """b from the means of the batches; a pixel that is always black keeps half a count of white."""
+        """Set b from the means of the batches, with half a count added to either value."""
         sums, count = torch.zeros_like(self.get_buffer("offset")), 0
         for batch in batches:
             sums, count = sums + batch.x.sum(0), count + len(batch)
@@ -101,13 +104,16 @@ class ContinuousBernoulli(Likelihood):
     support: ClassVar = ("unit", "levels")
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        """p(x|z) from outputs (S, B, M, *event)."""
         logits = self.single(outputs)
         return self.independent(pixels.ContinuousBernoulli(logits))
 
 
 class Gaussian(Likelihood):
-    """N(f(z), scale^2 I), the standard deviation fixed."""
+    """N(f(z), scale^2 I) with a fixed scale.
+
+    Args:
+        scale: standard deviation of each entry, in units of x (of standardised x if the data are standardised).
+    """
 
     support: ClassVar = ("real", "unit", "levels")
 
@@ -116,15 +122,19 @@ class Gaussian(Likelihood):
         self.register_buffer("scale", torch.tensor(float(scale)))
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        """p(x|z) from outputs (S, B, M, *event)."""
         loc = self.single(outputs)
         return gaussians.gaussian(loc, self.get_buffer("scale").expand_as(loc), self.event_dims)
 
 
 class GaussianLearned(Likelihood):
-    """N(f(z), diag scale^2), the standard deviation a parameter: one for all, or one for each dimension of x.
+    """N(f(z), diag scale^2) with a learned scale.
 
-    It is at least `min_scale`: the density of an entry that is constant in the data has no upper bound.
+    The density of an entry that is constant in the data has no upper bound, hence the floor `min_scale`.
+
+    Args:
+        scale: initial standard deviation, in units of x.
+        min_scale: lower bound of the standard deviation, in units of x.
+        per_dimension: True for one scale for each entry of x, False for one scale in all.
     """
 
     support: ClassVar = ("real", "unit", "levels")
@@ -144,16 +154,18 @@ class GaussianLearned(Likelihood):
         self.log_scale = nn.Parameter(torch.full(event_shape if per_dimension else (), math.log(scale)))
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        """p(x|z) from outputs (S, B, M, *event)."""
         loc = self.single(outputs)
         log_scale = gaussians.log_floored(2 * self.log_scale, self.min_scale)
         return gaussians.log_gaussian(loc, log_scale.expand_as(loc), self.event_dims)
 
 
 class GaussianDecoder(Likelihood):
-    """N(mu_x, diag sigma_x^2) with [mu_x; log sigma_x^2] = f(z), the standard deviation at least `min_scale`.
+    """N(mu_x, diag sigma_x^2) with [mu_x; log sigma_x^2] = f(z).
 
-    Without the floor the density of a point that the decoder learns by heart has no upper bound.
+    The density of a memorised point has no upper bound without a floor.
+
+    Args:
+        min_scale: lower bound of the standard deviation, in units of x.
     """
 
     support: ClassVar = ("real", "unit", "levels")
@@ -164,7 +176,6 @@ class GaussianDecoder(Likelihood):
         self.min_scale = min_scale
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        """p(x|z) from outputs (S, B, M, *event)."""
         loc, log_variance = outputs.unbind(-1 - self.event_dims)
         log_scale = gaussians.log_floored(log_variance, self.min_scale)
         return gaussians.log_gaussian(loc, log_scale, self.event_dims)
@@ -178,7 +189,6 @@ class DiscretisedLogistic(Likelihood):
     outputs: ClassVar = 2
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        """p(x|z) from outputs (S, B, M, *event)."""
         loc, log_scale = outputs.unbind(-1 - self.event_dims)
         return self.independent(pixels.DiscretisedLogistic(0.5 + loc, log_scale - 2))
 
@@ -191,6 +201,5 @@ class Categorical(Likelihood):
     outputs: ClassVar = pixels.LEVELS
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        """p(x|z) from outputs (S, B, M, *event)."""
         logits = outputs.movedim(-1 - self.event_dims, -1)
         return self.independent(pixels.CategoricalLevels(logits))

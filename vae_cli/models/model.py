@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.models.likelihoods import Likelihood
 from vae_cli.models.posteriors import Posterior
+from vae_cli.models.priors import Prior
 from vae_cli.models.trace import Latent, Trace
 from vae_cli.types import PositiveInt
 
@@ -25,7 +27,7 @@ class StartsFromData(Protocol):
     """A part of a model whose first values are taken from the training set."""
 
     def start_from(self, batches: Iterable[Batch]) -> None:
-        """Take them."""
+        """Set the first values from the batches."""
 
 
 @runtime_checkable
@@ -36,16 +38,19 @@ class HasOwnOptimizer(Protocol):
         """Take a step."""
 
 
-class LatentVariableModel(nn.Module):
-    """p(x, z) = p(z) p(x|z) with an amortised q(z|x); which of each is configuration (Kingma & Welling 2014).
+class LatentVariableModel(nn.Module, Capable):
+    """p(x, z) = p(z) p(x|z) with an approximate posterior q(z|x) (Kingma & Welling 2014).
 
-    S samples, B batch, d = latent_dim. `refinement`, if any, goes on from the q(z|x) of the posterior.
+    Shape legend: S samples, B batch, d dimensions of z. `refinement` improves the q(z|x) of the posterior.
+
+    Args:
+        latent_dim: d, or the dimensions at each position of a spatial latent.
     """
 
     def __init__(
         self,
         posterior: Posterior,
-        prior: nn.Module,
+        prior: Prior,
         likelihood: Likelihood,
         refinement: Refine | None = None,
         *,
@@ -57,13 +62,13 @@ class LatentVariableModel(nn.Module):
 
     @property
     def infers(self) -> bool:
-        """Whether there is a q(z|x)."""
-        return bool(self.posterior.infers)
+        """True if there is a q(z|x)."""
+        return "inference" in self.posterior.provides
 
     @property
     def has_density(self) -> bool:
-        """Whether q(z|x) has a density, and with it whether there is a bound."""
-        return bool(self.posterior.has_density)
+        """True if q(z|x) has a density, so that there is a bound."""
+        return "density" in self.posterior.provides
 
     @property
     def read(self) -> list[int]:
@@ -72,11 +77,11 @@ class LatentVariableModel(nn.Module):
 
     @property
     def is_continuous(self) -> bool:
-        """Whether z varies without steps: its directions, moments and importance weights then say something."""
-        return bool(self.posterior.is_continuous)
+        """True if z is continuous, so that its moments and importance weights are meaningful."""
+        return "continuous" in self.posterior.provides
 
     def encode(self, batch: Batch) -> Distribution:
-        """q(z|x), batch shape (B,): once for each image, however many samples follow."""
+        """q(z|x), batch shape (B,)."""
         encoded = self.posterior(batch)
         return self.refinement(self, batch, encoded) if self.refinement else encoded
 
@@ -85,7 +90,7 @@ class LatentVariableModel(nn.Module):
         return self.likelihood(z)
 
     def trace(self, batch: Batch, encoded: Distribution, samples: int) -> Trace:
-        """Draw z (S, B, d) from `encoded`, whatever proposal it is, and score x, z under the model."""
+        """Draw z (S, B, d) from a proposal `encoded` and score x and z under the model."""
         latent = Latent.draw(encoded, self.prior(), samples)
         return Trace(batch.x, self.decode(latent.z), (latent,))
 
@@ -105,7 +110,7 @@ class PosteriorMoments:
 
 @torch.no_grad()
 def posterior_moments(model: LatentVariableModel, batches: Iterable[Batch]) -> PosteriorMoments:
-    """Of all images of the batches, in order."""
+    """Moments of q(z|x) of all images of the batches, in order."""
     means, variances = [], []
     for batch in batches:
         q = model.encode(batch)

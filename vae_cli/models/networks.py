@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from vae_cli.capabilities import Capable
 from vae_cli.errors import ConfigError
 from vae_cli.types import Activation, Fraction, NonEmpty, NonNegativeInt, PositiveInt, Shape
 
@@ -66,11 +67,17 @@ class Linear:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLP:
-    """Fully connected layers of the widths `hidden`, in reverse order in the decoder."""
+class MLP(Capable):
+    """Fully connected layers, in reverse order in the decoder.
+
+    Args:
+        hidden: widths of the hidden layers of the encoder.
+        activation: activation after each hidden layer.
+        dropout: probability by which hidden units are dropped.
+    """
 
     layouts: ClassVar = ("image", "vector")
-    stacked: ClassVar = True  # hidden layers mirror each other, so that `outermost` makes an autoencoder of them
+    provides: ClassVar = ("mirrored",)  # so that `outermost` makes an autoencoder of its hidden layers
 
     hidden: list[PositiveInt]
     activation: Activation
@@ -124,7 +131,13 @@ def widening(channels: list[int], sizes: list[tuple[int, int]], activation: str)
 
 @dataclass(frozen=True, kw_only=True)
 class Conv:
-    """Convolutions of stride 2, one for each of `channels`, a dense layer, and the transposes in the decoder."""
+    """Convolutions of stride 2 and a dense layer; the decoder has their transposes.
+
+    Args:
+        channels: output channels of each convolution.
+        dense: width of the dense layer.
+        activation: activation after each layer.
+    """
 
     layouts: ClassVar = ("image",)
 
@@ -178,7 +191,13 @@ def conv_block(channels: int, activation: str) -> nn.Module:
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualMLP:
-    """`blocks` residual blocks of two dense layers at one `width`."""
+    """Residual blocks of two dense layers (He et al. 2016).
+
+    Args:
+        width: width of each layer.
+        blocks: number of blocks.
+        activation: activation before each layer of a block.
+    """
 
     layouts: ClassVar = ("image", "vector")
 
@@ -208,7 +227,13 @@ class ResidualMLP:
 
 @dataclass(frozen=True, kw_only=True)
 class ResNet:
-    """A residual convolutional network: for each entry of `channels` a halving and `blocks` residual blocks."""
+    """A residual convolutional network (He et al. 2016): each stage halves height and width.
+
+    Args:
+        channels: channels of each stage.
+        blocks: residual blocks of each stage.
+        activation: activation before each layer of a block.
+    """
 
     layouts: ClassVar = ("image",)
 

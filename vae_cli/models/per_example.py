@@ -64,14 +64,16 @@ class PerExampleGaussian(Posterior):
         lr: learning rate of the rows
     """
 
-    has_entropy: ClassVar = True
-    one_latent: ClassVar = True
-    factorises: ClassVar = True
-    refinable: ClassVar = True
-    takes_sites: ClassVar = True
-    encodes: ClassVar = False
-    needs_refinement: ClassVar = True
-    needs_whole_batch: ClassVar = True  # a process would not know of the rows that others have moved
+    provides: ClassVar = (
+        "inference", "density", "continuous", "entropy", "single_layer", "factorised", "refinable", "spatial",
+        "per_example",
+    )  # fmt: skip
+    requires: ClassVar = {
+        "objective": ("inference",),
+        "prior": ("joint",),
+        "refinement": (),
+        "trainer": ("whole_batch",),  # a process would not know of the rows that others have moved
+    }
 
     rows: Tensor
 

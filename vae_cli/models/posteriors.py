@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.distributions import Delta, PushforwardDistribution
 from vae_cli.distributions.flows import autoregressive_steps, coupling_steps
 from vae_cli.distributions.gaussians import FARTHEST, SharedMultivariateNormal, gaussian, log_gaussian
@@ -28,39 +29,30 @@ from vae_cli.types import PositiveFloat, PositiveInt, Shape
 SOFTPLUS_OF_ONE = 0.5413248546129181  # log(e - 1): where softplus is 1
 
 
-class Posterior(nn.Module):
-    """Called with a batch, it returns q(z|x) of batch shape (B,)."""
+class Posterior(nn.Module, Capable):
+    """Base class: called with a batch, it returns q(z|x) of batch shape (B,)."""
 
-    infers: ClassVar = True  # else there is no q(z|x) at all
-    has_density: ClassVar = True
-    has_entropy: ClassVar = False  # and moments, all in closed form
-    is_continuous: ClassVar = True  # else z is one of finitely many points, and the density a probability
-    encodes: ClassVar = True  # any x, not those of the training set alone
-    refinable: ClassVar = False  # is a Gaussian, whose moments can be moved
+    provides: ClassVar = ("inference", "density", "continuous", "encoder")
+    requires: ClassVar = {"objective": ("inference",), "prior": ("joint",)}
 
     def forward(self, batch: Batch) -> Distribution:
-        """q(z|x)."""
         raise NotImplementedError
 
 
 class NoEncoder(Posterior):
-    """No q(z|x): of a model that can only be drawn from."""
+    """No q(z|x), for a model that is only sampled from."""
 
-    infers: ClassVar = False
-    encodes: ClassVar = False
-    has_density: ClassVar = False
-    takes_sites: ClassVar = True
+    provides: ClassVar = ("continuous", "spatial")
+    requires: ClassVar = {}
 
     def forward(self, batch: Batch) -> Distribution:
-        """Refused."""
         raise UserError("posterior=none: the model has no encoder, so there is no q(z|x)")
 
 
 class AmortisedPosterior(Posterior):
-    """An encoder network from x (B, *event) to the (B, features) that a subclass turns into q(z|x)."""
+    """Base class with an encoder network from x (B, *event) to (B, features), the parameters of q(z|x)."""
 
-    has_entropy: ClassVar = True
-    one_latent: ClassVar = True
+    provides: ClassVar = ("inference", "density", "continuous", "encoder", "entropy", "single_layer")
 
     def __init__(self, network: Network, event_shape: Shape, features: int) -> None:
         super().__init__()
@@ -74,31 +66,35 @@ class AmortisedPosterior(Posterior):
 class Diagonal(AmortisedPosterior):
     """q(z|x) = N(m(x), diag s(x)^2), s = exp(half the log-variance) (Kingma & Welling 2014, eq. 9)."""
 
-    factorises: ClassVar = True
-    refinable: ClassVar = True
-    takes_sites: ClassVar = True
+    provides: ClassVar = (
+        "inference", "density", "continuous", "encoder", "entropy", "single_layer", "factorised", "refinable",
+        "spatial",
+    )  # fmt: skip
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, 2 * latent_dim)
 
     def forward(self, batch: Batch) -> Distribution:
-        """q(z|x): batch shape (B,), event shape (d,)."""
         loc, log_variance = self.features(batch).chunk(2, -1)
         return log_gaussian(loc, 0.5 * log_variance, 1)
 
 
 class FixedScale(AmortisedPosterior):
-    """q(z|x) = N(m(x), scale^2 I), the scale not learned: near 0 the VAE is a regularised autoencoder."""
+    """q(z|x) = N(m(x), scale^2 I) with a fixed scale: near 0 the VAE is a regularised autoencoder (Ghosh et al. 2020).
 
-    factorises: ClassVar = True
-    takes_sites: ClassVar = True
+    Args:
+        scale: standard deviation of each latent dimension, in units of z.
+    """
+
+    provides: ClassVar = (
+        "inference", "density", "continuous", "encoder", "entropy", "single_layer", "factorised", "spatial",
+    )  # fmt: skip
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int, *, scale: PositiveFloat) -> None:
         super().__init__(network, event_shape, latent_dim)
         self.scale = scale
 
     def forward(self, batch: Batch) -> Distribution:
-        """q(z|x): batch shape (B,), event shape (d,)."""
         loc = self.features(batch)
         return gaussian(loc, torch.full_like(loc, self.scale), 1)
 
@@ -106,7 +102,7 @@ class FixedScale(AmortisedPosterior):
 class FullCovariance(AmortisedPosterior):
     """q(z|x) = N(m, L L^T), L lower triangular with a softplus diagonal (Kingma & Welling 2019, section 2.5.1)."""
 
-    refinable: ClassVar = True
+    provides: ClassVar = ("inference", "density", "continuous", "encoder", "entropy", "single_layer", "refinable")
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, latent_dim + latent_dim * (latent_dim + 1) // 2)
@@ -118,7 +114,6 @@ class FullCovariance(AmortisedPosterior):
         self.register_buffer("rows_columns", torch.tril_indices(latent_dim, latent_dim, -1), persistent=False)
 
     def forward(self, batch: Batch) -> Distribution:
-        """q(z|x): batch shape (B,), event shape (d,)."""
         d = self.latent_dim
         features = self.features(batch)
         loc, diagonal, below = features.split([d, d, features.shape[-1] - 2 * d], -1)
@@ -129,12 +124,18 @@ class FullCovariance(AmortisedPosterior):
 
 
 class AutoregressiveFlow(AmortisedPosterior):
-    """z = f(z_0; h), z_0 ~ N(m, diag s^2): m, s and the context h from the encoder, f an inverse autoregressive flow.
+    """z = f(z_0; h), z_0 ~ N(m, diag s^2): the encoder gives m, s and the context h (Kingma et al. 2016).
 
-    A draw takes one pass and carries its density; the density of any other point takes d (Kingma et al. 2016).
+    f is an inverse autoregressive flow: a draw takes one pass and carries its density, the density of another point
+    takes d passes.
+
+    Args:
+        steps: autoregressive steps of f.
+        hidden: widths of the hidden layers of each step.
+        context: dimensions of h.
     """
 
-    has_entropy: ClassVar = False
+    provides: ClassVar = ("inference", "density", "continuous", "encoder", "single_layer")
     steps_of = staticmethod(autoregressive_steps)
 
     def __init__(
@@ -152,44 +153,45 @@ class AutoregressiveFlow(AmortisedPosterior):
         self.flow = self.steps_of(latent_dim, context, steps, hidden)
 
     def forward(self, batch: Batch) -> Distribution:
-        """q(z|x): batch shape (B,), event shape (d,)."""
         loc, log_variance, context = self.features(batch).split(self.sizes, -1)
         with float32():
             return PushforwardDistribution(log_gaussian(loc, 0.5 * log_variance, 1), self.flow(context))
 
 
 class CouplingFlow(AutoregressiveFlow):
-    """The same with coupling steps, whose density takes one pass everywhere (Dinh et al. 2017)."""
+    """A flow posterior with coupling steps: the density of any point takes one pass (Dinh et al. 2017).
+
+    Args:
+        steps: coupling steps of f.
+        hidden: widths of the hidden layers of each step.
+        context: dimensions of h.
+    """
 
     steps_of = staticmethod(coupling_steps)
 
 
 class Deterministic(AmortisedPosterior):
-    """z = f(x): an autoencoder's code. It has no density, so there is no rate and no bound."""
+    """z = f(x), a point mass: the code of an autoencoder, without a density, a rate or a bound."""
 
-    has_density: ClassVar = False
-    has_entropy: ClassVar = False
-    takes_sites: ClassVar = True
+    provides: ClassVar = ("inference", "continuous", "encoder", "single_layer", "spatial")
+    requires: ClassVar = {"objective": ("inference",)}
 
     def __init__(self, network: Network, event_shape: Shape, latent_dim: int) -> None:
         super().__init__(network, event_shape, latent_dim)
 
     def forward(self, batch: Batch) -> Distribution:
-        """A point mass: batch shape (B,), event shape (d,)."""
         return Delta(self.features(batch))
 
 
 class Quantised(AmortisedPosterior):
-    """At each of n sites the code nearest to the encoder's output (van den Oord et al. 2017, eq. 1 and 2).
+    """The code nearest to the encoder's output at each of n positions (van den Oord et al. 2017, eq. 1 and 2).
 
-    z holds their vectors. A point mass on one of K^n grids: log q(z|x) = 0, a probability. The gradient passes straight
-    through.
+    z holds the vectors of the codes. q(z|x) is a point mass on one of K^n grids, log q(z|x) = 0. The gradient is
+    straight-through.
     """
 
-    has_entropy: ClassVar = False
-    is_continuous: ClassVar = False
-    takes_sites: ClassVar = True
-    has_codes: ClassVar = True
+    provides: ClassVar = ("inference", "density", "encoder", "single_layer", "spatial", "codes")
+    requires: ClassVar = {"objective": ("inference", "codes"), "prior": ("joint", "codes"), "codebook": ()}
     through = staticmethod(straight_through)
 
     def __init__(
@@ -199,18 +201,17 @@ class Quantised(AmortisedPosterior):
         self.n_positions, self.codebook = n_positions, codebook
 
     def outputs(self, batch: Batch) -> Tensor:
-        """What is to be quantised, (B, n, D)."""
+        """The encoder's outputs before quantisation, (B, n, D)."""
         return per_position(self.features(batch), self.n_positions)
 
     def forward(self, batch: Batch) -> QuantisedDelta:
-        """q(z|x): batch shape (B,), event shape (n D,)."""
         outputs = self.outputs(batch)
         indices = self.codebook.nearest(outputs)
         return QuantisedDelta(self.codebook, outputs, indices, flat(self.through(outputs, self.codebook(indices))))
 
     @torch.no_grad()
     def start_from(self, batches: Iterable[Batch]) -> None:
-        """The codebook at clusters of what the encoder, as it starts, makes of the first batches."""
+        """Start the codebook at clusters of the untrained encoder's outputs for the first batches."""
         points, device = [], self.codebook.vectors.device
         for batch in batches:
             points.append(self.outputs(batch.to(device)).flatten(0, 1))
@@ -220,6 +221,6 @@ class Quantised(AmortisedPosterior):
 
 
 class QuantisedWithRotationTrick(Quantised):
-    """The same; the gradient at a code is rotated and scaled back to the output it stands for (Fifty et al. 2025)."""
+    """A quantised posterior with the rotation trick: the gradient is rotated and scaled back (Fifty et al. 2025)."""
 
     through = staticmethod(rotation_trick)

@@ -12,19 +12,40 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
 from vae_cli.batch import Batch, first_batches
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.flows import density_flow
 from vae_cli.distributions.gaussians import floored, gaussian, log_gaussian
-from vae_cli.distributions.mixtures import Aggregate, mixture
+from vae_cli.distributions.mixtures import Aggregate, faults, mixture
 from vae_cli.distributions.overflow import finite_rows, named
 from vae_cli.errors import UserError, warn
 from vae_cli.models.posteriors import AmortisedPosterior
 from vae_cli.types import PositiveFloat, PositiveInt, Shape
 
 
-class Normal(nn.Module):
-    """p(z) = N(0, I)."""
+class Prior(nn.Module, Capable):
+    """Base class: called without arguments, it returns p(z), batch shape (), event shape (d,)."""
 
-    fitted_after: ClassVar = False
+    provides: ClassVar = ("joint",)
+
+    @property
+    def is_fitted(self) -> bool:
+        """False for a prior that waits for `fit`."""
+        return True
+
+    def forward(self) -> Distribution:
+        raise NotImplementedError
+
+    def fit(self, codes: Tensor, seed: int) -> None:
+        """Fit p(z) to the codes (N, d) of the training set; of priors that provide "ex_post"."""
+        raise NotImplementedError
+
+    def faults(self) -> dict[str, str]:
+        """A sentence for each fault that p(z) has developed in training, by a name of the fault."""
+        return {}
+
+
+class Normal(Prior):
+    """p(z) = N(0, I)."""
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -32,16 +53,13 @@ class Normal(nn.Module):
         self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
 
     def forward(self) -> Distribution:
-        """N(0, I): batch shape (), event shape (d,)."""
         return gaussian(self.get_buffer("loc"), self.get_buffer("scale"), 1)
 
 
-class Gaussian(nn.Module):
+class Gaussian(Prior):
     """p(z) = N(m, diag s^2), both learned."""
 
-    fitted_after: ClassVar = False
-    learned: ClassVar = True
-    learns_alone: ClassVar = True
+    provides: ClassVar = ("joint", "learned", "separate")
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -49,40 +67,40 @@ class Gaussian(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(latent_dim))
 
     def forward(self) -> Distribution:
-        """N(m, diag s^2): batch shape (), event shape (d,)."""
         return log_gaussian(self.loc, self.log_scale, 1)
 
 
-class Flow(nn.Module):
-    """Masked autoregressive flow: its density takes one pass, a draw takes d (Papamakarios et al. 2017).
+class Flow(Prior):
+    """Masked autoregressive flow that starts as N(0, I) (Papamakarios et al. 2017).
 
-    It starts as N(0, I).
+    The density takes one pass, a draw takes d passes.
+
+    Args:
+        steps: autoregressive steps.
+        hidden: widths of the hidden layers of each step.
     """
 
-    fitted_after: ClassVar = False
-    learned: ClassVar = True
-    learns_alone: ClassVar = True
+    provides: ClassVar = ("joint", "learned", "separate")
 
     def __init__(self, latent_dim: int, *, steps: PositiveInt, hidden: list[PositiveInt]) -> None:
         super().__init__()
         self.flow = density_flow(latent_dim, steps, hidden)
 
     def forward(self) -> Distribution:
-        """The flow: batch shape (), event shape (d,)."""
         return self.flow()
 
 
-class VampPrior(nn.Module):
+class VampPrior(Prior):
     """p(z) = 1/K sum_k q(z|u_k), the pseudo-inputs u learned: an aggregated posterior (Tomczak & Welling 2018, eq. 9).
 
-    They start at examples of the training set, and are free to leave the range of the data.
+    The pseudo-inputs start at examples of the training set and may leave the range of the data.
+
+    Args:
+        pseudo_inputs: K.
     """
 
-    fitted_after: ClassVar = False
-    learned: ClassVar = True
-    needs_one_latent: ClassVar = True
-    needs_density: ClassVar = True
-    needs_encoder: ClassVar = True
+    provides: ClassVar = ("joint", "learned")
+    requires: ClassVar = {"posterior": ("density", "encoder", "single_layer")}
 
     def __init__(
         self, latent_dim: int, posterior: AmortisedPosterior, event_shape: Shape, *, pseudo_inputs: PositiveInt
@@ -92,29 +110,29 @@ class VampPrior(nn.Module):
         self.shared = (posterior,)  # the model's: registered here, too, its weights would be saved twice
 
     def forward(self) -> Distribution:
-        """The mixture: batch shape (), event shape (d,)."""
         index = torch.arange(len(self.inputs), device=self.inputs.device)
         return Aggregate(self.shared[0](Batch(self.inputs, index)))
 
     @torch.no_grad()
     def start_from(self, batches: Iterable[Batch]) -> None:
-        """Pseudo-inputs at the first examples of the batches, again and again where there are too few."""
+        """Start the pseudo-inputs at the first examples of the batches, repeated if there are too few."""
         count = len(self.inputs)
         examples = torch.cat([batch.x for batch in first_batches(batches, count)])
         self.inputs.copy_(examples[torch.arange(count, device=examples.device) % len(examples)])
 
 
-class GaussianMixturePrior(nn.Module):
-    """p(z) = sum_c pi_c N(z; mu_c, diag s_c^2), all of it learned: VaDE's prior (Jiang et al. 2017, eq. 1 to 3).
+class GaussianMixturePrior(Prior):
+    """p(z) = sum_c pi_c N(z; mu_c, diag s_c^2), all learned: the prior of VaDE (Jiang et al. 2017, eq. 1 to 3).
 
-    The weights are a softmax and the variances exponentials, so that no step can leave their range; a standard
-    deviation is at least `min_scale`, because the density of a component that shrinks to a point has no upper bound.
+    The density of a component that shrinks to a point has no upper bound, hence the floor `min_scale`.
+
+    Args:
+        components: K.
+        spread: standard deviation of the initial means, in units of z.
+        min_scale: lower bound of each standard deviation, in units of z.
     """
 
-    fitted_after: ClassVar = False
-    learned: ClassVar = True
-    learns_alone: ClassVar = True
-    learns_mixture: ClassVar = True
+    provides: ClassVar = ("joint", "learned", "separate", "mixture")
 
     def __init__(
         self, latent_dim: int, *, components: PositiveInt, spread: PositiveFloat, min_scale: PositiveFloat
@@ -126,24 +144,30 @@ class GaussianMixturePrior(nn.Module):
         self.log_variances = nn.Parameter(torch.zeros(components, latent_dim))
 
     def forward(self) -> MixtureSameFamily:
-        """The mixture: batch shape (), event shape (d,)."""
         return mixture(self.logits, self.means, floored(self.log_variances, self.min_scale))
+
+    def faults(self) -> dict[str, str]:
+        return faults(self(), self.min_scale)
 
     @torch.no_grad()
     def set(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
-        """Take the values of another mixture: weights (K,) > 0, means (K, d), variances (K, d)."""
+        """Set the parameters: weights (K,) > 0, means (K, d), variances (K, d)."""
         self.logits.copy_(weights.log())
         self.means.copy_(means)
         self.log_variances.copy_((variances - self.min_scale**2).clamp(min=self.min_scale**2).log())
 
 
-class ExPostGaussianMixture(nn.Module):
-    """A Gaussian mixture fitted to the codes of a trained autoencoder, so that it can be sampled (Ghosh et al. 2020).
+class ExPostGaussianMixture(Prior):
+    """A Gaussian mixture fitted to the codes of a trained autoencoder (Ghosh et al. 2020); N(0, I) before `fit`.
 
-    Until `fit` is called it is N(0, I).
+    Args:
+        components: components at most.
+        restarts: runs of expectation-maximisation; the likeliest is kept.
+        covariance_floor: added to the diagonal of each covariance, in squared units of z.
     """
 
-    fitted_after: ClassVar = True
+    provides: ClassVar = ("ex_post",)
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def __init__(
         self, latent_dim: int, *, components: PositiveInt, restarts: PositiveInt, covariance_floor: PositiveFloat
@@ -155,20 +179,22 @@ class ExPostGaussianMixture(nn.Module):
         self.register_buffer("means", torch.zeros(components, latent_dim))
         self.register_buffer("tril", torch.eye(latent_dim).repeat(components, 1, 1))
 
+    @property
+    def is_fitted(self) -> bool:
+        return bool(self.get_buffer("fitted"))
+
     def forward(self) -> Distribution:
-        """The mixture: batch shape (), event shape (d,)."""
         means, tril = self.get_buffer("means"), self.get_buffer("tril")
-        if not self.fitted:
+        if not self.is_fitted:
             return gaussian(means[0], torch.ones_like(means[0]), 1)
         weights = Categorical(logits=self.get_buffer("logits"), validate_args=False)
         parts = MultivariateNormal(means, scale_tril=tril, validate_args=False)
         return MixtureSameFamily(weights, parts, validate_args=False)
 
     def fit(self, codes: Tensor, seed: int) -> None:
-        """Maximum likelihood of the codes (N, d) by expectation-maximisation from several starts.
+        """Fit the codes (N, d) by expectation-maximisation, with at most one component for each distinct code.
 
-        There are no more components than codes that differ; codes that are all the same get one at their place.
-        Codes that are not finite are left out, and named.
+        Codes that are not finite are left out with a warning; UserError if no code is finite.
         """
         finite = finite_rows([codes])
         if not finite.any():

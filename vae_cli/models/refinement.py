@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.gaussians import SharedMultivariateNormal, SharedNormal, log_gaussian
 from vae_cli.errors import UserError
 from vae_cli.models.model import LatentVariableModel
@@ -31,7 +32,7 @@ class StoresPosteriors(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refinement:
+class Refinement(Capable):
     """Steps of gradient ascent of the ELBO from the q(z|x) of the posterior (Kim et al. 2018).
 
     Args:
@@ -43,7 +44,7 @@ class Refinement:
         lr: learning rate of the first step; stored rows have their own
     """
 
-    needs_gaussian: ClassVar = True
+    requires: ClassVar = {"posterior": ("refinable",)}
 
     steps: PositiveInt
     train_steps: NonNegativeInt

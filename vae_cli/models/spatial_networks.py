@@ -1,4 +1,4 @@
-"""Networks whose features and latents are maps: so many dimensions at each site of a grid over the image."""
+"""Networks with spatial latents: features and latents are maps over the positions of a grid."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
+from vae_cli.capabilities import Capable
 from vae_cli.models.networks import ACTIVATIONS, Network, conv_block, halved, image_shape, narrowing, widening
 from vae_cli.types import Activation, NonEmpty, NonNegativeInt, PositiveInt, Shape
 
@@ -22,19 +23,24 @@ class Gridded(Protocol):
 
 
 def n_positions(network: Network, event_shape: Shape) -> int:
-    """Places that z has something to say of: h w on a grid, 1 where z is of the whole x."""
+    """Positions of z: h w for a spatial latent, else 1."""
     return prod(network.grid(event_shape)) if isinstance(network, Gridded) else 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpatialConv:
-    """Convolutions of stride 2 and residual blocks without a dense layer, and the transposes in the decoder.
+class SpatialConv(Capable):
+    """Convolutions of stride 2 and residual blocks without a dense layer (van den Oord et al. 2017, section 4.1).
 
-    Features and latents are maps over the sites of the smallest feature map (van den Oord et al. 2017, section 4.1).
+    Features and latents are maps over the positions of the smallest feature map.
+
+    Args:
+        channels: output channels of each convolution of stride 2.
+        blocks: residual blocks after them.
+        activation: activation of all layers.
     """
 
     layouts: ClassVar = ("image",)
-    has_sites: ClassVar = True
+    requires: ClassVar = {"posterior": ("spatial",)}
 
     channels: NonEmpty[PositiveInt]
     blocks: NonNegativeInt

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.precision import float32
 from vae_cli.models.networks import Network
 from vae_cli.objectives.discriminators import (
@@ -23,13 +24,11 @@ from vae_cli.objectives.discriminators import (
 from vae_cli.types import NonEmpty, NonNegativeFloat, PositiveFloat, PositiveInt, Shape
 
 
-class Divergence(nn.Module):
-    """D(q, p): zero in expectation, or nearly so, where both samples come from one distribution.
+class Divergence(nn.Module, Capable):
+    """Zero in expectation, or nearly so, where both samples come from one distribution."""
 
-    compares: "z", "x" or both
-    """
-
-    compares: ClassVar = ("z", "x")
+    provides: ClassVar = ("compares_z", "compares_x")
+    requires: ClassVar = {"objective": ("divergence",)}
 
     def forward(self, q: Tensor, p: Tensor) -> Tensor:
         """A scalar with a gradient into q (M, d)."""
@@ -192,7 +191,7 @@ class LatentDiscriminator(DiscriminatorDivergence):
         penalty: weight of the squared gradient of the discriminator at p (Mescheder et al. 2018)
     """
 
-    compares: ClassVar = ("z",)
+    provides: ClassVar = ("compares_z",)
 
     def __init__(
         self, latent_dim: int, *, hidden: list[PositiveInt], spectral_norm: bool, penalty: NonNegativeFloat
@@ -213,8 +212,7 @@ class ImageDiscriminator(DiscriminatorDivergence):
         penalty: weight of the squared gradient of the discriminator at p (Mescheder et al. 2018)
     """
 
-    compares: ClassVar = ("x",)
-    has_features: ClassVar = True
+    provides: ClassVar = ("compares_x", "features")
 
     def __init__(
         self,

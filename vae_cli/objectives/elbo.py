@@ -26,6 +26,7 @@ class ELBO(Objective):
         samples: draws of z for each image
     """
 
+    provides: ClassVar = ("inference", "rate", "selection", "elbo")
     anneals: ClassVar = ("beta",)
 
     def __init__(
@@ -61,7 +62,8 @@ class ELBO(Objective):
 class Reconstruction(Objective):
     """-E_q log p(x|z): the autoencoder's loss (with a fixed Gaussian likelihood, the squared error up to constants)."""
 
-    needs_density: ClassVar = False
+    provides: ClassVar = ("inference", "selection")
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), 1)

@@ -25,12 +25,8 @@ class GANLoss(Objective):
     matching network (Li et al. 2015). It draws as many z as the batch has examples.
     """
 
-    needs_density: ClassVar = False
-    needs_divergence: ClassVar = True
-    needs_whole_batch: ClassVar = True
-    compares: ClassVar = "x"
-    infers: ClassVar = False
-    selects: ClassVar = False
+    provides: ClassVar = ("divergence",)
+    requires: ClassVar = {"divergence": ("compares_x",), "trainer": ("whole_batch",)}
 
     def __init__(self, divergence: Divergence) -> None:
         super().__init__()
@@ -57,11 +53,12 @@ class VAEGAN(Objective):
         adversarial: weight of D(generated, x)
     """
 
-    needs_divergence: ClassVar = True
-    needs_features: ClassVar = True
-    needs_whole_batch: ClassVar = True
-    compares: ClassVar = "x"
-    selects: ClassVar = False
+    provides: ClassVar = ("inference", "rate", "divergence")
+    requires: ClassVar = {
+        "posterior": ("inference", "density"),
+        "divergence": ("compares_x", "features"),
+        "trainer": ("whole_batch",),
+    }
     anneals: ClassVar = ("beta", "adversarial")
 
     def __init__(

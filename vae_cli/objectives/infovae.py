@@ -28,11 +28,9 @@ class InfoVAE(Objective):
         samples: draws of z for each image in the distortion and the rate
     """
 
-    needs_density: ClassVar = False
-    needs_divergence: ClassVar = True
-    compares: ClassVar = "z"
+    provides: ClassVar = ("inference", "selection", "divergence", "alpha_lambda")
+    requires: ClassVar = {"posterior": ("inference",), "divergence": ("compares_z",), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("rate", "divergence")
-    needs_whole_batch: ClassVar = True
 
     def __init__(
         self,

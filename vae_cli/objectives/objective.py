@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import Trace
 from vae_cli.objectives.annealing import Annealing
@@ -42,20 +43,17 @@ class Terms:
         return cls(loss, {"loss": loss, "distortion": distortion, **bound, **more})
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, Capable):
     """A loss: called with (model, batch, progress), it returns its terms.
 
-    infers: whether it encodes
-    selects: whether its best epoch is that of the best bound
     anneals: the weights that can change while it trains
 
     Args:
         annealing: how they change; None if they are constant
     """
 
-    needs_density: ClassVar = True
-    infers: ClassVar = True
-    selects: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density")}
     anneals: ClassVar = ()
 
     def __init__(self, annealing: Annealing | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 
@@ -25,8 +25,11 @@ class VectorQuantisation(Objective):
         commitment: beta
     """
 
-    has_codes: ClassVar = True
-    needs_whole_batch: ClassVar = True  # averages of a codebook are over all of it
+    provides: ClassVar = ("inference", "rate", "selection", "codes")
+    requires: ClassVar = {
+        "posterior": ("inference", "density", "codes"),
+        "trainer": ("whole_batch",),  # averages of a codebook are over all of it
+    }
 
     def __init__(self, *, commitment: NonNegativeFloat) -> None:
         super().__init__()
@@ -34,8 +37,7 @@ class VectorQuantisation(Objective):
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), 1)
-        q, distortion = trace.latents[0].q, trace.distortion.mean()
-        assert isinstance(q, QuantisedDelta)
+        q, distortion = cast(QuantisedDelta, trace.latents[0].q), trace.distortion.mean()  # "codes" is required
         commitment = (q.outputs - q.codebook(q.indices).detach()).square().sum((1, 2)).mean()
         usage = Usage.of(q.counts)
         with float32():

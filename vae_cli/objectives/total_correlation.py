@@ -29,9 +29,8 @@ class TCVAE(Objective):
         gamma: weight of the KL of each dimension
     """
 
-    needs_factors: ClassVar = True
+    requires: ClassVar = {"posterior": ("inference", "density", "factorised"), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("alpha", "beta", "gamma")
-    needs_whole_batch: ClassVar = True
 
     def __init__(
         self,
@@ -76,8 +75,7 @@ class FactorVAE(Objective):
         hidden: widths of the hidden layers of the discriminator
     """
 
-    needs_one_latent: ClassVar = True
-    needs_whole_batch: ClassVar = True
+    requires: ClassVar = {"posterior": ("inference", "density", "single_layer"), "trainer": ("whole_batch",)}
     anneals: ClassVar = ("gamma",)
 
     def __init__(

@@ -34,8 +34,8 @@ class VaDEAnalytic(ELBO):
     which exceeds that of the marginal mixture by E_q KL(gamma || p(c|z)) (Jiang et al. 2017, eq. 12).
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density", "entropy"), "prior": ("mixture",)}
 
     def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
         """KL(q(z|x) gamma || p(z, c)), (B, 1)."""
@@ -48,8 +48,8 @@ class VaDE(ELBO):
     This gamma depends on z but counts as q(c|x), so the rate is at least that of `VaDEAnalytic`.
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density", "entropy"), "prior": ("mixture",)}
 
     def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
         """KL(q(z|x) gamma || p(z, c)), mean over the samples, (B, 1)."""
@@ -69,8 +69,8 @@ class FixedAssignments(ELBO):
             to wrong cluster labels
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
+    provides: ClassVar = ("inference", "rate", "selection")
+    requires: ClassVar = {"posterior": ("inference", "density", "entropy"), "prior": ("mixture",)}
 
     def __init__(
         self,

@@ -92,7 +92,7 @@ class Run:
 def _selects(objective: Any) -> bool:
     """Whether an objective chooses its checkpoint by the bound; True for a class that is not installed."""
     try:
-        return bool(signatures.read(str(objective)).constants.get("selects", True))
+        return "selection" in signatures.read(str(objective)).provides
     except LookupError:
         return True
 

@@ -9,7 +9,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from vae_cli.capabilities import Capable
 from vae_cli.errors import UserError
 from vae_cli.evaluation.umap_embedding import Points, umap_embedding
 from vae_cli.models.model import LatentVariableModel, PosteriorMoments
@@ -30,7 +31,7 @@ Labels = NDArray[np.integer]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Initialisation(ABC):
+class Initialisation(Capable, ABC):
     """Clusters the codes, gives each component the moments of a cluster, and trains some epochs with fixed clusters.
 
     Args:
@@ -42,9 +43,7 @@ class Initialisation(ABC):
         augmentation: size of the random shifts of images before z in that term is encoded, in [0, 1]
     """
 
-    needs_entropy: ClassVar = True
-    needs_mixture: ClassVar = True
-    needs_encoder: ClassVar = True
+    requires: ClassVar = {"posterior": ("entropy", "encoder"), "prior": ("mixture",)}
 
     points: PositiveInt
     restarts: PositiveInt
@@ -67,9 +66,9 @@ class Initialisation(ABC):
         )
 
         def begin(model: LatentVariableModel, training: TrainingCodes) -> None:
-            assert isinstance(model.prior, GaussianMixturePrior)
-            held.assignments = self._assignments(training, model.prior.components)
-            model.prior.set(*moments(training.codes, held.assignments, model.prior.components))
+            prior = cast(GaussianMixturePrior, model.prior)  # "mixture" is required
+            held.assignments = self._assignments(training, prior.components)
+            prior.set(*moments(training.codes, held.assignments, prior.components))
 
         if not self.fixed_epochs:
             return [replace(first, on_start=begin), *others]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hydra.utils import get_class
 
 from vae_cli.config.comparison import flat
-from vae_cli.config.facts import ConfigView, options
-from vae_cli.config.rules.data import unscored
+from vae_cli.config.rules.data import unsupported
 from vae_cli.config.schema import Node, TrainConfig, plain
+from vae_cli.config.view import ConfigView, stating
 from vae_cli.datasets import Data
 from vae_cli.datasets.support import DomainError, check_data
 from vae_cli.errors import ConfigError
@@ -30,7 +30,7 @@ def check_support(config: TrainConfig, domain: str) -> None:
     if domain not in scores:
         settings = plain(config)
         facts = ConfigView(settings, lambda key: str(dict(flat(settings)).get(key)))
-        raise ConfigError(unscored(facts, domain, scores))
+        raise ConfigError(unsupported(facts, domain, scores))
 
 
 def _scores(likelihood: Node) -> tuple[str, ...]:
@@ -46,6 +46,6 @@ def _ways(likelihood: Node, domain: str | None) -> str:
     if domain is None:
         return f"; {deliver}, or leave these rows out"
     scores = " or ".join(_scores(likelihood))
-    fitting = options("likelihood", "support", lambda other: other is not None and domain in other)
+    fitting = stating("likelihood", "support", lambda other: domain in other)
     stated = f"or let it state domain {domain!r}, with {fitting}"
     return f" (likelihood {likelihood.name} scores {scores} data); {deliver}, {stated}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from torch import nn
 
 from vae_cli.batch import Batch
+from vae_cli.capabilities import Capable
 from vae_cli.distributions.distributions import Delta
 from vae_cli.distributions.precision import float32
 from vae_cli.models.model import LatentVariableModel
@@ -23,7 +24,8 @@ from vae_cli.types import Fraction, PositiveInt
 class MeanReconstruction(Objective):
     """-log p(x | z = E_q[z|x~]), x~ the input with a fraction of it masked: a denoising autoencoder, nats."""
 
-    needs_density: ClassVar = False
+    provides: ClassVar = ("inference", "selection")
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def __init__(self, corruption: float) -> None:
         super().__init__()
@@ -38,7 +40,8 @@ class MeanReconstruction(Objective):
 class OuterLayers(Objective):
     """`MeanReconstruction` by the `depth` outermost layers of both networks, the hidden layer between them as z."""
 
-    needs_density: ClassVar = False
+    provides: ClassVar = ("inference", "selection")
+    requires: ClassVar = {"posterior": ("inference",)}
 
     def __init__(self, depth: int, corruption: float) -> None:
         super().__init__()
@@ -53,12 +56,11 @@ class OuterLayers(Objective):
 
 
 def _encoder(model: LatentVariableModel) -> nn.Module:
-    assert isinstance(model.posterior, AmortisedPosterior)  # by the configuration's rules
-    return model.posterior.encoder
+    return cast(AmortisedPosterior, model.posterior).encoder  # "encoder" is required
 
 
 @dataclass(frozen=True, kw_only=True)
-class Autoencoder:
+class Autoencoder(Capable):
     """All layers at once.
 
     Args:
@@ -66,8 +68,7 @@ class Autoencoder:
         corruption: the fraction of each input that is masked; 0 is a plain autoencoder
     """
 
-    needs_continuous: ClassVar = True
-    needs_encoder: ClassVar = True
+    requires: ClassVar = {"posterior": ("encoder", "continuous")}
 
     epochs: PositiveInt
     corruption: Fraction
@@ -77,7 +78,7 @@ class Autoencoder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerWise:
+class LayerWise(Capable):
     """Greedy, from outside inwards: the outermost pair of layers, then one more pair at a time, then all layers.
 
     Args:
@@ -86,10 +87,7 @@ class LayerWise:
         corruption: the fraction of each input that is masked
     """
 
-    needs_stacked: ClassVar = True
-    needs_one_latent: ClassVar = True
-    needs_continuous: ClassVar = True
-    needs_encoder: ClassVar = True
+    requires: ClassVar = {"posterior": ("encoder", "continuous", "single_layer"), "network": ("mirrored",)}
 
     layer_epochs: PositiveInt
     epochs: PositiveInt

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vae_cli.capabilities import Capable
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives import PriorFit
 from vae_cli.training.phases import Phase
@@ -13,15 +14,14 @@ from vae_cli.types import PositiveInt
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriorFitting:
+class PriorFitting(Capable):
     """A phase in which the prior alone learns, with the rest of the model in evaluation mode.
 
     Args:
         epochs: length of the phase
     """
 
-    needs_density: ClassVar = True
-    needs_alone: ClassVar = True
+    requires: ClassVar = {"posterior": ("density",), "prior": ("separate",)}
 
     epochs: PositiveInt
 

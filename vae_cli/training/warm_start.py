@@ -9,11 +9,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from vae_cli.capabilities import Capable
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.models.per_example import PerExampleGaussian
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import initial_checkpoint
 from vae_cli.runs.layout import display
@@ -105,7 +105,8 @@ def _mismatch(model: LatentVariableModel, part: str, state: State, weights: Stat
             return f"{name} is {_shape(value)} here and {_shape(theirs[name])} there"
     if more := [name for name in theirs if name not in ours]:
         return f"{more[0]} is there only"
-    if moved and any(isinstance(piece, PerExampleGaussian) for piece in model.get_submodule(part).modules()):
+    pieces = [piece for piece in model.get_submodule(part).modules() if isinstance(piece, Capable)]
+    if moved and any("per_example" in piece.provides for piece in pieces):
         return "its rows belong to the examples of other data"
     return ""
 

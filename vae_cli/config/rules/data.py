@@ -1,99 +1,106 @@
-"""Rules about data: what a likelihood scores, a network reads, and what is held back."""
+"""Rules about data: the support of a likelihood, the layout that a network reads, and validation data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vae_cli.config.facts import ConfigView, options
+from vae_cli.config.view import ConfigView, Refusal, remedies, stating
 
 
-def scores_domain(facts: ConfigView) -> str | None:
-    """A likelihood is a density or a mass function on certain domains only; before loading, as the classes say."""
-    domain, scores = facts.domain(), facts.constant("likelihood", "support")
-    if domain is None or scores is None or domain in scores:
+def likelihood_support(view: ConfigView) -> Refusal | None:
+    """A likelihood is a density or a mass function on certain domains only; the classes state both."""
+    domain, support = view.domain(), view.constant("likelihood", "support")
+    if domain is None or support is None or domain in support:
         return None
-    return unscored(facts, domain, scores)
+    return Refusal("likelihood", unsupported(view, domain, support))
 
 
-def unscored(facts: ConfigView, domain: str, scores: Sequence[str]) -> str:
-    """What to do about data of a domain that the likelihood does not score."""
-    dataset = facts.config["dataset"]
+def unsupported(view: ConfigView, domain: str, support: Sequence[str]) -> str:
+    """The message about data of a domain outside the support of the likelihood, with remedies."""
+    dataset = view.config["dataset"]
     binarize = dataset.get("binarize")
-    ways = [options("likelihood", "support", lambda other: other is not None and domain in other)]
+    ways = [stating("likelihood", "support", lambda other: domain in other)]
     if domain == "binary" and binarize not in (None, "none"):
         ways.append("dataset.binarize=none")
-    elif "binary" in scores and binarize is not None and domain != "real":
+    elif "binary" in support and binarize is not None and domain != "real":
         ways.append("dataset.binarize=dynamic")
     elif dataset.get("domain"):
-        ways.append(f"dataset.domain={'|'.join(scores)} if x lies there")
-    elif "binary" in scores:
-        probabilities = options("dataset", "domain", lambda other: other in ("unit", "levels"))
+        ways.append(f"dataset.domain={'|'.join(support)} if x lies there")
+    elif "binary" in support:
+        probabilities = stating("dataset", "domain", lambda other: other in ("unit", "levels"))
         ways.append(f"{probabilities} with dataset.binarize=dynamic")
     else:
-        ways.append(options("dataset", "domain", lambda other: other in scores))
+        ways.append(stating("dataset", "domain", lambda other: other in support))
     state = f", binarize={binarize}" if binarize is not None else ""
     return (
-        f"{facts.name('likelihood')} scores {' or '.join(scores)} data, "
-        f"{facts.name('dataset')} gives {domain} data{state}; take {' or '.join(ways)}"
+        f"{view.name('likelihood')} scores {' or '.join(support)} data, "
+        f"{view.name('dataset')} gives {domain} data{state}{remedies(*ways)}"
     )
 
 
-def reads_layout(facts: ConfigView) -> str | None:
+def network_layout(view: ConfigView) -> Refusal | None:
     """Convolutions need images."""
-    layout, layouts = facts.constant("dataset", "layout"), facts.constant("network", "layouts")
+    layout, layouts = view.constant("dataset", "layout"), view.constant("network", "layouts")
     if layout is None or layouts is None or layout in layouts:
         return None
-    networks = options("network", "layouts", lambda other: other is not None and layout in other)
-    datasets = options("dataset", "layout", lambda other: other in layouts)
-    return (
-        f"{facts.name('network')} reads {' or '.join(layouts)} data, "
-        f"{facts.name('dataset')} gives {layout} data; take {networks} or {datasets}"
+    networks = stating("network", "layouts", lambda other: layout in other)
+    datasets = stating("dataset", "layout", lambda other: other in layouts)
+    return Refusal(
+        "network",
+        f"{view.name('network')} reads {' or '.join(layouts)} data, "
+        f"{view.name('dataset')} gives {layout} data{remedies(networks, datasets)}",
     )
 
 
-def binarises_probabilities(facts: ConfigView) -> str | None:
+def binarize_domain(view: ConfigView) -> Refusal | None:
     """A Bernoulli draw or a threshold at 1/2 needs x in [0, 1]."""
-    if facts.binarize() == "none" or facts.stored() != "real":
+    key = "dataset.binarize"
+    if view.binarize() == "none" or view.stored() != "real":
         return None
-    return (
-        f"dataset.binarize={facts.binarize()} ({facts.where('dataset.binarize')}) needs x in [0, 1], "
-        f"{facts.name('dataset')} gives real data; take dataset.binarize=none or dataset.domain=unit|levels"
+    return Refusal(
+        key,
+        f"{key}={view.binarize()} ({view.where(key)}) needs x in [0, 1], "
+        f"{view.name('dataset')} gives real data; use {key}=none or dataset.domain=unit|levels",
     )
 
 
-def standardises_real(facts: ConfigView) -> str | None:
-    """Only real numbers have units that are free to choose."""
-    if facts.config["dataset"].get("standardise") is not True or facts.stored() == "real":
+def standardise_domain(view: ConfigView) -> Refusal | None:
+    """Only real data have arbitrary units."""
+    key = "dataset.standardise"
+    if view.config["dataset"].get("standardise") is not True or view.stored() == "real":
         return None
-    return (
-        f"dataset.standardise=true ({facts.where('dataset.standardise')}) scales real data, "
-        f"{facts.name('dataset')} gives {facts.stored()} data; take dataset.standardise=false"
+    return Refusal(
+        key,
+        f"{key}=true ({view.where(key)}) scales real data, "
+        f"{view.name('dataset')} gives {view.stored()} data; use {key}=false",
     )
 
 
-def validates(facts: ConfigView) -> str | None:
-    """Early stopping, and an evaluation of validation data, need validation data."""
-    if facts.config["dataset"].get("val_size") != 0:
+def validation_split(view: ConfigView) -> Refusal | None:
+    """Early stopping and an evaluation on validation data need validation data."""
+    if view.config["dataset"].get("val_size") != 0:
         return None
     needs = {
-        "trainer.patience=null": facts.config["trainer"]["patience"] is not None,
-        "evaluate.split=test": facts.config["evaluate"]["split"] == "val",
+        "trainer.patience=null": view.config["trainer"]["patience"] is not None,
+        "evaluate.split=test": view.config["evaluate"]["split"] == "val",
     }
     if not (instead := [way for way, asked in needs.items() if asked]):
         return None
-    key, size = instead[0].partition("=")[0], facts.where("dataset.val_size")
-    return (
-        f"{key} ({facts.where(key)}) needs validation data, dataset.val_size is 0 ({size}); "
-        f"take dataset.val_size=0.1 or {' '.join(instead)}"
+    key, size = instead[0].partition("=")[0], view.where("dataset.val_size")
+    return Refusal(
+        key,
+        f"{key} ({view.where(key)}) needs validation data, dataset.val_size is 0 ({size}); "
+        f"use dataset.val_size=0.1 or {' '.join(instead)}",
     )
 
 
-def pooled_has_no_validation(facts: ConfigView) -> str | None:
-    """Pooled data are all used for training."""
-    dataset = facts.config["dataset"]
+def pooled_validation(view: ConfigView) -> Refusal | None:
+    """Pooled data are all training data."""
+    dataset, key = view.config["dataset"], "dataset.pooled"
     if not dataset.get("pooled") or dataset["val_size"] == 0:
         return None
-    return (
-        f"dataset.pooled=true ({facts.where('dataset.pooled')}) trains on every image, dataset.val_size="
-        f"{dataset['val_size']} ({facts.where('dataset.val_size')}) holds some back; take dataset.val_size=0"
+    return Refusal(
+        key,
+        f"{key}=true ({view.where(key)}) trains on every image, dataset.val_size={dataset['val_size']} "
+        f"({view.where('dataset.val_size')}) holds some back; use dataset.val_size=0",
     )

@@ -1,87 +1,78 @@
-"""Rules about objectives: what they compare and weigh."""
+"""Rules about objectives: weights, annealing, selection."""
 
 from __future__ import annotations
 
-from vae_cli.config.facts import ConfigView, options
+from vae_cli.config.view import ConfigView, Refusal, providing, remedies, stating
 
 
-def divergence_is_not_rewarded(facts: ConfigView) -> str | None:
-    """A negative weight would drive q(z) away from p(z)."""
-    objective = facts.config["objective"]
-    if "lambda_" not in objective:
+def divergence_weight(view: ConfigView) -> Refusal | None:
+    """A negative weight of the divergence drives q(z) away from p(z)."""
+    if "alpha_lambda" not in view.provides("objective"):
         return None
-    alpha, lambda_ = objective["alpha"], objective["lambda_"]
+    alpha, lambda_ = (view.config["objective"][name] for name in ("alpha", "lambda_"))
     if alpha + lambda_ >= 1:
         return None
-    return (
-        f"objective.alpha={alpha} and objective.lambda_={lambda_} ({facts.where('objective.lambda_')}) give the "
+    return Refusal(
+        "objective.lambda_",
+        f"objective.alpha={alpha} and objective.lambda_={lambda_} ({view.where('objective.lambda_')}) give the "
         f"divergence the weight alpha + lambda_ - 1 = {alpha + lambda_ - 1:g}, which rewards a q(z) far from p(z); "
-        f"take objective.lambda_={1 - alpha:g} or more"
+        f"use objective.lambda_={1 - alpha:g} or more",
     )
 
 
-def rate_is_not_rewarded(facts: ConfigView) -> str | None:
-    """A negative weight would drive each q(z|x) away from p(z), without an end."""
-    objective = facts.config["objective"]
-    if "lambda_" not in objective or objective["alpha"] <= 1:
+def rate_weight(view: ConfigView) -> Refusal | None:
+    """A negative weight of the rate drives each q(z|x) away from p(z) without bound."""
+    key = "objective.alpha"
+    if "alpha_lambda" not in view.provides("objective") or (alpha := view.config["objective"]["alpha"]) <= 1:
         return None
-    return (
-        f"objective.alpha={objective['alpha']} ({facts.where('objective.alpha')}) gives the rate the weight "
-        f"1 - alpha = {1 - objective['alpha']:g}, which rewards a q(z|x) far from p(z); take objective.alpha=1 or less"
+    return Refusal(
+        key,
+        f"{key}={alpha} ({view.where(key)}) gives the rate the weight 1 - alpha = {1 - alpha:g}, "
+        f"which rewards a q(z|x) far from p(z); use {key}=1 or less",
     )
 
 
-def rate_has_density(facts: ConfigView) -> str | None:
+def rate_density(view: ConfigView) -> Refusal | None:
     """InfoVAE needs log q(z|x) unless alpha = 1."""
-    objective = facts.config["objective"]
-    if "lambda_" not in objective or objective["alpha"] == 1:
+    key = "objective.alpha"
+    if "alpha_lambda" not in view.provides("objective") or (alpha := view.config["objective"]["alpha"]) == 1:
         return None
-    if facts.constant("posterior", "has_density", True):
+    if "density" in view.provides("posterior"):
         return None
-    posteriors = options("posterior", "has_density", lambda other: other is True)
-    return (
-        f"objective.alpha={objective['alpha']} ({facts.where('objective.alpha')}) weighs the rate, which needs the "
-        f"density q(z|x); {facts.name('posterior')} has none; take objective.alpha=1 or {posteriors}"
+    return Refusal(
+        key,
+        f"{key}={alpha} ({view.where(key)}) weighs the rate, which needs the density q(z|x); "
+        f"{view.name('posterior')} has none{remedies(f'{key}=1', providing('posterior', 'density'))}",
     )
 
 
-def divergence_judges(facts: ConfigView) -> str | None:
-    """Some objectives compare codes, others x; a discriminator is a network for one of them."""
-    compared, judged = facts.constant("objective", "compares"), facts.constant("divergence", "compares", ())
-    if compared is None or compared in judged:
-        return None
-    divergences = options("divergence", "compares", lambda others: others is not None and compared in others)
-    objectives = options("objective", "compares", lambda other: other in judged)
-    return (
-        f"{facts.name('objective')} compares {compared}, {facts.name('divergence')} judges {' or '.join(judged)}; "
-        f"take {divergences} or {objectives}"
-    )
-
-
-def anneals_weights(facts: ConfigView) -> str | None:
-    """What is annealed are weights that the objective has."""
-    annealing = facts.config.get("annealing")
+def annealing_weights(view: ConfigView) -> Refusal | None:
+    """The annealed weights are weights of the objective."""
+    annealing, key = view.config.get("annealing"), "annealing.weights"
     if annealing is None:
         return None
-    has = facts.constant("objective", "anneals", ())
+    has = view.constant("objective", "anneals", ())
     weights = set(annealing.get("weights") or [])
     if not has:
-        objectives = options("objective", "anneals", lambda other: bool(other) and weights <= set(other or ()))
-        return f"{facts.name('objective')} has no weight to anneal; take {objectives} or annealing=none"
+        objectives = stating("objective", "anneals", lambda other: bool(other) and weights <= set(other))
+        ways = remedies(objectives, "annealing=none")
+        return Refusal("annealing", f"{view.name('objective')} has no weight to anneal{ways}")
     unknown = sorted(weights - set(has))
     if not unknown:
         return None
-    return (
-        f"annealing.weights: {unknown[0]} is none of {facts.name('objective')} ({facts.where('annealing.weights')}); "
-        f"it has {', '.join(has)}; take annealing.weights=null for all"
+    return Refusal(
+        key,
+        f"{key}: {unknown[0]} is not a weight of {view.name('objective')} ({view.where(key)}); "
+        f"it has {', '.join(has)}; use {key}=null for all",
     )
 
 
-def waits_for_the_best(facts: ConfigView) -> str | None:
-    """Early stopping ends at the best bound, which an adversarial objective does not optimise."""
-    if facts.config["trainer"]["patience"] is None or facts.constant("objective", "selects", True):
+def patience_selection(view: ConfigView) -> Refusal | None:
+    """Early stopping compares epochs by a bound or a distortion; an adversarial objective optimises neither."""
+    key = "trainer.patience"
+    if view.config["trainer"]["patience"] is None or "selection" in view.provides("objective"):
         return None
-    return (
-        f"trainer.patience ({facts.where('trainer.patience')}) waits for a better bound, {facts.name('objective')} "
-        f"optimises none; take trainer.patience=null or {options('objective', 'selects', bool)}"
+    ways = remedies(f"{key}=null", providing("objective", "selection"))
+    return Refusal(
+        key, f"{key} ({view.where(key)}) waits for a better bound, {view.name('objective')} optimises none{ways}"
     )

@@ -1,43 +1,47 @@
-"""Rules about optimisers: what torch would refuse only when training begins."""
+"""Rules about optimisers: ranges that torch checks only when training begins."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from vae_cli.config.facts import ConfigView
+from vae_cli.config.view import ConfigView, Refusal
 
 NOT_NEGATIVE = {"lr": 1e-3, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.9, "lr_decay": 0.0, "lambd": 1e-4}
 NOT_NEGATIVE |= {"initial_accumulator_value": 0.0}
 """Numbers of torch's optimisers that are 0 or more, each with a usual value."""
 BELOW_ONE = {"alpha": 0.99, "rho": 0.9}
-"""Those that are below 1 as well."""
+"""Numbers that must be below 1 as well."""
 
 
-def optimizer_in_range(facts: ConfigView) -> str | None:
+def optimizer_range(view: ConfigView) -> Refusal | None:
     """Torch's signatures state no ranges."""
-    optimizer: dict[str, Any] = facts.config["optimizer"]
-    if not optimizer["_target_"].startswith("torch.optim."):
+    optimizer: dict[str, Any] = view.config["optimizer"]
+    signature = view.signature("optimizer")
+    if signature is None or not signature.foreign:
         return None
     for name, usual in (NOT_NEGATIVE | BELOW_ONE).items():
         value, below = optimizer.get(name), name in BELOW_ONE
         if isinstance(value, int | float) and (value < 0 or (below and value >= 1)):
-            expected = f"expected a number >= 0{' and < 1' * below} ({facts.where(f'optimizer.{name}')})"
-            return f"optimizer.{name}={value}: {expected}; take optimizer.{name}={usual:g}"
+            expected = f"expected a number >= 0{' and < 1' * below} ({view.where(f'optimizer.{name}')})"
+            message = f"optimizer.{name}={value}: {expected}; use optimizer.{name}={usual:g}"
+            return Refusal(f"optimizer.{name}", message)
     betas = optimizer.get("betas") or []
     if any(not 0 <= beta < 1 for beta in betas):
-        place = facts.where("optimizer.betas")
-        return f"optimizer.betas={betas}: expected numbers >= 0 and < 1 ({place}); take optimizer.betas=[0.9,0.999]"
+        key, usual = "optimizer.betas", "[0.9,0.999]"
+        message = f"{key}={betas}: expected numbers >= 0 and < 1 ({view.where(key)}); use {key}={usual}"
+        return Refusal(key, message)
     return None
 
 
-def nesterov_has_momentum(facts: ConfigView) -> str | None:
-    """Nesterov's step looks ahead along the momentum."""
-    optimizer = facts.config["optimizer"]
+def nesterov_momentum(view: ConfigView) -> Refusal | None:
+    """Nesterov's step evaluates the gradient after a step of the momentum."""
+    optimizer = view.config["optimizer"]
     damped = optimizer.get("dampening", 0)
     if not optimizer.get("nesterov") or (optimizer.get("momentum", 0) and not damped):
         return None
     undamped = " optimizer.dampening=0" if damped else ""
-    return (
-        f"optimizer.nesterov=true ({facts.where('optimizer.nesterov')}) needs a momentum above 0 and no dampening; "
-        f"take optimizer.momentum=0.9{undamped} or optimizer.nesterov=false"
+    return Refusal(
+        "optimizer.nesterov",
+        f"optimizer.nesterov=true ({view.where('optimizer.nesterov')}) needs a momentum above 0 and no dampening; "
+        f"use optimizer.momentum=0.9{undamped} or optimizer.nesterov=false",
     )

@@ -1,44 +1,47 @@
-"""Rules about processes and precision."""
+"""Rules about devices and precision."""
 
 from __future__ import annotations
 
-from vae_cli.config.facts import ConfigView, options
+from vae_cli.config.view import ConfigView, Refusal, options, remedies
 
 
-def shares_batches(facts: ConfigView) -> str | None:
-    """Several processes divide each batch, and some objectives need it whole."""
-    trainer = facts.config["trainer"]
+def whole_batch(view: ConfigView) -> Refusal | None:
+    """Each process gets a part of a batch; some classes require the whole."""
+    trainer, key = view.config["trainer"], "trainer.devices"
     devices, nodes = trainer["devices"], trainer.get("num_nodes", 1)
     processes = nodes * (len(devices) if isinstance(devices, list) else devices)
     if processes == 1:
         return None
-    asked = f"trainer.devices={devices} with trainer.num_nodes={nodes} ({facts.where('trainer.devices')})"
-    for group, why in (("objective", "compares its examples"), ("posterior", "keeps what it learns of them")):
-        if facts.constant(group, "needs_whole_batch"):
-            others = options(group, "needs_whole_batch", lambda needed: not needed)
-            return f"{asked} divides each batch, {facts.name(group)} {why}; take one device or {others}"
-    size = facts.config["dataset"]["batch_size"]
+    asked = f"{key}={devices} with trainer.num_nodes={nodes} ({view.where(key)}) divides each batch"
+    for group in ("objective", "posterior"):
+        if "whole_batch" in view.requires(group).get("trainer", ()):
+            others = options(group, lambda other: other is None or "trainer" not in other.requires)
+            one_device = f"{key}=1{' trainer.num_nodes=1' * (nodes > 1)}"
+            return Refusal(key, f"{asked}, {view.name(group)} needs whole batches{remedies(one_device, others)}")
+    size = view.config["dataset"]["batch_size"]
     if size < processes:
-        return f"{asked} divides batches of dataset.batch_size={size}; take dataset.batch_size={processes} or more"
+        remedy = f"use dataset.batch_size={processes} or more"
+        return Refusal("dataset.batch_size", f"{asked}, of dataset.batch_size={size}; {remedy}")
     return None
 
 
-def half_precision_has_a_gpu(facts: ConfigView) -> str | None:
+def half_precision(view: ConfigView) -> Refusal | None:
     """float16 needs a GPU."""
-    trainer = facts.config["trainer"]
+    trainer, key = view.config["trainer"], "trainer.precision"
     if trainer["precision"] != "16-mixed" or trainer["accelerator"] != "cpu":
         return None
-    place = facts.where("trainer.precision")
-    return f"trainer.precision=16-mixed ({place}) needs a GPU; take trainer.precision=bf16-mixed or trainer=gpu"
+    return Refusal(key, f"{key}=16-mixed ({view.where(key)}) needs a GPU; use {key}=bf16-mixed or trainer=gpu")
 
 
-def mixed_precision_clips(facts: ConfigView) -> str | None:
-    """A fused optimiser hides its gradients from clipping under mixed precision."""
-    trainer, optimizer = facts.config["trainer"], facts.config["optimizer"]
-    precision, place = trainer["precision"], facts.where("trainer.precision")
-    if precision != "32-true" and trainer["gradient_clip_val"] and optimizer.get("fused"):
-        return (
-            f"trainer.precision={precision} ({place}) with trainer.gradient_clip_val needs an optimizer that is not "
-            "fused; take optimizer.fused=false or trainer.precision=32-true"
-        )
-    return None
+def fused_clipping(view: ConfigView) -> Refusal | None:
+    """Gradients of a fused optimiser cannot be clipped under mixed precision."""
+    trainer, key = view.config["trainer"], "trainer.precision"
+    if trainer["precision"] == "32-true" or not trainer["gradient_clip_val"]:
+        return None
+    if not view.config["optimizer"].get("fused"):
+        return None
+    return Refusal(
+        key,
+        f"{key}={trainer['precision']} ({view.where(key)}) with trainer.gradient_clip_val needs an optimizer that is "
+        f"not fused; use optimizer.fused=false or {key}=32-true",
+    )

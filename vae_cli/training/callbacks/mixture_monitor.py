@@ -9,8 +9,6 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.distributions.mixtures import faults
-from vae_cli.models.priors import GaussianMixturePrior
 from vae_cli.training.lightning_module import LatentModelModule
 
 
@@ -24,9 +22,9 @@ class MixtureMonitor(Callback):
         """Check the prior in phases that train it."""
         assert isinstance(pl_module, LatentModelModule)
         prior, objective = pl_module.model.prior, pl_module.position.phase.objective
-        if not (is_rank_zero() and isinstance(prior, GaussianMixturePrior) and objective.needs_density):
+        if not (is_rank_zero() and "rate" in objective.provides):
             return
-        found = faults(prior(), prior.min_scale)
+        found = prior.faults()
         for name, fault in found.items():
             if name not in self.named:
                 message = f"epoch {trainer.current_epoch + 1}: {fault}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -40,11 +41,13 @@ class PhaseInitialiser(Callback):
         """Refuse too many components before anything is trained."""
         assert isinstance(pl_module, LatentModelModule)
         prior, count = pl_module.model.prior, len(self.data.train)
-        begun = any(phase.on_start for phase in pl_module.phases)
-        if begun and isinstance(prior, GaussianMixturePrior) and count < 2 * prior.components:
+        if "mixture" not in prior.provides or not any(phase.on_start for phase in pl_module.phases):
+            return
+        components = cast(GaussianMixturePrior, prior).components
+        if count < 2 * components:
             fewer = f"prior.components={count // 2} or less, or " if count > 1 else ""
             raise UserError(
-                f"prior.components={prior.components}: too many for {count} training examples, of which each "
+                f"prior.components={components}: too many for {count} training examples: each "
                 f"component needs two; use {fewer}initialisation=none"
             )
 

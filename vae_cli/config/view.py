@@ -1,0 +1,109 @@
+"""A view of a checked configuration for rules: what the chosen classes state, and which options would fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vae_cli.config import signatures
+from vae_cli.config.signatures import Signature
+from vae_cli.config.sources import Sources
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A fault of a configuration: the key or the pair of groups at fault, and one line with the remedies."""
+
+    key: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ConfigView:
+    """A checked configuration as plain containers; `where` tells where a key is set."""
+
+    config: dict[str, Any]
+    where: Callable[[str], str]
+
+    def groups(self) -> list[str]:
+        """The groups for which a class is chosen."""
+        return [name for name, node in self.config.items() if isinstance(node, dict) and "_target_" in node]
+
+    def signature(self, group: str) -> Signature | None:
+        """The signature of a group's class; None where the group is null."""
+        node = self.config.get(group)
+        return None if node is None else signatures.read(node["_target_"])
+
+    def provides(self, group: str) -> tuple[str, ...]:
+        """The capabilities of a group's class; none where the group is null."""
+        signature = self.signature(group)
+        return signature.provides if signature else ()
+
+    def requires(self, group: str) -> dict[str, tuple[str, ...]]:
+        """By group, the capabilities that a group's class requires."""
+        signature = self.signature(group)
+        return signature.requires if signature else {}
+
+    def constant(self, group: str, name: str, default: Any = None) -> Any:
+        """A class constant of a group's class; the default where there is none."""
+        signature = self.signature(group)
+        return signature.constants.get(name, default) if signature else default
+
+    def name(self, group: str) -> str:
+        """A group's class, or none, and the place of the choice."""
+        node = self.config.get(group)
+        if node is None:
+            return f"{group}=none ({self.where(group)})"
+        return f"{group} {node['_target_'].rpartition('.')[2]} ({self.where(f'{group}._target_')})"
+
+    def domain(self) -> str | None:
+        """The domain of the entries of x after binarisation."""
+        return "binary" if self.binarize() != "none" else self.stored()
+
+    def binarize(self) -> str:
+        """The way in which x is made binary."""
+        return self.config["dataset"].get("binarize", "none")
+
+    def stored(self) -> str | None:
+        """The domain of the entries of x before binarisation."""
+        return self.config["dataset"].get("domain") or self.constant("dataset", "domain")
+
+
+Rule = Callable[[ConfigView], Refusal | None]
+
+
+def options(group: str, fits: Callable[[Signature | None], bool]) -> str:
+    """`group=a|b`: the options whose class fits, None being that of an option without a class; empty if none fits."""
+    sources, found = Sources.find(), []
+    for option in sources.options(group):
+        file = sources.file(f"{group}/{option}")
+        target = re.search(r"^\s*_target_:\s*[\"']?([\w.]+)", file.read_text(encoding="utf-8"), re.M) if file else None
+        try:
+            if fits(signatures.read(target[1]) if target else None):
+                found.append(option)
+        except LookupError:
+            continue  # an option that its own check refuses
+    return f"{group}={'|'.join(found)}" if found else ""
+
+
+def providing(group: str, *words: str) -> str:
+    """The options whose class provides all the words."""
+    return options(group, lambda other: other is not None and set(words) <= {*other.provides})
+
+
+def lacking(group: str, word: str) -> str:
+    """The options whose class does not provide the word."""
+    return options(group, lambda other: other is None or word not in other.provides)
+
+
+def stating(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
+    """The options whose class constant fits, () standing for a constant that is absent."""
+    return options(group, lambda other: other is not None and fits(other.constants.get(constant, ())))
+
+
+def remedies(*ways: str) -> str:
+    """`; use a or b`, of the ways that are there."""
+    there = " or ".join(filter(None, ways))
+    return f"; use {there}" if there else ""
