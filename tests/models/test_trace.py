@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch import Tensor
 from torch.distributions import Independent, Normal, OneHotCategorical
 
@@ -58,6 +59,7 @@ def test_enumerated_values_have_their_exact_expectations():
 
 
 def test_a_wrong_shape_is_an_error_while_tests_run():
-    latent = Latent(torch.zeros(2, 3, 4), gaussian(torch.zeros(3, 4), torch.ones(3, 4), 1), None)
+    normal = Independent(Normal(torch.zeros(3, 4), 1.0), 1)
+    latent = Latent(torch.zeros(2, 3, 4), normal, normal)
     with pytest.raises(TypeCheckError, match="values"):
         latent.expectation(torch.zeros(3))
