@@ -207,7 +207,7 @@ def test_an_evaluation_names_the_file_of_every_image(clustered, tmp_path):
     run = vae_cli.load(clustered[0])
     names = {part: tuple(f"{part}/{i}.png" for i in range(len(getattr(run.data, part)))) for part in SPLITS}
     splits = {part: replace(getattr(run.data, part), files=files) for part, files in names.items()}
-    data = replace(run.data, **splits, _resident={})
+    data = replace(run.data, **splits)
     files = Assignments.of(run.model, data, torch.device("cpu"), 100).write(tmp_path / "all")
     arrays = np.load(files[0])
     assert arrays["path"].tolist() == [file for part in SPLITS for file in names[part]]

@@ -240,7 +240,7 @@ MASK = RNG.integers(0, 2, (20, 6, 6), dtype=np.uint8)
 @pytest.mark.parametrize("domain", ["unit", "levels"])
 @pytest.mark.parametrize("binarize", ["none", "dynamic", "static", "threshold"])
 def test_bytes_of_zero_and_one_are_no_grey_levels(tmp_path, domain, binarize):
-    with pytest.raises(ConfigError, match=r"bytes of 0 and 1.*take dataset\.domain=binary"):
+    with pytest.raises(ConfigError, match=r"bytes of 0 and 1.*domain=binary"):
         npz(saved(tmp_path, x=MASK), domain, binarize=binarize).load()
     data = npz(saved(tmp_path, x=MASK), "binary", val_size=0).load()
     assert sum(int((split.x > 0).sum()) for split in (data.train, data.test)) == MASK.sum()
@@ -278,7 +278,7 @@ def test_val_size_is_a_number_or_a_fraction_of_the_training_rows(val_size, rows,
 def test_of_one_training_row_none_can_be_held_back(val_size, tmp_path):
     file = saved(tmp_path, x_train=UNIT[:1], x_test=UNIT)
     with pytest.raises(
-        UserError, match=rf"dataset\.val_size={val_size} .* has 1 training example; take dataset\.val_size=0"
+        UserError, match=rf"dataset\.val_size={val_size} .* has 1 training example; use dataset\.val_size=0"
     ):
         npz(file, val_size=val_size).load()
     assert len(npz(file, val_size=0).load().train) == 1

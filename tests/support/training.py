@@ -7,18 +7,22 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 
-from vae_cli.commands.train import begin, build_trainer, fit
+from vae_cli.commands.train import build_trainer, fit
 from vae_cli.commands.train import train as train_on
-from vae_cli.config.schema import TrainConfig
+from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs import checkpoints
+from vae_cli.runs.continuation import resolved
+from vae_cli.runs.folder import RunFolder
 from vae_cli.training.build import build_module
 
 
 def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
-    return train_on(config, config.dataset.build().load(), folder)
+    checkpoint = RunFolder(Path(config.resume)).newest_checkpoint() if config.resume else None
+    return train_on(config, config.dataset.build().load(), folder, checkpoint=checkpoint)
 
 
 class StoppedError(Exception):
@@ -47,9 +51,10 @@ def interrupted(config: TrainConfig, folder: Path, kind: str, position: int) -> 
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, DatasetInfo.of(data))
     layout = ProcessLayout(devices=1, nodes=1)
-    _, trainer = build_trainer(config, layout, folder, data, module, [])
+    run = RunFolder(folder)
+    _, trainer = build_trainer(config, layout, run, data, module, [])
     trainer.callbacks.append(StopAt(kind, position, folder / "checkpoints" / "last.ckpt"))
-    begin(config, folder)
+    run.begin(resolved(OmegaConf.create(plain(config))))
     with pytest.raises(StoppedError):
         fit(config, layout, data, module, trainer)
     return train(replace(config, resume=str(folder)), folder)

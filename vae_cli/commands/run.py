@@ -57,7 +57,7 @@ class Run:
         data = load_again(self.config)
         if data.sha256 != self.facts.sha256:
             raise other_data(RunFolder(self.folder), self.config, self.facts, DatasetInfo.of(data))
-        return replace(data, standardisation=self.facts.standardisation, _resident={})
+        return replace(data, standardisation=self.facts.standardisation)
 
     @property
     def class_names(self) -> tuple[str, ...] | None:

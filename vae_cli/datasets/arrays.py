@@ -12,7 +12,7 @@ from vae_cli.types import Domain, Shape
 
 CHANNELS = (1, 3)
 MOST_CHANNELS = 4  # of an image whose channels may be last: grey, grey and alpha, RGB, RGBA
-ELSE = "; take dataset.domain=real dataset.binarize=none likelihood=gaussian for other numbers"
+ELSE = "; use dataset.domain=real dataset.binarize=none likelihood=gaussian for other numbers"
 LEVEL_TOLERANCE = 0.01  # of a level: what rounding to a few decimals leaves of k/255; `tolerance` adds the type's own
 
 

@@ -35,7 +35,8 @@ class Data:
     parameters: Parameters | None = None
     standardisation: Standardisation | None = None
     class_names: tuple[str, ...] | None = None
-    _resident: dict[tuple[SplitName, torch.device], Split] = field(default_factory=dict, repr=False)
+    _resident: dict[tuple[SplitName, torch.device], Split] = field(default_factory=dict, repr=False, init=False)
+    """Splits on a device; `replace` starts with none."""
 
     @cached_property
     def sha256(self) -> str:
@@ -75,7 +76,7 @@ class Data:
     def standardised(self) -> Data:
         """The same data, which loaders deliver standardised by the statistics of the training split."""
         assert isinstance(self.train.x, Tensor)
-        return replace(self, standardisation=Standardisation.of(self.train.x), _resident={})
+        return replace(self, standardisation=Standardisation.of(self.train.x))
 
     def binarised(self, mode: Binarize, seed: int) -> Data:
         """Binary data, drawn once by `seed`; a dynamic binarisation redraws x of the training split alone.
@@ -91,5 +92,4 @@ class Data:
             train=self.train.binarised(mode, seed_of("train", seed)),
             val=self.val.binarised(later, seed_of("val", seed)),
             test=self.test.binarised(later, seed_of("test", seed)),
-            _resident={},
         )

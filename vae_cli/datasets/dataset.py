@@ -52,10 +52,10 @@ def hold_out(split: Split, size: int, seed: int) -> tuple[Split, Split]:
 class Dataset(ABC):
     """A data set as configured.
 
-    batch_size: examples in a training batch
-    val_size: validation examples, or the fraction that they are, taken from the end of a seeded permutation of the
-        training set
-    val_seed: of that permutation, and of every binarisation that is drawn once
+    Args:
+        batch_size: examples in a training batch
+        val_size: validation examples, a number or a fraction of the training set, held out by a seeded permutation
+        val_seed: seed of that permutation and of static binarisation
     """
 
     batch_size: PositiveInt
@@ -94,7 +94,7 @@ class Dataset(ABC):
         if isinstance(count, float):
             count = max(1, min(round(count * examples), examples - 1))
         if count >= examples:
-            plural, way = ("", "take dataset.val_size=0") if examples == 1 else ("s", f"choose at most {examples - 1}")
+            plural, way = ("", "use dataset.val_size=0") if examples == 1 else ("s", f"use at most {examples - 1}")
             raise UserError(
                 f"dataset.val_size={self.val_size} leaves no training data: "
                 f"{self.name} has {examples} training example{plural}; {way}"
@@ -106,7 +106,7 @@ class Dataset(ABC):
         if self.val_size == 0:
             raise UserError(
                 f"dataset.val_size=0 asks for no validation data, but {self.name} brings {len(val):,} examples; "
-                "take dataset.val_size=0.1, which is not used beside them, or take them out of the data"
+                "use dataset.val_size=0.1, which does not apply to them, or remove them from the data"
             )
         if is_rank_zero():
             print(f"{self.name} brings {len(val):,} validation examples; dataset.val_size does not apply", flush=True)
@@ -119,9 +119,11 @@ class Dataset(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class BinarizedDataset(Dataset):
-    """Data in [0, 1] that may be binarised: dynamic, static, threshold, none.
+    """Data in [0, 1] with optional binarisation.
 
-    subset: how many examples are trained on, drawn by val_seed; null for all
+    Args:
+        binarize: dynamic (drawn at each visit), static (drawn once), threshold (x > 1/2) or none
+        subset: training examples, drawn by val_seed; null: all
     """
 
     binarize: Binarize
@@ -154,7 +156,12 @@ class BinarizedDataset(Dataset):
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutDataset(BinarizedDataset):
-    """Data without a canonical test set: a seeded fraction is held out, unless the data bring one."""
+    """Data that may have no test set.
+
+    Args:
+        test_fraction: fraction of the examples that is held out for testing where there is no test set
+        test_seed: seed of that split
+    """
 
     test_fraction: OpenFraction
     test_seed: Seed

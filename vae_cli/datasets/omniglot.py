@@ -38,10 +38,11 @@ def read_characters(archive: Path, size: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, kw_only=True)
 class Omniglot(BinarizedDataset):
-    """The background set (19,280 drawings) for training, the evaluation set (13,180, other characters) for testing.
+    """Omniglot (Lake et al. 2015): background set (19,280 drawings) for training, evaluation set (13,180) for testing.
 
-    root: as for MNIST
-    size: images are scaled from 105 x 105 to size x size
+    Args:
+        root: folder of data files; null: $VAE_DATA_DIR, else the user's cache
+        size: height and width in pixels; images are scaled from 105 x 105
     """
 
     root: str | None

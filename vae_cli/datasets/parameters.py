@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
+from vae_cli.distributions.gaussians import linear_gaussian_marginal
+
 
 @dataclass(frozen=True)
 class LinearGaussianParameters:
@@ -19,8 +21,7 @@ class LinearGaussianParameters:
 
     def marginal(self) -> MultivariateNormal:
         """p(x) = N(b, W W^T + s^2 I)."""
-        identity = torch.eye(len(self.bias), dtype=self.bias.dtype)
-        return MultivariateNormal(self.bias, self.weight @ self.weight.T + self.noise**2 * identity)
+        return linear_gaussian_marginal(self.weight, self.bias, torch.full_like(self.bias, self.noise))
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,12 @@ def render(values: Tensor) -> Tensor:
 class Shapes(BinarizedDataset):
     """A square, an ellipse or a triangle in a colour, size, orientation and place: 3 x 32 x 32, labelled by shape.
 
-    The six factors are independent and uniform. Every channel is 0 or 255 but at the edges of the shape, so that
-    binarisation loses little. `data_seed` draws the factors: the same ones in every run.
+    The six factors are independent and uniform. Channels are 0 or 255 except at the edges of the shape.
+
+    Args:
+        train_size: training images, before validation images are held out
+        test_size: test images
+        data_seed: seed of the factors
     """
 
     train_size: PositiveInt

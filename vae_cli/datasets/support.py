@@ -121,7 +121,7 @@ def _check_levels(arrays: Sequence[Tensor | ImageFiles], named: str) -> None:
     if largest == 1:
         raise ConfigError(
             f"{named}: x holds bytes of 0 and 1, which are no grey levels k/255; store 0 and 255, "
-            "or take them as arrays, dataset=npz dataset.domain=binary likelihood=bernoulli"
+            "or use dataset=npz dataset.domain=binary likelihood=bernoulli"
         )
 
 

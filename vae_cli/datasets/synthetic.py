@@ -16,7 +16,14 @@ from vae_cli.types import Domain, EventKind, PositiveFloat, PositiveInt, Seed
 
 @dataclass(frozen=True, kw_only=True)
 class Synthetic(Dataset):
-    """Real vectors drawn by `data_seed`, which draws the parameters as well: the same data in every run."""
+    """Real vectors x (D,) from a known density.
+
+    Args:
+        dim: D
+        train_size: training vectors, before validation vectors are held out
+        test_size: test vectors
+        data_seed: seed of the parameters and of all x
+    """
 
     dim: PositiveInt
     train_size: PositiveInt
@@ -42,7 +49,9 @@ class Synthetic(Dataset):
 class LinearGaussian(Synthetic):
     """x = W z + b + s eps, probabilistic PCA; the columns of W share a direction, so p(z|x) is correlated.
 
-    dim, latent_dim: D and d; noise: s
+    Args:
+        latent_dim: d, the dimension of z
+        noise: s, the standard deviation of x given z
     """
 
     latent_dim: PositiveInt
@@ -67,7 +76,9 @@ class LinearGaussian(Synthetic):
 class GaussianMixture(Synthetic):
     """K Gaussians with diagonal covariances of about one; labels are the components.
 
-    components: K; spread: standard deviation of the means
+    Args:
+        components: K
+        spread: standard deviation of the means of the components
     """
 
     components: PositiveInt
@@ -89,7 +100,7 @@ class GaussianMixture(Synthetic):
 
 @dataclass(frozen=True, kw_only=True)
 class TwoPoints(Synthetic):
-    """x = (1, ..., 1) or -x, half of the data each; the ELBO learns them by heart (Zhao et al. 2019, section 2)."""
+    """x = (1, ..., 1) or -x, half of the data each; the ELBO overfits them (Zhao et al. 2019, section 2)."""
 
     name: ClassVar[str] = "two_points"
 

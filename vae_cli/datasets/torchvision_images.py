@@ -18,7 +18,11 @@ from vae_cli.types import Domain, EventKind
 
 @dataclass(frozen=True, kw_only=True)
 class CIFAR10(BinarizedDataset):
-    """50,000 and 10,000 photographs of ten kinds of things, 3 x 32 x 32; root as for MNIST."""
+    """CIFAR-10 (Krizhevsky 2009): 50,000 and 10,000 photographs of ten classes, 3 x 32 x 32.
+
+    Args:
+        root: folder of data files; null: $VAE_DATA_DIR, else the user's cache
+    """
 
     root: str | None
 
@@ -53,7 +57,11 @@ class CIFAR10(BinarizedDataset):
 
 @dataclass(frozen=True, kw_only=True)
 class SVHN(BinarizedDataset):
-    """73,257 and 26,032 house numbers, 3 x 32 x 32; root as for MNIST."""
+    """SVHN (Netzer et al. 2011): 73,257 and 26,032 images of house numbers, 3 x 32 x 32.
+
+    Args:
+        root: folder of data files; null: $VAE_DATA_DIR, else the user's cache
+    """
 
     root: str | None
 

@@ -98,3 +98,14 @@ def log_floored(log_variance: Tensor, min_scale: float) -> Tensor:
 def floored(log_variance: Tensor, min_scale: float) -> Tensor:
     """Standard deviation sqrt(exp(log_variance) + min_scale^2)."""
     return log_floored(log_variance, min_scale).exp()
+
+
+def linear_gaussian_marginal(weight: Tensor, bias: Tensor, scale: Tensor) -> MultivariateNormal:
+    """p(x) = N(b, W W^T + diag s^2) of x|z ~ N(W z + b, diag s^2), z ~ N(0, I) (Tipping & Bishop 1999, eq. 5).
+
+    Args:
+        weight: W, (D, d)
+        bias: b, (D,)
+        scale: s, (D,)
+    """
+    return MultivariateNormal(bias, weight @ weight.T + torch.diag(scale.square()))

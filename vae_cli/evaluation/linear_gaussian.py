@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
+from vae_cli.distributions.gaussians import linear_gaussian_marginal
 from vae_cli.distributions.mixtures import is_mixture
 from vae_cli.models.likelihoods import Gaussian, GaussianLearned
 from vae_cli.models.model import LatentVariableModel
@@ -24,8 +25,8 @@ class LinearGaussian:
     scale: Tensor
 
     def marginal(self) -> MultivariateNormal:
-        """p(x) = N(b, W W^T + diag s^2) (Tipping & Bishop 1999, eq. 5)."""
-        return MultivariateNormal(self.bias, self.weight @ self.weight.T + torch.diag(self.scale.square()))
+        """p(x), of the data."""
+        return linear_gaussian_marginal(self.weight, self.bias, self.scale)
 
     @property
     def precision(self) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from vae_cli.batch import Batch
 from vae_cli.distributions.distributions import UnvalidatedDistribution
 from vae_cli.distributions.gaussians import gaussian, log_gaussian
 from vae_cli.distributions.precision import float32
-from vae_cli.models.graphs import Graph, X, bottom_up, generation_graph, inference_graph, layer_names, top_down
+from vae_cli.models.graphs import Graph, Parents, X, bottom_up, generation_graph, inference_graph, layer_names, top_down
 from vae_cli.models.likelihoods import Likelihood
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import Network, apply_rows, dense
@@ -251,6 +251,19 @@ class HierarchicalVAE(LatentVariableModel):
         self.read_by_x = [j for name in graph.parents[X] for j in places[name].tolist()]
         drawn_later = {name: posterior.graph.descendants(name) for name in sizes}
         self.needs_sampled_kl = [bool(drawn_later[name] & set(graph.parents.get(name, ()))) for name in sizes]
+
+    @staticmethod
+    def layer_sizes(*, latent_dim: int, below: Sequence[int], **arguments: Any) -> list[int]:
+        """d_1, ..., d_M."""
+        return [*below, latent_dim]
+
+    @staticmethod
+    def decoded_layers(*, below: Sequence[int], generation: Parents | None, **arguments: Any) -> list[int]:
+        """The parents of x."""
+        names = layer_names(len(below) + 1)
+        return [
+            names.index(parent) for parent in generation_graph("model.generation", generation, len(names)).parents[X]
+        ]
 
     @property
     def read(self) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,16 @@ class LatentVariableModel(nn.Module, Capable):
         super().__init__()
         self.posterior, self.prior, self.likelihood = posterior, prior, likelihood
         self.refinement, self.latent_dim = refinement, latent_dim
+
+    @staticmethod
+    def layer_sizes(*, latent_dim: int, **arguments: Any) -> list[int]:
+        """Dimensions of each layer of z at one position, the nearest to x first, from the configured arguments."""
+        return [latent_dim]
+
+    @staticmethod
+    def decoded_layers(**arguments: Any) -> list[int]:
+        """The layers that p(x|z) depends on, by number."""
+        return [0]
 
     @property
     def infers(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,6 @@ from vae_cli.config.schema import EvaluateConfig, Node, TrainConfig
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
 from vae_cli.evaluation.sample_quality import Generation
-from vae_cli.models.graphs import X, generation_graph, layer_names
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.spatial_networks import n_positions
 from vae_cli.training.lightning_module import LatentModelModule
@@ -32,26 +32,67 @@ def assemble(node: Node, **parts: Any) -> Any:
     return node.build(*[parts[name] for name in wanted])
 
 
+@dataclass(frozen=True)
+class BuildContext:
+    """The parts that a class takes by name before the star, beside its configured arguments.
+
+    Args:
+        layers: dimensions of each layer of z, the nearest to x first
+        decoded: the layers that the decoder reads, by number
+        n_positions: positions of z, each with its own latents
+        examples: training examples, 0 where they are not known
+    """
+
+    event_shape: tuple[int, ...]
+    network: Any
+    n_positions: int
+    layers: list[int]
+    decoded: list[int]
+    examples: int
+    refinement: Any
+    codebook: Any
+
+    @classmethod
+    def of(cls, config: TrainConfig, event_shape: tuple[int, ...], examples: int) -> BuildContext:
+        """The context of a configuration and its data."""
+        network, model = config.network.build(), get_class(config.model.target)
+        count, sizes = n_positions(network, event_shape), model.layer_sizes(**config.model.arguments)
+        return cls(
+            event_shape,
+            network,
+            count,
+            [count * size for size in sizes],
+            model.decoded_layers(**config.model.arguments),
+            examples,
+            config.refinement and config.refinement.build(),
+            config.codebook and assemble(config.codebook, code_dim=sizes[-1]),
+        )
+
+    @property
+    def posterior_dim(self) -> int:
+        """Dimensions of q(z|x): all layers."""
+        return sum(self.layers)
+
+    @property
+    def prior_dim(self) -> int:
+        """Dimensions of the prior: the top layer."""
+        return self.layers[-1]
+
+    @property
+    def decoder_dim(self) -> int:
+        """Dimensions of z that the decoder reads."""
+        return sum(self.layers[number] for number in self.decoded)
+
+
 def build_model(config: TrainConfig, event_shape: tuple[int, ...], examples: int = 0) -> LatentVariableModel:
-    """The model of a configuration for events of this shape, so many of them to train on."""
-    network = config.network.build()
-    count, model = n_positions(network, event_shape), config.model.arguments
-    layers = [count * size for size in (*model.get("below", []), model["latent_dim"])]
-    parts: dict[str, Any] = {"event_shape": event_shape, "network": network, "n_positions": count, "layers": layers}
-    parts |= {"examples": examples, "refinement": config.refinement and config.refinement.build()}
-    if config.codebook:
-        parts["codebook"] = assemble(config.codebook, code_dim=model["latent_dim"])
-    parts["posterior"] = assemble(config.posterior, latent_dim=sum(layers), **parts)
-    parts["prior"] = assemble(config.prior, latent_dim=layers[-1], **parts)
-    parts["likelihood"] = assemble(config.likelihood, latent_dim=_read(model, layers), **parts)
-    return assemble(Node(config.model.target, model | {"latent_dim": layers[-1]}), **parts)
-
-
-def _read(model: dict[str, Any], layers: list[int]) -> int:
-    """Dimensions of z that the decoder reads: those of the parents of x."""
-    sizes = dict(zip(layer_names(len(layers)), layers, strict=True))
-    graph = generation_graph("model.generation", model.get("generation"), len(layers))
-    return sum(sizes[name] for name in graph.parents[X])
+    """The model of a configuration for events of this shape."""
+    context = BuildContext.of(config, event_shape, examples)
+    parts = dict(vars(context))
+    parts["posterior"] = assemble(config.posterior, latent_dim=context.posterior_dim, **parts)
+    parts["prior"] = assemble(config.prior, latent_dim=context.prior_dim, **parts)
+    parts["likelihood"] = assemble(config.likelihood, latent_dim=context.decoder_dim, **parts)
+    node = Node(config.model.target, config.model.arguments | {"latent_dim": context.prior_dim})
+    return assemble(node, **parts)
 
 
 def build_phases(config: TrainConfig, model: LatentVariableModel, event_shape: tuple[int, ...]) -> list[Phase]:

@@ -51,7 +51,7 @@ class Reverse(Direction):
     name = "reverse"
     reason = (
         "KL(q || p) averages log p(x) under q, and of this target only samples are known; "
-        "take direction=forward, which needs nothing else, or a target whose density is known up to a constant"
+        "use direction=forward, which needs nothing else, or a target whose density is known up to a constant"
     )
 
     def __init__(self, target: Target) -> None:
@@ -82,7 +82,7 @@ class Forward(Direction):
     name = "forward"
     reason = (
         "KL(p || q) averages log q(x) under p, which needs draws from p, and of this target only the density is known; "
-        "take direction=reverse, which needs no more, or a target with samples"
+        "use direction=reverse, which needs no more, or a target with samples"
     )
 
     def __init__(self, target: Target) -> None:

@@ -17,9 +17,12 @@ from vae_cli.types import PositiveFloat, Seed, SeveralInt
 
 
 class Target(ABC):
-    """p(x) for x on the line, float64.
+    """p(x) of a scalar x, float64.
 
-    has_density: log p(x) can be evaluated; normalised: without a constant that nobody knows; has_draws: x ~ p are there
+    Args:
+        has_density: log p(x) can be evaluated, perhaps up to a constant
+        normalised: that constant is known
+        has_draws: draws x ~ p are available
     """
 
     has_density: ClassVar[bool]
@@ -28,7 +31,7 @@ class Target(ABC):
 
     @abstractmethod
     def span(self) -> tuple[float, float]:
-        """Between what points nearly all of p lies."""
+        """An interval that holds nearly all of p."""
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
@@ -41,7 +44,15 @@ class Target(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture(Target):
-    """sum_k w_k N(m_k, s_k^2), the weights made to sum to 1; `size` draws by `seed`."""
+    """A Gaussian mixture, p(x) = sum_k w_k N(x; m_k, s_k^2).
+
+    Args:
+        weights: w, (K,), normalised to sum to 1
+        means: m, (K,)
+        scales: standard deviations s, (K,)
+        size: draws x ~ p
+        seed: of the draws
+    """
 
     weights: list[PositiveFloat]
     means: list[float]
@@ -79,7 +90,13 @@ class Mixture(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class DoubleWell(Target):
-    """log p(x) = -depth ((x / distance)^2 - 1)^2 - tilt x + constant: wells near +-distance, the constant unknown."""
+    """log p(x) = -depth ((x / distance)^2 - 1)^2 - tilt x + an unknown constant.
+
+    Args:
+        depth: height of the barrier between the two wells, in nats
+        distance: of the wells from 0
+        tilt: slope of the energy, in nats per unit of x
+    """
 
     depth: PositiveFloat
     distance: PositiveFloat
@@ -106,7 +123,11 @@ class DoubleWell(Target):
 
 @dataclass(frozen=True, kw_only=True)
 class Samples(Target):
-    """Numbers in a file, .npy or text, one x each."""
+    """Draws x ~ p from a file.
+
+    Args:
+        path: .npy or text file of one number per draw
+    """
 
     path: str
 
@@ -114,7 +135,7 @@ class Samples(Target):
     has_density = normalised = False
 
     def span(self) -> tuple[float, float]:
-        """The least and the greatest."""
+        """Minimum and maximum."""
         low, high = self.draws().aminmax()
         return low.item(), high.item()
 
