@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
@@ -73,7 +74,9 @@ class Information:
 
 
 @torch.no_grad()
-def information(encoded: Sequence[Distribution], prior: Distribution, z: Tensor, log_q: Tensor) -> Information:
+def information(
+    encoded: Sequence[Distribution], prior: Distribution, z: Float[Tensor, "M d"], log_q: Float[Tensor, " M"]
+) -> Information:
     """Of the data set whose posteriors are `encoded`, batch by batch, all of it: at codes z (M, d) drawn from them.
 
     log_q (M,) is log q(z|x) of each code under its own posterior. log q(z) is exact for these N images, so that the

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import cross_entropy
@@ -21,12 +22,12 @@ AT_ONCE = 1000
 """Grids drawn at a time."""
 
 
-def per_position(z: Tensor, n_positions: int) -> Tensor:
+def per_position(z: Float[Tensor, "*S nD"], n_positions: int) -> Float[Tensor, "*S n D"]:
     """(..., d) as (..., n, D): networks put out maps, a channel after the other."""
     return z.unflatten(-1, (-1, n_positions)).mT
 
 
-def flat(vectors: Tensor) -> Tensor:
+def flat(vectors: Float[Tensor, "*S n D"]) -> Float[Tensor, "*S nD"]:
     """(..., n, D) as (..., d)."""
     return vectors.mT.flatten(-2)
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
@@ -35,7 +36,7 @@ class Prior(nn.Module, Capable):
     def forward(self) -> Distribution:
         raise NotImplementedError
 
-    def fit(self, codes: Tensor, seed: int) -> None:
+    def fit(self, codes: Float[Tensor, "N d"], seed: int) -> None:
         """Fit p(z) to the codes (N, d) of the training set; of priors that provide "ex_post"."""
         raise NotImplementedError
 
@@ -150,7 +151,7 @@ class GaussianMixturePrior(Prior):
         return faults(self(), self.min_scale)
 
     @torch.no_grad()
-    def set(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
+    def set(self, weights: Float[Tensor, " K"], means: Float[Tensor, "K d"], variances: Float[Tensor, "K d"]) -> None:
         """Set the parameters: weights (K,) > 0, means (K, d), variances (K, d)."""
         self.logits.copy_(weights.log())
         self.means.copy_(means)
@@ -191,7 +192,7 @@ class ExPostGaussianMixture(Prior):
         parts = MultivariateNormal(means, scale_tril=tril, validate_args=False)
         return MixtureSameFamily(weights, parts, validate_args=False)
 
-    def fit(self, codes: Tensor, seed: int) -> None:
+    def fit(self, codes: Float[Tensor, "N d"], seed: int) -> None:
         """Fit the codes (N, d) by expectation-maximisation, with at most one component for each distinct code.
 
         Codes that are not finite are left out with a warning; UserError if no code is finite.

@@ -75,13 +75,13 @@ class Latent:
             return self.q.log_prob(self.z)
 
     @cached_property
-    def log_p(self) -> Tensor:
+    def log_p(self) -> Float[Tensor, "S B"]:
         """log p(z), (S, B)."""
         with float32():
             return self.p.log_prob(self.z)
 
     @cached_property
-    def kl_groups(self) -> Tensor:
+    def kl_groups(self) -> Float[Tensor, "B G"]:
         """KL(q || p) of independent groups of dimensions, (B, G), which sum to the whole.
 
         Each dimension is a group where q and p both factorise, else all are one. The closed form where torch has one,
@@ -124,32 +124,32 @@ class Trace:
     latents: tuple[Latent, ...]
 
     @cached_property
-    def log_px(self) -> Tensor:
+    def log_px(self) -> Float[Tensor, "S B"]:
         """log p(x|z), (S, B): minus the distortion."""
         with float32():
             return self.likelihood.log_prob(self.x)
 
     @cached_property
-    def log_weight(self) -> Tensor:
+    def log_weight(self) -> Float[Tensor, "S B"]:
         """log w = log p(x|z) + sum log p(z) - sum log q(z|x), (S, B); its mean is the ELBO."""
         return self.log_px + total(latent.log_p - latent.log_q for latent in self.latents)
 
     @cached_property
-    def distortion(self) -> Tensor:
+    def distortion(self) -> Float[Tensor, " B"]:
         """-E_q log p(x|z), (B,)."""
         return -self.latents[0].expectation(self.log_px)
 
     @cached_property
-    def rates(self) -> tuple[Tensor, ...]:
+    def rates(self) -> tuple[Float[Tensor, " B"], ...]:
         """KL(q || p) of each latent, (B,)."""
         return tuple(latent.kl for latent in self.latents)
 
     @property
-    def rate(self) -> Tensor:
+    def rate(self) -> Float[Tensor, " B"]:
         """sum KL(q || p), (B,)."""
         return total(self.rates)
 
     @property
-    def elbo(self) -> Tensor:
+    def elbo(self) -> Float[Tensor, " B"]:
         """E_q log p(x|z) - KL(q || p) at beta = 1, (B,)."""
         return -self.distortion - self.rate
