@@ -20,7 +20,7 @@ class Batch:
     seen: whether the split is the one that is trained on
     """
 
-    x: Float[Tensor, B * event]
+    x: Float[Tensor, "B ..."]
     index: Int[Tensor, " B"]
     y: Int[Tensor, " B"] | None = None
     share: BatchShard | None = None

@@ -27,7 +27,7 @@ class ConfigError(UserError):
     """
 
     def __init__(self, message: str, *, rule: str | None = None, key: str | None = None) -> None:
-        super().__init__(message, exit_code=2)
+        super().__init__(message, exit_code=REFUSED)
         self.rule, self.key = rule, key
 
 

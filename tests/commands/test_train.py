@@ -13,7 +13,7 @@ from tests.support.configs import composed
 from tests.support.training import assert_same_end, interrupted, train
 from vae_cli.errors import UserError
 from vae_cli.evaluation.cluster_assignments import SPLITS, Assignments
-from vae_cli.evaluation.metrics import Agreement
+from vae_cli.evaluation.metrics.clusters import Agreement
 from vae_cli.figures import clusters
 from vae_cli.figures.examples import Examples, Inputs, observed
 from vae_cli.figures.style import styled

@@ -6,16 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 import vae_cli
 from tests.support.configs import composed
+from tests.support.evaluation import evaluated
 from tests.support.training import assert_same_end, interrupted, train
-from vae_cli.config.schema import GapsConfig
-from vae_cli.errors import UserError
-from vae_cli.evaluation.evaluation import Evaluation
-from vae_cli.evaluation.inference_gaps import inference_gaps
-from vae_cli.runs.layout import conf_folder
+from vae_cli.errors import ConfigError
 
 VQ = (
     "model=vqvae", "dataset=digits", "network.channels=[4,8]", "model.latent_dim=4", "codebook.codes=16", "logger=csv",
@@ -71,16 +67,12 @@ def test_codes_in_python(quantised):
 def test_draws_from_the_prior_over_codes_give_a_bound_of_their_own(quantised, tmp_path):
     run = vae_cli.load(quantised[0])
     settings = replace(run.config.evaluate, estimator="prior", samples=50)
-    evaluation = Evaluation(settings, run.facts)
     loader = run.data.loader("test", batch_size=20, seed=0, shuffle=False, device=torch.device("cpu"))
-    evaluation.update(run.model, next(iter(loader)))
-    numbers = evaluation.compute()
+    numbers = evaluated(run.model, [next(iter(loader))], settings, run.data)
     assert numbers["mc_samples"] == 50 and np.isfinite(numbers["mc_log_likelihood"])
     assert "iw_samples" not in numbers and "bits_per_dim" in numbers
 
 
-def test_inference_gaps_of_codes_are_refused(quantised):
-    run = vae_cli.load(quantised[0])
-    batch = run.batch(torch.zeros(2, 64))
-    with pytest.raises(UserError, match="z is discrete"):
-        inference_gaps(run.model, batch, 10, GapsConfig(**OmegaConf.load(conf_folder() / "evaluate/gaps.yaml").gaps))
+def test_inference_gaps_of_codes_are_refused():
+    with pytest.raises(ConfigError, match=r"evaluate\.gaps .* best Gaussian, posterior Quantised"):
+        composed("dataset=digits", "model=vqvae", "evaluate=gaps")

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs, train_a_step
+from tests.support.evaluation import evaluated
 from vae_cli.config.schema import GapsConfig
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.inference_gaps import inference_gaps
 from vae_cli.training.build import build_module
 
@@ -127,8 +128,7 @@ def test_every_prior_is_a_proposal_and_every_gap_is_measured(prior, posterior):
     data = config.dataset.build().load()
     batch = next(iter(data.loader("train", batch_size=4, seed=0, shuffle=False, device=torch.device("cpu"))))
     module = build_module(config, DatasetInfo.of(data)).eval()
-    module.evaluation.update(module.model, batch)
-    numbers = module.evaluation.compute()
+    numbers = evaluated(module.model, [batch], config.evaluate, data)
     assert all(np.isfinite(value).all() for value in numbers.values())
     assert ("mc_log_likelihood" in numbers) == module.model.has_density
     if posterior in REFINABLE:

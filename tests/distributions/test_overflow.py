@@ -12,11 +12,11 @@ import torch
 import vae_cli
 from tests.support.commands import fork
 from tests.support.configs import changed, composed
+from tests.support.evaluation import evaluated
 from tests.support.models import IMAGE, batch_of, binary_images, binary_vae, small_mlp
 from vae_cli.commands.train import train
 from vae_cli.errors import UserError
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood
-from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
 from vae_cli.models import likelihoods, posteriors, priors
 from vae_cli.models.codebooks import MovingAverages
 from vae_cli.models.model import LatentVariableModel
@@ -198,10 +198,7 @@ def test_numbers_are_those_of_the_finite_rows(prior):
     x[far] = 1e36
     found = []
     for batch in (batch_of(x), batch_of(x).rows(x.flatten(1).amax(1) < 2)):
-        evaluation = Evaluation(settings, DatasetInfo("x", IMAGE, "binary", ""))
-        for part in batch.split(5):
-            evaluation.update(model, part)
-        found.append(evaluation.compute())
+        found.append(evaluated(model, batch.split(5), settings))
     assert found[0].pop("not_finite_rows") == 3 and found[0].pop("first_not_finite_rows") == far
     assert found[0]["examples"] == 9 and found[0].keys() == found[1].keys()
     for name in ("elbo", "iw_log_likelihood", "distortion", "rate", "reconstruction_error", "active_units"):
@@ -211,9 +208,7 @@ def test_numbers_are_those_of_the_finite_rows(prior):
 
 def test_where_no_row_is_finite_the_numbers_are_not_either():
     settings = composed("dataset=digits", "evaluate.samples=2").evaluate
-    evaluation = Evaluation(settings, DatasetInfo("x", IMAGE, "binary", ""))
-    evaluation.update(binary_vae().eval(), batch_of(torch.full((3, *IMAGE), 1e36)))
-    found = evaluation.compute()
+    found = evaluated(binary_vae().eval(), [batch_of(torch.full((3, *IMAGE), 1e36))], settings)
     assert found["not_finite_rows"] == 3 and found["examples"] == 0 and math.isnan(found["elbo"])
 
 

@@ -18,9 +18,9 @@ from tests.support.faults import expect
 from vae_cli import load
 from vae_cli.commands.train import train
 from vae_cli.datasets import Npz
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributions.standardisation import Original, Scored, Standardisation
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DatasetInfo
 
 D = 4
 CPU = torch.device("cpu")

@@ -1,11 +1,18 @@
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from vae_cli.evaluation.metrics import Agreement, Clusters, contingency
+from tests.support.configs import composed
+from tests.support.evaluation import evaluated
+from tests.support.models import binary_images, mixture_vae
+from vae_cli.batch import Batch
+from vae_cli.distributions.mixtures import log_responsibilities
+from vae_cli.evaluation.metrics.clusters import Agreement, contingency
+from vae_cli.models import posteriors
 
 
 def test_accuracy_is_that_of_the_best_naming_of_the_clusters():
@@ -34,23 +41,30 @@ def test_labels_may_be_any_numbers():
     assert Agreement.of(np.repeat([2, 0, 1], 10), labels).accuracy == 1
 
 
-def test_clusters_are_the_same_in_any_batches():
-    gamma = torch.randn(30, 4).log_softmax(-1)
+def clusters(labels: torch.Tensor | None, size: int) -> dict[str, Any]:
+    """The numbers of the clusters of a model whose code of x is x itself, in batches of this size."""
+    torch.manual_seed(0)
+    model, _, _ = mixture_vae(4, posteriors.Deterministic)
+    x = binary_images(30)
+    batch = Batch(x, torch.arange(30), labels)
+    numbers = evaluated(model, batch.split(size), composed("dataset=digits", "model=ae").evaluate)
+    gamma = log_responsibilities(model.prior(), model.encode(batch))
+    return {"log_gamma": gamma, **{name: value for name, value in numbers.items() if name.startswith("cluster_")}}
+
+
+def test_clusters_are_the_same_in_any_batches() -> None:
     labels = torch.arange(30) % 3
-    whole, parts = Clusters(), Clusters()
-    whole.update(gamma, labels)
-    for piece in torch.arange(30).split(7):
-        parts.update(gamma[piece], labels[piece])
-    assert whole.compute() == parts.compute()
-    result = whole.compute()
-    assert result.entropy == pytest.approx(
-        torch.distributions.Categorical(logits=gamma).entropy().mean().item(), abs=1e-6
-    )
-    assert result.occupancy == pytest.approx((np.bincount(gamma.argmax(-1), minlength=4) / 30).tolist())
+    whole, parts = clusters(labels, 30), clusters(labels, 7)
+    gamma = whole.pop("log_gamma")
+    parts.pop("log_gamma")
+    assert parts.keys() == whole.keys()
+    assert all(parts[name] == pytest.approx(whole[name], abs=1e-6) for name in whole)
+    entropy = torch.distributions.Categorical(logits=gamma).entropy().mean().item()
+    assert whole["cluster_entropy"] == pytest.approx(entropy, abs=1e-5)
+    assert whole["cluster_occupancy"] == pytest.approx((np.bincount(gamma.argmax(-1), minlength=4) / 30).tolist())
+    assert whole["cluster_accuracy"] == Agreement.of(gamma.argmax(-1).numpy(), labels.numpy()).accuracy
 
 
-def test_without_labels_there_is_no_agreement():
-    clusters = Clusters()
-    clusters.update(torch.full((5, 2), -torch.inf).index_fill(1, torch.tensor([0]), 0.0), None)
-    result = clusters.compute()
-    assert result.agreement is None and result.entropy == 0 and result.occupancy == [1.0, 0.0]
+def test_without_labels_there_is_no_agreement() -> None:
+    found = clusters(None, 30)
+    assert "cluster_occupancy" in found and "cluster_accuracy" not in found

@@ -6,7 +6,7 @@ import torch
 from tests.support.figures import CPU, VIEWS, Affine, digits, draw, history, wine
 from vae_cli import figures
 from vae_cli.distributions.mixtures import mixture
-from vae_cli.evaluation.metrics import Agreement
+from vae_cli.evaluation.metrics.clusters import Agreement
 from vae_cli.figures.examples import Examples
 
 CLUSTERED = {"component_means", "clusters"}

@@ -6,11 +6,11 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 import vae_cli
 from tests.support.configs import composed
+from tests.support.evaluation import evaluated
 from tests.support.models import IMAGE, START, batch_of, binary_images, small_mlp
 from tests.support.training import train
 from vae_cli.distributed.shard import BatchShard, shard_context
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood, prior_proposal
-from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
 from vae_cli.models import likelihoods, priors
 from vae_cli.models.hierarchy import BottomUp, HierarchicalVAE, StructuredPosterior, TopDown
 from vae_cli.models.networks import Linear
@@ -138,10 +138,9 @@ def linear_chain(inference: str) -> tuple[HierarchicalVAE, MultivariateNormal, t
 def test_the_aggregated_variance_is_that_of_z_whatever_the_layers_above_add(inference):
     """Under its exact posterior q(z) is p(z), whose variances are 1 and a^2 + s_1^2."""
     model, marginal, _ = linear_chain(inference)
-    settings = composed("model=hvae", "evaluate.samples=1", "evaluate.elbo_samples=1").evaluate
-    evaluation = Evaluation(settings, DatasetInfo("none", (3,), "real", ""))
-    evaluation.update(model, batch_of(marginal.sample(torch.Size((4000,)))))
-    assert evaluation.compute()["aggregated_variance"] == pytest.approx((1 + 1.3**2 + 0.6**2) / 2, rel=0.05)
+    config = composed("model=hvae", "evaluate.samples=1", "evaluate.elbo_samples=1").evaluate
+    numbers = evaluated(model, [batch_of(marginal.sample(torch.Size((4000,))))], config)
+    assert numbers["aggregated_variance"] == pytest.approx((1 + 1.3**2 + 0.6**2) / 2, rel=0.05)
 
 
 @pytest.mark.parametrize("inference", ["bottom_up", "top_down"])

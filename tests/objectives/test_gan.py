@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
 import vae_cli
 from tests.support.commands import fork
 from tests.support.configs import composed
+from tests.support.evaluation import context_of, evaluated
 from tests.support.models import (
     IMAGE,
     START,
@@ -23,18 +23,15 @@ from tests.support.models import (
     small_mlp,
 )
 from tests.support.training import assert_same_end, interrupted, train
-from vae_cli.config.schema import GapsConfig
 from vae_cli.errors import ConfigError, UserError
-from vae_cli.evaluation.evaluation import DatasetInfo
-from vae_cli.evaluation.inference_gaps import inference_gaps
-from vae_cli.evaluation.sample_quality import FIRST, Generation
+from vae_cli.evaluation.evaluation import Evaluation
+from vae_cli.evaluation.metrics.images import COMPARED, SampleMMD
 from vae_cli.figures.vectors import draws
 from vae_cli.models import likelihoods, priors
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.posteriors import Diagonal, NoEncoder
 from vae_cli.objectives import VAEGAN, GANLoss
 from vae_cli.objectives.divergences import RBFMMD, ImageDiscriminator
-from vae_cli.runs.layout import conf_folder
 
 D = math.prod(IMAGE)
 TINY = ("dataset=digits", "network.channels=[4,8]", "network.dense=16", "model.latent_dim=3", "divergence.width=8")
@@ -119,18 +116,14 @@ def test_a_model_without_an_encoder_says_so():
 
 
 def test_sample_mmd_is_zero_on_average_for_the_models_own_draws_and_not_for_others():
-    facts, model = DatasetInfo("none", IMAGE, "real", ""), grey_vae(None)
-    evaluation = Generation(composed("model=gan").evaluate, facts)
+    settings, model = composed("model=gan").evaluate, grey_vae(None)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)
     own, shifted = [], []
     for values, shift in ((own, 0.0), (shifted, 0.5)):
         for _ in range(30):
-            evaluation.reset()
-            for part in (model.sample(60) + shift).split(25):
-                evaluation.update(model, batch_of(part))
-            numbers = evaluation.compute()
+            numbers = evaluated(model, map(batch_of, (model.sample(60) + shift).split(25)), settings)
             assert numbers["examples"] == 60
             values.append(numbers["sample_mmd"])
     values = torch.tensor(own)
@@ -141,11 +134,13 @@ def test_an_evaluation_compares_the_first_images_alone():
     model = LatentVariableModel(
         NoEncoder(), priors.Normal(1), likelihoods.Gaussian(small_mlp(), 1, (1,), scale=1.0), latent_dim=1
     )
-    evaluation = Generation(composed("model=gan").evaluate, DatasetInfo("none", (1,), "real", ""))
-    for part in torch.randn(FIRST + 500, 1).split(900):
-        evaluation.update(model, batch_of(part))
-    assert evaluation.compute()["examples"] == FIRST + 500
-    assert sum(map(len, evaluation.x)) == sum(map(len, evaluation.drawn)) == FIRST
+    batches = [batch_of(part) for part in torch.randn(COMPARED + 500, 1).split(900)]
+    evaluation = Evaluation(context_of(model, batches, composed("model=gan").evaluate))
+    for batch in batches:
+        evaluation.update(batch)
+    (metric,) = evaluation.metrics
+    assert isinstance(metric, SampleMMD) and evaluation.compute("test")["test/examples"] == COMPARED + 500
+    assert sum(map(len, metric.x)) == sum(map(len, metric.samples)) == COMPARED
 
 
 @pytest.fixture(scope="module")
@@ -189,9 +184,6 @@ def test_a_gan_in_python(generator):
         run.log_likelihood(x)
     with pytest.raises(UserError, match="no components"):
         run.responsibilities(x)
-    with pytest.raises(UserError, match="no encoder, so it has no bound and no gap"):
-        gaps = OmegaConf.load(conf_folder() / "evaluate/gaps.yaml").gaps
-        inference_gaps(run.model, run.batch(x), 10, GapsConfig(**gaps))
 
 
 def test_a_gan_is_evaluated_again_and_sampled_by_the_commands(generator, tmp_path):
@@ -203,7 +195,7 @@ def test_a_gan_is_evaluated_again_and_sampled_by_the_commands(generator, tmp_pat
     done = fork("vae-sample", f"run={folder}", "n=4", folder=tmp_path)
     assert done.code == 0 and (folder / "samples/best_n4_seed0.png").exists(), done.err
     done = fork("vae-eval", f"run={folder}", "evaluate=gaps", "trainer.accelerator=cpu", folder=tmp_path)
-    assert done.code == 1 and "evaluate=gaps: the model has no encoder" in done.err and "Traceback" not in done.err
+    assert done.code and "evaluate.gaps" in done.err and "NoEncoder" in done.err and "Traceback" not in done.err
 
 
 def test_a_vae_gan_reports_a_bound_but_is_not_chosen_by_it(tmp_path):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.support.configs import composed
+from tests.support.evaluation import evaluated
 from vae_cli.config.schema import TrainConfig
-from vae_cli.evaluation.evaluation import DatasetInfo
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.models.model import posterior_moments
 from vae_cli.objectives import Progress
 from vae_cli.runs.layout import conf_folder
@@ -75,8 +76,7 @@ def train_a_step(config: TrainConfig) -> None:
 
     module.eval()
     with torch.no_grad():
-        module.evaluation.update(module.model, batch)
-        numbers = module.evaluation.compute()
+        numbers = evaluated(module.model, [batch], config.evaluate, data)
         assert all(np.isfinite(value).all() for value in numbers.values())
         assert ("elbo" in numbers) == module.model.has_density
         assert ("iw_log_likelihood" in numbers) == (module.model.has_density and module.model.is_continuous)

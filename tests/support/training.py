@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from vae_cli.commands.train import build_trainer, fit
 from vae_cli.commands.train import train as train_on
 from vae_cli.config.schema import TrainConfig, plain
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed.process_group import ProcessLayout
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs import checkpoints
 from vae_cli.runs.continuation import resolved
 from vae_cli.runs.folder import RunFolder
@@ -50,14 +50,15 @@ def interrupted(config: TrainConfig, folder: Path, kind: str, position: int) -> 
     data = config.dataset.build().load()
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, DatasetInfo.of(data))
+    module.origin = replace(module.origin, max_epochs=config.trainer.max_epochs)
     layout = ProcessLayout(devices=1, nodes=1)
     run = RunFolder(folder)
     _, trainer = build_trainer(config, layout, run, data, module, [])
-    trainer.callbacks.append(StopAt(kind, position, folder / "checkpoints" / "last.ckpt"))
+    trainer.callbacks.append(StopAt(kind, position, run.checkpoint("last")))
     run.begin(resolved(OmegaConf.create(plain(config))))
     with pytest.raises(StoppedError):
         fit(config, layout, data, module, trainer)
-    return train(replace(config, resume=str(folder)), folder)
+    return train_on(replace(config, resume=str(folder)), data, folder, checkpoint=run.newest_checkpoint())
 
 
 def assert_same_end(folder: Path, other: Path) -> None:

@@ -11,7 +11,7 @@ from tests.support.configs import composed
 from tests.support.models import START
 from tests.support.training import interrupted
 from vae_cli.commands.train import train
-from vae_cli.evaluation.evaluation import DatasetInfo
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.models.model import StartsFromData
 from vae_cli.runs import checkpoints
 from vae_cli.training.build import build_module

@@ -9,8 +9,8 @@ import torch
 from tests.support.configs import composed
 from tests.support.models import mixture_vae
 from vae_cli.commands.train import train
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import UserError
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.objectives import ELBO, Reconstruction
 from vae_cli.runs import checkpoints
 from vae_cli.training.build import build_module

@@ -5,8 +5,8 @@ import torch
 
 from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs
 from tests.support.models import START, batch_of, binary_images, binary_vae
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.objectives import ELBO, Progress
 from vae_cli.objectives.annealing import LinearAnnealing
 from vae_cli.training.build import build_module

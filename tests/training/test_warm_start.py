@@ -9,8 +9,8 @@ import torch
 from tests.support.commands import Done, fork
 from tests.support.configs import composed, mapping
 from tests.support.runs import results
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.report.groups import group
 from vae_cli.report.runs import find
 from vae_cli.runs import checkpoints

@@ -36,9 +36,9 @@ from vae_cli.config.compose import Composer, session
 from vae_cli.config.schema import TrainConfig
 from vae_cli.config.sources import Sources
 from vae_cli.datasets import Data, Split
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training.build import build_model, build_module
 from vae_cli.training.loggers import quiet_libraries

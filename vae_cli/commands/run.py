@@ -18,11 +18,11 @@ from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets import Data
 from vae_cli.datasets.arrays import events_like, floats, numbers
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.distributions.standardisation import Scored
 from vae_cli.errors import UserError, first_line
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights

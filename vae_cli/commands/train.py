@@ -19,17 +19,18 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from vae_cli import figures
-from vae_cli.commands.evaluate import check_evaluation, evaluate_split, settings_of
+from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
 from vae_cli.config.schema import TrainConfig, TrainerConfig, plain
 from vae_cli.datasets import Data
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival, release
 from vae_cli.distributed.process_group import ProcessLayout, broadcast_module, use_threads
 from vae_cli.distributed.rank import is_rank_zero, rank
 from vae_cli.distributions.standardisation import constant
 from vae_cli.errors import warn
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.evaluation.optional import optional
+from vae_cli.evaluation.result_table import print_table
 from vae_cli.models.model import StartsFromData, posterior_moments
 from vae_cli.runs import checkpoints, layout, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
@@ -84,7 +85,7 @@ def train(
         warm = warm_start.start(module.model, config.init, config.init_parts, facts)
         module.origin = replace(module.origin, init=warm.results)
         warm.announce([name for name in ("pretraining", "initialisation") if getattr(config, name)])
-    check_evaluation(module, data, config.evaluate)
+    check_split(data, config.evaluate)
     if settings.compile:
         for phase in module.phases:
             phase.objective.compile()
@@ -113,7 +114,7 @@ def train(
         release()
     if is_rank_zero():
         run.write_results(summary)  # last of all: a run that is killed before this is not done
-        results.print_table(summary, f"{data.name}, seed={config.seed}")
+        print_table(summary, f"{data.name}, seed={config.seed}")
         written = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
         print(f"written to {os.path.relpath(folder)}: {', '.join(written)}")
     return summary

@@ -11,7 +11,7 @@ from typing import TypeGuard
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 from torch.nn.functional import linear
 
 from vae_cli.distributions.gaussians import gaussian
@@ -52,6 +52,23 @@ class Aggregate(MixtureSameFamily):
 def is_mixture(p: Distribution) -> TypeGuard[MixtureSameFamily]:
     """Whether p has components that are clusters."""
     return isinstance(p, MixtureSameFamily) and not isinstance(p, Aggregate)
+
+
+def density_floats(p: Distribution) -> int:
+    """Floats that log p(z) of one z holds at a time beyond z: four temporaries for each mean of a mixture.
+
+    For an aggregated posterior four in double precision for each part, for any other distribution none.
+    """
+    if is_mixture(p):
+        return 4 * p.component_distribution.mean.numel()
+    return 8 * p.component_distribution.batch_shape.numel() if isinstance(p, Aggregate) else 0
+
+
+def component_covariances(p: MixtureSameFamily) -> Tensor:
+    """Covariances of Gaussian components, (K, d, d)."""
+    components = p.component_distribution
+    full = isinstance(components, MultivariateNormal)
+    return components.covariance_matrix if full else torch.diag_embed(components.variance)
 
 
 def log_joint(p: MixtureSameFamily, z: Float[Tensor, "*S d"]) -> Float[Tensor, "*S K"]:

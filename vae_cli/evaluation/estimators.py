@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 
 from vae_cli.batch import Batch
 from vae_cli.distributions.distributions import Repeated
-from vae_cli.distributions.mixtures import Aggregate, is_mixture
+from vae_cli.distributions.mixtures import density_floats
 from vae_cli.distributions.overflow import without_overflow
 from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.models.model import LatentVariableModel
@@ -108,8 +108,7 @@ def row_bytes(model: LatentVariableModel) -> int:
     """Bytes that one row (one sample for one image) of a trace takes at its peak: an upper estimate for chunking.
 
     Counted on a single row: input and output of the decoder's largest layer, and four temporaries of the likelihood
-    as large as the last layer's output; under a mixture prior four as large as all its means, under an aggregated
-    posterior four in double precision for each part.
+    as large as the last layer's output, and the temporaries of the prior's density.
     """
     floats = last = 0
 
@@ -126,9 +125,4 @@ def row_bytes(model: LatentVariableModel) -> int:
     finally:
         for handle in handles:
             handle.remove()
-    prior = model.prior()
-    if is_mixture(prior):
-        floats += 4 * prior.component_distribution.mean.numel()
-    elif isinstance(prior, Aggregate):
-        floats += 8 * prior.component_distribution.batch_shape.numel()
-    return 4 * (floats + 4 * last)
+    return 4 * (floats + density_floats(model.prior()) + 4 * last)

@@ -1,4 +1,4 @@
-"""Exact answers for linear-Gaussian models (probabilistic PCA): the yardstick of every bound."""
+"""Exact densities of models with a linear Gaussian decoder (probabilistic PCA)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from vae_cli.distributions.gaussians import linear_gaussian_marginal
-from vae_cli.distributions.mixtures import is_mixture
-from vae_cli.models.likelihoods import Gaussian, GaussianLearned
+from vae_cli.distributions.mixtures import component_covariances, is_mixture
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.models.posteriors import Diagonal, FullCovariance
-from vae_cli.models.priors import Normal
 
 
 @dataclass(frozen=True)
@@ -34,41 +31,33 @@ class LinearGaussian:
         scaled = self.weight / self.scale.unsqueeze(-1)
         return torch.eye(self.weight.shape[1], dtype=scaled.dtype) + scaled.T @ scaled
 
-    @property
-    def diagonal_gap(self) -> float:
-        """KL from the best diagonal posterior to p(z|x), 1/2 (sum log L_ii - log|L|): nats, the same for every x."""
-        return 0.5 * float(self.precision.diagonal().log().sum() - self.precision.logdet())
-
 
 def linear_gaussian(model: LatentVariableModel) -> LinearGaussian | None:
-    """The model as a linear-Gaussian one, or None if it is another."""
-    return _linear_decoder(model) if isinstance(model.prior, Normal) else None
+    """The densities of a model with a linear Gaussian decoder and the prior N(0, I); None for any other model."""
+    return _linear_decoder(model) if model.prior.is_standard_normal else None
 
 
 @torch.no_grad()
 def linear_mixture(model: LatentVariableModel) -> MixtureSameFamily | None:
     """p(x) = sum_c pi_c N(W mu_c + b, W S_c W^T + diag s^2), with its components, of a linear decoder.
 
-    S_c is the covariance of component c. None if the model is another, or its prior no mixture.
+    S_c is the covariance of component c. None for any other decoder or prior.
     """
     prior, decoder = model.prior(), _linear_decoder(model)
     if decoder is None or not is_mixture(prior):
         return None
-    components = prior.component_distribution
-    full = isinstance(components, MultivariateNormal)
-    inner = components.covariance_matrix if full else torch.diag_embed(components.variance)
-    means = components.mean.double().cpu()
+    means, inner = prior.component_distribution.mean.double().cpu(), component_covariances(prior).double().cpu()
     noise = torch.diag(decoder.scale.square())
-    covariances = decoder.weight @ inner.double().cpu() @ decoder.weight.T + noise
+    covariances = decoder.weight @ inner @ decoder.weight.T + noise
     parts = MultivariateNormal(means @ decoder.weight.T + decoder.bias, covariances)
     return MixtureSameFamily(Categorical(logits=prior.mixture_distribution.logits.double().cpu()), parts)
 
 
 @torch.no_grad()
 def _linear_decoder(model: LatentVariableModel) -> LinearGaussian | None:
-    """W, b and s of a Gaussian likelihood whose mean is affine in z."""
+    """W, b and s of a Gaussian likelihood with a mean that is affine in z."""
     likelihood = model.likelihood
-    if not isinstance(likelihood, Gaussian | GaussianLearned):
+    if not likelihood.constant_noise:
         return None
     if any(not isinstance(m, nn.Linear | nn.Unflatten | nn.Sequential) for m in likelihood.decoder.modules()):
         return None
@@ -80,10 +69,3 @@ def _linear_decoder(model: LatentVariableModel) -> LinearGaussian | None:
     means = decoded.mean[0].flatten(1).double().cpu()
     scale = decoded.stddev[0, 0].flatten().double().cpu()
     return LinearGaussian((means[1:] - means[0]).T, means[0], scale)
-
-
-def posterior_gap(model: LatentVariableModel, exact: LinearGaussian) -> float | None:
-    """What log p(x) - ELBO is at the best posterior of the model's family; None for families without a closed form."""
-    if isinstance(model.posterior, FullCovariance):
-        return 0.0
-    return exact.diagonal_gap if isinstance(model.posterior, Diagonal) else None

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.distributions import MixtureSameFamily
 
-from vae_cli.evaluation.metrics import contingency
+from vae_cli.evaluation.metrics.clusters import contingency
 from vae_cli.evaluation.umap_embedding import umap_embedding
 from vae_cli.figures import images
 from vae_cli.figures.examples import Inputs, decoded

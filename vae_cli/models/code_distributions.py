@@ -43,8 +43,13 @@ class QuantisedDelta(UnvalidatedDistribution):
 
     @property
     def counts(self) -> Tensor:
-        """Of each code in all the grids, (K,)."""
-        return torch.bincount(self.indices.flatten(), minlength=self.codebook.codes)
+        """Occurrences of each code in all the grids, (K,)."""
+        return torch.bincount(self.indices.flatten(), minlength=self.n_codes)
+
+    @property
+    def n_codes(self) -> int:
+        """K."""
+        return self.codebook.codes
 
     @property
     def mean(self) -> Tensor:

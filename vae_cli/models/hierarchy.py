@@ -126,6 +126,7 @@ class StructuredPosterior(Posterior):
 
     provides: ClassVar = ("inference", "density", "continuous", "encoder", "layers")
     requires: ClassVar = {"objective": ("inference",), "prior": ("joint",), "model": ("layers",)}
+    moments_are_conditional: ClassVar = True
 
     def __init__(
         self,

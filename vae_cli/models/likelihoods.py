@@ -29,6 +29,7 @@ class Likelihood(nn.Module, Capable):
     support: domains of x that it has a density or probability for.
     outputs: M.
     discrete: True for a probability, False for a density.
+    constant_noise: True for a Gaussian with a standard deviation that does not depend on z.
     standardisation: of the data; encoder and decoder then work on (x - mean) / scale, and log p(x|z) is in the units
         of the data.
     """
@@ -36,6 +37,7 @@ class Likelihood(nn.Module, Capable):
     support: ClassVar[tuple[Domain, ...]]
     outputs: ClassVar[int] = 1
     discrete: ClassVar[bool] = False
+    constant_noise: ClassVar[bool] = False
     standardisation: Standardisation | None = None
 
     def __init__(self, network: Network, latent_dim: int, event_shape: Shape) -> None:
@@ -117,6 +119,7 @@ class Gaussian(Likelihood):
     """
 
     support: ClassVar = ("real", "unit", "levels")
+    constant_noise: ClassVar = True
 
     def __init__(self, network: Network, latent_dim: int, event_shape: Shape, *, scale: PositiveFloat) -> None:
         super().__init__(network, latent_dim, event_shape)
@@ -139,6 +142,7 @@ class GaussianLearned(Likelihood):
     """
 
     support: ClassVar = ("real", "unit", "levels")
+    constant_noise: ClassVar = True
 
     def __init__(
         self,

@@ -106,7 +106,7 @@ class LatentVariableModel(nn.Module, Capable):
         return Trace(batch.x, self.decode(latent.z), (latent,))
 
     @torch.no_grad()
-    def sample(self, n: int) -> Float[Tensor, n * event]:
+    def sample(self, n: int) -> Float[Tensor, "n ..."]:
         """Means of p(x|z) for z ~ p(z), (n, *event)."""
         return self.decode(self.prior().sample(torch.Size((1, n)))).mean[0]
 

@@ -35,6 +35,12 @@ class Posterior(nn.Module, Capable):
 
     provides: ClassVar = ("inference", "density", "continuous", "encoder")
     requires: ClassVar = {"objective": ("inference",), "prior": ("joint",)}
+    density_inverts: ClassVar = False  # log q(z|x) of a z other than the last draw inverts a flow, which is slow
+    moments_are_conditional: ClassVar = False  # mean and variance of q(z|x) are given the means of other latents
+
+    def best_gap(self, precision: Tensor) -> float | None:
+        """min KL(q || N(m, precision^-1)) over this family, nats; None without a closed form. precision (d, d)."""
+        return None
 
     def forward(self, batch: Batch) -> Distribution:
         raise NotImplementedError
@@ -78,6 +84,10 @@ class Diagonal(AmortisedPosterior):
     def forward(self, batch: Batch) -> Distribution:
         loc, log_variance = self.features(batch).chunk(2, -1)
         return log_gaussian(loc, 0.5 * log_variance, 1)
+
+    def best_gap(self, precision: Tensor) -> float | None:
+        """1/2 (sum_i log L_ii - log|L|) for the precision L."""
+        return 0.5 * float(precision.diagonal().log().sum() - precision.logdet())
 
 
 class FixedScale(AmortisedPosterior):
@@ -123,6 +133,10 @@ class FullCovariance(AmortisedPosterior):
         tril = tril.index_put((torch.arange(len(tril), device=tril.device)[:, None], rows, columns), below)
         return SharedMultivariateNormal(loc, scale_tril=tril, validate_args=False)
 
+    def best_gap(self, precision: Tensor) -> float | None:
+        """0: the family holds every Gaussian."""
+        return 0.0
+
 
 class AutoregressiveFlow(AmortisedPosterior):
     """z = f(z_0; h), z_0 ~ N(m, diag s^2): the encoder gives m, s and the context h (Kingma et al. 2016).
@@ -137,6 +151,7 @@ class AutoregressiveFlow(AmortisedPosterior):
     """
 
     provides: ClassVar = ("inference", "density", "continuous", "encoder", "single_layer")
+    density_inverts: ClassVar = True
     steps_of = staticmethod(autoregressive_steps)
 
     def __init__(

@@ -27,6 +27,7 @@ class Prior(nn.Module, Capable):
     """Base class: called without arguments, it returns p(z), batch shape (), event shape (d,)."""
 
     provides: ClassVar = ("joint",)
+    is_standard_normal: ClassVar[bool] = False
 
     @property
     def is_fitted(self) -> bool:
@@ -47,6 +48,8 @@ class Prior(nn.Module, Capable):
 
 class Normal(Prior):
     """p(z) = N(0, I)."""
+
+    is_standard_normal: ClassVar[bool] = True
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()

@@ -22,14 +22,6 @@ from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
 from vae_cli.sweeps.side_by_side import Shares
 
-NUMBERS = (
-    "test/elbo",
-    "test/iw_log_likelihood",
-    "test/distortion",
-    "test/rate",
-    "test/cluster_accuracy",
-    "wall_seconds",
-)
 WIDTH = 160
 DONE = ("done",)
 GOING = ("queued", "running", "requeued")
@@ -84,9 +76,16 @@ def waits(config: DictConfig) -> bool:
     return OmegaConf.select(config, "hydra.launcher._target_") != LAUNCHER or config.cluster.wait
 
 
+def shown_keys() -> tuple[str, ...]:
+    """The keys of results.json in the table."""
+    from vae_cli.evaluation.keys import MAIN  # imports torch, which takes seconds
+
+    return (*(f"test/{name}" for name in MAIN), "wall_seconds")
+
+
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """A row for each job that began, in order: overrides, status, numbers, folder; null for a missing number."""
-    rows = []
+    rows, keys = [], shown_keys()
     for file in sorted(folder.glob(f"*/{OVERRIDES}"), key=lambda path: path.stat().st_mtime_ns):
         run = RunFolder(file.parent)
         results, standing = run.results_if_readable(), run.standing()
@@ -94,7 +93,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
             {
                 "overrides": run.overrides_if_readable(),
                 "status": standing.state,
-                **{name: results.get(name) for name in NUMBERS},
+                **{name: results.get(name) for name in keys},
                 "error": None if standing.state == "done" else standing.reason or None,
                 "folder": run.name,
             }
@@ -111,7 +110,7 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     table.add_column("job")
     table.add_column("status")
-    shown = [name for name in NUMBERS if any(row[name] is not None for row in rows)]
+    shown = [name for name in shown_keys() if any(row[name] is not None for row in rows)]
     for name in shown:
         table.add_column(name.removeprefix("test/"), justify="right")
     table.add_column("folder", overflow="fold")

@@ -12,10 +12,9 @@ from hydra.utils import get_class
 from torch import nn
 from torch.optim import Optimizer
 
-from vae_cli.config.schema import EvaluateConfig, Node, TrainConfig
+from vae_cli.config.schema import Node, TrainConfig
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DatasetInfo, Evaluation
-from vae_cli.evaluation.sample_quality import Generation
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.spatial_networks import n_positions
 from vae_cli.training.lightning_module import LatentModelModule
@@ -115,13 +114,6 @@ def build_phases(config: TrainConfig, model: LatentVariableModel, event_shape: t
     return phases
 
 
-def build_evaluation(
-    settings: EvaluateConfig, facts: DatasetInfo, model: LatentVariableModel
-) -> Evaluation | Generation:
-    """What can be measured of a model."""
-    return (Evaluation if model.infers else Generation)(settings, facts)
-
-
 def build_optimizer(node: Node) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
     """Makes an optimiser of parameters; settings that its class does not take are refused here, before training."""
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = node.build(_partial_=True)
@@ -144,5 +136,6 @@ def build_module(config: TrainConfig, facts: DatasetInfo) -> LatentModelModule:
         build_phases(config, model, facts.event_shape),
         optimizer,
         config.scheduler.build(),
-        build_evaluation(config.evaluate, facts, model),
+        config.evaluate,
+        facts,
     )

@@ -13,7 +13,7 @@ from vae_cli.runs.layout import DATA
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data
-    from vae_cli.evaluation.evaluation import DatasetInfo
+    from vae_cli.datasets.info import DatasetInfo
 
 
 def load_again(config: TrainConfig) -> Data:

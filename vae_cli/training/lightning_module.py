@@ -15,6 +15,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from vae_cli.batch import Batch
+from vae_cli.config.schema import EvaluateConfig
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.datasets.noise import seed_of
 from vae_cli.distributed.process_group import all_gather_object, all_reduce_sum
 from vae_cli.distributed.rank import is_rank_zero
@@ -22,11 +24,11 @@ from vae_cli.distributed.shard import shard_context
 from vae_cli.distributions.overflow import LARGEST, finite_rows, named
 from vae_cli.distributions.standardisation import furthest
 from vae_cli.errors import UserError, warn
+from vae_cli.evaluation.averages import Means
 from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.evaluation.estimators import rows_at_once
-from vae_cli.evaluation.evaluation import Evaluation, bound_terms
-from vae_cli.evaluation.metrics import Means
-from vae_cli.evaluation.sample_quality import Generation
+from vae_cli.evaluation.evaluation import Evaluation
+from vae_cli.evaluation.metrics.bounds import bound_terms
 from vae_cli.models.model import HasOwnOptimizer, LatentVariableModel
 from vae_cli.objectives import Progress, Terms
 from vae_cli.runs.origin import Origin
@@ -34,7 +36,12 @@ from vae_cli.training.phases import Phase, PhasePosition, phase_at
 
 
 class LatentModelModule(LightningModule):
-    """Trains `model` phase by phase, validates it at beta = 1, and hands test batches to `evaluation`."""
+    """Trains `model` phase by phase, validates it at beta = 1, and hands test batches to `evaluation`.
+
+    Args:
+        settings: of the validation and the evaluation
+        facts: of the data; they are kept in checkpoints
+    """
 
     def __init__(
         self,
@@ -42,10 +49,12 @@ class LatentModelModule(LightningModule):
         phases: Sequence[Phase],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Callable[[float], float],
-        evaluation: Evaluation | Generation,
+        settings: EvaluateConfig,
+        facts: DatasetInfo,
     ) -> None:
         super().__init__()
-        self.model, self.phases, self.evaluation = model, tuple(phases), evaluation
+        self.model, self.phases, self.settings, self.facts = model, tuple(phases), settings, facts
+        self.evaluation: Evaluation | None = None  # of the test loop
         self.objectives = nn.ModuleList(phase.objective for phase in phases)
         self.make_optimizer, self.schedule = optimizer, schedule
         self.own_optimizers = tuple(part for part in model.modules() if isinstance(part, HasOwnOptimizer))
@@ -85,7 +94,7 @@ class LatentModelModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         position = self.position
         epoch = self.current_epoch - position.start + batch_idx / self.trainer.num_training_batches
-        progress = Progress(epoch, self.evaluation.facts.examples)
+        progress = Progress(epoch, self.facts.examples)
         with shard_context(batch.share):
             terms: Terms = position.phase.objective(self.model, batch, progress)
         weight, count = (batch.share.weight, batch.share.count) if batch.share else (1.0, len(batch))
@@ -121,7 +130,7 @@ class LatentModelModule(LightningModule):
 
     def _reach(self, x: Tensor) -> str:
         """The largest entry of x (B, *event), and a way to make it smaller."""
-        facts, reach = self.evaluation.facts, furthest(x)
+        facts, reach = self.facts, furthest(x)
         if facts.standardisation:
             return f"{reach} standard deviations of its training rows: look for a mistake in the data"
         if facts.domain != "real":
@@ -136,7 +145,7 @@ class LatentModelModule(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Terms of the bound of a batch, for every objective."""
         if self.rows is None:
-            self.rows = rows_at_once(self.model, batch.x.device, self.evaluation.settings.memory_mb)
+            self.rows = rows_at_once(self.model, batch.x.device, self.settings.memory_mb)
 
         def terms(part: Batch, rows: int) -> dict[str, Tensor]:
             return bound_terms(self.model, part, self.model.encode(part), 1, rows)
@@ -181,8 +190,9 @@ class LatentModelModule(LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the evaluation, with a seed that depends on the batch and not on its process."""
-        torch.manual_seed(seed_of(self.evaluation.settings.seed, "evaluation", int(batch.index[0])))
-        self.evaluation.update(self.model, batch)
+        assert self.evaluation is not None
+        torch.manual_seed(seed_of(self.evaluation.context.settings.seed, "evaluation", int(batch.index[0])))
+        self.evaluation.update(batch)
 
     def configure_optimizers(self) -> Any:
         """One optimiser for model and objectives; the schedule runs once in each phase and those that follow it."""
@@ -203,7 +213,7 @@ class LatentModelModule(LightningModule):
         checkpoint["threads"] = torch.get_num_threads()
         checkpoint["sums"] = {"names": list(self.names), "totals": self.totals, "examples": self.examples}
         checkpoint["origin"] = self.origin.state
-        checkpoint["data"] = {**asdict(self.evaluation.facts), "event_shape": list(self.evaluation.facts.event_shape)}
+        checkpoint["data"] = {**asdict(self.facts), "event_shape": list(self.facts.event_shape)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the sums of an epoch that was interrupted."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from vae_cli.config.schema import TrainConfig
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import ConfigError, UserError, first_line
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display

@@ -10,9 +10,9 @@ from pathlib import Path
 from torch import Tensor
 
 from vae_cli.capabilities import Capable
+from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError
-from vae_cli.evaluation.evaluation import DatasetInfo
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import initial_checkpoint

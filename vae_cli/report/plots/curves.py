@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import MaxNLocator
 
+from vae_cli.evaluation.keys import LABELS
 from vae_cli.figures.curves import Curve, curve, first_bound, focus
 from vae_cli.report.groups import Group
-from vae_cli.report.metrics import WORDS
 from vae_cli.report.plots.plot import Plot, colours, legend, single, text
 
 
@@ -31,9 +31,9 @@ def curves(groups: Sequence[Group], name: str) -> Plot | None:
                 axes.plot(*found.T, color=colour, linewidth=0.7, linestyle=":")
     focus(axes, settled)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
-    axes.set(xlabel="epoch", ylabel=WORDS[name])
+    axes.set(xlabel="epoch", ylabel=LABELS[name])
     legend(figure, axes, names)
-    title = f"{WORDS[name]}: validation, and dotted training, of each run"
+    title = f"{LABELS[name]}: validation, and dotted training, of each run"
     return Plot(f"curves/{name}", "Training curves", title, figure)
 
 

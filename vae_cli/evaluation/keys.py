@@ -1,0 +1,122 @@
+"""Every key of results.json with its unit and meaning; `python -m vae_cli.evaluation.keys` writes them into a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from vae_cli.evaluation.metrics import METRICS
+from vae_cli.evaluation.metrics.metric import LEFT_OUT, Number
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+BEGIN, END = "<!-- metrics -->", "<!-- /metrics -->"
+SPLITS = ("test", "val", "val_split", "train", "train_split")
+"""Prefixes of the numbers of a split; val_split and train_split after training, val and train by `vae-eval`."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Keys with a common prefix, the first of `prefixes` on the page."""
+
+    title: str
+    prefixes: tuple[str, ...]
+    numbers: tuple[Number, ...]
+
+
+def _of_metrics(prefix: str | None) -> tuple[Number, ...]:
+    """The numbers of the metrics with this prefix, each once."""
+    found = [number for metric in METRICS if metric.prefix == prefix for number in metric.numbers]
+    return tuple(dict.fromkeys(found))
+
+
+TRAINING = (
+    Number("epochs", "", "Epochs of training, all phases together."),
+    Number("steps", "", "Updates of the parameters."),
+    Number("stopped", "", "The cause of the end: `trainer.max_epochs` or `trainer.patience`."),
+    Number("best_epoch", "", "Epoch of best.ckpt, from 1."),
+    Number("best_by", "", "The number that chose this epoch, or `the last epoch`."),
+    Number("samples_per_second", "1/s", "Training examples for each second of training."),
+)
+RUN = (
+    Number("status", "", "`done`, `failed`, `interrupted`, or `unfinished` while the run goes on."),
+    Number("error", "", "The message of a failed or interrupted run."),
+    Number("seed", "", "Seed of initial weights, batches and noise."),
+    Number("checkpoint", "", "The checkpoint that `vae-eval` evaluates."),
+    Number("wall_seconds", "s", "Seconds from the start of the command to its last number."),
+    Number("threads", "", "CPU threads."),
+    Number("continued_at", "", "Epochs after which the run goes on under another learning rate schedule, a list."),
+    Number("init/checkpoint", "", "File of the weights of `init=...`."),
+    Number("init/sha256", "", "SHA-256 of this file."),
+    Number("init/epoch", "", "Epoch of this file."),
+    Number("init/parts", "", "Parts of the model that start from these weights."),
+    Number("init/left", "", "Parts that do not fit these weights, with the reason."),
+    Number("evaluate/*", "", "The settings of the evaluation, as in `evaluate.*`."),
+    Number("model/parameters", "", "Parameters of the model."),
+    Number("data/name", "", "Name of the data set."),
+    Number("data/sha256", "", "SHA-256 of its three splits, after binarisation."),
+    Number("data/domain", "", "Domain of an entry of x."),
+    Number("data/standardised", "", "`true` if the model sees standardised data."),
+    Number(
+        "data/log_scale",
+        "nats",
+        "Sum of the log standard deviations of standardised data: log p(x) = log p(standardised x) - this number.",
+    ),
+    Number("data/class_names", "", "Names of the labels, a list."),
+    Number("data/*_size", "", "Examples of the split train, val or test."),
+    Number("version/*", "", "Versions of Python and of packages."),
+    Number("git/commit", "", "Commit of the code, if it is in a git repository."),
+    Number("git/dirty", "", "`true` if the code differs from this commit."),
+)
+EVALUATION = (Number("examples", "", "Examples of the split that the numbers are means over."), *LEFT_OUT)
+SECTIONS = (
+    Section("The evaluated split", SPLITS, EVALUATION + _of_metrics(None)),
+    Section("Exact answers", ("exact",), _of_metrics("exact")),
+    Section("Inference gaps (`evaluate=gaps`)", ("gaps",), _of_metrics("gaps")),
+    Section("Training", ("train",), TRAINING),
+    Section("The run", ("",), RUN),
+)
+LABELS = {number.name: number.label for one in SECTIONS for number in one.numbers if number.label}
+"""Names of numbers in a report, in its order."""
+MAIN = tuple(number.name for one in SECTIONS for number in one.numbers if number.main)
+"""Numbers in the tables of a terminal."""
+
+
+def find(key: str) -> Number | None:
+    """The entry of a key of results.json, or of its standard error.
+
+    >>> find("test/rate_z2_se").unit, find("train/epochs").unit, find("test/unheard_of")
+    ('nats', '', None)
+    """
+    name = key.removesuffix("_se")
+    for section in SECTIONS:
+        for prefix in section.prefixes:
+            for number in section.numbers:
+                if fnmatchcase(name, f"{prefix}/{number.name}" if prefix else number.name):
+                    return number
+    return None
+
+
+def table() -> str:
+    """All keys as tables in Markdown."""
+    return "\n".join(line for section in SECTIONS for line in _lines(section))
+
+
+def _lines(section: Section) -> Iterator[str]:
+    yield from (f"\n### {section.title}\n", "| key | unit | meaning |", "|---|---|---|")
+    prefix = f"{section.prefixes[0]}/" if section.prefixes[0] else ""
+    for number in section.numbers:
+        meaning = number.help.replace("|", "\\|")
+        yield f"| `{prefix}{number.name}` | {number.unit} | {meaning} |"
+
+
+def page(text: str) -> str:
+    """The text of a page, its part between the two marker lines replaced by the table of now."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table()}\n\n{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

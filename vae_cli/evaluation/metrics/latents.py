@@ -1,0 +1,194 @@
+"""Numbers of the codes of a split: aggregated posterior, active units, use of a codebook."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import ClassVar, Protocol, cast
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vae_cli.distributed import process_group
+from vae_cli.evaluation.averages import Sums
+from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Number, Values
+from vae_cli.models.aggregate_posterior import information
+from vae_cli.models.codebooks import Usage
+from vae_cli.models.trace import Latent, total
+from vae_cli.objectives.divergences import RBFMMD
+
+DRAWS, INVERTED_DRAWS = 2000, 100
+"""Draws z ~ q(z) that are scored under every q(z|x), the second where each density inverts a flow."""
+
+
+def is_continuous_density(context: Context) -> bool:
+    """True if q(z|x) is a density of a continuous z."""
+    return context.model.has_density and context.model.is_continuous
+
+
+class AggregatedPosterior(Metric):
+    """q(z) = 1/N sum_n q(z|x_n) of the whole split, at one draw from each of the first examples."""
+
+    title = "numbers of the aggregated posterior"
+    numbers: ClassVar = (
+        Number(
+            "mutual_information",
+            "nats",
+            "I_q(x; z) = E log q(z|x) / q(z), at most log N, under the aggregated posterior q(z) = 1/N sum_n q(z|x_n) "
+            "of the N examples, at one draw from each of the first 2,000 (100 with a flow posterior).",
+            "mutual information (nats)",
+        ),
+        Number(
+            "aggregated_kl",
+            "nats",
+            "KL(q(z) || p(z)) at the draws of `mutual_information`; the two sum to the rate.",
+            "KL(q(z) || p(z)) (nats)",
+        ),
+        Number(
+            "aggregated_mmd",
+            "",
+            "Unbiased squared MMD between q(z) and p(z) under an RBF kernel of bandwidth sqrt(d); 0 in expectation if "
+            "they are equal.",
+            "MMD(q(z), p(z))",
+        ),
+        Number("aggregated_variance", "", "Variance of z under q(z), mean over dimensions.", "variance of q(z)"),
+    )
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.posteriors: list[Distribution] = []
+        self.draws: list[dict[str, Tensor]] = []
+        self.prior: Distribution | None = None
+
+    @classmethod
+    def applies(cls, context: Context) -> bool:
+        return is_continuous_density(context)
+
+    def measure(self, part: EncodedBatch) -> dict[str, Tensor]:
+        latent = Latent.draw(part.q, part.prior, 1)
+        return {"z": latent.z[0], "log_q": latent.log_q[0]}
+
+    def update(self, part: EncodedBatch, measured: dict[str, Tensor]) -> None:
+        if len(measured["z"]):
+            self.posteriors.append(part.q)
+            self.draws.append(measured)
+            self.prior = part.prior
+
+    def gather(self) -> None:
+        parts = process_group.all_gather_object((self.posteriors, self.draws, self.prior))
+        self.posteriors = [q for posteriors, _, _ in parts for q in posteriors]
+        self.draws = [one for _, draws, _ in parts for one in draws]
+        self.prior = next((prior for _, _, prior in parts if prior is not None), None)
+
+    def compute(self) -> Values:
+        if self.prior is None:
+            return {}
+        posterior = self.context.model.posterior
+        draws, log_q = (torch.cat([one[name] for one in self.draws]) for name in ("z", "log_q"))
+        count = INVERTED_DRAWS if posterior.density_inverts else DRAWS
+        z, log_q = draws[:count], log_q[:count]
+        if posterior.moments_are_conditional:
+            spread = draws.var(0, unbiased=False).mean()
+        else:
+            means, variances = (torch.cat([getattr(q, name) for q in self.posteriors]) for name in ("mean", "variance"))
+            spread = (means.var(0, unbiased=False) + variances.mean(0)).mean()
+        mmd = RBFMMD(bandwidths=[z.shape[-1] ** 0.5], unbiased=True)  # the median heuristic's for N(0, I)
+        return {
+            **asdict(information(self.posteriors, self.prior, z, log_q)),
+            "aggregated_mmd": float(mmd(z, self.prior.sample(z.shape[:1]))),
+            "aggregated_variance": float(spread),
+        }
+
+
+class ActiveUnits(Metric):
+    """Latent dimensions whose posterior mean varies over the data (Burda et al. 2015)."""
+
+    title = "active units"
+    numbers: ClassVar = (
+        Number(
+            "active_units",
+            "dimensions",
+            "Latent dimensions with Var_x(E_q[z_j]) > `evaluate.active_threshold`.",
+            "active units",
+            main=True,
+        ),
+    )
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.sums = Sums()
+
+    @classmethod
+    def applies(cls, context: Context) -> bool:
+        return is_continuous_density(context)
+
+    def measure(self, part: EncodedBatch) -> dict[str, Tensor]:
+        return {"mean": part.q.mean}
+
+    def update(self, part: EncodedBatch, measured: dict[str, Tensor]) -> None:
+        self.sums.add(measured["mean"].flatten(1).T)
+
+    def gather(self) -> None:
+        self.sums.gather()
+
+    def compute(self) -> Values:
+        if not self.sums.count:
+            return {}
+        variances = self.sums.squares / self.sums.count - (self.sums.sums / self.sums.count).square()
+        return {"active_units": int((variances > self.context.settings.active_threshold).sum())}
+
+
+class CodeGrids(Protocol):
+    """A q(z|x) of codes: indices (B, n) among `n_codes`."""
+
+    indices: Tensor
+
+    @property
+    def n_codes(self) -> int:
+        """K."""
+        ...
+
+
+class CodeUsage(Metric):
+    """Use of the K codes of a codebook over the n positions of each example."""
+
+    title = "numbers of the use of the codes"
+    numbers: ClassVar = (
+        Number(
+            "code_perplexity",
+            "codes",
+            "exp of the entropy of the codes' shares over the split, at most K.",
+            "perplexity of codes",
+        ),
+        Number("code_usage", "", "Share of the K codes that occur in the split.", "share of codes in use"),
+        Number("code_uniform_rate", "nats", "n log K, the rate if all codes were equally likely."),
+    )
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.n_positions, self.counts = 0, torch.zeros(0, dtype=torch.int64)
+
+    @classmethod
+    def applies(cls, context: Context) -> bool:
+        return "codes" in context.model.posterior.provides
+
+    def measure(self, part: EncodedBatch) -> dict[str, Tensor]:
+        return {"indices": cast(CodeGrids, part.q).indices}
+
+    def update(self, part: EncodedBatch, measured: dict[str, Tensor]) -> None:
+        indices = measured["indices"]
+        counts = torch.bincount(indices.flatten(), minlength=cast(CodeGrids, part.q).n_codes)
+        self.counts = self.counts + counts if self.n_positions else counts
+        self.n_positions = indices.shape[1]
+
+    def gather(self) -> None:
+        parts = [part for part in process_group.all_gather_object((self.n_positions, self.counts.cpu())) if part[0]]
+        if parts:
+            self.n_positions, self.counts = parts[0][0], total(counts for _, counts in parts)
+
+    def compute(self) -> Values:
+        if not self.counts.sum():
+            return {}
+        usage = {f"code_{name}": float(value) for name, value in Usage.of(self.counts)._asdict().items()}
+        return {**usage, "code_uniform_rate": self.n_positions * math.log(len(self.counts))}

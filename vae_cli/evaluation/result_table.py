@@ -1,0 +1,37 @@
+"""The final numbers of a run as a table on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from vae_cli.evaluation.keys import SPLITS, find
+
+SHOWN = (*SPLITS, "exact", "gaps")
+"""Prefixes of the rows."""
+
+
+def print_table(results: Mapping[str, object], title: str) -> None:
+    """The numbers of training, of splits, of gaps and of exact answers, each with its standard error and unit."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column, justify in (("", "left"), ("value", "right"), ("standard error", "right"), ("unit", "left")):
+        table.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
+    for key, value in results.items():
+        shown = key.partition("/")[0] in SHOWN and isinstance(value, int | float | list) and not key.endswith("_se")
+        if not shown or (number := find(key)) is None:
+            continue
+        error = results.get(f"{key}_se")
+        text = f"{value:.4g}" if number.unit == "samples" else _number(value)
+        table.add_row(key, text, _number(error) if isinstance(error, float) else "", number.unit)
+    console = Console()
+    (console if console.is_terminal else Console(width=100)).print(table)
+
+
+def _number(value: object) -> str:
+    """A number, the extremes of a list of numbers, or a list of positions."""
+    if isinstance(value, list):
+        positions = all(isinstance(one, int) for one in value)
+        return ", ".join(map(str, value)) if positions else f"{min(value):.3f} to {max(value):.3f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
