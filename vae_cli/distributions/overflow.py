@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 LARGEST = 1e25
@@ -20,7 +20,7 @@ def without_overflow(values: Tensor) -> Tensor:
     return torch.where(values.abs() < LARGEST, values, -math.inf)
 
 
-def finite_rows(values: Iterable[Float[Tensor, "B ..."]]) -> Bool[Tensor, " B"]:
+def finite_rows(values: Iterable[Shaped[Tensor, "B ..."]]) -> Bool[Tensor, " B"]:
     """Whether all numbers of an example are finite, (B,), for values (B,) or (B, d)."""
     return torch.stack(
         [value.isfinite().flatten(1).all(1) if value.dim() > 1 else value.isfinite() for value in values]

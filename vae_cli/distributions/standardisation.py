@@ -34,7 +34,7 @@ class Standardisation:
         object.__setattr__(self, "log_scale", float(self.scale.log().sum()))
 
     @classmethod
-    def of(cls, x: Float[Tensor, "N D"]) -> Standardisation:
+    def of(cls, x: Float[Tensor, "N ..."]) -> Standardisation:
         """The statistics of the training examples x (N, *event)."""
         values = x.numpy().astype(np.float64)
         moved = values - values[0]  # exact for neighbours, so that large offsets cost no digits
