@@ -50,7 +50,7 @@ class Batch:
         return Batch(self.x[chosen], self.index[chosen], y, seen=self.seen)
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
+        """This batch on another device."""
         y = None if self.y is None else self.y.to(device)
         return Batch(self.x.to(device), self.index.to(device), y, self.share, self.seen)
 

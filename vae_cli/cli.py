@@ -42,7 +42,7 @@ def _train(argv: list[str]) -> None:
         failed = SweepTable.current.finish()
         code = code or failed
         if code:
-            print(f"go on with: {SweepTable.current.command(argv)}")
+            print(f"continue with: {SweepTable.current.command(argv)}")
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""The one exception that users are meant to see, the warning beside it, and what other errors mean."""
+"""UserError, warnings, and the meaning of other errors."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ FAILED, REFUSED = 1, 2
 
 
 class UserError(Exception):
-    """Something the user can mend: shown as one line on stderr, without a traceback.
+    """An error that the user can correct: one line on stderr, without a traceback.
 
     `exit_code` is FAILED or REFUSED.
     """
@@ -41,7 +41,7 @@ def first_line(error: BaseException) -> str:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory has run out, of a GPU or of the machine; torch has no class of its own for the latter."""
+    """True if a GPU or the machine is out of memory; torch has no exception class for the latter."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     signs = ("can't allocate memory", "not enough memory", "std::bad_alloc")
@@ -49,7 +49,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def causes(error: BaseException) -> list[BaseException]:
-    """An error and what is behind it, the first cause last."""
+    """An error and the chain of its causes, the root cause last."""
     chain = [error]
     while link := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(link)
@@ -63,7 +63,7 @@ def disk_full(error: BaseException) -> OSError | None:
 
 
 def warn(message: str) -> None:
-    """One line on stderr, and in the run's log, about a fault that the work goes on in spite of."""
+    """One line on stderr, and in the run's log, about a fault that does not stop the command."""
     print(f"warning: {message}", file=sys.stderr, flush=True)
     logger = logging.getLogger("vae_cli")
     if logger.hasHandlers():  # else logging itself would write the line to stderr

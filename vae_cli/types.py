@@ -18,7 +18,7 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 PositiveFraction = Annotated[float, Gt(0), Le(1)]
 OpenFraction = Annotated[float, Gt(0), Lt(1)]
 HeldOut = NonNegativeInt | OpenFraction
-"""So many examples, or so large a part of them."""
+"""A number of examples, or a fraction of them."""
 
 NonEmpty = Annotated[list[T], MinLen(1)]
 """A list of at least one value."""
@@ -29,15 +29,15 @@ Shape = tuple[int, ...]
 """Event shape without batch dimensions: (C, H, W) for images, (D,) for vectors."""
 
 Domain = Literal["binary", "unit", "levels", "real"]
-"""Where the entries of x live: {0, 1}; the interval [0, 1]; k/255 with k = 0..255; the real line."""
+"""Support of each entry of x: {0, 1}; the interval [0, 1]; k/255 with k = 0..255; the real line."""
 
 EventKind = Literal["image", "vector"]
-"""What an event looks like: (C, H, W) or (D,)."""
+"""Shape of an event: (C, H, W) or (D,)."""
 
 Binarize = Literal["none", "dynamic", "static", "threshold"]
 """Bernoulli draw anew at each visit; one seeded draw; x > 1/2; or x as it is."""
 
 Background = Literal["white", "black"]
-"""What shows where the pixels of an image are transparent."""
+"""Colour behind transparent pixels."""
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus"]

@@ -183,7 +183,7 @@ def test_a_signal(number: int, when: str, code: int, word: str, whole: Whole, tm
     appears(work / "run" / when)
     done = running.end(number, after=0)
     command = "vae-train resume=run"
-    message = f"{word}; saved in run/checkpoints/last.ckpt; go on with: {command}"
+    message = f"{word}; saved in run/checkpoints/last.ckpt; continue with: {command}"
     assert (done.code, done.err) == (code, f"vae-train: error: {message}\n")
     assert (results(work / "run")["status"], results(work / "run")["error"]) == ("interrupted", word)
     for _ in range(2):

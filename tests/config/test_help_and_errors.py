@@ -13,7 +13,6 @@ from vae_cli.config.preflight import prepare_command, prepare_training
 from vae_cli.config.schema import EvalConfig, SampleConfig
 from vae_cli.config.sources import Sources
 from vae_cli.runs import layout
-from vae_cli.runs.continuation import resolved
 from vae_cli.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -42,7 +41,7 @@ def make_run(folder: Path, *overrides: str) -> Path:
     OmegaConf.set_struct(config, False)
     del config["hydra"]
     (folder / "checkpoints").mkdir(parents=True)
-    RunFolder(folder).begin(resolved(config))
+    RunFolder(folder).begin(config)
     for name in ("best", "last"):
         (folder / "checkpoints" / f"{name}.ckpt").touch()
     return folder

@@ -68,7 +68,7 @@ def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
     assert done.code == 130 and [state for state, _ in trials(folder)][2:] == ["RUNNING"]
     done = search(work, 3)
     assert (done.code, done.err) == (0, "")
-    assert "goes on from its last checkpoint" in done.out and "epoch 1/2" not in done.out
+    assert "resumes from its last checkpoint" in done.out and "epoch 1/2" not in done.out
     assert [state for state, _ in trials(folder)] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
     rows = json.loads((folder / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["failed", "done", "done"]
@@ -76,10 +76,10 @@ def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
 
     before, files = trials(folder), fingerprint(folder)
     done = search(work, 4, "2,4,8")
-    assert done.code == 2 and "the study in study of mine chooses from 2,4, and cannot take other" in done.err
+    assert done.code == 2 and "the study in study of mine chooses from 2,4, which cannot change" in done.err
     assert len(done.err.splitlines()) == 1 and fingerprint(folder) == files
     done = search(work, 3)
-    assert trials(folder) == before and "epoch 1" not in done.out and "go on with" not in done.out
+    assert trials(folder) == before and "epoch 1" not in done.out and "continue with" not in done.out
 
 
 UNLIKE = {

@@ -7,7 +7,6 @@ from vae_cli.config.comparison import flat
 from vae_cli.config.compose import Composer, session
 from vae_cli.config.schema import OF_CLASSES, keys_that, not_in_names, plain, setting_of
 from vae_cli.config.sources import Sources
-from vae_cli.runs.continuation import NEUTRAL
 
 KEYS = [key for key, _ in flat(plain(composed("dataset=npz", "dataset.path=x")))]
 MACHINE = {"accelerator", "devices", "num_nodes", "threads"}
@@ -57,7 +56,3 @@ def test_names_of_jobs_leave_out_cluster() -> None:
 def test_roles_of_classes_keys_are_of_classes() -> None:
     assert not set(OF_CLASSES) & below("trainer", "evaluate", "logger", "cluster")
     assert not setting_of("dataset.root").changes_results and setting_of("dataset.root").on_resume
-
-
-def test_the_fingerprint_leaves_out_keys_that_change_no_results() -> None:
-    assert set(NEUTRAL) == set(keys_that(lambda one: not one.changes_results))

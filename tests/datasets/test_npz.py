@@ -84,7 +84,7 @@ FAULTS = [
     ),
     ({"x_train": UNIT}, "real", r"x_test; it holds x_train"),
     ({"x_train": UNIT, "x_test": UNIT[:, :2]}, "real", r"\(3,\), x_test \(2,\)"),
-    ({"x": UNIT, "x_val": UNIT}, "real", r"holds x beside x_val; name the training data x_train"),
+    ({"x": UNIT, "x_val": UNIT}, "real", r"holds x beside x_val; rename"),
     ({"x_train": UNIT, "x_val": UNIT}, "real", r"x_test; it holds x_train, x_val"),
     ({"x_train": UNIT, "x_val": UNIT[:, :2], "x_test": UNIT}, "real", r"x_train \(3,\), x_val \(2,\), x_test \(3,\)"),
     ({"x_train": UNIT, "x_test": UNIT, "y_val": np.arange(10)}, "real", r"holds y_val, but no x_val"),

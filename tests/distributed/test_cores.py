@@ -16,7 +16,7 @@ from tests.support.commands import environment, start
 from tests.support.fuzz import TINY
 from vae_cli.distributed import cores
 from vae_cli.distributed.cores import Arrival, limit_spinning
-from vae_cli.sweeps.side_by_side import JOBLIB, SUBMITIT, Shares
+from vae_cli.sweeps.side_by_side import Shares
 
 RUN = """
 import sys
@@ -136,7 +136,7 @@ def test_what_the_user_says_about_waiting_stays(variable: str, monkeypatch: pyte
 
 def settings(**changes: object) -> object:
     plain = {
-        "hydra": {"launcher": {"_target_": SUBMITIT, "n_jobs": -1}},
+        "hydra": {"launcher": {}},
         "trainer": {"devices": 1, "threads": None},
         "cluster": {"parallel": 256},
     }
@@ -154,10 +154,10 @@ def settings(**changes: object) -> object:
         ({"trainer.threads": 4}, 20, (2, 4)),
         ({"trainer.threads": 16}, 20, (1, 16)),
         ({"cluster.parallel": 2}, 20, (2, 4)),
-        ({"hydra.launcher._target_": JOBLIB}, 20, (8, 1)),
-        ({"hydra.launcher._target_": JOBLIB}, 2, (2, 4)),
-        ({"hydra.launcher._target_": JOBLIB, "hydra.launcher.n_jobs": 2}, 20, (2, 4)),
-        ({"hydra.launcher._target_": JOBLIB, "hydra.launcher.n_jobs": -2}, 20, (7, 1)),
+        ({"hydra.launcher.n_jobs": -1}, 20, (8, 1)),
+        ({"hydra.launcher.n_jobs": -1}, 2, (2, 4)),
+        ({"hydra.launcher.n_jobs": 2}, 20, (2, 4)),
+        ({"hydra.launcher.n_jobs": -2}, 20, (7, 1)),
     ],
 )
 def test_jobs_of_a_sweep_share_the_cores(

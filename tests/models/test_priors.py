@@ -62,7 +62,7 @@ def test_ex_post_with_fewer_codes_than_components_gives_the_rest_no_weight():
 def test_a_mixture_takes_the_values_of_another_and_keeps_above_its_floor():
     prior = GaussianMixturePrior(2, components=3, spread=1.0, min_scale=0.1)
     weights, means = torch.tensor([0.2, 0.3, 0.5]), torch.randn(3, 2)
-    prior.set(weights, means, torch.tensor([[1.0, 4.0], [0.25, 1.0], [0.0, 1e-6]]))
+    prior.set_components(weights, means, torch.tensor([[1.0, 4.0], [0.25, 1.0], [0.0, 1e-6]]))
     p = prior()
     torch.testing.assert_close(p.mixture_distribution.probs, weights)
     torch.testing.assert_close(p.component_distribution.mean, means)

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from tests.support.models import batch_of, binary_images, binary_vae, linear_vae
+from tests.support.models import batch_of, linear_vae
 from vae_cli.config.schema import GapsConfig
-from vae_cli.errors import UserError
 from vae_cli.evaluation.estimators import elbo
 from vae_cli.evaluation.inference_gaps import inference_gaps
 from vae_cli.evaluation.linear_gaussian import linear_gaussian
@@ -106,10 +105,3 @@ def test_what_is_refined_draws_its_noise_as_the_posterior_does():
     """From one stream for all processes."""
     model, batch = semi_amortised(posteriors.FullCovariance, train_steps=2), batch_of(torch.randn(6, 5))
     assert type(model.encode(batch)) is type(model.posterior(batch))
-
-
-@pytest.mark.parametrize("posterior", [posteriors.Deterministic])
-def test_without_a_density_there_is_no_gap(posterior):
-    settings = GapsConfig(**dict.fromkeys(GapsConfig.__dataclass_fields__, 2))
-    with pytest.raises(UserError, match="deterministic"):
-        inference_gaps(binary_vae(posterior), batch_of(binary_images(2)), 100, settings)

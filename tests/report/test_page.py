@@ -51,7 +51,7 @@ def test_what_is_not_finished_is_listed_with_its_reason() -> None:
     assert "4 runs, 1 configuration, 3 not finished" in text
     assert "all/b: failed: the loss became <nan> & stayed" in text
     assert "all/c: unfinished: still running or killed, 3 epochs so far" in text
-    assert "all/d: damaged: results.json cannot be read" in text
+    assert "all/d: damaged: results.json: not readable" in text
 
 
 def test_values_and_titles_are_text_and_no_markup() -> None:

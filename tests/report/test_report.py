@@ -86,10 +86,10 @@ def test_the_plots_go_to_wandb_where_the_runs_went(workplace: Path) -> None:
         (["nowhere"], 2, ["nowhere: no such folder", "out=DIR"]),
         (["--out", "x"], 2, ["--out: no such folder"]),
         (["file"], 2, ["file: no such folder"]),
-        (["empty", "out=file"], 2, ["out=file: a file"]),
+        (["empty", "out=file"], 2, ["out=file: is a file"]),
         (["empty"], 1, ["empty: no runs here", "vae-train"]),
         ([], 2, ["outputs: no such folder"]),
-        (["cut"], 1, ["cut/run: results.json cannot be read"]),
+        (["cut"], 1, ["cut/run: results.json: not readable"]),
     ],
 )
 def test_what_it_refuses(

@@ -93,7 +93,7 @@ def test_it_goes_on_in_its_sweep(work: Path) -> None:
     shutil.copyfile(run / "checkpoints" / "previous.ckpt", run / "checkpoints" / "last.ckpt")
     (run / "results.json").write_text(json.dumps({"status": "interrupted", "error": "interrupted"}))
     done = sweep(work)
-    assert f"{NAME}: goes on from its last checkpoint" in done.out
+    assert f"{NAME}: resumes from its last checkpoint" in done.out
     assert "epoch 1/2" not in done.out and "epoch 2/2" in done.out
     found = results(run)
     assert (found["status"], found["train/epochs"]) == ("done", 2)

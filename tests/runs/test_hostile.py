@@ -20,7 +20,6 @@ from vae_cli.datasets.images import decode
 from vae_cli.datasets.npz import memory_bytes, read_arrays
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.report.arguments import Arguments
-from vae_cli.runs.continuation import resolved
 from vae_cli.runs.folder import RunFolder
 from vae_cli.sweeps import table
 
@@ -43,7 +42,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 def shared(workplace: Path) -> Path:
     """A run's folder from elsewhere, as far as it is read before anything is refused."""
     (SHARED / "checkpoints").mkdir(parents=True)
-    RunFolder(SHARED).begin(resolved(mapping()))
+    RunFolder(SHARED).begin(mapping())
     for name in ("best", "last"):
         (SHARED / f"checkpoints/{name}.ckpt").touch()
     return SHARED
@@ -173,7 +172,7 @@ def test_data_are_not_fetched_into_a_run(shared: Path) -> None:
 def test_a_report_is_not_written_over_something_else(shared: Path) -> None:
     Path("thesis").mkdir()
     Path("thesis/report.tex").write_text("my thesis")
-    with pytest.raises(ConfigError, match=r"thesis/report\.tex: no report of vae-report's"):
+    with pytest.raises(ConfigError, match=r"thesis/report\.tex: exists and was not written by"):
         Arguments.parse(["run", "out=thesis"])
 
 

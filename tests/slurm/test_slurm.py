@@ -95,7 +95,7 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work:
             soon(jobs[folder])
         output, _ = command.communicate(timeout=900)
     assert command.returncode == 1, output
-    assert f"cancelled in SLURM (job {jobs[cancelled]})" in output and "go on with: vae-train" in output
+    assert f"cancelled in SLURM (job {jobs[cancelled]})" in output and "continue with: vae-train" in output
     rows = json.loads((work / "all" / "sweep.json").read_text())
     assert {row["folder"]: row["status"] for row in rows} == {
         folder.name: "cancelled" if folder == cancelled else "done" for folder in folders.values()
@@ -145,7 +145,7 @@ def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     held = [*sweep, "cluster.options=[--hold]"]
     done = start("vae-train", *held, folder=work, **HERE)
     assert done.code == 0 and done.out.count("queued") == 2, done.err
-    assert "vae-report all shows how they stand" in done.out
+    assert "vae-report all shows their states" in done.out
     done = start("vae-train", *sweep, folder=work, **HERE)
     assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
     slurm("scancel", f"--name={work.name}/all")

@@ -7,17 +7,15 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from omegaconf import OmegaConf
 
-from vae_cli.commands.train import build_trainer, fit
 from vae_cli.commands.train import train as train_on
 from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.runs import checkpoints
-from vae_cli.runs.continuation import resolved
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training.build import build_module
+from vae_cli.training.fit import build_trainer, fit
 
 
 def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
@@ -55,7 +53,7 @@ def interrupted(config: TrainConfig, folder: Path, kind: str, position: int) -> 
     run = RunFolder(folder)
     _, trainer = build_trainer(config, layout, run, data, module, [])
     trainer.callbacks.append(StopAt(kind, position, run.checkpoint("last")))
-    run.begin(resolved(OmegaConf.create(plain(config))))
+    run.begin(plain(config))
     with pytest.raises(StoppedError):
         fit(config, layout, data, module, trainer)
     return train_on(replace(config, resume=str(folder)), data, folder, checkpoint=run.newest_checkpoint())

@@ -9,12 +9,13 @@ import torch
 from tests.support.commands import Done, fork
 from tests.support.configs import composed, mapping
 from tests.support.runs import results
+from vae_cli.config.continuation import fingerprint
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import ConfigError
 from vae_cli.report.groups import group
 from vae_cli.report.runs import find
 from vae_cli.runs import checkpoints
-from vae_cli.runs.continuation import fingerprint, resolved
+from vae_cli.runs.saved_config import resolved
 from vae_cli.training import warm_start
 from vae_cli.training.build import build_module
 from vae_cli.training.lightning_module import LatentModelModule

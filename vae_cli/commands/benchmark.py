@@ -30,7 +30,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
 
 from vae_cli.commands import benchmark_neighbours
-from vae_cli.commands.train import build_trainer, fit
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer, session
 from vae_cli.config.schema import TrainConfig
@@ -41,6 +40,7 @@ from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training.build import build_model, build_module
+from vae_cli.training.fit import build_trainer, fit
 from vae_cli.training.loggers import quiet_libraries
 
 BATCH, LATENT, HIDDEN, EVENT = 128, 32, (512, 512), (1, 28, 28)
@@ -131,7 +131,6 @@ class _LoaderModule(pl.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam."""
         return torch.optim.Adam(self.parameters(), 1e-3)
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
-from vae_cli.config.schema import plain
-from vae_cli.config.search import WORST, is_search, same_data, score
+from vae_cli.config.continuation import is_done, remaining
+from vae_cli.config.schema import TrainConfig, plain
+from vae_cli.config.search import WORST, chooses, same_data, score
 from vae_cli.config.sources import Sources
 from vae_cli.distributed import slurm
 from vae_cli.distributed.cores import Arrival
@@ -27,7 +28,6 @@ from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
 from vae_cli.distributed.terminal import outlive
 from vae_cli.errors import FAILED, REFUSED
-from vae_cli.runs.continuation import is_done, remaining
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.status import Status
@@ -48,7 +48,7 @@ def task(config: DictConfig) -> float:
         RunFolder(Path(settings.runtime.output_dir).absolute()),
         list(settings.overrides.task),
         sweeping=settings.mode == RunMode.MULTIRUN,
-        searching=settings.mode == RunMode.MULTIRUN and is_search(settings),
+        searching=settings.mode == RunMode.MULTIRUN and chooses(settings.sweeper),
     )
     if not is_rank_zero():
         run_worker(job.train, job.run)
@@ -86,7 +86,7 @@ class Job:
 
     def train(self) -> dict[str, Any]:
         """Train what is left to do; the results."""
-        config = remaining(self.config, self.run) if self.sweeping else self._chosen()
+        config = self._remaining() if self.sweeping else self._chosen()
         if config is None:
             if is_rank_zero():
                 print(f"{self.run.name}: done already", flush=True)
@@ -94,29 +94,35 @@ class Job:
         checkpoint = self.run.newest_checkpoint() if config.resume else None  # read once; damaged ones are refused here
         if is_rank_zero():
             if checkpoint and self.sweeping:
-                print(f"{self.run.name}: goes on from its last checkpoint")
+                print(f"{self.run.name}: resumes from its last checkpoint")
             self.run.write_overrides(self.overrides)
         from vae_cli.training.loading import load_data
 
         arrival = Arrival.now()
-        parsed = check(config)
-        data = load_again(parsed) if parsed.resume else load_data(parsed)
+        data = load_again(config) if config.resume else load_data(config)
         if self.searching:
             same_data(self.run.path, data.sha256)
         from vae_cli.commands.train import train  # after the data: the import takes seconds, a fault of the data none
 
-        return train(parsed, data, self.run.path, arrival, checkpoint)
+        return train(config, data, self.run.path, arrival, checkpoint)
 
-    def _chosen(self) -> DictConfig | None:
+    def _remaining(self) -> TrainConfig | None:
+        """The configuration of a job of a sweep; None if the job is done."""
+        config = remaining(self.config, self.run)
+        if config is not None and is_rank_zero():
+            self.run.write_overrides(self.overrides)  # the table lists a job that the check refuses
+        return None if config is None else check(config)
+
+    def _chosen(self) -> TrainConfig | None:
         """The configuration as composed, or that of the run that is resumed; None if that run is done."""
         if self.config.resume is None and not (self.config.ckpt == "last" and self.run.has_checkpoint):
             if self.config.ckpt is None and is_rank_zero():
                 resume.refuse_used(self.run)  # another process may have ended here since the first look
-            return self.config
+            return check(self.config)
         places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
         composer = Composer("train", Sources(tuple(map(Path, places))))
-        chosen = OmegaConf.create(plain(resume.resumed(self.run, composer, self.overrides)))
-        return None if is_done(chosen, self.run) else chosen
+        chosen = resume.resumed(self.run, composer, self.overrides)
+        return None if is_done(plain(chosen), self.run) else chosen
 
     def end(self, failure: Failure) -> float:
         """Report a failure; alone the process exits, as it does in a sweep that is stopped."""
@@ -147,7 +153,7 @@ def _remedy(run: RunFolder) -> str:
     if not run.checkpoint("last").is_file():
         return "nothing was saved yet"
     command = shlex.join(["vae-train", f"resume={run}"])
-    return f"saved in {display(run.checkpoint('last'))}; go on with: {command}"
+    return f"saved in {display(run.checkpoint('last'))}; continue with: {command}"
 
 
 def _requeue(run: RunFolder, config: DictConfig) -> Failure:

@@ -60,7 +60,7 @@ class _Check:
         parsed = self.fields("", plain, self.schema)
         if self.schema is TrainConfig:
             for rule in RULES:
-                if refusal := rule(ConfigView(plain, self.where)):
+                if refusal := rule(ConfigView(parsed, self.where)):
                     raise ConfigError(refusal.message, rule=getattr(rule, "__name__", None), key=refusal.key)
         return parsed
 

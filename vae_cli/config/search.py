@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import comparison
 from vae_cli.config.comparison import flat, written
 from vae_cli.errors import UserError
-from vae_cli.runs.continuation import resolved
 from vae_cli.runs.folder import RESULTS, RunFolder
+from vae_cli.runs.saved_config import resolved
 
 WORST = -math.inf
 
@@ -31,13 +33,18 @@ def score(results: Mapping[str, Any]) -> float:
 
 
 def searches(config: DictConfig) -> bool:
-    """Whether the sweeper chooses values by what earlier jobs have returned, rather than run a grid of them."""
-    return is_search(config.hydra)
+    """True if the sweeper chooses values by the results of earlier jobs; hydra's own sweeper runs a grid."""
+    return chooses(config.hydra.sweeper)
 
 
-def is_search(settings: Any) -> bool:
-    """The same by hydra's own node."""
-    return not str(settings.sweeper._target_).endswith(".BasicSweeper")
+def chooses(sweeper: Any) -> bool:
+    """As `searches`, for the sweeper's own node."""
+    return not issubclass(get_class(sweeper._target_), BasicSweeper)
+
+
+def submits(config: DictConfig) -> bool:
+    """True if the launcher's class states that it submits jobs to SLURM."""
+    return getattr(get_class(config.hydra.launcher._target_), "submits", False)
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,8 @@ def nearest(word: str, words: Sequence[str], count: int = 2) -> list[str]:
     ['objective']
     """
     begun = [other for other in words if word and other.startswith(word)]
-    broadcast_module = get_close_matches(word, words, count)
-    return list(dict.fromkeys([*begun, *broadcast_module]))[:count] or get_close_matches(word, words, 1, 0)
+    similar = get_close_matches(word, words, count)
+    return list(dict.fromkeys([*begun, *similar]))[:count] or get_close_matches(word, words, 1, 0)
 
 
 def meant_key(word: str) -> str | None:

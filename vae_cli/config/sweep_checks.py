@@ -15,8 +15,7 @@ from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse
 from vae_cli.config.folder_checks import creatable, initial
 from vae_cli.config.schema import TrainConfig
-from vae_cli.config.search import searches, unlike
-from vae_cli.distributed.slurm import LAUNCHER
+from vae_cli.config.search import searches, submits, unlike
 from vae_cli.errors import ConfigError
 from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
 
@@ -78,7 +77,7 @@ def _check_search(composer: Composer, config: TrainConfig, overrides: list[str])
 
 def _check_cluster(master: DictConfig) -> None:
     """Jobs are submitted from where SLURM is, and a search needs their results."""
-    if master.hydra.launcher._target_ != LAUNCHER:
+    if not submits(master):
         return
     if not shutil.which("sbatch"):
         raise ConfigError(f"cluster=slurm: this machine has no sbatch ({COMMAND_LINE}); submit from a login node")

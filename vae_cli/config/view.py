@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_cli.config import signatures
+from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.signatures import Signature
 from vae_cli.config.sources import Sources
 
@@ -22,19 +23,25 @@ class Refusal:
 
 @dataclass(frozen=True)
 class ConfigView:
-    """A checked configuration as plain containers; `where` tells where a key is set."""
+    """A checked configuration; `where` tells where a key is set."""
 
-    config: dict[str, Any]
+    config: TrainConfig
     where: Callable[[str], str]
 
     def groups(self) -> list[str]:
         """The groups for which a class is chosen."""
-        return [name for name, node in self.config.items() if isinstance(node, dict) and "_target_" in node]
+        return [name for name, node in vars(self.config).items() if isinstance(node, Node)]
+
+    def argument(self, key: str) -> Any:
+        """The value of an argument such as `dataset.domain`; None where the group's class has no such argument."""
+        group, _, name = key.partition(".")
+        node: Node | None = getattr(self.config, group)
+        return node.arguments[name] if node and name in node.arguments else None
 
     def signature(self, group: str) -> Signature | None:
         """The signature of a group's class; None where the group is null."""
-        node = self.config.get(group)
-        return None if node is None else signatures.read(node["_target_"])
+        node = getattr(self.config, group)
+        return None if node is None else signatures.read(node.target)
 
     def provides(self, group: str) -> tuple[str, ...]:
         """The capabilities of a group's class; none where the group is null."""
@@ -53,10 +60,10 @@ class ConfigView:
 
     def name(self, group: str) -> str:
         """A group's class, or none, and the place of the choice."""
-        node = self.config.get(group)
+        node = getattr(self.config, group)
         if node is None:
             return f"{group}=none ({self.where(group)})"
-        return f"{group} {node['_target_'].rpartition('.')[2]} ({self.where(f'{group}._target_')})"
+        return f"{group} {node.name} ({self.where(f'{group}._target_')})"
 
     def domain(self) -> str | None:
         """The domain of the entries of x after binarisation."""
@@ -64,11 +71,11 @@ class ConfigView:
 
     def binarize(self) -> str:
         """The way in which x is made binary."""
-        return self.config["dataset"].get("binarize", "none")
+        return self.argument("dataset.binarize") or "none"
 
     def stored(self) -> str | None:
         """The domain of the entries of x before binarisation."""
-        return self.config["dataset"].get("domain") or self.constant("dataset", "domain")
+        return self.argument("dataset.domain") or self.constant("dataset", "domain")
 
 
 Rule = Callable[[ConfigView], Refusal | None]
@@ -104,6 +111,6 @@ def stating(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
 
 
 def remedies(*ways: str) -> str:
-    """`; use a or b`, of the ways that are there."""
+    """`; use a or b`, with the ways that are not empty."""
     there = " or ".join(filter(None, ways))
     return f"; use {there}" if there else ""

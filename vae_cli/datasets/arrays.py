@@ -1,4 +1,4 @@
-"""Users' arrays as examples: shape and values, checked and converted alike for files and for the Python interface."""
+"""Users' arrays as examples: shape and values, checked and converted, for files and for the Python interface."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def events(array: np.ndarray, domain: Domain, where: str, dtype: type[np.floatin
 def events_like(
     array: np.ndarray, shape: Shape, domain: Domain, where: str, dtype: type[np.floating] = np.float32
 ) -> Tensor:
-    """The same for a model whose x have this shape; images of one channel may come without it, or flat."""
+    """Examples of the shape of a model's x; images of one channel may come without it, or flat."""
     height_width, entries = shape[1:], (int(np.prod(shape)),)
     one_channel = len(shape) == 3 and shape[0] == 1
     fitting = (shape, height_width, entries) if one_channel else (shape,)
@@ -59,7 +59,7 @@ def events_like(
 
 
 def channels_last(shape: Shape) -> bool:
-    """Whether an event (C, H, W) has a size that only a number of channels has at its end, and none at its start."""
+    """True if an event (C, H, W) has a plausible number of channels at its end, and none at its start."""
     if len(shape) != 3:
         return False
     first, last = shape[0], shape[2]
@@ -67,7 +67,7 @@ def channels_last(shape: Shape) -> bool:
 
 
 def transpose(shape: Shape) -> str:
-    """What to do about channels that are last."""
+    """The remedy for channels that are last."""
     return f"shape {shape} has channels last; transpose it to (N, C, H, W): x.transpose(0, 3, 1, 2) in numpy"
 
 
@@ -95,12 +95,12 @@ def stored(x: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] =
 
 
 def are_levels(x: np.ndarray, domain: Domain) -> bool:
-    """Whether numbers (N, *event) are the k of k/255: bytes of images in [0, 1], and all bytes of levels."""
+    """True if numbers (N, *event) are the k of k/255: bytes of images in [0, 1], and all bytes of levels."""
     return x.dtype == np.uint8 and (domain == "levels" or (domain == "unit" and x.ndim > 2))
 
 
 def tolerance(dtype: np.dtype) -> float:
-    """How far 255 x may lie from a whole number where x is k/255 in this type."""
+    """Largest distance of 255 x from a whole number if x is k/255 in this type."""
     return LEVEL_TOLERANCE if dtype.kind != "f" else max(LEVEL_TOLERANCE, 255 * float(np.finfo(dtype).eps) / 2)
 
 

@@ -1,4 +1,4 @@
-"""What a data set is once it has been read: three splits, what is known about them, and their loaders."""
+"""A data set in memory: three splits, their description, and their loaders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all data sets share: how they are configured, split and binarised."""
+"""Base class of the data sets: configuration, split, binarisation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vae_cli.types import Binarize, Domain, HeldOut, OpenFraction, PositiveInt, 
 
 @dataclass(frozen=True)
 class Source:
-    """What was read, before any examples are held back; test and val are None where the data bring none of their own.
+    """The arrays as read, before examples are held back; test and val are None if the data have no such split.
 
     class_names: what each label stands for, in their order, where labels were names
     """

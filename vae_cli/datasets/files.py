@@ -38,7 +38,7 @@ def data_root(root: str | None) -> Path:
 
 
 def remedy(path: Path) -> str:
-    """What to do about a damaged file: ours may go, the user's is the user's."""
+    """The remedy for a damaged file: delete a downloaded one; replace the user's own."""
     if path.is_relative_to(user_cache_dir("vae-cli")):
         return "delete it and start again: it will be fetched anew"
     return "replace or remove it, or point dataset.root elsewhere"

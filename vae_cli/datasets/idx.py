@@ -104,7 +104,7 @@ class IdxDataset(BinarizedDataset):
             digests = {sha256(content).hexdigest(), sha256(raw).hexdigest()}
             if self.canonical[name] in digests:
                 return raw
-            if not digests & SIBLINGS:  # all these sets name their files alike
+            if not digests & SIBLINGS:  # all these sets use these file names
                 raise UserError(f"{path} is damaged, or not a file of {self.title} (SHA-256 differs); {remedy(path)}")
         return None
 

@@ -66,7 +66,7 @@ class Npz(HeldOutDataset):
         if "x" in arrays:
             if others := [name for name in arrays if name not in ("x", "y")]:
                 problem = f"{path}: holds x beside {', '.join(others)}"
-                raise UserError(f"{problem}; name the training data x_train (and add x_test), or leave the others out")
+                raise UserError(f"{problem}; rename the training data x_train (and x_test), or drop the others")
             return Source(self.domain, self._split(path, arrays, "x", "y"), class_names=class_names)
         given = [split for split in SPLITS if f"x_{split}" in arrays]
         splits = {split: self._split(path, arrays, f"x_{split}", f"y_{split}") for split in given}
@@ -124,7 +124,7 @@ def read_array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
 
 
 def content_bytes(file: np.lib.npyio.NpzFile, name: str) -> int:
-    """How many bytes follow the header of an array."""
+    """Number of bytes after the header of an array."""
     assert file.zip is not None  # it is open
     member = next(part for part in file.zip.infolist() if part.filename.removesuffix(".npy") == name)
     with file.zip.open(member) as stream:
@@ -144,7 +144,7 @@ def check_names(path: Path, found: list[str]) -> None:
 
 
 def no_archive(path: Path) -> str:
-    """What a file is that is no .npz, and how to make one of it."""
+    """Description of a file that is no .npz, and the way to convert it."""
     with path.open("rb") as stream:
         start = stream.read(4096)
     if start.startswith(b"\x93NUMPY"):
@@ -163,7 +163,7 @@ def no_archive(path: Path) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell of a table is a number."""
+    """True if a cell of a table is a number."""
     try:
         float(text)
     except ValueError:
@@ -172,7 +172,7 @@ def is_number(text: str) -> bool:
 
 
 def check_bytes(path: Path, arrays: Arrays, domain: Domain) -> None:
-    """Refuse bytes of 0 and 1 as grey levels; say so where bytes of images are taken as the numbers they are."""
+    """Refuse bytes of 0 and 1 as grey levels; warn where bytes of images are read as plain numbers."""
     bytes_ = [x for name, x in arrays.items() if name.startswith("x") and x.dtype == np.uint8 and x.size]
     largest = max((int(x.max()) for x in bytes_), default=0)
     if largest == 1 and any(are_levels(x, domain) for x in bytes_):
@@ -186,7 +186,7 @@ def check_bytes(path: Path, arrays: Arrays, domain: Domain) -> None:
 
 
 def memory_bytes() -> int:
-    """Of this machine."""
+    """Memory of this machine in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

@@ -19,11 +19,11 @@ from vae_cli.types import Domain, EventKind, PositiveInt, Seed
 Coordinates = NDArray[np.floating]
 
 SIDE = 32  # pixels of an image
-REACH = 8  # pixels from the centre of the largest shape to its farthest point: any position keeps it in the image
-SUBPIXELS = 16  # points a pixel and axis at which a shape is looked up, for smooth edges
+REACH = 8  # circumradius of the largest shape in pixels: any position keeps it in the image
+SUBPIXELS = 16  # points per pixel and axis, for smooth edges
 
-# Whether points lie in a shape of circumradius 1 whose centre of mass is the origin. None looks the same after a turn
-# of less than 90 degrees, which is the range of the rotations.
+# Masks of the points in a shape of circumradius 1 with its centre of mass at the origin. No shape equals itself after
+# a rotation by less than 90 degrees, which is the range of the rotations.
 INSIDE: tuple[Callable[[Coordinates, Coordinates], NDArray[np.bool_]], ...] = (
     lambda x, y: np.maximum(abs(x), abs(y)) <= np.sqrt(0.5),  # square
     lambda x, y: x**2 + (y / 0.5) ** 2 <= 1,  # ellipse

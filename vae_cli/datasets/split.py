@@ -44,7 +44,7 @@ class Split:
 
     @property
     def rows(self) -> Tensor:
-        """Where each example stood in the array, the files or the canonical split that it was read from, (N,)."""
+        """Position of each example in the array, the files or the canonical split that it was read from, (N,)."""
         return torch.arange(len(self)) if self.source is None else self.source
 
     def select(self, index: Tensor) -> Split:
@@ -55,7 +55,7 @@ class Split:
         return replace(self, x=self.x[index], y=y, source=self.rows[index], factors=factors, files=files)
 
     def to(self, device: torch.device) -> Split:
-        """What is held in memory, on the device; image files stay where they are."""
+        """The split with its arrays on the device; image files stay on disk."""
         x = self.x.to(device) if isinstance(self.x, Tensor) else self.x
         return replace(self, x=x, y=None if self.y is None else self.y.to(device))
 

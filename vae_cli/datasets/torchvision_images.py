@@ -70,7 +70,6 @@ class SVHN(BinarizedDataset):
     layout: ClassVar[EventKind] = "image"
 
     def read(self) -> Source:
-        """The canonical splits."""
         from torchvision.datasets import SVHN
 
         folder = data_root(self.root)

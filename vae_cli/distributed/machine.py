@@ -1,4 +1,4 @@
-"""Whether this machine has what a run's trainer asks for, before anything of the run is written."""
+"""Checks that this machine has the devices and processes of `trainer`, before the run writes a file."""
 
 from __future__ import annotations
 

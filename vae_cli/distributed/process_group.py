@@ -31,7 +31,7 @@ from vae_cli.errors import UserError
 
 T = TypeVar("T")
 THREADS = torch.get_num_threads()
-"""What torch finds at its import."""
+"""Environment variables that torch reads at its import."""
 LONGEST = timedelta(hours=2)
 """That one process may keep the others waiting: the first one clusters codes for minutes."""
 
@@ -59,16 +59,15 @@ class ProcessLayout:
 
     @property
     def count(self) -> int:
-        """Of all processes."""
         return self.devices * self.nodes
 
     @property
     def starts_others(self) -> bool:
-        """Whether this process starts the others, as the first one does where SLURM has not."""
+        """True if this process starts the others: rank 0, unless SLURM has started all."""
         return self.count > 1 and slurm.tasks() == 1 and "LOCAL_RANK" not in os.environ
 
     def strategy(self, gpu: bool, partial: bool) -> tuple[Strategy | str, ClusterEnvironment]:
-        """What Lightning trains by; `partial` where not every parameter gets a gradient at each batch."""
+        """Lightning's strategy; `partial` if some parameters get no gradient at some batches."""
         if self.count == 1:
             return "auto", LightningEnvironment()
         os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(self.devices))  # Lightning insists on it
@@ -141,12 +140,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def world_size() -> int:
-    """How many processes have met."""
+    """World size of the process group."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def all_gather_object(own: T) -> list[T]:
-    """What each process has, in the order of their ranks."""
+    """The value of each rank, in the order of ranks."""
     if world_size() == 1:
         return [own]
     parts: list[Any] = [None] * world_size()

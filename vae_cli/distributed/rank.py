@@ -11,5 +11,5 @@ def rank() -> int:
 
 
 def is_rank_zero() -> bool:
-    """Whether this is the first one."""
+    """True on rank 0."""
     return rank() == 0

@@ -43,7 +43,7 @@ class BatchShard:
 
     @property
     def weight(self) -> float:
-        """Of this share's mean, such that the mean over processes is the mean over the batch."""
+        """Weight of this shard's mean: the mean over ranks is then the mean over the batch."""
         return self.count * self.processes / self.total
 
 

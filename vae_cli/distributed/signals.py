@@ -43,7 +43,7 @@ class Stop:
     status: str = "interrupted"
 
     def caused(self, kinds: Iterable[type[BaseException]]) -> bool:
-        """Whether it is the cause of exceptions of these classes; Lightning has a class of its own for SIGTERM."""
+        """True if it causes exceptions of these classes; Lightning has its own class for SIGTERM."""
         own = "SIGTERMException" if self.error is Terminated else None
         return any(kind is self.error or kind.__name__ == own for kind in kinds)
 
@@ -161,7 +161,6 @@ class Deferral:
         self.numbers = [number for number in STOPS if signal.getsignal(number) in (stop, signal.default_int_handler)]
 
     def begin(self) -> None:
-        """From now on."""
         if _ours_to_set():
             for number in self.numbers:
                 signal.signal(number, self._keep)

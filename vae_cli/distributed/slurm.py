@@ -7,9 +7,6 @@ import os
 import re
 import subprocess
 
-LAUNCHER = "hydra_plugins.slurm_array.SlurmArray"
-"""The class by its full name: in vae_cli/plugins, with what it does in vae_cli/launcher.py."""
-
 GONE = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 """States of jobs that will not run again unless somebody submits them."""
 
@@ -28,12 +25,12 @@ def step() -> str | None:
 
 
 def tasks() -> int:
-    """How many processes srun has started together; 1 outside."""
+    """Number of tasks that srun has started; 1 outside SLURM."""
     return int(os.environ.get("SLURM_NTASKS", 1)) if step() else 1
 
 
 def restarted() -> bool:
-    """Whether this job was put back into the queue before."""
+    """True if this job was requeued before."""
     return int(os.environ.get("SLURM_RESTART_COUNT", 0)) > 0
 
 
@@ -58,7 +55,7 @@ def state(job: str) -> str | None:
 
 
 def _output(*command: str) -> str | None:
-    """What a command prints; None if it fails."""
+    """The output of a command; None if it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):

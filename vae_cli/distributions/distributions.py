@@ -22,7 +22,6 @@ class UnvalidatedDistribution(Distribution):
 
     @property
     def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        """No constraints."""
         return {}
 
 

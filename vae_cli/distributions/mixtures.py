@@ -50,7 +50,7 @@ class Aggregate(MixtureSameFamily):
 
 
 def is_mixture(p: Distribution) -> TypeGuard[MixtureSameFamily]:
-    """Whether p has components that are clusters."""
+    """True if the components of p are clusters."""
     return isinstance(p, MixtureSameFamily) and not isinstance(p, Aggregate)
 
 

@@ -21,7 +21,7 @@ def without_overflow(values: Tensor) -> Tensor:
 
 
 def finite_rows(values: Iterable[Shaped[Tensor, "B ..."]]) -> Bool[Tensor, " B"]:
-    """Whether all numbers of an example are finite, (B,), for values (B,) or (B, d)."""
+    """Mask of the examples whose numbers are all finite, (B,), for values (B,) or (B, d)."""
     return torch.stack(
         [value.isfinite().flatten(1).all(1) if value.dim() > 1 else value.isfinite() for value in values]
     ).all(0)

@@ -57,7 +57,7 @@ class ContinuousBernoulli(_Elementwise):
 
     @property
     def _small(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Where l is near 0, as `log_prob` and `mean` take a series; l there, else 0; |l| elsewhere, else 1."""
+        """Mask of l near 0, where `log_prob` and `mean` use a series; l there, else 0; |l| elsewhere, else 1."""
         small = self.logits.abs() < 0.1
         return small, torch.where(small, self.logits, 0.0), torch.where(small, 1.0, self.logits.abs())
 

@@ -83,16 +83,13 @@ class Scored(UnvalidatedDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """E u."""
         return self.base.mean
 
     @property
     def variance(self) -> Tensor:
-        """Var u."""
         return self.base.variance
 
     def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
-        """Draws of u."""
         return self.base.sample(sample_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -109,18 +106,14 @@ class Original(Scored):
 
     @property
     def mean(self) -> Tensor:
-        """E x."""
         return self.units.original(self.base.mean)
 
     @property
     def variance(self) -> Tensor:
-        """Var x."""
         return self.units.deviation(self.units.deviation(self.base.variance))
 
     def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
-        """Draws of x."""
         return self.units.original(self.base.sample(sample_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log p(x)."""
         return super().log_prob(self.units.standardise(value))

@@ -25,7 +25,6 @@ class Sums:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all values."""
         self.count, self.sums, self.squares = (torch.zeros((), dtype=torch.float64) for _ in range(3))
 
     def add(self, values: Tensor) -> None:

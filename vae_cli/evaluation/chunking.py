@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class AdaptiveChunks:
-    """How many rows (samples x images) of a trace are held at a time: `count`, halved for good when memory runs out.
+    """Rows (samples x images) of a trace in memory at a time: `count`, halved permanently when memory runs out.
 
     row_bytes: of one of them, see `estimators.row_bytes`
     """
@@ -59,7 +59,7 @@ class AdaptiveChunks:
         if self.count < before:
             megabytes = -(-self.count * self.row_bytes // 2**20)
             warn(
-                f"out of memory with {before:,} samples x images at a time; goes on with {self.count:,} "
+                f"out of memory with {before:,} samples x images at a time; continues with {self.count:,} "
                 f"(evaluate.memory_mb={megabytes} begins with as many)"
             )
         return result

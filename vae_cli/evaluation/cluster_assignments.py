@@ -23,11 +23,11 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Assignments:
-    """Of N examples: where they stand, their labels, and q(c|x) for each of K components.
+    """Positions, labels and q(c|x) for K components of N examples.
 
     split (N,) names, row (N,) the position in the array, file or canonical split that was read (validation examples
     come from the training one), path (N,) of its file or None, label (N,) or None, responsibilities (N, K),
-    class_names what labels stand for or None.
+    class_names the names of the labels or None.
     """
 
     split: NDArray[np.str_]
@@ -40,7 +40,7 @@ class Assignments:
     @classmethod
     @torch.no_grad()
     def of(cls, model: LatentVariableModel, data: Data, device: torch.device, batch_size: int) -> Assignments:
-        """Of all splits under a model whose prior is a mixture."""
+        """The assignments of all splits under a model whose prior is a mixture."""
         prior = model.prior()
         assert is_mixture(prior)
         parts, names = [], []

@@ -1,4 +1,4 @@
-"""How codes stand to the factors that the data were generated from: MIG, DCI, SAP and the FactorVAE score.
+"""Disentanglement of codes with respect to the generating factors: MIG, DCI, SAP and the FactorVAE score.
 
 Shape legend: N examples, d latent dimensions, F factors. Codes are posterior means (N, d), factors integers (N, F).
 """
@@ -94,7 +94,7 @@ def _gap(scores: NDArray[np.floating]) -> NDArray[np.floating]:
 
 @dataclass(frozen=True)
 class DCI:
-    """Whether a dimension tells one factor, a factor stands in one dimension, and factors can be told at all."""
+    """Disentanglement, completeness and informativeness."""
 
     disentanglement: float
     completeness: float
@@ -145,11 +145,11 @@ def factorvae_score(codes: Codes, factors: Values, threshold: float, seed: int) 
 
 
 def _votes(scaled: Codes, factors: Values, rng: np.random.Generator) -> Values:
-    """How often each dimension varied least while each factor was held, (d, F)."""
+    """Counts of the votes: dimension i varies least while factor k is fixed, (d, F)."""
     votes = np.zeros((scaled.shape[1], factors.shape[1]), np.int64)
     for example, factor in zip(
         rng.integers(len(factors), size=VOTES), rng.integers(factors.shape[1], size=VOTES), strict=True
     ):
-        broadcast_module = np.flatnonzero(factors[:, factor] == factors[example, factor])
-        votes[scaled[rng.choice(broadcast_module, DRAWS)].var(0).argmin(), factor] += 1
+        matching = np.flatnonzero(factors[:, factor] == factors[example, factor])
+        votes[scaled[rng.choice(matching, DRAWS)].var(0).argmin(), factor] += 1
     return votes

@@ -95,7 +95,7 @@ def split(samples: int, size: int) -> Iterator[int]:
 
 
 def rows_at_once(model: LatentVariableModel, device: torch.device, memory_mb: int | None = None) -> AdaptiveChunks:
-    """How many rows (samples x images) of a trace are held at a time: those that fit into memory_mb.
+    """Rows (samples x images) of a trace that fit into memory_mb.
 
     By default 1024 on a GPU. On a CPU 32: more is not faster, and beyond it allocators return every buffer to the
     system, which costs a third of the speed.

@@ -40,13 +40,13 @@ TRAINING = (
     Number("samples_per_second", "1/s", "Training examples for each second of training."),
 )
 RUN = (
-    Number("status", "", "`done`, `failed`, `interrupted`, or `unfinished` while the run goes on."),
+    Number("status", "", "`done`, `failed`, `interrupted`, or `unfinished` while the run has not ended."),
     Number("error", "", "The message of a failed or interrupted run."),
     Number("seed", "", "Seed of initial weights, batches and noise."),
     Number("checkpoint", "", "The checkpoint that `vae-eval` evaluates."),
     Number("wall_seconds", "s", "Seconds from the start of the command to its last number."),
     Number("threads", "", "CPU threads."),
-    Number("continued_at", "", "Epochs after which the run goes on under another learning rate schedule, a list."),
+    Number("continued_at", "", "Epochs after which the run continues under another learning-rate schedule, a list."),
     Number("init/checkpoint", "", "File of the weights of `init=...`."),
     Number("init/sha256", "", "SHA-256 of this file."),
     Number("init/epoch", "", "Epoch of this file."),

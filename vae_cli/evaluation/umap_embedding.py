@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 Points = NDArray[np.floating]
 
 EPOCHS = 200
-"""Of UMAP's optimisation: its default for many points, and enough for few, where its default is 500."""
+"""Epochs of UMAP: its default for many points, and enough for few, where its default is 500."""
 FEW = 4096
 """Points below which UMAP searches no neighbours but takes all distances, one by one in Python."""
 

@@ -22,7 +22,7 @@ from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import TEXT_WIDTH, class_text
 
 SAMPLES = 10
-"""Of each component."""
+"""Colour of each component."""
 FEW = 50
 """Points that are not worth an embedding."""
 SHOWN = 30

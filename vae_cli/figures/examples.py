@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -77,12 +77,12 @@ class Points:
 
     @property
     def is_image(self) -> bool:
-        """Whether an event is (C, H, W)."""
+        """True if an event is (C, H, W)."""
         return self.x.dim() == 4
 
     @property
     def has_directions(self) -> bool:
-        """Whether latents are known and z can move along one dimension, which codes of a codebook cannot."""
+        """True if latents are known and z can move along one dimension, which codes of a codebook cannot."""
         return False
 
 
@@ -126,8 +126,8 @@ class Examples(Points):
             y.append(batch.y)
             if is_mixture(prior):
                 clusters.append(log_responsibilities(prior, encoded).argmax(-1).cpu())
-            if isinstance(encoded, QuantisedDelta):
-                counts.append(encoded.counts.cpu())
+            if "codes" in model.posterior.provides:
+                counts.append(cast(QuantisedDelta, encoded).counts.cpu())
         return cls(
             x=_original(data, torch.cat(x)),
             domain=data.domain,

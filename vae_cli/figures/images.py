@@ -92,5 +92,5 @@ def _show(axes: Axes, x: Tensor, columns: int) -> None:
 
 
 def _centres(count: int, size: int, width: int) -> NDArray[np.floating]:
-    """Where the middles of `count` tiles lie along an axis on which they measure `size`."""
+    """Centres of `count` tiles along an axis, each of length `size`."""
     return np.arange(count) * (size + gap(width)) + (size - 1) / 2

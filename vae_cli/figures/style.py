@@ -53,7 +53,7 @@ NAME = 24
 
 
 def class_text(label: int, names: Sequence[str] | None) -> str:
-    """What a figure calls a class: its name, shortened, or its number where it has none.
+    """Text of a class in a figure: its name, shortened, or its number if it has none.
 
     >>> class_text(1, ["cat", "_$dog$"]), class_text(1, None)
     (' _\\\\$dog\\\\$', '1')

@@ -53,7 +53,7 @@ def samples(inputs: Inputs) -> Figure:
 
 
 def density(inputs: Inputs) -> Figure:
-    """The same on a grid: counts of test data and of as many draws from the model, on one scale."""
+    """Histograms on a grid: counts of test data and of as many draws from the model, on one scale."""
     figure, panels, clouds, edges = _beside(inputs.model, inputs.points)
     counts = [np.histogram2d(points[:, 0], points[:, 1], edges)[0].T for points in clouds]
     norm = LogNorm(1, max(2, *(count.max() for count in counts)))
@@ -64,7 +64,7 @@ def density(inputs: Inputs) -> Figure:
 
 
 def traversals(inputs: Inputs) -> Figure:
-    """How the mean of p(x|z) answers to one dimension of z a panel: the variables that move most, standardised."""
+    """Mean of p(x|z) against one dimension of z in each panel: the variables that move most, standardised."""
     model, examples = inputs.model, inputs.examples
     path = Traversal.of(model, examples, rows=10, columns=41)
     scale = examples.x.std(0, unbiased=False)

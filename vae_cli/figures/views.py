@@ -17,7 +17,7 @@ from vae_cli.models.model import LatentVariableModel
 
 
 def has_components(model: LatentVariableModel) -> bool:
-    """Whether p(z) is a mixture and the model infers z."""
+    """True if p(z) is a mixture and the model infers z."""
     return model.infers and is_mixture(model.prior())
 
 
@@ -42,7 +42,7 @@ class View:
     compared: bool = False
 
     def suits(self, inputs: Inputs) -> bool:
-        """Whether the figure can be drawn from these inputs."""
+        """True if the figure can be drawn from these inputs."""
         if self.applies is None:
             return True
         return inputs.collected is not None and self.applies(inputs.model, inputs.collected)

@@ -77,10 +77,10 @@ class Information:
 def information(
     encoded: Sequence[Distribution], prior: Distribution, z: Float[Tensor, "M d"], log_q: Float[Tensor, " M"]
 ) -> Information:
-    """Of the data set whose posteriors are `encoded`, batch by batch, all of it: at codes z (M, d) drawn from them.
+    """Information of the data set whose posteriors are `encoded`, batch by batch, at codes z (M, d) drawn from them.
 
-    log_q (M,) is log q(z|x) of each code under its own posterior. log q(z) is exact for these N images, so that the
-    only noise is that of the M draws.
+    log_q (M,) is log q(z|x) of each code under its own posterior. log q(z) is exact for these N images: the only
+    noise is that of the M draws.
     """
     count = sum(q.batch_shape[0] for q in encoded)
     with float32():

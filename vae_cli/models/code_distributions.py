@@ -48,17 +48,14 @@ class QuantisedDelta(UnvalidatedDistribution):
 
     @property
     def n_codes(self) -> int:
-        """K."""
         return self.codebook.codes
 
     @property
     def mean(self) -> Tensor:
-        """z, (B, d)."""
         return self.z
 
     @property
     def variance(self) -> Tensor:
-        """Zeros, (B, d)."""
         return torch.zeros_like(self.z)
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
@@ -89,7 +86,7 @@ class Autoregressive(UnvalidatedDistribution):
         )
 
     def expand(self, batch_shape: _size, _instance: Distribution | None = None) -> Autoregressive:
-        """The same distribution for each entry of a batch."""
+        """Repeat the distribution for each entry of a batch."""
         return Autoregressive(self.codebook, self.n_positions, self.logits, torch.Size(batch_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:

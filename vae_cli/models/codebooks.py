@@ -145,13 +145,13 @@ class Learned(Codebook):
 
 
 class Usage(NamedTuple):
-    """How the codes of a codebook are used: exp of the entropy of their shares, at most K, and the share in use."""
+    """Usage of a codebook: exp of the entropy of the codes' shares, at most K, and the share of codes in use."""
 
     perplexity: Tensor
     usage: Tensor
 
     @classmethod
     def of(cls, counts: Tensor) -> Usage:
-        """Of counts of the codes, (K,)."""
+        """Usage from counts of the codes, (K,)."""
         shares = counts / counts.sum()
         return cls(torch.special.entr(shares).sum().exp(), (counts > 0).float().mean())

@@ -52,7 +52,7 @@ class Graph:
 
 
 def layer_names(count: int) -> list[str]:
-    """z1, ..., zM."""
+    """Names of the layers: z1, ..., zM."""
     return [f"z{number}" for number in range(1, count + 1)]
 
 
@@ -68,12 +68,12 @@ def top_down(count: int) -> Parents:
 
 
 def inference_graph(key: str, parents: Parents, count: int) -> Graph:
-    """Of q(z1, ..., zM|x): every layer depends on x, by itself or through others."""
+    """Check q(z1, ..., zM|x): every layer depends on x, directly or through others."""
     return Graph.of(key, parents, layer_names(count), [X])
 
 
 def generation_graph(key: str, parents: Parents | None, count: int) -> Graph:
-    """Of p(x, z1, ..., zM), the top layer without parents; None is the chain zM -> ... -> z1 -> x."""
+    """Check p(x, z1, ..., zM), the top layer without parents; None is the chain zM -> ... -> z1 -> x."""
     *below, top = [X, *layer_names(count)]
     chain = dict(zip(below, ([name] for name in layer_names(count)), strict=True))
     graph = Graph.of(key, parents or chain, below, [top])

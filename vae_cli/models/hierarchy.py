@@ -256,7 +256,6 @@ class HierarchicalVAE(LatentVariableModel):
 
     @staticmethod
     def layer_sizes(*, latent_dim: int, below: Sequence[int], **arguments: Any) -> list[int]:
-        """d_1, ..., d_M."""
         return [*below, latent_dim]
 
     @staticmethod

@@ -59,7 +59,7 @@ class PerExampleGaussian(Posterior):
 
     A backward pass gives the rows of its batch a gradient, and `step_after_backward` moves them. The factor N/B of a
     minibatch makes no difference to Adam. The rows start at N(0, I), and so does q of an example outside the training
-    set, from which a refinement goes on.
+    set, from which a refinement continues.
 
     Args:
         lr: learning rate of the rows

@@ -5,7 +5,7 @@ Shape legend: B batch, d latent dimensions. Arguments after the star are the use
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import torch
@@ -37,10 +37,15 @@ class Posterior(nn.Module, Capable):
     requires: ClassVar = {"objective": ("inference",), "prior": ("joint",)}
     density_inverts: ClassVar = False  # log q(z|x) of a z other than the last draw inverts a flow, which is slow
     moments_are_conditional: ClassVar = False  # mean and variance of q(z|x) are given the means of other latents
+    encoder: nn.Module  # of a posterior that provides "encoder" and "single_layer"
 
     def best_gap(self, precision: Tensor) -> float | None:
         """min KL(q || N(m, precision^-1)) over this family, nats; None without a closed form. precision (d, d)."""
         return None
+
+    def ascend(self, batch: Batch, bound: Callable[[Distribution], Tensor]) -> None:
+        """Take one ascent step of the rows of a batch; only a posterior that provides "per_example" has rows."""
+        raise NotImplementedError
 
     def forward(self, batch: Batch) -> Distribution:
         raise NotImplementedError

@@ -28,6 +28,7 @@ class Prior(nn.Module, Capable):
 
     provides: ClassVar = ("joint",)
     is_standard_normal: ClassVar[bool] = False
+    components: int  # K of a prior that provides "mixture"
 
     @property
     def is_fitted(self) -> bool:
@@ -39,6 +40,10 @@ class Prior(nn.Module, Capable):
 
     def fit(self, codes: Float[Tensor, "N d"], seed: int) -> None:
         """Fit p(z) to the codes (N, d) of the training set; of priors that provide "ex_post"."""
+        raise NotImplementedError
+
+    def set_components(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
+        """Set weights (K,) > 0, means (K, d) and variances (K, d) of a prior that provides "mixture"."""
         raise NotImplementedError
 
     def faults(self) -> dict[str, str]:
@@ -154,8 +159,7 @@ class GaussianMixturePrior(Prior):
         return faults(self(), self.min_scale)
 
     @torch.no_grad()
-    def set(self, weights: Float[Tensor, " K"], means: Float[Tensor, "K d"], variances: Float[Tensor, "K d"]) -> None:
-        """Set the parameters: weights (K,) > 0, means (K, d), variances (K, d)."""
+    def set_components(self, weights: Tensor, means: Tensor, variances: Tensor) -> None:
         self.logits.copy_(weights.log())
         self.means.copy_(means)
         self.log_variances.copy_((variances - self.min_scale**2).clamp(min=self.min_scale**2).log())

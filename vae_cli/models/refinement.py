@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,14 +21,6 @@ from vae_cli.models.model import LatentVariableModel
 from vae_cli.types import NonNegativeInt, PositiveFloat, PositiveInt
 
 Family = Callable[[Sequence[Tensor]], Distribution]
-
-
-@runtime_checkable
-class StoresPosteriors(Protocol):
-    """A posterior that stores q(z|x) of each training example."""
-
-    def ascend(self, batch: Batch, bound: Callable[[Distribution], Tensor]) -> None:
-        """A step up the bounds of a batch, in its stored parameters alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +46,8 @@ class Refinement(Capable):
     @torch.compiler.disable
     def __call__(self, model: LatentVariableModel, batch: Batch, encoded: Distribution) -> Distribution:
         """The refined q(z|x); that of a training example with a stored one is the stored one."""
-        if batch.seen and isinstance(model.posterior, StoresPosteriors):
-            return self._in_turns(model, model.posterior, batch) if model.training and self.train_steps else encoded
+        if batch.seen and "per_example" in model.posterior.provides:
+            return self._in_turns(model, batch) if model.training and self.train_steps else encoded
         steps = self.train_steps if model.training else self.steps
         if not steps:
             return encoded
@@ -64,10 +56,10 @@ class Refinement(Capable):
         refined = _parameters(best)[0]
         return family([own + (other - own).detach() for own, other in zip(start, refined, strict=True)])
 
-    def _in_turns(self, model: LatentVariableModel, stored: StoresPosteriors, batch: Batch) -> Distribution:
+    def _in_turns(self, model: LatentVariableModel, batch: Batch) -> Distribution:
         """q(z|x) after steps of the stored rows alone; it has no gradient into them."""
         for _ in range(self.train_steps):
-            stored.ascend(batch, lambda q: model.trace(batch, q, self.samples).elbo)
+            model.posterior.ascend(batch, lambda q: model.trace(batch, q, self.samples).elbo)
         with torch.no_grad():
             return model.posterior(batch)
 

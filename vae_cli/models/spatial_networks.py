@@ -17,9 +17,7 @@ from vae_cli.types import Activation, NonEmpty, NonNegativeInt, PositiveInt, Sha
 class Gridded(Protocol):
     """A recipe whose features and latents, flat vectors, are maps (c, h, w)."""
 
-    def grid(self, event_shape: Shape) -> tuple[int, int]:
-        """h and w."""
-        ...
+    def grid(self, event_shape: Shape) -> tuple[int, int]: ...
 
 
 def n_positions(network: Network, event_shape: Shape) -> int:

@@ -161,7 +161,6 @@ class DiscriminatorDivergence(Divergence):
         return logistic(self.discriminator, p, q)
 
     def discriminator_loss(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> DiscriminatorLoss:
-        """The discriminator's loss."""
         plain_loss = self.plain_loss(q, p)
         if not self.penalty:
             return plain_loss

@@ -41,6 +41,10 @@ class ELBO(Objective):
         super().__init__(annealing)
         self.beta, self.free_bits, self.samples = beta, free_bits, samples
 
+    @property
+    def elbo_beta(self) -> float:
+        return self.beta
+
     def rates(self, trace: Trace, batch: Batch) -> list[Tensor]:
         """The rate of each latent by independent groups of its dimensions, (B, G)."""
         return [latent.kl_groups for latent in trace.latents]

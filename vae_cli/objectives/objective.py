@@ -61,6 +61,11 @@ class Objective(nn.Module, Capable):
         super().__init__()
         self.annealing = annealing
 
+    @property
+    def elbo_beta(self) -> float:
+        """beta of an objective of the form distortion + beta rate; 1 for any other."""
+        return 1.0
+
     def annealed(self, name: str, weight: float, progress: Progress) -> float | Tensor:
         """The present value of a weight in `anneals`."""
         weigh: Any = torch.compiler.disable(self._weigh)  # a float that changes would compile the step anew

@@ -89,7 +89,6 @@ class FixedAssignments(ELBO):
         return self.assignments
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Restore the assignments."""
         self.assignments = state
 
     def cluster(self, batch: Batch) -> Tensor:

@@ -21,7 +21,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Estimate:
-        """Of at least one value.
+        """The estimate from one value or more.
 
         >>> str(Estimate.of([1.0, 2.0, 4.0])), str(Estimate.of([-95.123])), str(Estimate.of([16, 16]))
         ('2.3 ± 3.8', '-95.12', '16 ± 0')
@@ -33,7 +33,7 @@ class Estimate:
         return cls(mean, float(t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * deviation / math.sqrt(n), n)
 
     def __str__(self) -> str:
-        """The interval to two digits, the mean as far as the interval."""
+        """The interval with two digits, the mean with the decimals of the interval."""
         if self.half_width:
             digits = min(6, max(0, 1 - math.floor(math.log10(self.half_width))))
         else:

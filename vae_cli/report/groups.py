@@ -1,4 +1,4 @@
-"""Runs of one configuration together."""
+"""Groups of runs with one configuration."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ from vae_cli.runs.folder import RunFolder
 CLASS = "_target_"
 DATA = (CLASS, "path", "binarize", "val_size", "val_seed")
 FACTS = ("data/name", "data/sha256", "data/domain")
-"""Settings and facts that make data sets different: the other settings, such as a batch size, do not."""
+"""Settings and facts that identify a data set; others, such as a batch size, do not."""
 
 CHANGED = "dataset.sha256"
-"""The choice that tells configurations apart where data have changed between runs of the same settings."""
+"""The choice that separates configurations if the data changed between runs of one setting."""
 
 LONG = 80
-"""Characters of a name that a legend has no room for."""
+"""Longest name in a legend, in characters."""
 
 VALIDATION = {"validation/elbo": 1, "validation/distortion": -1}
-"""What a configuration may be chosen by, with the sign that makes more better."""
+"""Numbers that select a configuration, with the sign that makes larger better."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one configuration; `choices` are the keys in which it differs from others, `words` their short names.
+    """Runs of one configuration.
 
-    `number` counts the configurations of a report from one.
+    Args:
+        number: of the configuration in the report, from 1
+        choices: the keys in which it differs from others, with their values
+        words: short names of these keys
     """
 
     number: int
@@ -44,21 +47,21 @@ class Group:
 
     @property
     def name(self) -> str:
-        """The choices in words."""
+        """The choices as text."""
         return self.without(None) or "all runs"
 
     @property
     def label(self) -> str:
-        """The name where a legend has room for it, else the number, under which the table has the name."""
+        """The name if it fits a legend, else the number in the table."""
         return self.name if len(self.name) <= LONG else f"configuration {self.number}"
 
     def without(self, key: str | None) -> str:
-        """The choices in words, without one of them."""
+        """The choices as text, except for one key."""
         return ", ".join(f"{self.words[name]}={shown(value)}" for name, value in self.choices.items() if name != key)
 
     @cached_property
     def finished(self) -> tuple[Run, ...]:
-        """Those that are done, by seed; of runs with the same seed the newest, for a repetition is no further draw."""
+        """Finished runs by seed; a repeated seed counts once, with its newest run."""
         done = [run for run in self.runs if run.status == "done"]
         done.sort(key=lambda run: RunFolder(run.folder).results_file.stat().st_mtime_ns)
         newest = {run.config.get("seed"): run for run in done}
@@ -66,22 +69,22 @@ class Group:
 
     @property
     def standing(self) -> str:
-        """How many runs count, and what became of the others."""
+        """Number of runs that count, and the states of the others."""
         states = Counter(run.status for run in self.runs)
         repeated = states.pop("done", 0) - len(self.finished)
         others = [f"{count} {state}" for state, count in states.items()] + [f"{repeated} repeated"] * (repeated > 0)
         return ", ".join([f"n = {len(self.finished)}", *others])
 
     def estimate(self, metric: str) -> Estimate | None:
-        """Of a metric over the finished runs that have it."""
+        """The estimate of a metric over the finished runs that have it."""
         values = [run.numbers[metric] for run in self.finished if metric in run.numbers]
         return Estimate.of(values) if values else None
 
     @property
     def comparison(self) -> tuple[object, ...]:
-        """What configurations share whose validation can be compared: data, bound or none, probability or density.
+        """Equal for configurations whose validation can be compared: data, bound, probability or density.
 
-        The SHA-256 of the data tells more than the settings that they came by.
+        The SHA-256 of the data, if known, replaces the settings of the data set.
         """
         first = self.finished[0]
         settings = comparison.measure(first.config)
@@ -94,15 +97,15 @@ class Group:
 
     @property
     def validation(self) -> float | None:
-        """Mean of what checkpoints are chosen by, more being better."""
+        """Mean of the number that selects checkpoints; larger is better."""
         found = ((sign, self.estimate(name)) for name, sign in VALIDATION.items())
         return next((sign * estimate.mean for sign, estimate in found if estimate), None)
 
 
 def group(runs: Sequence[Run]) -> list[Group]:
-    """Runs by configuration, those with smaller values first; runs without a configuration are left out.
+    """Runs by configuration, smaller values first; runs without a configuration are dropped.
 
-    Runs whose data have changed in between are of two configurations.
+    Runs of one setting with different data are two configurations.
     """
     together: dict[tuple[tuple[str, str], ...], list[Run]] = {}
     for run in runs:
@@ -123,7 +126,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
 
 
 def _by_data(runs: Sequence[Run]) -> dict[str | None, list[Run]]:
-    """Runs of one configuration by the SHA-256 of their data; those that have not told it stand with the first."""
+    """Runs of one configuration by the SHA-256 of their data; runs without it join the first."""
     told = list(dict.fromkeys(run.digest for run in runs if run.digest))
     parts: dict[str | None, list[Run]] = {}
     for run in runs:
@@ -132,21 +135,21 @@ def _by_data(runs: Sequence[Run]) -> dict[str | None, list[Run]]:
 
 
 def changed(groups: Sequence[Group]) -> list[str]:
-    """A sentence for each set of configurations that differ in nothing but their data."""
-    broadcast_module: dict[tuple[tuple[str, str], ...], list[Group]] = {}
+    """A sentence for each set of configurations that differ only in their data."""
+    by_settings: dict[tuple[tuple[str, str], ...], list[Group]] = {}
     for one in groups:
         if CHANGED in one.choices:
-            broadcast_module.setdefault(one.runs[0].key, []).append(one)
+            by_settings.setdefault(one.runs[0].key, []).append(one)
     return [
         f"Configurations {', '.join(str(one.number) for one in same)} have the same settings but different data "
         "(data/sha256 in results.json): the data set has changed between their runs."
-        for same in broadcast_module.values()
+        for same in by_settings.values()
         if len(same) > 1
     ]
 
 
 def best(groups: Sequence[Group]) -> list[bool]:
-    """Whether each has the best mean validation of all it can be compared with; test data have no say in it."""
+    """True for a group with the best mean validation among comparable ones; test data do not count."""
     contests: dict[tuple[object, ...], list[int]] = {}
     for number, one in enumerate(groups):
         if one.validation is not None:
@@ -157,7 +160,7 @@ def best(groups: Sequence[Group]) -> list[bool]:
 
 
 def shared(groups: Sequence[Group]) -> dict[str, Any]:
-    """The settings in which all configurations agree."""
+    """Settings that all configurations share."""
     first, *others = (one.runs[0].config for one in groups)
     return {
         name: value
@@ -167,7 +170,7 @@ def shared(groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A value as a user would write it."""
+    """A value as on the command line."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "none"}[value]
     if isinstance(value, list):
@@ -176,7 +179,7 @@ def shown(value: Any) -> str:
 
 
 def _differing(runs: Sequence[Run]) -> list[str]:
-    """Keys that tell configurations apart, those of the data first; those of a class, where they differ within it."""
+    """Keys in which configurations differ, those of the data first; keys of a class count within that class."""
     found = []
     names = list(dict.fromkeys(name for run in runs for name in run.config if setting_of(name).distinguishes))
     for name in names:
@@ -187,13 +190,13 @@ def _differing(runs: Sequence[Run]) -> list[str]:
             classes.setdefault(owner, set()).add(written(run.config.get(name, ...)))
         if any(len(values) > 1 for values in classes.values()):
             found.append(name)
-    kept = [name for name in found if f"{name}.{CLASS}" not in found]  # else an empty group, where others have a class
+    kept = [name for name in found if f"{name}.{CLASS}" not in found]  # an empty group, if others have a class
     nodes = list(dict.fromkeys(name.partition(".")[0] for name in names))
     return sorted(kept, key=lambda name: (not name.startswith("dataset."), nodes.index(name.partition(".")[0])))
 
 
 def _words(keys: Sequence[str]) -> dict[str, str]:
-    """Short names of keys: the last part, or all where two would be the same."""
+    """Short names of keys: the last part, or the whole key if two last parts are equal."""
     names = {key: key.removesuffix(f".{CLASS}") for key in keys}
     last = {key: name.rpartition(".")[2] for key, name in names.items()}
     counts = Counter(last.values())
@@ -201,13 +204,13 @@ def _words(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _choices(run: Run, keys: Sequence[str]) -> dict[str, Any]:
-    """What this configuration has under these keys, classes by their last names."""
+    """The values of this configuration under these keys, classes by their last names."""
     found = {key: run.config[key] for key in keys if key in run.config}
     return {key: str(v).rpartition(".")[2] if key.endswith(CLASS) else v for key, v in found.items()}
 
 
 def _rank(value: Any) -> tuple[int, float, str]:
-    """Numbers before words before nothing."""
+    """Sort key: numbers, then text, then None."""
     if isinstance(value, int | float):
         return 0, float(value), ""
     return (2, 0.0, "") if value is None else (1, 0.0, str(value))

@@ -1,4 +1,4 @@
-"""The numbers that a report shows, in order, and their names in words."""
+"""The metrics of a report, in order, and their names."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from vae_cli.evaluation.keys import LABELS, MAIN
 from vae_cli.report.groups import VALIDATION, Group
 
 SPLITS = ("test", "val", "val_split", "train", "train_split", "exact")
-"""val and train as `vae-eval` and earlier versions name what was evaluated."""
+"""val and train are the splits of `vae-eval`."""
 
 
 def present(groups: Sequence[Group]) -> list[str]:
-    """The metrics that at least one finished run has: what runs are chosen by, then test, other splits, exact ones."""
+    """The metrics of at least one finished run: those that select runs, then test, other splits, exact ones."""
     known = [*VALIDATION, *(f"{split}/{name}" for split in SPLITS for name in LABELS)]
     found = {name for one in groups for run in one.finished for name in run.numbers}
     twice = {name for name in found if name.startswith("val/") and f"validation/{name[4:]}" in found}
@@ -20,7 +20,7 @@ def present(groups: Sequence[Group]) -> list[str]:
 
 
 def words(metric: str) -> str:
-    """A metric in words.
+    """The name of a metric with its unit.
 
     >>> words("test/iw_log_likelihood"), words("validation/elbo")
     ('test IW log-likelihood (nats)', 'validation ELBO (nats)')
@@ -30,5 +30,5 @@ def words(metric: str) -> str:
 
 
 def is_main(metric: str) -> bool:
-    """Whether a terminal shows it."""
+    """True if a terminal shows the metric."""
     return metric.partition("/")[2] in MAIN

@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that needs nothing else."""
+"""The page of a report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from vae_cli.report.table import Table
 COMPARED = {view.name: view.label for view in VIEWS if view.compared}
 """Figures of runs that the page shows side by side, and their titles."""
 SHOWN = 12
-"""Configurations whose images are put side by side."""
+"""Most configurations whose images are shown side by side."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of a run's folder as a data URI, and what it is of."""
+    """An image of a run's folder as a data URI, with its caption."""
 
     name: str
     uri: str
 
 
 def page(title: str, runs: Sequence[Run], table: Table, plots: Sequence[Plot]) -> str:
-    """The HTML text."""
+    """The page as HTML text."""
     groups = [row.group for row in table.rows]
     sections: dict[str, list[Picture]] = {}
     for plot in plots:
@@ -57,14 +57,14 @@ def page(title: str, runs: Sequence[Run], table: Table, plots: Sequence[Plot]) -
 
 
 def svg(figure: Figure) -> str:
-    """A figure as a data URI; its letters are outlines, so that it needs no font."""
+    """A figure as a data URI; its text is drawn as outlines and needs no font."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})
     return uri(drawn.getvalue(), "image/svg+xml")
 
 
 def grid(groups: Sequence[Group], figure: str) -> list[Picture]:
-    """A figure of the first finished run of each configuration, or of every run of a single configuration."""
+    """A figure of the first finished run of each configuration, or of each run of a single configuration."""
     file = Path("figures", f"{figure}.png")
     found = [[run for run in one.finished if (run.folder / file).is_file()] for one in groups]
     if len(groups) == 1:

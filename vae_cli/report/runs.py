@@ -1,4 +1,4 @@
-"""Runs as a report reads them: configuration, results and history from their folders."""
+"""Runs of a report: configuration, results and history, read from their folders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vae_cli.runs.saved_config import NotARunError
 from vae_cli.runs.status import UNFINISHED, Standing
 
 OTHERS = {"wandb", ".hydra", ".submitit", SUPERSEDED}
-"""Folders of other programs, which may hold a config.yaml, and of superseded runs."""
+"""Folders to skip: those of other programs, which may hold a config.yaml, and of superseded runs."""
 
 
 @dataclass(frozen=True)
@@ -36,45 +36,45 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The path of its folder, as a user would type it."""
+        """The path of its folder, as on the command line."""
         return display(self.folder)
 
     @property
     def status(self) -> str:
-        """A state of `Standing`, or damaged where its files are not readable."""
+        """A state of `RunFolder.standing`, or damaged if its files are not readable."""
         return self.standing.state
 
     @property
     def reason(self) -> str:
-        """The reason why it is not done, in a line."""
+        """The reason why it is not done, in one line."""
         if self.standing == (UNFINISHED, ""):
-            return f"still running or killed, {len(self.history)} epochs so far; resume=DIR goes on with it"
+            return f"still running or killed, {len(self.history)} epochs so far; resume it by resume=DIR"
         return self.standing.reason or "no reason was written"
 
     @property
     def digest(self) -> str | None:
-        """The beginning of the SHA-256 of its data; None where results.json has none."""
+        """The first digits of the SHA-256 of its data; None if results.json has none."""
         digest = self.results.get("data/sha256")
         return digest[:12] if isinstance(digest, str) else None
 
     @cached_property
     def key(self) -> tuple[tuple[str, str], ...]:
-        """The keys that distinguish configurations, with their values: equal for runs of one configuration."""
+        """The keys that distinguish configurations, with their values; equal for runs of one configuration."""
         return tuple(
             sorted((name, written(value)) for name, value in self.config.items() if setting_of(name).distinguishes)
         )
 
     @cached_property
     def numbers(self) -> dict[str, float]:
-        """The finite numbers of results.json, and the number that chose its checkpoint, as validation/..."""
+        """The finite numbers of results.json, and as validation/... the number that selected its checkpoint."""
         found = {n: float(v) for n, v in self.results.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         return self._validation() | {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _validation(self) -> dict[str, float]:
-        """The validation ELBO of `best.ckpt`, the best of the last phase; the distortion where there is no bound.
+        """The validation ELBO of `best.ckpt`, the best of the last phase; the distortion if there is no bound.
 
-        Empty for an objective that does not choose its checkpoint by it. Without metrics.csv (logger=none) the number
-        is that of results.json, unless it has a standard error: then it is of a later evaluation.
+        Empty for an objective that selects its checkpoint otherwise. Without metrics.csv (logger=none) the number is
+        that of results.json, unless it has a standard error: then it comes from a later evaluation.
         """
         if not _selects(self.config.get("objective._target_")):
             return {}
@@ -90,7 +90,7 @@ class Run:
 
 
 def _selects(objective: Any) -> bool:
-    """Whether an objective chooses its checkpoint by the bound; True for a class that is not installed."""
+    """True if an objective selects its checkpoint by the bound, or its class is not installed."""
     try:
         return "selection" in signatures.read(str(objective)).provides
     except LookupError:
@@ -98,7 +98,7 @@ def _selects(objective: Any) -> bool:
 
 
 def find(folders: Sequence[Path]) -> list[Run]:
-    """All runs in these folders and below them, in the order of their paths; UserError where none can be read."""
+    """All runs in and below these folders, sorted by path; UserError if none can be read."""
     found = {
         file.parent.resolve()
         for folder in folders
@@ -111,12 +111,12 @@ def find(folders: Sequence[Path]) -> list[Run]:
         places = ", ".join(map(display, folders))
         raise UserError(f"{places}: no runs here (a run's folder holds {CONFIG}); vae-train writes them to outputs/")
     if not any(run.config or run.status not in ("damaged", "failed") for run in runs):
-        raise UserError(f"{runs[0].name}: {runs[0].reason}; name a folder with a run that can be read")
+        raise UserError(f"{runs[0].name}: {runs[0].reason}; give a folder with a readable run")
     return runs
 
 
 def read(folder: Path) -> Run | None:
-    """The run in a folder, damaged where a file is not readable; None where the files are another program's."""
+    """The run in a folder, damaged if a file is not readable; None if the files are another program's."""
     run = RunFolder(folder)
     try:
         results, history, status = run.results(), run.history(), run.status()
@@ -130,7 +130,7 @@ def read(folder: Path) -> Run | None:
         return None
     known = dict(flat(config or {}))
     if config and (continued := results.get("continued_at")):
-        known["continued_at"] = continued  # another schedule than that of a run of so many epochs
+        known["continued_at"] = continued  # its schedule differs from that of a run with this number of epochs
     if config and (parts := results.get("init/parts")):
         place = f"epoch {results['init/epoch']}, sha256 {str(results['init/sha256'])[:12]}"
         known["init.weights"] = f"{parts} ({place})"

@@ -28,14 +28,14 @@ LATEX = {
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration: its group, whether it is the best of its kind, and its estimates by metric."""
+    """One configuration: its group, `best` if it leads its comparison, and its estimates by metric."""
 
     group: Group
     best: bool
     estimates: dict[str, Estimate | None]
 
     def cell(self, metric: str) -> str:
-        """An estimate in words, with its own n where not every finished run has the metric."""
+        """An estimate as text, with its own n if some finished runs lack the metric."""
         estimate = self.estimates[metric]
         if estimate is None:
             return ""
@@ -51,7 +51,7 @@ class Table:
 
     @classmethod
     def of(cls, groups: Sequence[Group]) -> Table:
-        """Of all groups; metrics that at least one has."""
+        """The table of all groups, with the metrics that at least one has."""
         metrics = present(groups)
         winners = best(groups)
         rows = [
@@ -61,7 +61,7 @@ class Table:
         return cls(metrics, rows)
 
     def print(self, console: Console) -> None:
-        """The main metrics on a terminal; the best configurations are bold."""
+        """Print the main metrics; the best configurations are bold."""
         table = RichTable(header_style="bold")
         longest = max(len(_titled(row)) for row in self.rows)
         table.add_column("#", justify="right")
@@ -77,7 +77,7 @@ class Table:
         console.print(table)
 
     def csv(self) -> str:
-        """Full precision: what was chosen, then of each metric mean, half width of the interval, and n."""
+        """Full precision: the choices, then mean, half width of the interval and n of each metric."""
         keys = list(dict.fromkeys(key for row in self.rows for key in row.group.choices))
         columns = [name for metric in self.metrics for name in (metric, f"{metric} half width", f"{metric} n")]
         text = io.StringIO()
@@ -93,7 +93,7 @@ class Table:
         return text.getvalue()
 
     def latex(self) -> str:
-        """A tabular of the package booktabs; the best configurations are bold."""
+        """A tabular for booktabs; the best configurations are bold."""
         lines = [
             r"% \usepackage{booktabs}; mean \pm half width of a 95 % confidence interval over runs (Student's t)",
             rf"\begin{{tabular}}{{lr{'r' * len(self.metrics)}}}",

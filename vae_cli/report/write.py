@@ -1,4 +1,4 @@
-"""`vae-report`: the page, the table in two formats and on the terminal, and the plots in W&B."""
+"""`vae-report`: the page, the table as text, CSV and LaTeX, and the plots in W&B."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ WIDTH = 160
 def report(folders: Sequence[Path], out: Path) -> None:
     """Read the runs in and below `folders`; write report.html, report.csv and report.tex into `out`.
 
-    Where no run has begun yet, only how they stand is told.
+    If no run has begun yet, print only their states.
     """
     runs = find(folders)
     groups = group(runs)
-    if not groups:  # all wait in a queue
+    if not groups:  # all are queued
         _list(runs)
         return
     table = Table.of(groups)
@@ -57,7 +57,7 @@ def _list(runs: Sequence[Run]) -> None:
 
 
 def wandb_settings(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """The W&B settings of the first run that was logged there; None where none was."""
+    """The W&B settings of the first run that was logged there; None if there is none."""
     for run in runs:
         settings = {key.removeprefix("logger."): v for key, v in run.config.items() if key.startswith("logger.")}
         if settings.get("name") == "wandb" and settings.get("mode") != "disabled":
@@ -66,12 +66,12 @@ def wandb_settings(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 
 def sweep(runs: Sequence[Run]) -> Path:
-    """The folder that holds all of these runs; of a single one its own."""
+    """The folder that contains these runs; the run's own folder for a single run."""
     return Path(os.path.commonpath([run.folder for run in runs]))
 
 
 def _log(settings: Mapping[str, Any], runs: Sequence[Run], drawn: Sequence[Plot], out: Path) -> None:
-    """The plots, in a W&B run that is named after the sweep and stands in its group."""
+    """Log the plots to a W&B run in the group of the sweep."""
     from vae_cli.training import loggers  # it imports torch, which takes seconds
 
     folder = sweep(runs)

@@ -64,7 +64,6 @@ class RunFolder:
 
     @property
     def log_file(self) -> Path:
-        """Warnings and tracebacks."""
         return self.path / LOG
 
     @property
@@ -145,7 +144,7 @@ class RunFolder:
                 problem = f"a link that leads out of the run's folder, to {path.resolve()}"
                 raise ConfigError(f"{place}: {problem}; replace the link by the file")
 
-    def begin(self, config: DictConfig) -> None:
+    def begin(self, config: dict[str, Any] | DictConfig) -> None:
         """Write the configuration, and mark the results of an earlier start as those of an unfinished run."""
         self.path.mkdir(parents=True, exist_ok=True)
         if earlier := self.results_if_readable():

@@ -25,7 +25,6 @@ class Origin:
 
     @classmethod
     def read(cls, checkpoint: Mapping[str, Any]) -> Origin:
-        """From a checkpoint."""
         saved = checkpoint["origin"]
         return cls(saved["max_epochs"], tuple(saved["continued_at"]), dict(saved["init"]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -10,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.atomic_files import write_text_atomically
-from vae_cli.runs.layout import display
+from vae_cli.runs.layout import DATA, display
 
 FORMAT = 1
 """Number of the format of a run's folder: names and content of its files, its checkpoints too."""
@@ -22,9 +23,19 @@ class NotARunError(ConfigError):
     """A config.yaml that some other program has written."""
 
 
-def write(config: DictConfig, file: Path) -> None:
-    """Write the configuration of a run, after the number of the format."""
-    write_text_atomically(file, f"format: {FORMAT}\n{OmegaConf.to_yaml(config)}")
+def resolved(config: dict[str, Any] | DictConfig) -> DictConfig:
+    """The configuration as a run keeps it: without interpolations, with absolute paths."""
+    kept = OmegaConf.create(OmegaConf.to_container(OmegaConf.create(config), resolve=True))
+    assert isinstance(kept, DictConfig)
+    for key in (*DATA, "init"):
+        if place := OmegaConf.select(kept, key):
+            OmegaConf.update(kept, key, str(Path(place).expanduser().absolute()))
+    return kept
+
+
+def write(config: dict[str, Any] | DictConfig, file: Path) -> None:
+    """Write the resolved configuration, after the number of the format."""
+    write_text_atomically(file, f"format: {FORMAT}\n{OmegaConf.to_yaml(resolved(config))}")
 
 
 def read(file: Path) -> DictConfig:

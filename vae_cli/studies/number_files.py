@@ -1,4 +1,4 @@
-"""Numbers in a user's own file: .npy, or text with a row a line."""
+"""Numbers from a user's file: .npy, or text with one row per line."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from vae_cli.errors import UserError
 
 
 def read_numbers(key: str, path: str) -> NDArray[np.float64]:
-    """Finite numbers, as many axes as the file has; UserError names the key and the file otherwise."""
+    """Finite numbers, with the axes of the file; else UserError with the key and the file."""
     file = Path(path).expanduser()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy's, on an empty file
+            warnings.simplefilter("ignore")  # numpy warns on an empty file
             binary = file.suffix == ".npy"
             values = np.load(file, allow_pickle=False) if binary else np.loadtxt(file, encoding="utf-8-sig")
-    except Exception as error:  # a damaged header ends in a tokenizer's error, others in almost any
+    except Exception as error:  # numpy raises almost any error on a damaged file
         raise UserError(f"{key}={path}: not readable: {_reason(error, file)}") from error
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         raise UserError(f"{key}={path}: expected finite numbers; it holds {values.dtype}, {values.shape}")
@@ -27,10 +27,10 @@ def read_numbers(key: str, path: str) -> NDArray[np.float64]:
 
 
 def _reason(error: Exception, file: Path) -> str:
-    """What is wrong with a file, in one line; numpy advises to unpickle what it cannot read."""
+    """The fault of a file in one line; numpy's own message advises pickle."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError):
         return text
     if file.suffix == ".npy":
         return "no array of numbers (.npy)" if "pickle" in text else text
-    return f"{text}; it needs a row a line, numbers separated by blanks (numpy.savetxt writes so), or an .npy file"
+    return f"{text}; expected one row per line, numbers separated by blanks (as numpy.savetxt writes), or an .npy file"

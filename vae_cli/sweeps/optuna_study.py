@@ -1,4 +1,4 @@
-"""Optuna's study in the folder of a sweep, and its continuation."""
+"""Optuna's study in the folder of a sweep."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class OptunaStudy(Callback):
-    """Continues a study: `n_trials` counts all of its trials, with those of earlier starts.
+    """Continues a study: `n_trials` counts all its trials, those of earlier starts included.
 
-    Hyperparameters of an interrupted run are tried first, so that the run is resumed in its own folder.
+    The values of an interrupted run are tried first: the run is resumed in its folder.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -30,7 +30,7 @@ class OptunaStudy(Callback):
 
 
 def reopen(config: DictConfig) -> None:
-    """Enqueue the interrupted trials again, and set the sweeper's number of trials to the remaining one."""
+    """Enqueue the interrupted trials again, and set the sweeper's number of trials to the remaining number."""
     import optuna
     from optuna.trial import TrialState
 
@@ -49,12 +49,12 @@ def reopen(config: DictConfig) -> None:
     done = len(study.get_trials(states=(TrialState.COMPLETE,)))
     with read_write(settings), read_write(settings.sampler):
         settings.n_trials = max(0, settings.n_trials - done)
-        if settings.sampler.get("seed") is not None:  # else it would repeat its earlier draws
+        if settings.sampler.get("seed") is not None:  # the sampler would repeat its earlier draws
             settings.sampler.seed += len(study.trials)
 
 
 def _same_choices(study: optuna.Study, config: DictConfig) -> None:
-    """Refuse values that Optuna cannot mix with those of earlier trials: a list of choices cannot change."""
+    """Refuse a list of choices that differs from that of earlier trials, which Optuna does not support."""
     from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
     from optuna.distributions import CategoricalDistribution, check_distribution_compatibility
 
@@ -69,5 +69,5 @@ def _same_choices(study: optuna.Study, config: DictConfig) -> None:
             chosen = ",".join(map(str, old.choices)) if isinstance(old, CategoricalDistribution) else "an interval"
             raise ConfigError(
                 f"{name}: the study in {display(Path(config.hydra.sweep.dir))} chooses from {chosen}, "
-                f"which cannot change; repeat these choices, or use another hydra.sweep.dir"
+                "which cannot change; use the choices of the study, or another hydra.sweep.dir"
             ) from None

@@ -1,4 +1,4 @@
-"""How many jobs of a sweep a launcher runs at a time on this machine, and how many threads each of them gets."""
+"""Concurrency of local sweeps: jobs at a time, and threads per job."""
 
 from __future__ import annotations
 
@@ -8,30 +8,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.distributed.cores import set_by_user, usable
 
-PLUGIN = "hydra_plugins.local_jobs"
-SUBMITIT, JOBLIB = f"{PLUGIN}.SubmititJobs", f"{PLUGIN}.JoblibJobs"
-"""Launchers by their full names: in vae_cli/plugins."""
-
 
 @dataclass(frozen=True)
 class Shares:
-    """Jobs at a time, and the threads of each, which its processes divide."""
+    """Number of jobs at a time, and threads per job, shared by its processes."""
 
     jobs: int
     threads: int
 
     @classmethod
     def of(cls, config: DictConfig, jobs: int) -> Shares:
-        """Shares of `jobs` jobs: a core for each process where there are so many, all cores where jobs are few.
+        """Shares of `jobs` jobs: one core per process, and more if jobs are few.
 
-        joblib has n_jobs for how many it runs; cluster.parallel limits submitit's. Threads that the user has set by
-        trainer.threads or OMP_NUM_THREADS stay as they are.
+        n_jobs limits joblib, cluster.parallel limits submitit. Threads set by trainer.threads or OMP_NUM_THREADS stay.
         """
         devices = config.trainer.devices
         processes = len(devices) if OmegaConf.is_list(devices) else devices
         cores, launcher = usable(), config.hydra.launcher
         asked = set_by_user() or processes * (config.trainer.threads or 0)
-        if launcher._target_ == JOBLIB:
+        if "n_jobs" in launcher:
             at_once = launcher.n_jobs if launcher.n_jobs > 0 else max(1, cores + 1 + launcher.n_jobs)
         else:
             at_once = min(config.cluster.parallel, max(1, cores // (asked or processes)))

@@ -1,7 +1,7 @@
-"""A launcher for hydra: the jobs of a sweep as a SLURM array, through submitit.
+"""Hydra launcher: the jobs of a sweep as a SLURM array, through submitit.
 
-It needs no accounting: squeue and the folder of a job tell its state. A job is not submitted again if it is done, or in
-the queue since an earlier start.
+squeue and the folder of a job give its state; no accounting is needed. A job that is done or in the queue is not
+submitted again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
@@ -22,12 +22,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_cli.commands.failure import attempt, require
+from vae_cli.config.continuation import is_done
 from vae_cli.config.search import WORST, score
 from vae_cli.distributed import slurm
 from vae_cli.distributed.signals import listen
 from vae_cli.errors import UserError
 from vae_cli.runs.atomic_files import write_text_atomically
-from vae_cli.runs.continuation import is_done
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display, sweep_name
 from vae_cli.runs.status import UNFINISHED, Status
@@ -35,12 +35,12 @@ from vae_cli.runs.status import UNFINISHED, Status
 PLACE = ".submitit"
 JOBS = "jobs.json"
 SHORTEST, LONGEST = 1.0, 30.0
-"""Seconds between two looks at the queue."""
+"""Seconds between two polls of the queue."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A job of a sweep: its number, its overrides, its configuration and its folder."""
+    """A job of a sweep: number, overrides, configuration and folder."""
 
     number: int
     overrides: list[str]
@@ -49,7 +49,7 @@ class Work:
 
     @classmethod
     def of(cls, number: int, overrides: Sequence[str], context: HydraContext, master: DictConfig) -> Work:
-        """As hydra will compose it."""
+        """The job as hydra composes it."""
         config = context.config_loader.load_sweep_config(master, list(overrides))
         folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
         task = deepcopy(config)
@@ -59,11 +59,11 @@ class Work:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing left to do."""
+        """True if the run of this job is complete."""
         return is_done(self.config, self.run)
 
     def enqueue(self) -> None:
-        """Write into the folder that the job waits."""
+        """Write the state `queued` into the folder."""
         self.run.path.mkdir(parents=True, exist_ok=True)
         self.run.write_overrides(self.overrides)
         self.run.write_status(Status("queued"))
@@ -77,15 +77,16 @@ class Work:
 
 
 class Array(Launcher):
-    """Submits an array by the group cluster, and waits for its jobs if `cluster.wait` is true."""
+    """Submits an array with the resources of the group cluster, and waits for its jobs if `cluster.wait` is true."""
+
+    submits: ClassVar = True
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep the arguments."""
         self.context, self.task, self.config = hydra_context, task_function, config
         self.sweep = Path(config.hydra.sweep.dir).absolute()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Submit the jobs that are not done; if SLURM has ended one, write that into its folder."""
+        """Submit the jobs that are not done; record the final state of jobs that SLURM ended."""
         setup_globals()
         works = [Work.of(initial_job_idx + n, o, self.context, self.config) for n, o in enumerate(job_overrides)]
         jobs = require("vae-train", attempt(lambda: self._submit([work for work in works if not work.is_done])))
@@ -94,7 +95,7 @@ class Array(Launcher):
         return [work.result() for work in works]
 
     def _submit(self, works: list[Work]) -> dict[str, Work]:
-        """Submit the works that are not in the queue; returns all works by their SLURM jobs."""
+        """Submit the jobs that are not in the queue; returns all by their SLURM job ids."""
         file = self.sweep / PLACE / JOBS
         earlier: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
         queue = slurm.alive()
@@ -115,14 +116,14 @@ class Array(Launcher):
             for work, status in zip(new, before, strict=True):
                 work.run.write_status(status)
             reason = " ".join(str(error).split())
-            raise UserError(f"SLURM refuses the jobs: {reason}; see the group cluster") from error
+            raise UserError(f"SLURM refuses the jobs: {reason}; check the settings of the group `cluster`") from error
         write_text_atomically(file, json.dumps(earlier | {work.run.name: job for job, work in jobs.items()}))
         array = next(iter(jobs)).partition("_")[0]
-        print(f"{len(new)} jobs submitted as SLURM job {array}; vae-report {display(self.sweep)} shows how they stand")
+        print(f"{len(new)} jobs submitted as SLURM job {array}; vae-report {display(self.sweep)} shows their states")
         return waiting | jobs
 
     def _array(self, works: list[Work]) -> dict[str, Work]:
-        """Submit an array; returns the works by their SLURM jobs."""
+        """Submit an array; returns its jobs by SLURM job id."""
         import submitit
 
         executor = submitit.SlurmExecutor(self.sweep / PLACE / "%j")
@@ -133,7 +134,7 @@ class Array(Launcher):
         return {job.job_id: work for job, work in zip(jobs, works, strict=True)}
 
     def _wait(self, jobs: dict[str, Work]) -> None:
-        """Wait until none of the jobs is in the queue; squeue may miss a job once, while its state changes."""
+        """Wait until no job is in the queue; squeue may miss a job once, while its state changes."""
         missed: set[str] = set()
         left, pause = dict(jobs), SHORTEST
         try:
@@ -148,12 +149,12 @@ class Array(Launcher):
                 missed = left.keys() - queue.keys()
         except KeyboardInterrupt:
             arrays = " ".join(sorted({job.partition("_")[0] for job in left}))
-            print(f"the jobs go on without this command; scancel {arrays} stops them")
+            print(f"the jobs continue without this command; scancel {arrays} stops them")
             raise
 
 
 def settle(work: Work, job: str) -> None:
-    """Write the end of a job that could not write it itself."""
+    """Record the final state of a job that was killed before it could write one."""
     run, status = work.run, work.run.status()
     if work.is_done or (status is None and run.results_if_readable().get("status") == "failed"):
         return
@@ -167,12 +168,12 @@ def settle(work: Work, job: str) -> None:
 
 
 def parameters(config: DictConfig) -> dict[str, Any]:
-    """Parameters for sbatch, by submitit's names: one process for each device."""
+    """Parameters for sbatch under submitit's names: one task per device."""
     cluster, trainer = config.cluster, config.trainer
     tasks = len(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
     gpus = cluster.gpus if cluster.gpus is not None else tasks * (trainer.accelerator == "gpu")
     options = dict(option.lstrip("-").partition("=")[::2] for option in cluster.options)
-    cores = "$SLURM_CPUS_PER_TASK"  # srun does not take it from sbatch
+    cores = "$SLURM_CPUS_PER_TASK"  # srun does not inherit it from sbatch
     wanted = {
         "job_name": sweep_name(Path(config.hydra.sweep.dir)),
         "time": cluster.time,
@@ -195,9 +196,9 @@ def parameters(config: DictConfig) -> dict[str, Any]:
 def execute(
     config: DictConfig, context: HydraContext, task: TaskFunction, overrides: list[str], number: int, state: Any
 ) -> None:
-    """The work of a job, repeated after each requeue; its end is written into its folder."""
+    """Run a job; called again after each requeue."""
     for name in (signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(name, signal.SIG_DFL)  # submitit's handlers would ignore the one, and requeue at the other
+        signal.signal(name, signal.SIG_DFL)  # submitit's handlers ignore SIGTERM and requeue at SIGUSR2
     listen()
     setup_globals()
     Singleton.set_state(state)

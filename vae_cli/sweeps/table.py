@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_cli.commands.failure import attempt, require
-from vae_cli.config.search import searches
+from vae_cli.config.search import searches, submits
 from vae_cli.distributed.signals import listen
-from vae_cli.distributed.slurm import LAUNCHER
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
@@ -28,11 +27,11 @@ GOING = ("queued", "running", "requeued")
 
 
 class SweepTable(Callback):
-    """Learns the sweep's folder from hydra; `finish` prints the table and writes sweep.json."""
+    """Hydra callback: notes the sweep's folder; `finish` prints the table and writes sweep.json."""
 
     current: SweepTable | None = None
     lock: ExitStack = ExitStack()
-    """Lock of the sweep's folder; an attribute of the class, because launchers pickle instances."""
+    """Lock of the sweep's folder; a class attribute, because launchers pickle instances."""
 
     def __init__(self) -> None:
         self.folder: Path | None = None
@@ -41,9 +40,9 @@ class SweepTable(Callback):
         self.well = DONE
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note and lock the folder of the jobs; a search ends well with one good run.
+        """Note and lock the folder of the sweep; a search succeeds if one trial succeeds.
 
-        A second process in this folder is refused; hydra would turn an error into a warning.
+        A second process in this folder ends here; hydra would turn an exception into a warning.
         """
         listen()
         self.folder = Path(config.hydra.sweep.dir).absolute()
@@ -54,9 +53,9 @@ class SweepTable(Callback):
         SweepTable.current = self
 
     def finish(self) -> int:
-        """Print and write the table; the exit code is 1 if a job did not end well, or no trial of a search did.
+        """Print and write the table; the exit code is 1 if a job failed, or all trials of a search did.
 
-        A job that the command does not wait for is well while it is queued or running.
+        With cluster.wait=false, queued and running jobs count as successful.
         """
         if self.folder is None or not self.folder.is_dir():
             return 1
@@ -66,14 +65,14 @@ class SweepTable(Callback):
         return int(not rows or not self.ended_well(row["status"] in self.well for row in rows))
 
     def command(self, argv: Sequence[str]) -> str:
-        """The command line that continues this sweep: the one of the user, in its folder."""
+        """The command line that continues this sweep: the user's, with its folder."""
         place = [] if any("hydra.sweep.dir=" in word for word in argv) else [f"hydra.sweep.dir={self.folder}"]
         return shlex.join(["vae-train", *argv, *place])
 
 
 def waits(config: DictConfig) -> bool:
-    """Whether the command waits for the end of its jobs."""
-    return OmegaConf.select(config, "hydra.launcher._target_") != LAUNCHER or config.cluster.wait
+    """True if the command waits for the end of its jobs."""
+    return not submits(config) or config.cluster.wait
 
 
 def shown_keys() -> tuple[str, ...]:
@@ -84,7 +83,7 @@ def shown_keys() -> tuple[str, ...]:
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """A row for each job that began, in order: overrides, status, numbers, folder; null for a missing number."""
+    """A row for each job that began, in order: overrides, status, numbers, folder; None for a missing number."""
     rows, keys = [], shown_keys()
     for file in sorted(folder.glob(f"*/{OVERRIDES}"), key=lambda path: path.stat().st_mtime_ns):
         run = RunFolder(file.parent)
@@ -102,7 +101,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> None:
-    """Print the jobs by the overrides that differ, then the errors."""
+    """Print the jobs with the overrides that differ, then the errors."""
     from rich.console import Console
     from rich.table import Table
 

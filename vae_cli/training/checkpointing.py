@@ -38,7 +38,7 @@ class FixedNameCheckpoint(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
-        """Whether to keep this epoch in place of the one before."""
+        """True if this epoch replaces the one before."""
         if current is None or (_is_finite(current) and _is_finite(self.best_model_score)):
             return super().check_monitor_top_k(trainer, current)
         return not _is_finite(self.best_model_score)
@@ -124,7 +124,7 @@ class LastCheckpoint(FixedNameCheckpoint):
             self.signals.stop()
 
     def _agree(self, trainer: Trainer, late: bool = False) -> bool:
-        """Whether the time has passed on any rank; a signal to one rank becomes a signal to all."""
+        """True if the interval has passed on any rank; a signal to one rank becomes a signal to all."""
         asked, late_ = all_reduce_max(self.signals.asked or 0, late, device=trainer.strategy.root_device)
         self.signals.asked = int(asked) or None
         return bool(late_)
@@ -137,7 +137,6 @@ class AtomicCheckpointIO(CheckpointIO):
         self.resumed = resumed
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write `path` atomically."""
         Path(path).parent.mkdir(exist_ok=True)
         save(checkpoint, Path(path))
 
@@ -149,5 +148,4 @@ class AtomicCheckpointIO(CheckpointIO):
         return resumed.content if resumed else load(Path(path), map_location or "cpu")
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Delete `path`."""
         Path(path).unlink(missing_ok=True)

@@ -37,11 +37,11 @@ def other_data(run: RunFolder, config: TrainConfig, then: DatasetInfo, now: Data
     sizes = f"{then.examples:,} training examples, " if then.examples else ""
     return UserError(
         f"{run} was trained on {old} ({sizes}SHA-256 {then.sha256[:12]}...), no longer the data in "
-        f"{new} ({now.examples:,} training examples, SHA-256 {now.sha256[:12]}...); name the place of the former"
+        f"{new} ({now.examples:,} training examples, SHA-256 {now.sha256[:12]}...); set the path of the former"
     )
 
 
 def _places(dataset: Mapping[str, Any]) -> dict[str, str]:
     """The keys of DATA that have a value, with their values."""
-    found = {key: dataset.get(key.removeprefix("dataset.")) for key in DATA}
-    return {key: str(Path(place).expanduser().absolute()) for key, place in found.items() if place}
+    given = {f"dataset.{name}": place for name, place in dataset.items() if place}
+    return {key: str(Path(given[key]).expanduser().absolute()) for key in DATA if key in given}

@@ -9,7 +9,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,8 +22,7 @@ from vae_cli.capabilities import Capable
 from vae_cli.errors import UserError
 from vae_cli.evaluation.umap_embedding import Points, umap_embedding
 from vae_cli.models.model import LatentVariableModel, PosteriorMoments
-from vae_cli.models.priors import GaussianMixturePrior
-from vae_cli.objectives import ELBO, FixedAssignments
+from vae_cli.objectives import FixedAssignments
 from vae_cli.training.phases import Phase, TrainingCodes
 from vae_cli.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, SeveralInt
 
@@ -60,15 +59,15 @@ class Initialisation(Capable, ABC):
         first, *others = phases
         held = FixedAssignments(
             first.objective.annealing,
-            beta=first.objective.beta if isinstance(first.objective, ELBO) else 1.0,
+            beta=first.objective.elbo_beta,
             classification_weight=self.classification_weight,
             augmentation=self.augmentation,
         )
 
         def begin(model: LatentVariableModel, training: TrainingCodes) -> None:
-            prior = cast(GaussianMixturePrior, model.prior)  # "mixture" is required
-            held.assignments = self._assignments(training, prior.components)
-            prior.set(*moments(training.codes, held.assignments, prior.components))
+            components = model.prior.components
+            held.assignments = self._assignments(training, components)
+            model.prior.set_components(*moments(training.codes, held.assignments, components))
 
         if not self.fixed_epochs:
             return [replace(first, on_start=begin), *others]

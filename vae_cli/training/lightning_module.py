@@ -138,7 +138,7 @@ class LatentModelModule(LightningModule):
         return f"{reach}: {'use dataset.standardise=true' if facts.name == 'npz' else 'scale the data'}"
 
     def _kept(self) -> bool:
-        """Whether a checkpoint exists."""
+        """True if a checkpoint exists."""
         keepers = [one for one in self.trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
         return any((Path(str(one.dirpath)) / f"{one.filename}{one.FILE_EXTENSION}").is_file() for one in keepers)
 

@@ -28,9 +28,8 @@ def check_support(config: TrainConfig, domain: str) -> None:
     """Refuse a likelihood without a density or probability for x of this domain, which the data themselves show."""
     scores = _scores(config.likelihood)
     if domain not in scores:
-        settings = plain(config)
-        facts = ConfigView(settings, lambda key: str(dict(flat(settings)).get(key)))
-        raise ConfigError(unsupported(facts, domain, scores))
+        values = dict(flat(plain(config)))
+        raise ConfigError(unsupported(ConfigView(config, lambda key: str(values[key])), domain, scores))
 
 
 def _scores(likelihood: Node) -> tuple[str, ...]:

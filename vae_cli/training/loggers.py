@@ -7,7 +7,8 @@ import logging
 import os
 import secrets
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from vae_cli.config.schema import LoggerConfig, WandbConfig
+from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import UserError, first_line, warn
 from vae_cli.evaluation.optional import optional
 from vae_cli.runs.layout import sweep_name
@@ -46,10 +48,33 @@ def wandb_mode(choice: str) -> str:
     return "online" if wandb.login(prompt=False, verify=False) else "offline"
 
 
+@contextmanager
+def opened(
+    settings: LoggerConfig | WandbConfig,
+    folder: Path,
+    group: str | None,
+    config: dict[str, Any],
+    summary: Mapping[str, Any],
+) -> Iterator[list[Logger]]:
+    """The loggers of a run on rank 0; at its end they log the numbers that `summary` then has, and close.
+
+    Args:
+        group: sweep to which the run belongs.
+        config: whole configuration, which W&B keeps.
+    """
+    loggers = build_loggers(settings, folder, group, config) if is_rank_zero() else []
+    succeeded = False
+    try:
+        yield loggers
+        succeeded = True
+    finally:
+        finish(loggers, summary, succeeded)
+
+
 def build_loggers(
     settings: LoggerConfig | WandbConfig, folder: Path, group: str | None, config: dict[str, Any]
 ) -> list[Logger]:
-    """The loggers of a run of the whole `config`; `group` is the sweep it belongs to."""
+    """The loggers of a run."""
     if isinstance(settings, WandbConfig):
         return [_wandb(settings, folder, group, config)]
     if settings.name != "tensorboard":

@@ -33,7 +33,7 @@ class Phase:
 
     Args:
         on_start: prepares the model once, before the first epoch
-        continues_schedule: optimiser and learning rate go on from the phase before; else they start anew
+        continues_schedule: optimiser and learning rate continue from the phase before; else they start anew
         trains: the part of the model that is in training mode, the rest is in evaluation mode; None is the whole
     """
 

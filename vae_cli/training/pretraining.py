@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
-
-from torch import nn
+from typing import ClassVar
 
 from vae_cli.batch import Batch
 from vae_cli.capabilities import Capable
@@ -14,7 +12,6 @@ from vae_cli.distributions.distributions import Delta
 from vae_cli.distributions.precision import float32
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.networks import depth_of, outermost
-from vae_cli.models.posteriors import AmortisedPosterior
 from vae_cli.objectives import Objective, Progress, Terms
 from vae_cli.objectives.augmentation import masked
 from vae_cli.training.phases import Phase
@@ -48,15 +45,11 @@ class OuterLayers(Objective):
         self.depth, self.corruption = depth, corruption
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
-        encoder, decoder = outermost(_encoder(model), model.likelihood.decoder, self.depth)
+        encoder, decoder = outermost(model.posterior.encoder, model.likelihood.decoder, self.depth)
         outputs = decoder(encoder(masked(batch.x, self.corruption))).float()
         with float32():
             distortion = -model.likelihood.scored(outputs).log_prob(batch.x).mean()
         return Terms(distortion, {"loss": distortion, "distortion": distortion})
-
-
-def _encoder(model: LatentVariableModel) -> nn.Module:
-    return cast(AmortisedPosterior, model.posterior).encoder  # "encoder" is required
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +89,6 @@ class LayerWise(Capable):
     def extend(self, phases: Sequence[Phase], model: LatentVariableModel) -> list[Phase]:
         layers = [
             Phase(f"pretraining layer {depth}", self.layer_epochs, OuterLayers(depth, self.corruption))
-            for depth in range(1, depth_of(_encoder(model)) + 1)
+            for depth in range(1, depth_of(model.posterior.encoder) + 1)
         ]
         return [*layers, Phase("pretraining", self.epochs, MeanReconstruction(self.corruption)), *phases]

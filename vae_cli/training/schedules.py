@@ -13,7 +13,7 @@ from vae_cli.types import Fraction, OpenFraction, PositiveFloat
 
 @dataclass(frozen=True, kw_only=True)
 class Constant:
-    """The base rate."""
+    """Constant learning rate: the base rate."""
 
     def __call__(self, t: float) -> float:
         return 1.0

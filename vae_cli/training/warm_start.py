@@ -44,7 +44,6 @@ class WarmStart:
 
     @property
     def results(self) -> Results:
-        """For results.json."""
         names = {"checkpoint": self.checkpoint, "sha256": self.sha256, "epoch": self.epoch}
         return {f"init/{name}": value for name, value in names.items()} | {
             "init/parts": ", ".join(self.parts),
@@ -84,7 +83,7 @@ def start(model: LatentVariableModel, init: str, init_parts: Sequence[str] | Non
 
 
 def part_of(name: str, parts: tuple[str, ...]) -> bool:
-    """Whether a weight of this name belongs to one of these parts."""
+    """True if a weight of this name belongs to one of these parts."""
     return any(name.startswith(f"{part}.") for part in parts)
 
 

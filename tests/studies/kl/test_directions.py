@@ -40,7 +40,7 @@ def test_between_gaussians_both_are_the_closed_form(direction) -> None:
 
 def test_a_direction_that_cannot_be_evaluated_is_refused_with_the_other_one(tmp_path) -> None:
     np.save(tmp_path / "x.npy", np.arange(10.0))
-    with pytest.raises(UserError, match=r"direction=reverse: .* only samples are known; use direction=forward"):
+    with pytest.raises(UserError, match=r"direction=reverse: .* provides only samples; use direction=forward"):
         Reverse(Samples(path=str(tmp_path / "x.npy")))
     with pytest.raises(UserError, match=r"direction=forward: .* needs draws from p, .*; use direction=reverse"):
         Forward(WELLS)

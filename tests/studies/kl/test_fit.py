@@ -50,7 +50,7 @@ def test_by_default_each_time_goes_into_a_folder_of_its_own(work: Path) -> None:
         (["target.weights=[1]"], 1, ["target.weights", "as many"]),
         (["starts=0"], 2, ["starts=0", "> 0"]),
         (["start=3"], 2, ["start", "nearest: starts"]),
-        (["out=full"], 1, ["out=full", "name a new folder"]),
+        (["out=full"], 1, ["out=full", "use a new folder"]),
         (["seed=1,2"], 2, ["several values"]),
     ],
 )

@@ -17,14 +17,13 @@ def likelihood_support(view: ConfigView) -> Refusal | None:
 
 def unsupported(view: ConfigView, domain: str, support: Sequence[str]) -> str:
     """The message about data of a domain outside the support of the likelihood, with remedies."""
-    dataset = view.config["dataset"]
-    binarize = dataset.get("binarize")
+    binarize = view.argument("dataset.binarize")
     ways = [stating("likelihood", "support", lambda other: domain in other)]
     if domain == "binary" and binarize not in (None, "none"):
         ways.append("dataset.binarize=none")
     elif "binary" in support and binarize is not None and domain != "real":
         ways.append("dataset.binarize=dynamic")
-    elif dataset.get("domain"):
+    elif view.argument("dataset.domain"):
         ways.append(f"dataset.domain={'|'.join(support)} if x lies there")
     elif "binary" in support:
         probabilities = stating("dataset", "domain", lambda other: other in ("unit", "levels"))
@@ -67,7 +66,7 @@ def binarize_domain(view: ConfigView) -> Refusal | None:
 def standardise_domain(view: ConfigView) -> Refusal | None:
     """Only real data have arbitrary units."""
     key = "dataset.standardise"
-    if view.config["dataset"].get("standardise") is not True or view.stored() == "real":
+    if view.argument(key) is not True or view.stored() == "real":
         return None
     return Refusal(
         key,
@@ -78,11 +77,11 @@ def standardise_domain(view: ConfigView) -> Refusal | None:
 
 def validation_split(view: ConfigView) -> Refusal | None:
     """Early stopping and an evaluation on validation data need validation data."""
-    if view.config["dataset"].get("val_size") != 0:
+    if view.argument("dataset.val_size") != 0:
         return None
     needs = {
-        "trainer.patience=null": view.config["trainer"]["patience"] is not None,
-        "evaluate.split=test": view.config["evaluate"]["split"] == "val",
+        "trainer.patience=null": view.config.trainer.patience is not None,
+        "evaluate.split=test": view.config.evaluate.split == "val",
     }
     if not (instead := [way for way, asked in needs.items() if asked]):
         return None
@@ -96,11 +95,11 @@ def validation_split(view: ConfigView) -> Refusal | None:
 
 def pooled_validation(view: ConfigView) -> Refusal | None:
     """Pooled data are all training data."""
-    dataset, key = view.config["dataset"], "dataset.pooled"
-    if not dataset.get("pooled") or dataset["val_size"] == 0:
+    key, size = "dataset.pooled", view.argument("dataset.val_size")
+    if not view.argument(key) or size == 0:
         return None
     return Refusal(
         key,
-        f"{key}=true ({view.where(key)}) trains on every image, dataset.val_size={dataset['val_size']} "
+        f"{key}=true ({view.where(key)}) trains on every image, dataset.val_size={size} "
         f"({view.where('dataset.val_size')}) holds some back; use dataset.val_size=0",
     )

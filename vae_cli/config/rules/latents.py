@@ -9,12 +9,12 @@ from vae_cli.models.graphs import generation_graph, inference_graph
 
 def latent_graphs(view: ConfigView) -> Refusal | None:
     """The parents in a hierarchy are nodes of acyclic graphs."""
-    model, posterior = view.config["model"], view.config["posterior"]
+    if "layers" not in view.provides("model"):
+        return None
     try:
-        if "generation" in model:
-            generation_graph("model.generation", model["generation"], _layers(view))
-        if "parents" in posterior:
-            inference_graph("posterior.parents", posterior["parents"], _layers(view))
+        generation_graph("model.generation", view.argument("model.generation"), _layers(view))
+        if (parents := view.argument("posterior.parents")) is not None:
+            inference_graph("posterior.parents", parents, _layers(view))
     except ConfigError as error:
         return Refusal(str(error).partition(":")[0], str(error))
     return None
@@ -22,7 +22,7 @@ def latent_graphs(view: ConfigView) -> Refusal | None:
 
 def free_bits_layers(view: ConfigView) -> Refusal | None:
     """Several values of free bits are one for each layer of latents."""
-    key, floors, count = "objective.free_bits", view.config["objective"].get("free_bits"), _layers(view)
+    key, floors, count = "objective.free_bits", view.argument("objective.free_bits"), _layers(view)
     if not isinstance(floors, list) or len(floors) == count:
         return None
     layers = "one layer" if count == 1 else f"{count} layers"
@@ -35,7 +35,7 @@ def free_bits_layers(view: ConfigView) -> Refusal | None:
 
 
 def _layers(view: ConfigView) -> int:
-    return len(view.config["model"].get("below", [])) + 1
+    return len(view.argument("model.below") or []) + 1
 
 
 def per_example_binarize(view: ConfigView) -> Refusal | None:
@@ -52,12 +52,12 @@ def per_example_binarize(view: ConfigView) -> Refusal | None:
 
 def per_example_objective(view: ConfigView) -> Refusal | None:
     """Steps of the parameters of each example ascend the ELBO, so that the objective must be the ELBO."""
-    key, steps = "refinement.train_steps", (view.config.get("refinement") or {}).get("train_steps")
+    key, steps = "refinement.train_steps", view.argument("refinement.train_steps")
     if not steps or "per_example" not in view.provides("posterior"):
         return None
-    objective, floors = view.config["objective"], view.config["objective"].get("free_bits")
-    plain = objective.get("beta") == 1 and not any(floors if isinstance(floors, list) else [floors])
-    annealed = view.config.get("annealing") is not None
+    floors = view.argument("objective.free_bits")
+    plain = view.argument("objective.beta") == 1 and not any(floors if isinstance(floors, list) else [floors])
+    annealed = view.config.annealing is not None
     if "elbo" in view.provides("objective") and plain and not annealed:
         return None
     return Refusal(
@@ -70,7 +70,7 @@ def per_example_objective(view: ConfigView) -> Refusal | None:
 
 def gaps_posterior(view: ConfigView) -> Refusal | None:
     """Inference gaps compare a Gaussian q(z|x) with the best one."""
-    if not view.config["evaluate"].get("gaps") or "refinable" in view.provides("posterior"):
+    if not view.config.evaluate.gaps or "refinable" in view.provides("posterior"):
         return None
     ways = remedies(providing("posterior", "refinable"), "evaluate=standard")
     return Refusal(
@@ -82,11 +82,10 @@ def gaps_posterior(view: ConfigView) -> Refusal | None:
 
 def prior_gradient(view: ConfigView) -> Refusal | None:
     """A prior learns from the rate alone."""
-    objective = view.config["objective"]
     weighed = "rate" in view.provides("objective")
     if "alpha_lambda" in view.provides("objective"):
-        weighed = objective["alpha"] != 1
-    if weighed or view.config.get("second_stage") or "learned" not in view.provides("prior"):
+        weighed = view.argument("objective.alpha") != 1
+    if weighed or view.config.second_stage or "learned" not in view.provides("prior"):
         return None
     ways = remedies(lacking("prior", "learned"), providing("objective", "rate"))
     return Refusal(

@@ -9,7 +9,7 @@ def divergence_weight(view: ConfigView) -> Refusal | None:
     """A negative weight of the divergence drives q(z) away from p(z)."""
     if "alpha_lambda" not in view.provides("objective"):
         return None
-    alpha, lambda_ = (view.config["objective"][name] for name in ("alpha", "lambda_"))
+    alpha, lambda_ = (view.argument(f"objective.{name}") for name in ("alpha", "lambda_"))
     if alpha + lambda_ >= 1:
         return None
     return Refusal(
@@ -23,7 +23,7 @@ def divergence_weight(view: ConfigView) -> Refusal | None:
 def rate_weight(view: ConfigView) -> Refusal | None:
     """A negative weight of the rate drives each q(z|x) away from p(z) without bound."""
     key = "objective.alpha"
-    if "alpha_lambda" not in view.provides("objective") or (alpha := view.config["objective"]["alpha"]) <= 1:
+    if "alpha_lambda" not in view.provides("objective") or (alpha := view.argument(key)) <= 1:
         return None
     return Refusal(
         key,
@@ -35,7 +35,7 @@ def rate_weight(view: ConfigView) -> Refusal | None:
 def rate_density(view: ConfigView) -> Refusal | None:
     """InfoVAE needs log q(z|x) unless alpha = 1."""
     key = "objective.alpha"
-    if "alpha_lambda" not in view.provides("objective") or (alpha := view.config["objective"]["alpha"]) == 1:
+    if "alpha_lambda" not in view.provides("objective") or (alpha := view.argument(key)) == 1:
         return None
     if "density" in view.provides("posterior"):
         return None
@@ -48,11 +48,11 @@ def rate_density(view: ConfigView) -> Refusal | None:
 
 def annealing_weights(view: ConfigView) -> Refusal | None:
     """The annealed weights are weights of the objective."""
-    annealing, key = view.config.get("annealing"), "annealing.weights"
-    if annealing is None:
+    key = "annealing.weights"
+    if view.config.annealing is None:
         return None
     has = view.constant("objective", "anneals", ())
-    weights = set(annealing.get("weights") or [])
+    weights = set(view.argument(key) or [])
     if not has:
         objectives = stating("objective", "anneals", lambda other: bool(other) and weights <= set(other))
         ways = remedies(objectives, "annealing=none")
@@ -70,7 +70,7 @@ def annealing_weights(view: ConfigView) -> Refusal | None:
 def patience_selection(view: ConfigView) -> Refusal | None:
     """Early stopping compares epochs by a bound or a distortion; an adversarial objective optimises neither."""
     key = "trainer.patience"
-    if view.config["trainer"]["patience"] is None or "selection" in view.provides("objective"):
+    if view.config.trainer.patience is None or "selection" in view.provides("objective"):
         return None
     ways = remedies(f"{key}=null", providing("objective", "selection"))
     return Refusal(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from vae_cli.config.view import ConfigView, Refusal
 
 NOT_NEGATIVE = {"lr": 1e-3, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.9, "lr_decay": 0.0, "lambd": 1e-4}
@@ -15,17 +13,16 @@ BELOW_ONE = {"alpha": 0.99, "rho": 0.9}
 
 def optimizer_range(view: ConfigView) -> Refusal | None:
     """Torch's signatures state no ranges."""
-    optimizer: dict[str, Any] = view.config["optimizer"]
     signature = view.signature("optimizer")
     if signature is None or not signature.foreign:
         return None
     for name, usual in (NOT_NEGATIVE | BELOW_ONE).items():
-        value, below = optimizer.get(name), name in BELOW_ONE
+        value, below = view.argument(f"optimizer.{name}"), name in BELOW_ONE
         if isinstance(value, int | float) and (value < 0 or (below and value >= 1)):
             expected = f"expected a number >= 0{' and < 1' * below} ({view.where(f'optimizer.{name}')})"
             message = f"optimizer.{name}={value}: {expected}; use optimizer.{name}={usual:g}"
             return Refusal(f"optimizer.{name}", message)
-    betas = optimizer.get("betas") or []
+    betas = view.argument("optimizer.betas") or []
     if any(not 0 <= beta < 1 for beta in betas):
         key, usual = "optimizer.betas", "[0.9,0.999]"
         message = f"{key}={betas}: expected numbers >= 0 and < 1 ({view.where(key)}); use {key}={usual}"
@@ -35,9 +32,8 @@ def optimizer_range(view: ConfigView) -> Refusal | None:
 
 def nesterov_momentum(view: ConfigView) -> Refusal | None:
     """Nesterov's step evaluates the gradient after a step of the momentum."""
-    optimizer = view.config["optimizer"]
-    damped = optimizer.get("dampening", 0)
-    if not optimizer.get("nesterov") or (optimizer.get("momentum", 0) and not damped):
+    damped = view.argument("optimizer.dampening")
+    if not view.argument("optimizer.nesterov") or (view.argument("optimizer.momentum") and not damped):
         return None
     undamped = " optimizer.dampening=0" if damped else ""
     return Refusal(

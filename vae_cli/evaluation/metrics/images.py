@@ -49,7 +49,7 @@ class SampleMMD(Metric):
             "",
             "Unbiased squared MMD between the first 2,000 examples of the split and as many means E[x|z], z ~ p(z), "
             "under an RBF kernel by the median heuristic, of standardised data in their standard deviations; 0 in "
-            "expectation if they are alike. Only for a model without an encoder.",
+            "expectation if the two distributions are equal. Only for a model without an encoder.",
             "MMD(samples, data)",
         ),
     )

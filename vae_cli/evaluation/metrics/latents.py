@@ -145,9 +145,7 @@ class CodeGrids(Protocol):
     indices: Tensor
 
     @property
-    def n_codes(self) -> int:
-        """K."""
-        ...
+    def n_codes(self) -> int: ...
 
 
 class CodeUsage(Metric):

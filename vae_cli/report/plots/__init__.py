@@ -1,4 +1,4 @@
-"""The plots of a report, each a small figure of its own, so that a page can arrange them."""
+"""The plots of a report, each a small figure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Plot", "colours", "plots"]
 
 
 def plots(groups: Sequence[Group], metrics: Sequence[str]) -> list[Plot]:
-    """All that the runs allow, section by section."""
+    """All plots that the runs allow, by section."""
     drawn = [rate_distortion(groups), bars(groups, "test/active_units", SECTION)]
     drawn += [against(groups, key, metric) for key in swept(groups) for metric in metrics]
     drawn += [curves(groups, name) for name in ("elbo", "distortion", "rate")]

@@ -13,7 +13,7 @@ from vae_cli.report.plots.plot import Plot, colours, legend, single, text
 
 
 def curves(groups: Sequence[Group], name: str) -> Plot | None:
-    """One quantity by epoch: a solid line for the validation and a dotted line for the training of each run."""
+    """A quantity by epoch: for each run a solid line for validation and a dotted line for training."""
     firsts = [first_bound(row for run in one.runs for row in run.history) for one in groups]
     names = [one.label for one, first in zip(groups, firsts, strict=True) if _has_validation(one, name, first)]
     if not names:

@@ -15,7 +15,7 @@ RATE, DISTORTION = "test/rate", "test/distortion"
 
 
 def rate_distortion(groups: Sequence[Group]) -> Plot | None:
-    """Each run's test rate and distortion; along a grey line the ELBO, minus their sum, is the same."""
+    """Test rate and distortion of each run; grey lines connect points of equal ELBO."""
     points = [
         np.array([[run.numbers[RATE], run.numbers[DISTORTION]] for run in one.finished if _has_both(run.numbers)])
         for one in groups

@@ -1,4 +1,4 @@
-"""One plot, and what all of them share: size, colours, legend."""
+"""A plot, and the size, colours and legend of all plots."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from matplotlib.figure import Figure
 from vae_cli.figures.style import LINES, TEXT_WIDTH
 
 NAMED = 10
-"""Entries that a legend has room for; with more the table of the page tells the colours."""
+"""Most entries of a legend; with more, only the table of the page shows the colours."""
 
 WIDTH, HEIGHT = 0.65 * TEXT_WIDTH, 0.47 * TEXT_WIDTH
-"""Inches: about the width of a phone, on which the text then has its natural size."""
+"""Inches; about the width of a phone."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure, its name for a logger, the section of the page that it belongs to, and its title."""
+    """A figure, its name for a logger, its section of the page, and its title."""
 
     name: str
     section: str
@@ -32,27 +32,27 @@ class Plot:
 
 
 def colours(count: int) -> list[str]:
-    """One for each group: a few that can be told apart, or shades where there are many."""
+    """A colour for each group: distinct ones for few groups, shades for many."""
     if count <= len(LINES):
         return list(LINES[:count])
     return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 0.95, count))]
 
 
 def single(names: Sequence[str]) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes and room for a legend of these names below it."""
+    """A figure with one pair of axes and space for a legend of these names below it."""
     lines = sum(len(_lines(name)) for name in names) if 1 < len(names) <= NAMED else 0
     figure = Figure(figsize=(WIDTH, HEIGHT + 0.15 * lines))
     return figure, figure.subplots()
 
 
 def legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
-    """Below the axes, where there is more than one name and no more than have room."""
+    """Draw the legend below the axes, if there are two names or more and not too many."""
     if 1 < len(names) <= NAMED:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left")
 
 
 def text(name: str) -> str:
-    """A name as matplotlib may show it: in lines of the figure's width, its dollars no mathematics."""
+    """A name for matplotlib: wrapped to the figure's width, dollar signs escaped."""
     return "\n".join(_lines(name)).replace("$", r"\$")
 
 

@@ -1,4 +1,4 @@
-"""Metrics over configurations and against the values that were swept."""
+"""Metrics by configuration and against swept values."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from vae_cli.report.metrics import words
 from vae_cli.report.plots.plot import WIDTH, Plot, colours, legend, single, text
 
 TICKS = 8
-"""Swept values that an axis can name."""
+"""Most swept values with a tick of their own."""
 
 Point = tuple[float, Estimate, str]
 
 
 def swept(groups: Sequence[Group]) -> list[str]:
-    """Keys of which there are two values, all else being equal; but numbers of different data are not compared."""
+    """Keys with two values or more, all else equal; numbers of different data are not compared."""
     data = {CHANGED, *(f"dataset.{key}" for key in DATA)}
     keys = dict.fromkeys(key for one in groups for key in one.choices if key not in data)
     return [key for key in keys if any(len(family) > 1 for family in _families(groups, key).values())]
 
 
 def against(groups: Sequence[Group], key: str, metric: str) -> Plot | None:
-    """A metric against one swept value: a line for each combination of the other choices, bars over seeds."""
+    """A metric against one swept value: a line for each combination of the other choices, error bars over seeds."""
     families = {
         others: measured
         for others, family in _families(groups, key).items()
@@ -56,7 +56,7 @@ def against(groups: Sequence[Group], key: str, metric: str) -> Plot | None:
 
 
 def bars(groups: Sequence[Group], metric: str, section: str) -> Plot | None:
-    """A bar for each configuration under its name, with its interval over seeds."""
+    """A bar for each configuration, with its interval over seeds."""
     palette = colours(len(groups))
     found = [(one.label, one.estimate(metric), palette[one.number - 1]) for one in groups]
     kept = [(name, estimate, colour) for name, estimate, colour in found if estimate]
@@ -72,7 +72,7 @@ def bars(groups: Sequence[Group], metric: str, section: str) -> Plot | None:
 
 
 def _families(groups: Sequence[Group], key: str) -> dict[str, list[Group]]:
-    """The groups that have this key, by their other choices in words, or by their numbers where those are too many."""
+    """The groups that have this key, by their other choices as text, or by their numbers if those are too many."""
     families: dict[str, list[Group]] = {}
     for one in groups:
         if key in one.choices:
@@ -84,7 +84,7 @@ def _families(groups: Sequence[Group], key: str) -> dict[str, list[Group]]:
 
 
 def _places(values: Sequence[Any]) -> tuple[dict[str, float], list[str]]:
-    """Where each value stands on the axis: numbers at themselves, others side by side under their names."""
+    """Position of each value on the axis: numbers at their value, others side by side."""
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return {shown(value): float(value) for value in values}, []
     names = list(dict.fromkeys(map(shown, values)))
@@ -92,7 +92,7 @@ def _places(values: Sequence[Any]) -> tuple[dict[str, float], list[str]]:
 
 
 def _line(axes: Axes, line: Sequence[Point], colour: str, others: str, *, ordered: bool) -> None:
-    """Means with their intervals, joined where the axis has an order."""
+    """Means with their intervals, connected if the axis has an order."""
     widths = [estimate.half_width or 0.0 for _, estimate, _ in line]
     means = [estimate.mean for _, estimate, _ in line]
     style = {"color": colour, "marker": "o", "linestyle": "-" if ordered else "", "capsize": 2, "linewidth": 1}
@@ -100,7 +100,7 @@ def _line(axes: Axes, line: Sequence[Point], colour: str, others: str, *, ordere
 
 
 def _axis(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
-    """Ticks at the values themselves, on a logarithmic axis where they spread far."""
+    """Ticks at the values, on a logarithmic axis if the values span decades."""
     values = sorted(set(places))
     if names:
         axes.set_xticks(values, [text(name)[:16] for name in names], rotation=20 if len(names) > 3 else 0)

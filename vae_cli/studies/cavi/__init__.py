@@ -1,1 +1,1 @@
-"""Mean-field variational inference by coordinate ascent, for two models in which every step has a closed form."""
+"""Coordinate-ascent mean-field variational inference for two models with closed-form steps."""

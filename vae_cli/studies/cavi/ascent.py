@@ -1,4 +1,4 @@
-"""Coordinate ascent: one factor of q after the other is set to its best, and the ELBO cannot fall."""
+"""Coordinate ascent: each factor of q in turn is set to its optimum; the ELBO cannot fall."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from vae_cli.errors import UserError
 
 ROUNDING = 1e-9
-"""By how much of its size an ELBO may seem to fall from one step to the next."""
+"""Relative tolerance for a fall of the ELBO by rounding in one step."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A factor that was set to its best, and the ELBO then, nats."""
+    """The factor that was updated, and the ELBO afterwards, nats."""
 
     number: int
     factor: str
@@ -34,19 +34,19 @@ class Study(ABC):
 
     @abstractmethod
     def sweep(self) -> Iterator[str]:
-        """Set each factor to its best, in turn; after each its name, before the next is set."""
+        """Set each factor to its optimum in turn; yields its name after each update."""
 
     @abstractmethod
     def findings(self) -> dict[str, Any]:
-        """What q says now, in numbers."""
+        """The parameters of q as numbers."""
 
     @abstractmethod
     def figure(self, steps: list[Step]) -> Figure:
-        """q beside p or the data, and the ELBO against the steps."""
+        """A figure of q beside p or the data, and of the ELBO by step."""
 
 
 def ascend(study: Study, sweeps: int, tolerance: float) -> list[Step]:
-    """Steps until a whole sweep gains no more than `tolerance` nats; UserError if one loses, or there are too many."""
+    """Steps until a sweep gains at most `tolerance` nats; UserError if the ELBO falls or `sweeps` do not suffice."""
     steps = [Step(0, "start", study.elbo)]
     for _ in range(sweeps):
         before = steps[-1].elbo
@@ -57,4 +57,4 @@ def ascend(study: Study, sweeps: int, tolerance: float) -> list[Step]:
                 raise UserError(f"the ELBO fell by {-gain:.3g} nats at step {len(steps) - 1}, {factor}")
         if steps[-1].elbo - before <= tolerance:
             return steps
-    raise UserError(f"sweeps={sweeps}: the last one still gained more than tolerance={tolerance} nats; raise either")
+    raise UserError(f"sweeps={sweeps}: the last sweep still gained more than tolerance={tolerance} nats; raise either")

@@ -1,4 +1,4 @@
-"""What the pictures of the studies share."""
+"""Figures of the studies: shared parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vae_cli.studies.cavi.ascent import Step
 
 
 def beside_elbo(steps: list[Step]) -> tuple[Figure, Axes]:
-    """A figure with the ELBO against the steps on the right, and free axes on the left."""
+    """A figure with the ELBO by step on the right, and empty axes on the left."""
     figure = Figure(figsize=(TEXT_WIDTH, 0.42 * TEXT_WIDTH))
     left, right = figure.subplots(1, 2)
     right.plot([step.number for step in steps], [step.elbo for step in steps], ".-", color=BLUE)
@@ -26,7 +26,7 @@ def beside_elbo(steps: list[Step]) -> tuple[Figure, Axes]:
 
 
 def ellipse(axes: Axes, mean: NDArray[Any], covariance: NDArray[Any], width: float, **looks: Any) -> None:
-    """The points that are `width` deviations away from a mean (2,)."""
+    """Points at `width` standard deviations from a mean (2,)."""
     values, vectors = np.linalg.eigh(covariance)
     angle = float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
     long, short = 2 * width * np.sqrt(values[1]), 2 * width * np.sqrt(values[0])

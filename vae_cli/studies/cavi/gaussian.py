@@ -20,7 +20,12 @@ Vector = NDArray[np.float64]
 class CorrelatedGaussian(Study):
     """p = N(mean, covariance), L its precision; q = prod_j N(m_j, 1 / L_jj), whose variances are those of p(x_j|rest).
 
-    m_j = mean_j - sum_k!=j L_jk (m_k - mean_k) / L_jj; the ELBO is -KL(q || p), at best 1/2 (log|L| - sum_j log L_jj).
+    m_j = mean_j - sum_k!=j L_jk (m_k - mean_k) / L_jj; the ELBO is -KL(q || p) <= 1/2 (log|L| - sum_j log L_jj).
+
+    Args:
+        mean: mean of p, (d,)
+        covariance: covariance of p, (d, d)
+        start: initial m, (d,)
     """
 
     def __init__(self, *, mean: list[float], covariance: list[list[float]], start: list[float]) -> None:
@@ -55,7 +60,7 @@ class CorrelatedGaussian(Study):
             yield f"q(x{j + 1})"
 
     def findings(self) -> dict[str, Any]:
-        """Means and standard deviations of q, and those of p."""
+        """Means and standard deviations of q and of p."""
         return {
             "mean": self.path[-1].tolist(),
             "deviation": np.sqrt(self.variances).tolist(),
@@ -65,7 +70,7 @@ class CorrelatedGaussian(Study):
         }
 
     def figure(self, steps: list[Step]) -> Figure:
-        """The first two dimensions: p, the means on their way, the last q."""
+        """The first two dimensions: p, the path of the means, and the final q."""
         figure, axes = beside_elbo(steps)
         for width, p, q in ((1, "$p$", "$q$"), (2, None, None), (3, None, None)):
             ellipse(axes, self.mean[:2], self.covariance[:2, :2], width, color=GREY, label=p)

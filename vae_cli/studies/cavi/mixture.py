@@ -28,10 +28,15 @@ Array = NDArray[np.float64]
 class GaussianMixture(Study):
     """pi ~ Dir(a0), L_k ~ Wishart(W0, nu0), mu_k ~ N(m0, (b0 L_k)^-1), z_n ~ Cat(pi), x_n ~ N(mu_k, L_k^-1).
 
-    q = q(z) q(pi) prod_k q(mu_k, L_k), of the same families, from the clusters of k-means on. m0 and W0^-1 are mean and
-    covariance of the data, nu0 = D.
-    path: points in rows; null: 300 points of three clusters
-    concentration: a0, of each component; precision: b0
+    q = q(z) q(pi) prod_k q(mu_k, L_k), of the same families, starts at the clusters of k-means. m0 and W0^-1 are mean
+    and covariance of the data, nu0 = D.
+
+    Args:
+        path: file of points in rows; null: 300 points of three clusters
+        components: K
+        seed: of k-means and of the generated points
+        concentration: a0 of each component
+        precision: b0
     """
 
     def __init__(
@@ -51,14 +56,14 @@ class GaussianMixture(Study):
         self.a0, self.b0, self.nu0 = concentration, precision, float(self.x.shape[1])
         self.m0, self.inverse0 = self.x.mean(0), np.cov(self.x.T).reshape(2 * [self.x.shape[1]])
         if np.linalg.eigvalsh(self.inverse0)[0] <= 0:
-            raise UserError(f"study.path={path}: the points lie in fewer dimensions than they have; leave columns out")
+            raise UserError(f"study.path={path}: the points lie in fewer dimensions than they have; remove columns")
         labels = KMeans(components, n_init="auto", random_state=seed).fit_predict(self.x)
         self.r: Array = np.eye(components)[labels]  # q(z_n = k), (N, K)
         self._set_weights()
         self._set_components()
 
     def sweep(self) -> Iterator[str]:
-        """q(z), q(pi), then all q(mu_k, L_k), which do not depend on one another."""
+        """Update q(z), q(pi), then all q(mu_k, L_k), which are independent."""
         self.r = np.exp(self._log_joint() - logsumexp(self._log_joint(), axis=1, keepdims=True))
         yield "q(z)"
         self._set_weights()
@@ -90,7 +95,6 @@ class GaussianMixture(Study):
 
     @property
     def _log_det(self) -> Array:
-        """E log|L_k| (10.65)."""
         d = self.x.shape[1]
         spread = digamma((self.nu[:, None] - np.arange(d)) / 2).sum(1)
         return spread + d * math.log(2) - np.linalg.slogdet(self.inverse)[1]
@@ -135,7 +139,7 @@ class GaussianMixture(Study):
         }
 
     def figure(self, steps: list[Step]) -> Figure:
-        """The first two dimensions: points by component, and two deviations of each component of more than 1 %."""
+        """The first two dimensions: points by component, and the 2-sigma ellipse of each component above 1 %."""
         figure, axes = beside_elbo(steps)
         colours = np.array(CLASSES)[self.r.argmax(1) % len(CLASSES)]
         axes.scatter(self.x[:, 0], self.x[:, min(1, self.x.shape[1] - 1)], s=4, c=colours, linewidths=0)
@@ -159,7 +163,7 @@ def _log_multigamma(a: Array, d: int) -> Array:
 
 
 def generated(seed: int) -> Array:
-    """300 points of three correlated Gaussians in the plane."""
+    """300 points from three correlated Gaussians in the plane."""
     random = np.random.default_rng(seed)
     means, angles = [(-3.0, 0.0), (2.0, 2.0), (1.0, -3.0)], (0.4, 1.6, 2.6)
     clusters = []

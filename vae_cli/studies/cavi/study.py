@@ -1,4 +1,4 @@
-"""`vae-cavi`: coordinate ascent on a study's ELBO; every step, what was found, and a figure."""
+"""`vae-cavi`: coordinate ascent on a study's ELBO; its steps, findings and figure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from vae_cli.runs.layout import display
 from vae_cli.studies.cavi.ascent import Step, Study, ascend
 
 SHOWN = 8
-"""Steps printed at the start and at the end; the file has them all."""
+"""Steps printed at the start and at the end; ascent.json has all."""
 
 
 def run(config: CAVIConfig) -> Path:
-    """Ascend, print, and write ascent.json and the figure into config.out, a new folder."""
+    """Run the ascent, print it, and write ascent.json and the figure into config.out, a new folder."""
     folder = new_folder(config.out)
     study: Study = config.study.build(_convert_="all")
     steps = ascend(study, config.sweeps, config.tolerance)
@@ -31,7 +31,7 @@ def run(config: CAVIConfig) -> Path:
     write_text_atomically(folder / "ascent.json", json.dumps(results, indent=2) + "\n")
     with styled():
         figure = study.figure(steps)
-    save({"semi_amortised": figure}, folder)
+    save({"ascent": figure}, folder)
     Console().print(_table(steps))
     print(f"ELBO {steps[-1].elbo:.6f} nats after {len(steps) - 1} steps, none of which lost any")
     print(f"written to {display(folder)}")

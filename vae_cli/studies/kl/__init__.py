@@ -1,1 +1,1 @@
-"""Directions of the Kullback-Leibler divergence, on a line where both can be seen."""
+"""Directions of the Kullback-Leibler divergence in one dimension."""

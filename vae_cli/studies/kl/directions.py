@@ -15,15 +15,15 @@ from vae_cli.errors import UserError
 from vae_cli.studies.kl.targets import Target
 
 REACH, NODES = 9.0, 601
-"""Expectations under q by the trapezoidal rule over so many standard deviations, at so many nodes."""
+"""Trapezoidal rule for expectations under q: half width in standard deviations, and number of nodes."""
 
 
 class Direction(ABC):
-    """A loss of (m, log s), and what it is called where constants are unknown."""
+    """A loss of (m, log s) with its name."""
 
     name: str
     reason: str
-    """Why some targets cannot be fitted in this direction."""
+    """Message for a target that cannot be fitted in this direction."""
 
     def __init__(self, target: Target) -> None:
         if not self.fits(target):
@@ -33,12 +33,12 @@ class Direction(ABC):
     @staticmethod
     @abstractmethod
     def fits(target: Target) -> bool:
-        """Whether the loss can be evaluated with what is known of the target."""
+        """True if the target provides all that the loss needs."""
 
     @property
     @abstractmethod
     def loss_name(self) -> str:
-        """What the loss is."""
+        """Name of the loss, with its unknown constant if there is one."""
 
     @abstractmethod
     def loss(self, mean: Tensor, log_scale: Tensor) -> Tensor:
@@ -46,11 +46,11 @@ class Direction(ABC):
 
 
 class Reverse(Direction):
-    """KL(q || p) = E_q log q - E_q log p: needs log p(x), a constant in it does not matter; no draws from p."""
+    """KL(q || p) = E_q log q - E_q log p: needs log p(x) up to a constant, and no draws from p."""
 
     name = "reverse"
     reason = (
-        "KL(q || p) averages log p(x) under q, and of this target only samples are known; "
+        "KL(q || p) averages log p(x) under q, but this target provides only samples; "
         "use direction=forward, which needs nothing else, or a target whose density is known up to a constant"
     )
 
@@ -61,12 +61,10 @@ class Reverse(Direction):
 
     @staticmethod
     def fits(target: Target) -> bool:
-        """Where log p can be evaluated."""
         return target.has_density
 
     @property
     def loss_name(self) -> str:
-        """The divergence, or that and an unknown constant."""
         return "KL(q || p)" if self.target.normalised else "KL(q || p) + constant"
 
     def loss(self, mean: Tensor, log_scale: Tensor) -> Tensor:
@@ -77,7 +75,7 @@ class Reverse(Direction):
 
 
 class Forward(Direction):
-    """KL(p || q) = E_p log p - E_p log q: needs draws from p; of its density nothing, but for the first term."""
+    """KL(p || q) = E_p log p - E_p log q: needs draws from p; only the first term needs its density."""
 
     name = "forward"
     reason = (
@@ -93,16 +91,14 @@ class Forward(Direction):
 
     @staticmethod
     def fits(target: Target) -> bool:
-        """Where there are draws."""
         return target.has_draws
 
     @property
     def loss_name(self) -> str:
-        """The divergence, or its second term."""
         return "KL(p || q)" if self.target.normalised else "-E_p log q"
 
     def loss(self, mean: Tensor, log_scale: Tensor) -> Tensor:
-        """E_p log p - E_p log q over the draws; of x only its first two moments matter."""
-        centre, variance = self.moments  # not E x^2 - 2 m E x + m^2, which cancels where x is far from 0
+        """E_p log p - E_p log q over the draws; depends on the first two moments of x only."""
+        centre, variance = self.moments  # E x^2 - 2 m E x + m^2 would cancel for x far from 0
         squared = (variance + (centre - mean).square()) * (-2 * log_scale).exp()
         return self.negentropy + log_scale + 0.5 * (math.log(2 * math.pi) + squared)

@@ -1,4 +1,4 @@
-"""The picture of a direction of KL: the target with the Gaussians found, and the loss with its minima."""
+"""Figure of a direction of KL: the target with the fitted Gaussians, and the loss with its minima."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from vae_cli.studies.kl.minima import Minimum
 from vae_cli.studies.kl.targets import Target
 
 LEVELS = 18
-"""Contours of the loss, closer together near its minimum."""
+"""Contours of the loss, denser near its minimum."""
 
 
 def draw(direction: Direction, found: Sequence[Minimum]) -> Figure:
-    """On the left densities, on the right the loss over (m, s)."""
+    """Densities on the left, the loss over (m, s) on the right."""
     with styled():
         figure = Figure(figsize=(TEXT_WIDTH, 0.42 * TEXT_WIDTH))
         left, right = figure.subplots(1, 2)
@@ -77,7 +77,7 @@ def _colours(found: Sequence[Minimum]) -> list[str]:
 
 
 def _symbols(name: str) -> str:
-    """The name of a loss as mathematics."""
+    """The name of a loss in mathtext."""
     symbols = {"KL": r"\mathrm{KL}", "||": r"\Vert", "log": r"\log\,", "constant": r"\mathrm{constant}"}
     for word, symbol in symbols.items():
         name = name.replace(word, symbol)

@@ -1,4 +1,4 @@
-"""`vae-kl`: a Gaussian fitted to a target by one direction, from several starts; the minima found, and a figure."""
+"""`vae-kl`: a Gaussian fitted to a target by one direction of KL from several starts; minima and figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Local minima of a direction of KL, by descents from several starts."""
+"""Local minima of a direction of KL by descents from several starts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vae_cli.errors import UserError
 from vae_cli.studies.kl.directions import Direction
 
 ALIKE = 1e-3
-"""Starts that end closer than this, means in units of the scale, and log scales, have found one minimum."""
+"""Descents that end closer than this (means in units of the scale, log scales) share one minimum."""
 
 
 @dataclass(frozen=True)
 class Minimum:
-    """N(mean, scale^2), the loss there, and how many of the starts ended in it."""
+    """N(mean, scale^2), its loss, and the number of starts that end in it."""
 
     mean: float
     scale: float
@@ -30,7 +30,7 @@ class Minimum:
 
 
 def minima(direction: Direction, starts: int) -> list[Minimum]:
-    """Local minima that descents from `starts` means, each with a narrow and a wide scale, end in; the lowest first."""
+    """Local minima, the lowest first, of descents from `starts` means, each with a narrow and a wide scale."""
     low, high = direction.target.span()
     centre, width = (low + high) / 2, (high - low) / 6
 
@@ -48,28 +48,30 @@ def minima(direction: Direction, starts: int) -> list[Minimum]:
         else:
             found.append((end, loss, 1))
     if not found:
-        problem = f"no descent from starts={starts} has ended in a minimum"
-        raise UserError(f"direction={direction.name}: {problem}; more starts, or a target with lighter tails")
+        problem = f"no descent from starts={starts} ended in a minimum"
+        raise UserError(
+            f"direction={direction.name}: {problem}; set a larger `starts`, or use a target with lighter tails"
+        )
     ordered = sorted(found, key=lambda one: one[1])
     return [Minimum(centre + width * float(m), width * math.exp(v), loss, count) for (m, v), loss, count in ordered]
 
 
 def _descend(loss_at: Callable[[Tensor], Tensor], *start: float) -> tuple[np.ndarray, float] | None:
-    """Where the descent from a start ends, ((m - centre) / width, log(s / width)), if that is a minimum, no saddle.
+    """The end ((m - centre) / width, log(s / width)) of the descent from a start, if it is a minimum and no saddle.
 
-    Centre and width are the target's: no step and no tolerance then depends on where it lies, or in what units.
+    Centre and width of the target make steps and tolerances independent of location and unit.
     """
 
-    def value_and_slope(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+    def value_and_gradient(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         at = torch.from_numpy(parameters).requires_grad_()
         loss = loss_at(at)
-        (slope,) = torch.autograd.grad(loss, at)
-        return loss.item(), slope.numpy()
+        (gradient,) = torch.autograd.grad(loss, at)
+        return loss.item(), gradient.numpy()
 
-    result = minimize(value_and_slope, start, jac=True, method="BFGS", options={"gtol": 1e-8})
-    end, slope = torch.from_numpy(result.x), torch.from_numpy(result.jac)
-    own = torch.stack([end[1].exp(), torch.ones_like(end[1])])  # units of q: a mode may be far narrower than the target
-    if not end.isfinite().all() or not (slope * own).abs().max() <= 1e-4:  # nor where a slope is no number
+    result = minimize(value_and_gradient, start, jac=True, method="BFGS", options={"gtol": 1e-8})
+    end, gradient = torch.from_numpy(result.x), torch.from_numpy(result.jac)
+    own = torch.stack([end[1].exp(), torch.ones_like(end[1])])  # units of q: a mode may be far narrower than p
+    if not end.isfinite().all() or not (gradient * own).abs().max() <= 1e-4:  # nor where a gradient is NaN
         return None
     curvature = torch.autograd.functional.hessian(loss_at, end) * torch.outer(own, own)
     if torch.linalg.eigvalsh(curvature)[0] <= 0:

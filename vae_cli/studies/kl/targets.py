@@ -1,4 +1,4 @@
-"""Densities on the line to fit a Gaussian to, and what of them is known: log p, maybe up to a constant; draws."""
+"""One-dimensional targets: log p, perhaps up to a constant, and draws."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Target(ABC):
 
     @abstractmethod
     def draws(self) -> Tensor:
-        """x ~ p, (N,), the same at each call."""
+        """x ~ p, (N,), equal at each call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +68,15 @@ class Mixture(Target):
 
     @property
     def distribution(self) -> MixtureSameFamily:
-        """p."""
         weights, means, scales = (torch.tensor(v, dtype=torch.float64) for v in (self.weights, self.means, self.scales))
         return MixtureSameFamily(Categorical(weights), Normal(means, scales))
 
     def span(self) -> tuple[float, float]:
-        """Three deviations of each component."""
+        """Three standard deviations around each component."""
         ends = [(mean - 3 * scale, mean + 3 * scale) for mean, scale in zip(self.means, self.scales, strict=True)]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log p(x)."""
         return self.distribution.log_prob(x)
 
     def draws(self) -> Tensor:
@@ -95,7 +93,7 @@ class DoubleWell(Target):
     Args:
         depth: height of the barrier between the two wells, in nats
         distance: of the wells from 0
-        tilt: slope of the energy, in nats per unit of x
+        tilt: gradient of the linear term, in nats per unit of x
     """
 
     depth: PositiveFloat
@@ -106,7 +104,7 @@ class DoubleWell(Target):
     normalised = has_draws = False
 
     def span(self) -> tuple[float, float]:
-        """Where p is not below e^-10 of what it is at the bottom of the lower well."""
+        """The interval where p is at least e^-10 of its maximum."""
         energy = np.polynomial.Polynomial([self.depth, self.tilt * self.distance, -2 * self.depth, 0.0, self.depth])
         bottom = min(energy(root.real) for root in energy.deriv().roots() if np.isreal(root))
         ends = [self.distance * root.real for root in (energy - bottom - 10).roots() if np.isreal(root)]
@@ -117,7 +115,6 @@ class DoubleWell(Target):
         return -self.depth * ((x / self.distance).square() - 1).square() - self.tilt * x
 
     def draws(self) -> Tensor:
-        """There are none."""
         raise UserError("target: of a double well only the density is known")
 
 
@@ -135,16 +132,15 @@ class Samples(Target):
     has_density = normalised = False
 
     def span(self) -> tuple[float, float]:
-        """Minimum and maximum."""
         low, high = self.draws().aminmax()
         return low.item(), high.item()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """It is not known."""
+        """Refused: log p is unknown."""
         raise UserError("target: of samples the density is not known")
 
     def draws(self) -> Tensor:
-        """What the file holds."""
+
         values = read_numbers("target.path", self.path)
         if values.ndim != 1:
             raise UserError(f"target.path={self.path}: expected one column; it holds {values.shape}")

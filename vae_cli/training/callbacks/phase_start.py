@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -15,7 +14,6 @@ from vae_cli.datasets import Data
 from vae_cli.distributed.process_group import broadcast_module
 from vae_cli.errors import UserError
 from vae_cli.models.model import LatentVariableModel, PosteriorMoments, posterior_moments
-from vae_cli.models.priors import GaussianMixturePrior
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import TrainingCodes
 
@@ -43,8 +41,7 @@ class PhaseInitialiser(Callback):
         prior, count = pl_module.model.prior, len(self.data.train)
         if "mixture" not in prior.provides or not any(phase.on_start for phase in pl_module.phases):
             return
-        components = cast(GaussianMixturePrior, prior).components
-        if count < 2 * components:
+        if count < 2 * (components := prior.components):
             fewer = f"prior.components={count // 2} or less, or " if count > 1 else ""
             raise UserError(
                 f"prior.components={components}: too many for {count} training examples: each "

@@ -50,7 +50,6 @@ class EpochProgress(Checkpoint):
         self.began = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the bar."""
         self.began, self.first_epoch = time.perf_counter(), trainer.current_epoch
         if self.console.is_terminal:
             self._show("training", (trainer.max_epochs or 1) * trainer.num_training_batches)
@@ -130,11 +129,9 @@ class EpochProgress(Checkpoint):
             self.console.print(f"evaluating, {done / total:.0%}  {left / 60:.1f} min left")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remove the bar."""
         self._hide()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Restore the terminal."""
         self._hide()
 
     def _hide(self) -> None:

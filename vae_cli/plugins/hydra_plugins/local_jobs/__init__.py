@@ -1,4 +1,4 @@
-"""hydra/launcher=submitit_local and joblib, in place of their own packages' launchers: jobs share the cores."""
+"""hydra/launcher=submitit_local and joblib: replacements of the packages' launchers, whose jobs share the cores."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config.search import searches
-from vae_cli.sweeps.side_by_side import JOBLIB, SUBMITIT, Shares
+from vae_cli.sweeps.side_by_side import Shares
 from vae_cli.sweeps.table import SweepTable
 
 LONGEST = 60 * 24 * 365
-"""Minutes that a local job may take; submitit's own hour would stop a long one."""
+"""Time limit of a local job in minutes; submitit's default is one hour."""
 PAUSE = 0.2
-"""Seconds between two looks at the jobs."""
+"""Seconds between two polls of the jobs."""
 
 
 @contextmanager
 def _shared(config: DictConfig, jobs: int) -> Iterator[Shares]:
-    """Cores divided among the processes that are started in this context; the sweep's table is told."""
+    """Divide the cores among the processes that start in this context; report the division to the sweep's table."""
     shares, before = Shares.of(config, jobs), os.environ.get("OMP_NUM_THREADS")
     if SweepTable.current:
         SweepTable.current.shares = shares
@@ -51,10 +51,9 @@ if find_spec("submitit"):
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher
 
     class SubmititJobs(LocalLauncher):
-        """Starts a job as soon as its cores are free, where submitit's own launcher starts all at once."""
+        """Starts a job as soon as its cores are free; submitit's launcher starts all at once."""
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-            """Run all jobs."""
             import submitit
 
             assert self.config and self.hydra_context and self.task_function
@@ -75,20 +74,19 @@ if find_spec("submitit"):
                     jobs.append(executor.submit(work, list(overrides), "hydra.sweep.dir", number, str(number), state))
             return [job.results()[0] for job in jobs]
 
-    _register("submitit_local", LocalQueueConf, _target_=SUBMITIT, timeout_min=LONGEST)
+    _register("submitit_local", LocalQueueConf, _target_=f"{__name__}.SubmititJobs", timeout_min=LONGEST)
 
 if find_spec("hydra_plugins.hydra_joblib_launcher"):
     from hydra_plugins.hydra_joblib_launcher.config import JobLibLauncherConf
     from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 
     class JoblibJobs(JoblibLauncher):
-        """Starts no more workers than there are jobs, so that the cores are divided among those that work."""
+        """Starts at most one worker per job; the cores are divided among these workers."""
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-            """Run all jobs."""
             assert self.config is not None
             with _shared(self.config, len(job_overrides)) as shares:
                 self.joblib["n_jobs"] = shares.jobs
                 return super().launch(job_overrides, initial_job_idx)
 
-    _register("joblib", JobLibLauncherConf, _target_=JOBLIB)
+    _register("joblib", JobLibLauncherConf, _target_=f"{__name__}.JoblibJobs")

@@ -10,8 +10,8 @@ import pytest
 from tests.support.commands import Done, fingerprint, fork, start
 from tests.support.configs import mapping
 from tests.support.plugins.fragile import PLUGIN
+from vae_cli.config import continuation
 from vae_cli.errors import UserError
-from vae_cli.runs import continuation
 from vae_cli.runs.folder import RunFolder
 
 SMALL = ("dataset=digits", "network.hidden=[16]", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=csv")
@@ -21,7 +21,7 @@ FRAGILE = "objective._target_=fragile.Fragile"
 def leave(folder: Path, *overrides: str, **results: object) -> Path:
     """A folder with what a run of this configuration leaves: its configuration and, if any, its results."""
     folder.mkdir()
-    RunFolder(folder).begin(continuation.resolved(mapping(*overrides)))
+    RunFolder(folder).begin(mapping(*overrides))
     if results:
         (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
     return folder
@@ -125,7 +125,7 @@ def test_a_sweep_goes_on(tmp_path: Path) -> None:
     rows = json.loads((work / "my sweep" / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["failed", "done"]
     first, second = (work / "my sweep" / row["folder"] for row in rows)
-    assert "go on with: vae-train -m dataset=digits " in done.out
+    assert "continue with: vae-train -m dataset=digits " in done.out
     assert "'hydra.sweep.dir=my sweep'" in done.out.splitlines()[-1]
 
     finished = fingerprint(second)
@@ -137,9 +137,9 @@ def test_a_sweep_goes_on(tmp_path: Path) -> None:
 
     done = sweep(work, "hydra.sweep.dir=my sweep")
     assert (done.code, done.err) == (0, ""), done.err
-    assert f"{first.name}: goes on from its last checkpoint" in done.out
+    assert f"{first.name}: resumes from its last checkpoint" in done.out
     assert f"{second.name}: done already" in done.out
-    assert "epoch 1/2" not in done.out and "epoch 2/2" in done.out and "go on with" not in done.out
+    assert "epoch 1/2" not in done.out and "epoch 2/2" in done.out and "continue with" not in done.out
     results = json.loads((first / "results.json").read_text())
     assert (results["status"], results["train/epochs"], results["train/steps"]) == ("done", 2, 78)
     assert fingerprint(second) == finished
@@ -159,7 +159,7 @@ def test_the_line_that_goes_on_names_the_folder_of_today(tmp_path: Path) -> None
     epochs(work, 1)
     (work / "diverge").touch()
     last = sweep(work).out.splitlines()[-1]
-    words = shlex.split(last.removeprefix("go on with: "))
+    words = shlex.split(last.removeprefix("continue with: "))
     assert words[:2] == ["vae-train", "-m"]
     (folder,) = (work / "outputs" / "multirun").glob("*/*")
     assert words[-1] == f"hydra.sweep.dir={folder}"

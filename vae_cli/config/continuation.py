@@ -1,44 +1,23 @@
-"""Configurations as runs keep them, their fingerprint, and the work that is left of a job of a sweep."""
+"""The fingerprint of a configuration, and the work that is left of a job of a sweep."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_cli.config.schema import keys_that
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.runs.folder import RunFolder
-from vae_cli.runs.layout import DATA
-
-NEUTRAL = (
-    "resume",
-    "ckpt",
-    "logger",
-    "cluster",
-    "dataset.root",
-    "trainer.figures_every",
-    "trainer.checkpoint_every",
-)
-"""Keys that cannot change a result: places of files, figures, loggers and checkpoints."""
+from vae_cli.runs.saved_config import resolved
 
 
-def resolved(config: DictConfig) -> DictConfig:
-    """The configuration as a run keeps it: without interpolations, with absolute paths."""
-    kept = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
-    assert isinstance(kept, DictConfig)
-    for key in (*DATA, "init"):
-        if place := OmegaConf.select(kept, key):
-            OmegaConf.update(kept, key, str(Path(place).expanduser().absolute()))
-    return kept
-
-
-def fingerprint(config: DictConfig) -> str:
+def fingerprint(config: dict[str, Any] | DictConfig) -> str:
     """SHA-256 of all that can change a run's results; equal for a composed configuration and for its config.yaml."""
     kept = OmegaConf.create(OmegaConf.to_yaml(resolved(config)))  # through YAML, as the saved one
-    for key in NEUTRAL:
+    for key in keys_that(lambda one: not one.changes_results):
         OmegaConf.update(kept, key, None, force_add=True)
     plain = json.loads(json.dumps(OmegaConf.to_container(kept)), parse_int=float)  # beta=1 is beta=1.0
     return hashlib.sha256(json.dumps(_without_null(plain), sort_keys=True).encode()).hexdigest()
@@ -51,7 +30,7 @@ def _without_null(value: Any) -> Any:
     return {name: _without_null(item) for name, item in value.items() if item is not None}
 
 
-def is_done(config: DictConfig, run: RunFolder) -> bool:
+def is_done(config: dict[str, Any] | DictConfig, run: RunFolder) -> bool:
     """Whether a run of this configuration has ended well in this folder."""
     return run.has_config and fingerprint(run.config()) == fingerprint(config) and run.is_done
 

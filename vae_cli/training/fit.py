@@ -1,0 +1,147 @@
+"""Lightning's Trainer with its callbacks, and the training itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from math import ceil
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import Logger
+
+from vae_cli.config.schema import TrainConfig, TrainerConfig
+from vae_cli.datasets import Data
+from vae_cli.datasets.loader import BatchLoader
+from vae_cli.distributed.process_group import ProcessLayout
+from vae_cli.distributed.rank import is_rank_zero, rank
+from vae_cli.models.model import StartsFromData
+from vae_cli.runs.checkpoints import Checkpoint
+from vae_cli.runs.folder import RunFolder
+from vae_cli.training import warm_start
+from vae_cli.training.callbacks import (
+    EpochProgress,
+    FigureLogger,
+    History,
+    MixtureMonitor,
+    PhaseInitialiser,
+    RandomState,
+    StatusWriter,
+)
+from vae_cli.training.checkpointing import AtomicCheckpointIO, FixedNameCheckpoint, LastCheckpoint
+from vae_cli.training.lightning_module import LatentModelModule
+from vae_cli.training.selection import PhaseAwareEarlyStopping, Selection
+
+
+def on_gpu(settings: TrainerConfig) -> bool:
+    """True if training runs on a GPU."""
+    return settings.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def selection_of(data: Data, module: LatentModelModule) -> Selection:
+    """The number by which the best epoch of the last phase is chosen."""
+    monitor, mode = ("val/elbo", "max") if module.model.has_density else ("val/distortion", "min")
+    selects = len(data.val) > 0 and "selection" in module.phases[-1].objective.provides
+    return Selection(monitor if selects else None, mode, module.epochs - module.phases[-1].epochs)
+
+
+def build_callbacks(
+    config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, history: History
+) -> list[Callback]:
+    """The callbacks of a training, in the order in which Lightning calls them."""
+    settings, selection = config.trainer, selection_of(data, module)
+    limit = settings.limit_batches and settings.limit_batches * config.dataset.arguments["batch_size"]
+    shown: list[Callback] = [EpochProgress(history), StatusWriter(run, history)] if is_rank_zero() else []
+    files = {"dirpath": run.checkpoints, "save_on_train_epoch_end": True, "enable_version_counter": False}
+    callbacks: list[Callback] = [
+        RandomState(config.seed),
+        PhaseInitialiser(data, config.seed, limit),
+        MixtureMonitor(),
+        history,
+        *shown,
+        FixedNameCheckpoint(filename="best", **asdict(selection), **files),
+        LastCheckpoint(settings.checkpoint_every, filename="last", **files),
+    ]
+    if settings.patience and selection.monitor:
+        callbacks.append(PhaseAwareEarlyStopping(settings.patience, selection, history))
+    if settings.figures_every:
+        callbacks.append(FigureLogger(data, settings.figures_every, config.evaluate.seed))
+    return callbacks
+
+
+def build_trainer(
+    config: TrainConfig,
+    processes: ProcessLayout,
+    run: RunFolder,
+    data: Data,
+    module: LatentModelModule,
+    run_loggers: list[Logger],
+    checkpoint: Checkpoint | None = None,
+) -> tuple[History, pl.Trainer]:
+    """Lightning's Trainer, and the history among its callbacks."""
+    settings = config.trainer
+    history = History(None if config.logger.name == "none" else run.history_file)
+    partial = len(module.phases) > 1 or "rate" not in module.position.phase.objective.provides  # or: without the prior
+    strategy, environment = processes.strategy(on_gpu(settings), partial)
+    trainer = pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=processes.nodes,
+        strategy=strategy,
+        precision=settings.precision,
+        max_epochs=module.epochs,
+        gradient_clip_val=settings.gradient_clip_val,
+        accumulate_grad_batches=settings.accumulate_grad_batches,
+        deterministic=settings.deterministic,
+        default_root_dir=run.path,
+        logger=run_loggers,
+        callbacks=build_callbacks(config, run, data, module, history),
+        plugins=[AtomicCheckpointIO(checkpoint), environment],
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        inference_mode=False,  # a refinement differentiates
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    return history, trainer
+
+
+def fit(
+    config: TrainConfig,
+    processes: ProcessLayout,
+    data: Data,
+    module: LatentModelModule,
+    trainer: pl.Trainer,
+    checkpoint: Checkpoint | None = None,
+    loaded: tuple[str, ...] = (),
+) -> None:
+    """Train, from a checkpoint of the same run if one is given; `loaded` parts do not start from the data."""
+    settings, size, device = config.trainer, config.evaluate.batch_size, trainer.strategy.root_device
+    common: dict[str, Any] = {"seed": config.seed, "device": device, "limit": settings.limit_batches}
+    part: dict[str, Any] = {"rank": rank(), "processes": processes.count}
+    loader = data.loader(
+        "train", batch_size=config.dataset.arguments["batch_size"], shuffle=settings.shuffle, **common, **part
+    )
+    module.steps_per_epoch = ceil(len(loader) / settings.accumulate_grad_batches)
+    module.window_weights = loader.window_weights(settings.accumulate_grad_batches)
+    validation = None
+    if len(data.val) and module.model.infers:
+        validation = data.loader("val", batch_size=size, shuffle=False, whole=True, **common, **part)
+    if checkpoint:  # Lightning itself loads the loader's state in the middle of an epoch only
+        loader.load_state_dict(checkpoint.content["loops"]["fit_loop"]["state_dict"]["combined_loader"][0])
+    else:
+        module.to(device)
+        _start_from_data(module, lambda: data.loader("train", batch_size=size, shuffle=True, **common), loaded)
+    trainer.fit(module, loader, validation, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True)
+    module.to(device)  # Lightning has moved it to the CPU
+
+
+def _start_from_data(module: LatentModelModule, loader: Callable[[], BatchLoader], loaded: tuple[str, ...]) -> None:
+    """Initialise each module that starts from data with a loader of its own; `loaded` parts keep their weights."""
+    kept = {n: v.clone() for n, v in module.model.state_dict().items() if warm_start.part_of(n, loaded)}
+    for piece in module.model.modules():
+        if isinstance(piece, StartsFromData):
+            piece.start_from(loader())
+    module.model.load_state_dict(kept, strict=False)
