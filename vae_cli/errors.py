@@ -40,9 +40,14 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def loaded_class(module: str, name: str) -> type | tuple[()]:
+    """A class of a library; (), of which nothing is an instance, before its import, which takes seconds for torch."""
+    return getattr(sys.modules.get(module), name, ())
+
+
 def out_of_memory(error: BaseException) -> bool:
     """True if a GPU or the machine is out of memory; torch has no exception class for the latter."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if isinstance(error, (MemoryError, loaded_class("torch", "OutOfMemoryError"))):
         return True
     signs = ("can't allocate memory", "not enough memory", "std::bad_alloc")
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)

@@ -25,7 +25,7 @@ TINY = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    return folder, train(composed(*TINY), folder)
+    return folder, train(composed(*TINY), folder, figures=True)
 
 
 def test_a_run_leaves_everything_in_its_folder(finished):
@@ -154,8 +154,6 @@ def test_vade_reports_clusters_and_learns_by_phases(clustered):
         assert len(shares) == 10 and sum(shares) == pytest.approx(1, abs=1e-5)
     header, *rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
     assert [row[header.index("phase")] for row in rows] == ["1", "1", "2", "2", "3", "3"]
-    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
-    assert {"component_samples", "component_means", "clusters", "confusion"} <= drawn
 
 
 def test_clusters_in_python(clustered):

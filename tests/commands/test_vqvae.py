@@ -23,7 +23,7 @@ VQ = (
 @pytest.fixture(scope="module")
 def quantised(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "quantised"
-    return folder, train(composed(*VQ), folder)
+    return folder, train(composed(*VQ), folder, figures=True)
 
 
 @pytest.mark.parametrize(("kind", "position"), [("batch", 11), ("epoch", 1), ("epoch", 2), ("batch", 50)])

@@ -1,18 +1,20 @@
 """Capabilities: each word exists, is used, and refuses or allows a combination."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from omegaconf import OmegaConf
 
-from tests.support.configs import composed
+from tests.support.configs import unchecked
 from tests.support.contract import configuration
 from vae_cli.capabilities import CAPABILITIES, GROUPS, Capable
 from vae_cli.config import signatures
 from vae_cli.config.check import check
 from vae_cli.config.rules import RULES
+from vae_cli.config.schema import TrainConfig
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
 
@@ -159,7 +161,7 @@ def test_a_misspelt_word_of_a_plugin_is_an_error_of_the_check(
     (tmp_path / f"{name}.py").write_text(f"from typing import ClassVar\nclass Mine:\n    {line}\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("VAE_PLUGINS", name)
-    config = composed()
+    config = unchecked()
     OmegaConf.set_struct(config, False)
     config.prior = {"_target_": f"{name}.Mine"}
     with pytest.raises(ConfigError, match=re.escape(fault)) as caught:
@@ -168,4 +170,4 @@ def test_a_misspelt_word_of_a_plugin_is_an_error_of_the_check(
 
 
 def test_groups_are_those_of_the_configuration() -> None:
-    assert set(GROUPS) <= {str(key) for key in composed()}
+    assert set(GROUPS) <= {field.name for field in fields(TrainConfig)}

@@ -6,7 +6,8 @@ from annotated_types import Ge, Le
 from omegaconf import OmegaConf
 
 from tests.support.configs import unchecked
-from vae_cli.config.check import allowed, check, describe
+from vae_cli.config.annotations import describe
+from vae_cli.config.check import allowed, check
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
 from vae_cli.runs import layout

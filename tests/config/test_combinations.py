@@ -1,199 +1,132 @@
-"""Networks, posteriors, priors, objectives and divergences: every pair trains a step or is refused."""
+"""The table of combinations, and what it allows trains a step; `python -m tests.support.combinations` writes it."""
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
-from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs, train_a_step
+from tests.support import combinations
+from tests.support.combinations import SECTIONS, Choice, allowed, chosen, completed, composed
+from tests.support.configs import unchecked
+from tests.support.contract import SMALL_NETWORKS, data_of, train_a_step
 from tests.support.evaluation import evaluated
-from vae_cli.config.schema import GapsConfig
+from vae_cli.config import signatures
+from vae_cli.config.check import check
+from vae_cli.config.schema import GapsConfig, TrainConfig
 from vae_cli.datasets.info import DatasetInfo
-from vae_cli.errors import ConfigError
 from vae_cli.evaluation.inference_gaps import inference_gaps
 from vae_cli.training.build import build_module
 
-NETWORKS, POSTERIORS, OBJECTIVES = map(options, ("network", "posterior", "objective"))
-PRIORS, DIVERGENCES = map(options, ("prior", "divergence"))
-FACTORISED = ("diagonal", "fixed_scale", "per_example")
-GAUSSIAN = (*FACTORISED, "full_covariance")
-REFINABLE = ("diagonal", "full_covariance", "per_example")
-LAYERED = {"bottom_up", "top_down", "graph"}
-SITEWISE = ("deterministic", "diagonal", "fixed_scale", "none", "per_example")
-QUANTISED = ("quantised", "quantised_rotation")
-OF_CODES = ("codebook=ema", "codebook.codes=8", "prior=code_transformer", "objective=vq")
-USUAL = ("mlp", "diagonal", "elbo")
-TRIPLES = (
-    ("mlp", "none", "gan"),
-    ("conv", "none", "gan"),
-    ("conv_spatial", "none", "gan"),
-    ("mlp", "quantised", "vq"),
-    ("conv_spatial", "quantised", "vq"),
-    ("conv_spatial", "iaf", "elbo"),
-    ("conv_spatial", "deterministic", "reconstruction"),
-    ("mlp", "deterministic", "wae"),
-    ("mlp", "top_down", "infovae"),
-    ("mlp", "per_example", "infovae"),
-    ("mlp", "full_covariance", "vade_analytic"),
-    ("mlp", "coupling", "vade"),
-    ("mlp", "iaf", "tcvae"),
-)
-"""One for each set of capabilities that differs from the usual one in more than one choice."""
-PRIOR_PAIRS = (
-    ("normal", "deterministic"),
-    ("ex_post", "deterministic"),
-    ("normal", "none"),
-    ("vamp", "per_example"),
-    ("vamp", "top_down"),
-    ("mixture", "bottom_up"),
-    ("flow", "graph"),
-    ("code_transformer", "quantised"),
-)
+SMALL = {
+    **{("network", name): sizes for name, sizes in SMALL_NETWORKS.items()},
+    **{("posterior", name): ["posterior.hidden=[6]"] for name in ("bottom_up", "coupling", "graph", "iaf", "top_down")},
+    **{("divergence", f"image_discriminator{end}"): ["divergence.width=8"] for end in ("", "_hinge")},
+    **{("divergence", f"latent_discriminator{end}"): ["divergence.hidden=[8]"] for end in ("", "_hinge")},
+    **{("codebook", name): ["codebook.codes=8"] for name in ("ema", "loss")},
+    ("model", "hvae"): ["model.below=[4]", "model.hidden=[6]"],
+    ("objective", "factorvae"): ["objective.hidden=[8]"],
+    ("prior", "code_transformer"): ["prior.layers=1", "prior.heads=1"],
+    ("prior", "ex_post"): ["prior.components=2"],
+    ("prior", "flow"): ["prior.hidden=[8]"],
+    ("prior", "mixture"): ["prior.components=3"],
+    ("prior", "vamp"): ["prior.pseudo_inputs=4"],
+    ("refinement", "alternating_svi"): ["refinement.steps=3", "refinement.train_steps=2"],
+    ("refinement", "semi_amortised"): ["refinement.steps=3", "refinement.train_steps=2"],
+    ("refinement", "test_time"): ["refinement.steps=3"],
+}
+ALWAYS = ["model.latent_dim=3", "dataset.batch_size=8", "evaluate.samples=5", "trainer.accelerator=cpu"]
+TRAINED = [one for one in SECTIONS if one[0] not in ("dataset", "dataset.domain", "evaluate")]
+"""The sections whose combinations differ in training; data and likelihoods have tests of their own."""
 
 
-def differing(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    return sum(a != b for a, b in zip(one, other, strict=True))
+def configuration(choice: Choice, *sizes: str) -> TrainConfig:
+    """A small model of these choices."""
+    choice = completed(choice)
+    sizes = (*ALWAYS, *(size for option in chosen(choice).items() for size in SMALL.get(option, ())), *sizes)
+    return check(OmegaConf.create(composed(choice | dict(size.split("=") for size in sizes))))
 
 
-@pytest.mark.parametrize(
-    ("network", "posterior", "objective"),
-    pairs(NETWORKS, POSTERIORS, OBJECTIVES, among=lambda *one: differing(one, USUAL) <= 1 or one in TRIPLES),
-)
-def test_networks_posteriors_and_objectives_combine_or_are_refused(network, posterior, objective):
-    overrides = [f"network={network}", f"posterior={posterior}", f"objective={objective}", *SMALL_NETWORKS[network]]
-    if objective.startswith("vade"):
-        overrides += ["prior=mixture", "prior.components=3"]
-    if objective.endswith("gan"):
-        overrides += ["divergence.width=8"]
-    fits = (
-        posterior not in (*QUANTISED, *LAYERED)
-        and objective != "vq"
-        and (posterior == "none") == (objective == "gan")
-        and (network != "conv_spatial" or posterior in SITEWISE)
-        and (posterior != "deterministic" or objective in ("reconstruction", "wae", "mmd_vae", "aae"))
-        and (posterior in GAUSSIAN or not objective.startswith("vade"))
-        and (posterior in FACTORISED or not objective.startswith("tcvae"))
-    )
-    if fits:
-        train_a_step(configuration("digits", *overrides))
-    else:
-        refused(*overrides)
+def facts(choice: Choice) -> set[object]:
+    """The chosen options, and the words that all classes together provide."""
+    nodes = [node for node in composed(completed(choice)).values() if "_target_" in (node or ())]
+    return {*choice.items(), frozenset(word for node in nodes for word in signatures.read(node["_target_"]).provides)}
 
 
-def refused(*overrides: str) -> None:
-    """The rule of capabilities refuses this combination."""
-    with pytest.raises(ConfigError) as caught:
-        configuration("digits", *overrides)
-    assert caught.value.rule == "capabilities"
+def untrained(choice: Choice) -> bool:
+    """True if the loss does not reach most of the model: the prior of codes, the upper layers of a hierarchy."""
+    layers = choice.get("posterior") in ("bottom_up", "graph", "top_down") or choice.get("model") == "hvae"
+    return choice.get("second_stage") == "none" or (layers and choice.get("objective") == "reconstruction")
 
 
-@pytest.mark.parametrize("codebook", ["ema", "loss"])
-@pytest.mark.parametrize("network", ["conv_spatial", "mlp"])
-@pytest.mark.parametrize("posterior", QUANTISED)
-def test_codebooks_combine_with_every_gradient(posterior, network, codebook):
-    choices = (f"posterior={posterior}", f"network={network}", "second_stage=prior")
-    overrides = (*choices, *OF_CODES, f"codebook={codebook}", *SMALL_NETWORKS[network])
-    train_a_step(configuration("digits", *overrides))
+def trained() -> list:
+    """All combinations that the table allows; by default as many as show each option and each set of capabilities."""
+    choices = [choice for groups in TRAINED for choice in allowed(*groups) if not untrained(choice)]
+    tested = {"model", "initialisation"}  # by tests/training
+    new = {name(choice): facts(choice) for choice in choices if not tested & choice.keys()}
+    default, missing = set(), set().union(*new.values())
+    while missing:
+        most = max(new, key=lambda one: len(new[one] & missing))
+        default.add(most)
+        missing -= new[most]
+    return [pytest.param(one, marks=() if name(one) in default else pytest.mark.slow, id=name(one)) for one in choices]
 
 
-@pytest.mark.parametrize("prior", ["gaussian", "flow", "mixture"])
-def test_other_priors_may_be_trained_alone_at_the_end(prior):
-    train_a_step(configuration("digits", f"prior={prior}", "second_stage=prior", *SMALL_NETWORKS["mlp"]))
+def name(choice: Choice) -> str:
+    return " ".join(f"{group}={option}" for group, option in choice.items())
 
 
-def prior_and_posterior(prior: str, posterior: str) -> list[str]:
-    sizes = {"mixture": ["prior.components=3"], "ex_post": ["prior.components=2"], "vamp": ["prior.pseudo_inputs=4"]}
-    overrides = [f"prior={prior}", f"posterior={posterior}", *SMALL_NETWORKS["mlp"], *sizes.get(prior, [])]
-    if posterior == "deterministic":
-        overrides += ["objective=reconstruction"]
-    if posterior in LAYERED:
-        overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
-    if posterior in QUANTISED:
-        overrides += ["objective=vq", "codebook=ema", "second_stage=prior"]
-    if posterior == "none":
-        overrides += ["objective=gan", "divergence.width=8"]
-    return overrides
+def test_the_table_is_that_of_the_rules() -> None:
+    table = combinations.FILE.read_text(encoding="utf-8")
+    assert combinations.table() == table, "python -m tests.support.combinations; then review the diff"
+    assert len(table.splitlines()) < 600
 
 
 @pytest.mark.parametrize(
-    ("prior", "posterior"),
-    pairs(PRIORS, POSTERIORS, among=lambda *one: one in (("vamp", "coupling"), ("mixture", "bottom_up"))),
+    "choice",
+    [
+        {"model": "vqvae"},
+        {"model": "hvae", "network": "mlp_vade"},
+        {"model": "vae_gan", "posterior": "per_example"},
+        {"objective": "gan", "dataset": "linear_gaussian", "posterior": "none"},
+        {"model": "vade", "pretraining": "none", "evaluate": "gaps"},
+    ],
+    ids=name,
 )
-def test_every_prior_is_a_proposal_and_every_gap_is_measured(prior, posterior):
+def test_the_table_composes_as_hydra_does(choice: Choice) -> None:
+    composition = unchecked(*(f"{group}={option}" for group, option in ({"dataset": "digits"} | choice).items()))
+    config = OmegaConf.to_container(composition)
+    assert isinstance(config, dict)
+    config.pop("hydra")
+    assert composed(choice) == config
+
+
+@pytest.mark.parametrize("choice", trained())
+def test_an_allowed_combination_trains_a_step(choice: Choice) -> None:
+    train_a_step(configuration(choice))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        pytest.param(
+            one,
+            marks=()
+            if name(one) in ("posterior=coupling prior=vamp", "posterior=bottom_up prior=mixture")
+            else pytest.mark.slow,
+            id=name(one),
+        )
+        for one in allowed("posterior", "prior")
+    ],
+)
+def test_every_prior_is_a_proposal_and_every_gap_is_measured(choice: Choice) -> None:
     """What is measured after training, where a failure would cost all of it."""
-    choices = [*prior_and_posterior(prior, posterior), "evaluate.estimator=prior"]
-    try:
-        config = configuration("digits", *choices)
-    except ConfigError:
-        pytest.skip("refused")
-    data = config.dataset.build().load()
+    config = configuration(choice, "evaluate.estimator=prior")
+    data = data_of(config)
     batch = next(iter(data.loader("train", batch_size=4, seed=0, shuffle=False, device=torch.device("cpu"))))
     module = build_module(config, DatasetInfo.of(data)).eval()
     numbers = evaluated(module.model, [batch], config.evaluate, data)
     assert all(np.isfinite(value).all() for value in numbers.values())
     assert ("mc_log_likelihood" in numbers) == module.model.has_density
-    if posterior in REFINABLE:
+    if choice["posterior"] in ("diagonal", "full_covariance", "per_example"):
         found = inference_gaps(module.model, batch, 10**4, GapsConfig(4, 2, 3, 2, 2, 2, 0.01, 5, 5))
         assert all(value.isfinite().all() for value in found.values())
-
-
-@pytest.mark.parametrize(
-    ("prior", "posterior"),
-    pairs(PRIORS, POSTERIORS, among=lambda *one: "diagonal" in one or "gaussian" in one or one in PRIOR_PAIRS),
-)
-def test_priors_and_posteriors_combine_or_are_refused(prior, posterior):
-    overrides = prior_and_posterior(prior, posterior)
-    fits = prior in ("normal", "ex_post") if posterior == "deterministic" else prior != "ex_post"
-    fits = fits and not (prior == "vamp" and posterior in (*LAYERED, "per_example"))
-    fits = prior == "normal" if posterior == "none" else fits
-    if posterior in QUANTISED or prior == "code_transformer":
-        fits = posterior in QUANTISED and prior == "code_transformer"
-    if fits:
-        train_a_step(configuration("digits", *overrides))
-    else:
-        with pytest.raises(ConfigError, match="; use "):
-            configuration("digits", *overrides)
-
-
-@pytest.mark.parametrize(
-    ("divergence", "posterior"), pairs(DIVERGENCES, POSTERIORS, among=lambda *one: "mmd" in one or "diagonal" in one)
-)
-def test_divergences_pull_every_posterior(divergence, posterior):
-    overrides = ["objective=infovae", f"divergence={divergence}", f"posterior={posterior}", *SMALL_NETWORKS["mlp"]]
-    if posterior in LAYERED:
-        overrides += ["model=hvae", "model.below=[4]", "model.hidden=[6]", "posterior.hidden=[6]"]
-    if posterior == "deterministic":
-        overrides += ["objective.alpha=1"]
-    if posterior in ("none", *QUANTISED) or divergence == "none" or divergence.startswith("image_discriminator"):
-        refused(*overrides)
-    else:
-        train_a_step(configuration("digits", *overrides))
-
-
-@pytest.mark.parametrize("train_steps", [0, 2])
-@pytest.mark.parametrize("posterior", REFINABLE)
-def test_what_is_gaussian_is_refined(posterior, train_steps):
-    chosen = ("refinement=semi_amortised", f"refinement.train_steps={train_steps}", "refinement.steps=3")
-    train_a_step(configuration("digits", f"posterior={posterior}", *SMALL_NETWORKS["mlp"], *chosen))
-
-
-@pytest.mark.parametrize("posterior", sorted(set(POSTERIORS) - set(REFINABLE)))
-def test_what_is_not_gaussian_is_not_refined(posterior):
-    objectives = {"none": "gan", "deterministic": "reconstruction"}
-    choices = ["refinement=semi_amortised", f"posterior={posterior}", f"objective={objectives.get(posterior, 'elbo')}"]
-    if posterior in LAYERED:
-        choices += ["model=hvae"]
-    if posterior in QUANTISED:
-        choices += OF_CODES
-    refused(*choices)
-
-
-@pytest.mark.parametrize("divergence", DIVERGENCES)
-@pytest.mark.parametrize("model", ["gan", "vae_gan"])
-def test_adversarial_models_of_x_take_what_judges_x(model, divergence):
-    overrides = [f"model={model}", f"divergence={divergence}", *SMALL_NETWORKS["conv"]]
-    if divergence.startswith("image_discriminator"):
-        overrides += ["divergence.width=8"]
-    elif model == "vae_gan" or divergence == "none" or divergence.startswith("latent_discriminator"):
-        refused(*overrides)
-        return
-    train_a_step(configuration("digits", *overrides))

@@ -3,17 +3,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
-from tests.support.configs import unchecked
 from tests.support.front import call
+from tests.support.runs import make_run
 from vae_cli import cli
 from vae_cli.config import help
 from vae_cli.config.preflight import prepare_command, prepare_training
 from vae_cli.config.schema import EvalConfig, SampleConfig
 from vae_cli.config.sources import Sources
 from vae_cli.runs import layout
-from vae_cli.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -33,18 +31,6 @@ def refuse(
     assert len(err.splitlines()) == 1, err
     assert sorted(Path().rglob("*")) == before
     return err
-
-
-def make_run(folder: Path, *overrides: str) -> Path:
-    """A folder with what a run that was stopped leaves."""
-    config = unchecked(*overrides)
-    OmegaConf.set_struct(config, False)
-    del config["hydra"]
-    (folder / "checkpoints").mkdir(parents=True)
-    RunFolder(folder).begin(config)
-    for name in ("best", "last"):
-        (folder / "checkpoints" / f"{name}.ckpt").touch()
-    return folder
 
 
 OVERRIDES = [
@@ -67,7 +53,7 @@ OVERRIDES = [
     (["network.activation=rel"], "network.activation=rel: ", "nearest: relu"),
     (["trainer.precision=bf16"], "trainer.precision=bf16: ", "nearest: bf16-mixed"),
     (["logger.name=wand"], "logger.name=wand: ", "nearest: wandb"),
-    (["logger=csv", "logger.project=x"], "logger.project: ", "logger takes name"),
+    (["logger=csv", "logger.project=x"], "logger.project: ", "logger has name"),
     (["~objective.beta"], "objective.beta: missing", "a number >= 0"),
     (["~nothing"], "nothing", "does not exist"),
     (["seed=${nope}"], "seed=${nope}: ", "nope"),
@@ -305,7 +291,7 @@ def test_resuming_keeps_the_runs_own_configuration(workplace: Path) -> None:
         ("~trainer.max_epochs", "~trainer.max_epochs: "),
         ("hydra.run.dir=elsewhere", "leave hydra.run.dir out"),
         ("likelihood._target_=vae_cli.models.likelihoods.Categorical", "a resumed run keeps this"),
-        ("optimizer.lr=1e-5", "it can change trainer.max_epochs"),
+        ("optimizer.lr=1e-5", "a resumed run keeps this (command line); it can change "),
     ],
 )
 def test_what_a_resumed_run_refuses(argument: str, part: str, monkeypatch, capsys) -> None:

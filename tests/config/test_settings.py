@@ -5,7 +5,8 @@ import pytest
 from tests.support.configs import composed
 from vae_cli.config.comparison import flat
 from vae_cli.config.compose import Composer, session
-from vae_cli.config.schema import OF_CLASSES, keys_that, not_in_names, plain, setting_of
+from vae_cli.config.schema import plain
+from vae_cli.config.settings import OF_CLASSES, keys_that, not_in_names, setting_of
 from vae_cli.config.sources import Sources
 
 KEYS = [key for key, _ in flat(plain(composed("dataset=npz", "dataset.path=x")))]

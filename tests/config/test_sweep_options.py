@@ -1,7 +1,6 @@
 """Ready-made sweeps: every job is a configuration that can run, and the command line wins."""
 
 import itertools
-import json
 import shlex
 from pathlib import Path
 
@@ -23,8 +22,8 @@ def jobs(*arguments: str) -> list[dict[str, str]]:
     """The overrides of each job of a sweep; without torch, none of them trains."""
     done = call("train", *arguments, "hydra.sweep.dir=all")
     assert done.returncode == 1 and "torch" in done.stderr, done.stderr
-    rows = json.loads(Path("all/sweep.json").read_text())
-    return [dict(line.split("=") for line in row["overrides"]) for row in rows]
+    files = sorted(Path("all").glob("*/overrides.yaml"), key=lambda file: file.stat().st_mtime_ns)
+    return [dict(line.split("=") for line in yaml.safe_load(file.read_text())) for file in files]
 
 
 @pytest.mark.parametrize("option", Sources.find().options("sweep"))

@@ -1,6 +1,7 @@
 """The pages: small, linked, and every line that they print is a line that works."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.config.test_help_and_errors import make_run
-from tests.support.commands import ROOT, fork, line
+from tests.support.commands import ROOT, fork, forked, line
 from tests.support.front import call
 from tests.support.pages import DOCS, PAGES, blocks, commands, files, name, options, prose, shell
+from tests.support.runs import make_run
 from vae_cli.config import help, pages
 from vae_cli.config.preflight import prepare_command, prepare_training
 from vae_cli.config.schema import CAVIConfig, EvalConfig, KLConfig, SampleConfig
@@ -30,6 +31,7 @@ SCHEMAS = {
 }
 QUICK = ("trainer.accelerator=cpu", "trainer.limit_batches=2", "evaluate.samples=2", "logger=none")
 RUN = "outputs/train/DATE/TIME"
+SWEEPS = ("outputs/multirun/DATE/TIME", "outputs/beta")
 TRAIN = ("vae-train", "dataset=digits", f"hydra.run.dir={RUN}", "trainer.max_epochs=1", "prior=mixture", *QUICK)
 
 
@@ -47,7 +49,7 @@ def fill(place: Path) -> None:
         for file, text in files(page).items():
             (place / file).parent.mkdir(parents=True, exist_ok=True)
             (place / file).write_text(text, encoding="utf-8")
-    for folder in ("outputs/multirun/DATE/TIME", "outputs/beta"):
+    for folder in SWEEPS:
         (place / folder).mkdir(parents=True)
 
 
@@ -91,6 +93,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(folder)
     done = fork(*TRAIN, folder=folder)
     assert done.code == 0, done.err
+    for sweep in SWEEPS:
+        shutil.copytree(folder / RUN, folder / sweep / "job")
     return folder
 
 
@@ -142,7 +146,7 @@ def test_every_command_line_runs(command: tuple[str, ...], trained: Path) -> Non
     if small is None:
         pytest.skip("needs a cluster")
     path = f"{trained}:{ROOT}"
-    done = fork(*small, folder=trained, VAE_PLUGINS="student", PYTHONPATH=path)
+    done = forked(*small, folder=trained, VAE_PLUGINS="student", PYTHONPATH=path).end(after=280)
     assert done.code == 0, done.err
 
 

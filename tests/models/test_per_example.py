@@ -152,7 +152,7 @@ WITHOUT_ENCODER = (
 @pytest.fixture(scope="module")
 def tabled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "table"
-    return folder, train(composed(*WITHOUT_ENCODER), folder)
+    return folder, train(composed(*WITHOUT_ENCODER), folder, figures=True)
 
 
 @pytest.mark.parametrize(("kind", "position"), [("batch", 13), ("epoch", 1)])

@@ -47,9 +47,9 @@ def test_gaps_are_those_of_the_closed_form():
     settings = GapsConfig(
         images=8,
         chains=8,
-        temperatures=200,
+        temperatures=100,
         leapfrogs=5,
-        refine_steps=400,
+        refine_steps=150,
         refine_samples=16,
         refine_lr=0.05,
         elbo_samples=2000,

@@ -146,7 +146,7 @@ def test_an_evaluation_compares_the_first_images_alone():
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "gan"
-    return folder, train(composed("model=gan", *RUN), folder)
+    return folder, train(composed("model=gan", *RUN), folder, figures=True)
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -199,7 +199,7 @@ def test_a_gan_is_evaluated_again_and_sampled_by_the_commands(generator, tmp_pat
 
 
 def test_a_vae_gan_reports_a_bound_but_is_not_chosen_by_it(tmp_path):
-    results = train(composed("model=vae_gan", *RUN), tmp_path)
+    results = train(composed("model=vae_gan", *RUN), tmp_path, figures=True)
     assert results["test/elbo"] == pytest.approx(-results["test/distortion"] - results["test/rate"])
     assert results["test/elbo"] <= results["test/iw_log_likelihood"]
     assert "val/elbo" not in results
@@ -225,7 +225,7 @@ def test_what_a_generator_draws_of_a_table_are_its_means():
 def test_vectors_have_a_generator_too(tmp_path):
     line = ["model=gan", "network=mlp", "network.hidden=[16]", "dataset=gaussian_mixture", "model.latent_dim=2"]
     line += ["dataset.train_size=300", "dataset.val_size=50", "dataset.test_size=100", "trainer.max_epochs=1"]
-    results = train(composed(*line), tmp_path)
+    results = train(composed(*line), tmp_path, figures=True)
     assert "test/sample_mmd" in results and "exact/log_likelihood" in results and "test/elbo" not in results
     drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
     assert drawn == {"samples", "density", "training_curves"}

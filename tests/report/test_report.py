@@ -10,6 +10,8 @@ from tests.support.commands import Done, fingerprint, fork
 from tests.support.report_folders import write_run, write_sweep
 from tests.support.report_markup import Markup, assert_self_contained
 from vae_cli import cli
+from vae_cli.config import help
+from vae_cli.errors import ConfigError
 
 FILES = ("report.html", "report.csv", "report.tex")
 
@@ -27,6 +29,15 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     assert out == "" and len(err.splitlines()) == 1 and err.startswith("vae-report: error: "), err
     assert isinstance(stop.value.code, int)
     return stop.value.code, err
+
+
+def test_a_folder_after_help_is_no_page(workplace: Path) -> None:
+    (workplace / "sweep").mkdir()
+    (workplace / "results").mkdir()
+    assert help.text("vae-report", ["--help", "sweep"]) == help.text("vae-report", ["--help"])
+    assert help.text("vae-report", ["--help", "results"]).startswith("# ")
+    with pytest.raises(ConfigError, match="unknown page"):
+        help.text("vae-report", ["--help", "resluts"])
 
 
 def test_a_report_of_a_sweep(workplace: Path) -> None:

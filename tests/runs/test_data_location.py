@@ -50,7 +50,7 @@ def test_a_run_whose_data_are_gone_says_how_to_name_their_place(moved: Path) -> 
         train(moved, "resume=run", "trainer.max_epochs=2"),
     ):
         assert done.code == 1 and len(done.err.splitlines()) == 1
-        assert "there is no such file; if the data have moved, dataset.path=PLACE says where they are" in done.err
+        assert "there is no such file" in done.err and "use dataset.path=PLACE " in done.err
     assert results(moved)["status"] == "done"
 
 
@@ -94,7 +94,7 @@ def test_a_resumed_run_keeps_the_new_place_of_its_data(moved: Path, tmp_path: Pa
 
 def test_data_without_such_a_place_are_refused(moved: Path) -> None:
     done = fork("vae-eval", "run=run", "dataset.root=x", folder=moved)
-    assert done.code == 2 and "dataset.root=x: the run's data, Npz, have no such key; take dataset.path" in done.err
+    assert done.code == 2 and "dataset.root=x: " in done.err and "use dataset.path" in done.err
     config = RunFolder(moved / "run").config()
     config.dataset = {"_target_": "vae_cli.datasets.LinearGaussian"}
     with pytest.raises(ConfigError, match="leave it out"):

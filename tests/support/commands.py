@@ -29,6 +29,7 @@ FORKS.set_forkserver_preload(
         "vae_cli.commands.sample",
         "matplotlib.pyplot",
         "sklearn.datasets",
+        "tests.support.training",
         "tests.support.warm",
     ]
 )
@@ -62,7 +63,8 @@ def start(command: str, *arguments: str, folder: Path, **changes: str) -> Done:
 
 
 def fork(command: str, *arguments: str, folder: Path, **changes: str) -> Done:
-    """Run a command in a fork of a process that has the libraries in memory: quick, and otherwise the same.
+    """Run a command in a fork of a process that has the libraries in memory: quick, and otherwise the same,
+    but that a training draws no figures, unless FIGURES is among the changes.
 
     HEADROOM_MB among the changes limits the memory that it may take beyond that.
     """
@@ -101,6 +103,7 @@ def forked(command: str, *arguments: str, folder: Path, **changes: str) -> Forke
 def _call(
     command: str, arguments: tuple[str, ...], folder: Path, variables: Mapping[str, str], files: Sequence[Path]
 ) -> None:
+    from tests.support.training import without_figures
     from vae_cli import cli
 
     os.environ.clear()
@@ -116,6 +119,8 @@ def _call(
     if headroom := variables.get("HEADROOM_MB"):
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + int(headroom) * 2**20,) * 2)
+    if "FIGURES" not in variables:
+        without_figures().__enter__()
     sys.argv = [command, *arguments]
     getattr(cli, NAMES[command])()
 

@@ -1,15 +1,19 @@
 """What every allowed combination of options has to do: train a step, be evaluated, sampled, saved and loaded."""
 
+import json
 from collections.abc import Callable, Iterable
+from functools import cache
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 
 from tests.support.configs import composed
 from tests.support.evaluation import evaluated
 from vae_cli.config.schema import TrainConfig
+from vae_cli.datasets import Data
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.models.model import posterior_moments
 from vae_cli.objectives import Progress
@@ -52,8 +56,19 @@ def pairs(*groups: Iterable[str], among: Callable[..., bool]) -> list:
     return [pytest.param(*one, marks=() if among(*one) else pytest.mark.slow) for one in product(*groups)]
 
 
+@cache
+def loaded(dataset: str) -> Data:
+    """The data of a node that is given as JSON."""
+    return instantiate(json.loads(dataset)).load()
+
+
+def data_of(config: TrainConfig) -> Data:
+    """Data that several tests share."""
+    return loaded(json.dumps(config.dataset.plain()))
+
+
 def train_a_step(config: TrainConfig) -> None:
-    data = config.dataset.build().load()
+    data = data_of(config)
     facts = DatasetInfo.of(data)
     module = build_module(config, facts)
     loader = data.loader("train", batch_size=8, seed=0, shuffle=True, device=torch.device("cpu"))

@@ -1,13 +1,16 @@
 """Trainings in this process: whole ones, and those that are broken off and gone on with."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import pytorch_lightning as pl
 import torch
 
+import vae_cli.figures
 from vae_cli.commands.train import train as train_on
 from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.datasets.info import DatasetInfo
@@ -18,9 +21,15 @@ from vae_cli.training.build import build_module
 from vae_cli.training.fit import build_trainer, fit
 
 
-def train(config: TrainConfig, folder: Path) -> dict[str, Any]:
+def without_figures() -> AbstractContextManager[object]:
+    """Figures take nine tenths of the time of a small run: in this context a run draws none."""
+    return patch.object(vae_cli.figures, "draw", lambda *model, **settings: {})
+
+
+def train(config: TrainConfig, folder: Path, *, figures: bool = False) -> dict[str, Any]:
     checkpoint = RunFolder(Path(config.resume)).newest_checkpoint() if config.resume else None
-    return train_on(config, config.dataset.build().load(), folder, checkpoint=checkpoint)
+    with nullcontext() if figures else without_figures():
+        return train_on(config, config.dataset.build().load(), folder, checkpoint=checkpoint)
 
 
 class StoppedError(Exception):
@@ -56,7 +65,8 @@ def interrupted(config: TrainConfig, folder: Path, kind: str, position: int) -> 
     run.begin(plain(config))
     with pytest.raises(StoppedError):
         fit(config, layout, data, module, trainer)
-    return train_on(replace(config, resume=str(folder)), data, folder, checkpoint=run.newest_checkpoint())
+    with without_figures():
+        return train_on(replace(config, resume=str(folder)), data, folder, checkpoint=run.newest_checkpoint())
 
 
 def assert_same_end(folder: Path, other: Path) -> None:

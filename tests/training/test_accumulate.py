@@ -53,7 +53,15 @@ def plain_loop(config, accumulate: int, limit: int | None) -> dict[str, torch.Te
     return {f"model.{name}": value for name, value in module.model.state_dict().items()}
 
 
-@pytest.mark.parametrize(("accumulate", "limit"), [(1, None), (3, None), (4, None), (4, 5), (2, 1), (50, None)])
+@pytest.mark.parametrize(
+    ("accumulate", "limit"),
+    [
+        (3, None),
+        (4, 5),
+        (50, None),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in [(1, None), (4, None), (2, 1)]),
+    ],
+)
 def test_steps_are_those_of_a_plain_loop(accumulate, limit, tmp_path):
     """90 examples are five batches of 16 and one of 10."""
     limited = [] if limit is None else [f"trainer.limit_batches={limit}"]

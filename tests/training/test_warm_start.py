@@ -119,7 +119,7 @@ def test_a_run_says_what_it_began_with(work: Path, source: Path) -> None:
     assert (done.code, done.err) == (0, "")
     where = "größe=1, a/checkpoints/best.ckpt, epoch 1"
     assert done.out.startswith(f"init: posterior, likelihood from {where}; not prior: ")
-    assert "pretraining=none initialisation=none leaves that out" in done.out
+    assert "use pretraining=none initialisation=none" in done.out
     found = results(work / "vade")
     assert found["init/checkpoint"] == str(source / "checkpoints" / "best.ckpt")
     assert (found["init/epoch"], found["init/parts"]) == (1, "posterior, likelihood")
@@ -161,7 +161,7 @@ def test_a_resumed_run_does_not_begin_again(work: Path, tmp_path: Path) -> None:
     ("line", "problem"),
     [
         (("init=nothing",), "init=nothing: there is no such file or folder"),
-        (("init_parts=[posterior]",), "say init=DIR"),
+        (("init_parts=[posterior]",), "set init=DIR"),
         (("-m", "seed=0,1", "init=nothing"), "init=nothing: there is no such file or folder"),
     ],
 )

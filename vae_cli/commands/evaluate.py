@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import OmegaConf
 
 from vae_cli.commands.run import Run, load
-from vae_cli.config.check import check
-from vae_cli.config.schema import EvalConfig, EvaluateConfig, plain
+from vae_cli.config.check import check_rules
+from vae_cli.config.schema import EvalConfig, EvaluateConfig
 from vae_cli.datasets import Data
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival
@@ -77,7 +76,7 @@ def evaluate_run(config: EvalConfig) -> Results:
     folder = RunFolder(Path(config.run))
     run = load(folder.path, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
     machine.check(config.trainer.accelerator, config.trainer.precision)
-    check(OmegaConf.create(plain(replace(run.config, evaluate=config.evaluate))))
+    check_rules(replace(run.config, evaluate=config.evaluate))
     check_split(run.data, config.evaluate)
     place = room(folder.evaluations)
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from vae_cli.distributed import signals
 from vae_cli.distributed.signals import STOPS
-from vae_cli.errors import FAILED, UserError, causes, disk_full, out_of_memory
+from vae_cli.errors import FAILED, UserError, causes, disk_full, loaded_class, out_of_memory
 from vae_cli.runs.layout import display
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Failure:
 
     @property
     def is_stop(self) -> bool:
-        """Whether the run was stopped from outside, so that it can be resumed."""
+        """True if a signal stopped the run, so that it can be resumed."""
         return self.status in ("interrupted", "requeued")
 
 
@@ -80,7 +80,8 @@ def _stopped(error: BaseException, number: int | None) -> Failure:
 
 def _cause(error: BaseException) -> BaseException:
     """The cause of an error: hydra wraps the error of a constructor, and torch wraps that of a full disk."""
-    cause = next((link for link in causes(error) if type(link).__name__ != "InstantiationException"), error)
+    wrapper = loaded_class("hydra.errors", "InstantiationException")
+    cause = next((link for link in causes(error) if not isinstance(link, wrapper)), error)
     full = disk_full(error)
     return full if full and not isinstance(cause, UserError) else cause
 
@@ -95,7 +96,7 @@ def _describe(error: BaseException, log: Path | None) -> str:
         return error.strerror + ("; free some, or set VAE_OUTPUT_DIR to a folder on another disk" if full else place)
     if out_of_memory(error):
         return f"out of memory; lower dataset.batch_size, evaluate.batch_size or evaluate.memory_mb{place}"
-    if type(error).__name__ == "MisconfigurationException":
+    if isinstance(error, loaded_class("pytorch_lightning.utilities.exceptions", "MisconfigurationException")):
         remedy = "use trainer.accelerator=auto trainer.devices=1"
         return f"Lightning refuses the trainer's settings: {reason}; {remedy}{place}"
     return f"{type(error).__name__}{': ' if reason else ''}{reason}{place}"

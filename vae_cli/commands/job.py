@@ -85,7 +85,7 @@ class Job:
             return result
 
     def train(self) -> dict[str, Any]:
-        """Train what is left to do; the results."""
+        """Train the remaining part of the job; the results."""
         config = self._remaining() if self.sweeping else self._chosen()
         if config is None:
             if is_rank_zero():
@@ -169,5 +169,5 @@ def _requeue(run: RunFolder, config: DictConfig) -> Failure:
     if not slurm.requeue():
         if earlier:
             run.write_status(earlier)
-        return Failure("time limit; SLURM does not take the job back into its queue", TIME_LIMIT, "interrupted")
+        return Failure("time limit; SLURM refuses to requeue the job", TIME_LIMIT, "interrupted")
     return Failure(f"time limit; back in the queue for the {count}. time of {limit}", TIME_LIMIT, "requeued")

@@ -53,7 +53,7 @@ class Run:
 
     @cached_property
     def data(self) -> Data:
-        """The data set it was trained on, with the same splits; refused if the data are no longer the same."""
+        """The training data set with its splits; UserError if the data have changed."""
         data = load_again(self.config)
         if data.sha256 != self.facts.sha256:
             raise other_data(RunFolder(self.folder), self.config, self.facts, DatasetInfo.of(data))
@@ -61,11 +61,11 @@ class Run:
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """What the labels of its data stand for, in their order; None where labels are numbers."""
+        """Names of the labels, in their order; None where labels are numbers."""
         return self.facts.class_names
 
     def batch(self, x: ArrayLike | Tensor) -> Batch:
-        """x as the model takes it, converted as a file's: (N, *event), or (N, H, W) or (N, D) of one channel.
+        """x converted as the data of a file: (N, *event), or (N, H, W) or (N, D) of one channel.
 
         Bytes of images become k/255, a table is standardised as the training rows were.
         """
@@ -100,12 +100,12 @@ class Run:
         prior = self.model.prior
         if not prior.is_fitted:
             problem = "the mixture on the codes is not fitted in this checkpoint"
-            raise UserError(f"{self.folder}: {problem}; take ckpt=best, or train again if that is this one")
+            raise UserError(f"{self.folder}: {problem}; use ckpt=best, or train the model again")
         return prior()
 
     @property
     def has_clusters(self) -> bool:
-        """Whether p(z) is a mixture, and fitted."""
+        """True if p(z) is a fitted mixture."""
         return is_mixture(self.model.prior())
 
     @property
@@ -123,7 +123,7 @@ class Run:
         return log_responsibilities(self.mixture, self.encode(x)).exp()
 
     def cluster(self, x: ArrayLike | Tensor) -> Tensor:
-        """The most responsible component of each x, (N,)."""
+        """The component with the largest responsibility for each x, (N,)."""
         return self.responsibilities(x).argmax(-1)
 
     @torch.no_grad()
@@ -146,7 +146,7 @@ class Run:
     def log_likelihood(self, x: ArrayLike | Tensor, samples: int = 100) -> Tensor:
         """Importance-weighted log p(x) with k = `samples`, a lower bound in expectation: nats, (N,).
 
-        Where z is discrete all draws are the same, and it is the ELBO.
+        It is the ELBO for codes of a codebook, whose draws are equal, and exact for enumerated latents.
         """
         if not self.model.infers:
             raise UserError("posterior=none: the model has no encoder, so there is no log-likelihood of x")
@@ -154,7 +154,7 @@ class Run:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
         positive(samples, "samples")
         batch = self.batch(x)
-        rows, draws = rows_at_once(self.model, batch.x.device), samples if self.model.is_continuous else 1
+        rows, draws = rows_at_once(self.model, batch.x.device), samples if self.model.draws_vary else 1
 
         def measure(part: Batch, at_once: int) -> Tensor:
             return iw_log_likelihood(self.model, part, self.model.encode(part), draws, at_once).log_likelihood
@@ -178,7 +178,9 @@ def load(
 ) -> Run:
     """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read.
 
-    dataset_path, dataset_root: where its data are now, for `Run.data`, if they have moved
+    Args:
+        dataset_path: present place of moved data, for `Run.data`.
+        dataset_root: likewise, for data sets with a root folder.
     """
     run = RunFolder(Path(folder))
     if not run.has_config:

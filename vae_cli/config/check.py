@@ -6,19 +6,18 @@ import dataclasses
 import json
 import os
 import re
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
+from typing import Any, NoReturn, TypeVar, get_args
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vae_cli.config import signatures
+from vae_cli.config.annotations import choices, describe, fits, is_opaque, members
 from vae_cli.config.rules import RULES
-from vae_cli.config.schema import Node, TrainConfig, not_in_names, types_of
+from vae_cli.config.schema import Node, TrainConfig
+from vae_cli.config.settings import not_in_names, types_of
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key, nearest
 from vae_cli.config.view import ConfigView
@@ -39,10 +38,14 @@ def check(config: DictConfig, where: Where = lambda _: "in the configuration", s
 
     Raises ConfigError for the first key that is unknown, missing, mistyped, out of range or out of place.
     """
-    root = config.copy()
-    OmegaConf.set_struct(root, False)
-    root.pop("hydra", None)
-    return _Check(where, schema).root(root)
+    return _Check(where, schema).root(config)
+
+
+def check_rules(config: TrainConfig, where: Where = lambda _: "in the configuration") -> None:
+    """Raise a ConfigError for the first combination that cannot run."""
+    for rule in RULES:
+        if refusal := rule(ConfigView(config, where)):
+            raise ConfigError(refusal.message, rule=getattr(rule, "__name__", None), key=refusal.key)
 
 
 @dataclass
@@ -58,10 +61,8 @@ class _Check:
         self.known = _leaves(plain)
         self.targets("", plain)
         parsed = self.fields("", plain, self.schema)
-        if self.schema is TrainConfig:
-            for rule in RULES:
-                if refusal := rule(ConfigView(parsed, self.where)):
-                    raise ConfigError(refusal.message, rule=getattr(rule, "__name__", None), key=refusal.key)
+        if isinstance(parsed, TrainConfig):
+            check_rules(parsed, self.where)
         return parsed
 
     def fail(self, key: str, problem: str, hint: str = "", value: Any = dataclasses.MISSING) -> NoReturn:
@@ -69,16 +70,18 @@ class _Check:
         raise ConfigError(f"{shown}: {problem} ({self.where(key)}){'; ' if hint else ''}{hint}", key=key)
 
     def plain(self, node: DictConfig, prefix: str = "") -> dict[str, Any]:
-        """Containers and primitives, interpolations resolved."""
+        """Containers and primitives without hydra's own node, interpolations resolved."""
         result = {}
         for name in node:
             key = f"{prefix}{name}"
+            if key == "hydra":
+                continue
             try:
                 value = node[name]
                 if isinstance(value, ListConfig):
                     value = OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
             except MissingMandatoryValue:
-                self.fail(key, "needs a value", f"say {key}=...")
+                self.fail(key, "needs a value", f"set {key}=...")
             except InterpolationKeyError as error:
                 text = OmegaConf.to_container(node, resolve=False)[name]  # pyright: ignore
                 self.fail(key, first_line(error), "an interpolation names another key, as in ${seed}", text)
@@ -88,7 +91,7 @@ class _Check:
         return result
 
     def targets(self, key: str, value: Any) -> None:
-        """Whatever is instantiated, at any depth, comes from the packages allowed: a config may come from anywhere."""
+        """Refuse classes of other packages, at any depth: a configuration may come from anyone."""
         if isinstance(value, list):
             for item in value:
                 self.targets(key, item)
@@ -110,7 +113,7 @@ class _Check:
             self.targets(_join(key, name), item)
 
     def signature(self, key: str, target: Any) -> signatures.Signature:
-        """Of the class that a node names; a function, or what a module happens to have imported, is none."""
+        """The signature of the class that a node names; functions and imported names of other packages have none."""
         try:
             return signatures.read(str(target))
         except LookupError as error:
@@ -121,7 +124,7 @@ class _Check:
             self.fail(_join(key, "_target_"), str(error.args[0]), hint, target)
 
     def fields(self, key: str, value: Any, schema: type) -> Any:
-        """The dataclass that a mapping describes."""
+        """The dataclass for a mapping."""
         annotations = _hints(schema)
         if not isinstance(value, dict):
             self.fail(key, f"expected a mapping of {', '.join(annotations)}", value=value)
@@ -147,47 +150,44 @@ class _Check:
         same = [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)]
         meant = meant_key(name) if trains else None
         near = same[:2] or ([meant] if meant else [_join(key, match) for match in nearest(name, options)])
-        takes = f"{key or 'the top level'} takes {', '.join(options) or 'no keys'}"
-        self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({takes})" if near else takes)
+        has = f"{key or 'the top level'} has {', '.join(options) or 'no keys'}"
+        self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({has})" if near else has)
 
     def value(self, key: str, value: Any, annotation: Any) -> Any:
         """The value that has the annotation's type."""
-        members = _members(annotation)
-        schemas: list[Any] = [member for member in members if member is not Node and dataclasses.is_dataclass(member)]
-        if (Node in members and value is not None) or (isinstance(value, dict) and "_target_" in value):
+        kinds = members(annotation)
+        schemas: list[Any] = [kind for kind in kinds if kind is not Node and dataclasses.is_dataclass(kind)]
+        if (Node in kinds and value is not None) or (isinstance(value, dict) and "_target_" in value):
             return self.node(key, value, annotation)
-        if schemas and not (value is None and type(None) in members):
+        if schemas and not (value is None and type(None) in kinds):
             return self.fields(key, value, self.variant(key, value, schemas))
-        if not _fits(value, annotation):
-            choices = [
-                str(choice) for member in members if get_origin(member) is Literal for choice in get_args(member)
-            ]
-            near = nearest(str(value), choices, 1)
+        if not fits(value, annotation):
+            near = nearest(str(value), choices(annotation), 1)
             hint = f"nearest: {near[0]}" if near else ""
             self.fail(key, f"expected {describe(annotation)}", hint, value)
         return value
 
     def variant(self, key: str, value: Any, schemas: list[type]) -> type:
-        """Of several dataclasses the one whose `name` the mapping bears."""
+        """The dataclass whose `name` the mapping has."""
         if len(schemas) == 1 or not isinstance(value, dict):
             return schemas[0]
         names = [name for schema in schemas for name in get_args(_hints(schema)["name"])]
         if "name" not in value:
             self.fail(f"{key}.name", "missing", f"expected one of {', '.join(names)}")
-        found = next((schema for schema in schemas if _fits(value["name"], _hints(schema)["name"])), None)
+        found = next((schema for schema in schemas if fits(value["name"], _hints(schema)["name"])), None)
         if found is None:
             near = nearest(str(value["name"]), names, 1)[0]
             self.fail(f"{key}.name", f"expected one of {', '.join(names)}", f"nearest: {near}", value["name"])
         return found
 
     def node(self, key: str, value: Any, annotation: Any) -> Node:
-        """The class that a mapping names, with the arguments that its signature takes."""
+        """The class that a mapping names, with arguments of its signature."""
         if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
             self.fail(key, "names no class", f"a mapping with {key}._target_ belongs here")
         target = value["_target_"]
         signature = self.signature(key, target)
-        expected = {member.__name__ for member in _members(annotation) if _is_opaque(member)}
-        if annotation is not Any and Node not in _members(annotation) and not expected & signature.ancestors:
+        expected = {member.__name__ for member in members(annotation) if is_opaque(member)}
+        if annotation is not Any and Node not in members(annotation) and not expected & signature.ancestors:
             self.fail(f"{key}._target_", f"expected {describe(annotation)}", value=target)
         given = {n: v for n, v in value.items() if n not in ("_target_", "_partial_", "_convert_", "_recursive_")}
         annotations = {name: parameter.annotation for name, parameter in signature.parameters.items()}
@@ -204,47 +204,8 @@ def allowed() -> tuple[str, ...]:
     return ("vae_cli.", "torch.optim.", "torch.nn.", *(f"{name.strip()}." for name in plugins if name.strip()))
 
 
-def describe(annotation: Any) -> str:
-    """A type in words."""
-    if get_origin(annotation) is Annotated:
-        base, *bounds = get_args(annotation)
-        signs = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le"), Lt: ("<", "lt")}
-        if any(isinstance(bound, MinLen) for bound in bounds):
-            return f"{describe(base)} of at least one value"
-        limits = [f"{signs[type(b)][0]} {getattr(b, signs[type(b)][1])}" for b in bounds if type(b) in signs]
-        return f"{describe(base)} {' and '.join(limits)}".strip()
-    if get_origin(annotation) is Literal:
-        return f"one of {', '.join(dict.fromkeys(map(str, get_args(annotation))))}"
-    if get_origin(annotation) in (Union, types.UnionType):
-        members = [member for member in get_args(annotation) if not _is_opaque(member)] or get_args(annotation)
-        return " or ".join(describe(member) for member in members)
-    if get_origin(annotation) in (list, tuple):
-        return f"a list [{', '.join('...' if a is ... else describe(a) for a in get_args(annotation))}]"
-    words = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    return words.get(annotation) or f"a {getattr(annotation, '__name__', annotation)}"
-
-
-def _is_opaque(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, signatures.Opaque)
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    union = get_origin(annotation) in (Union, types.UnionType)
-    return get_args(annotation) if union else (annotation,)
-
-
 def _hints(schema: type) -> dict[str, Any]:
     return {name: kind for name, (kind, _) in types_of(schema).items()}
-
-
-def _fits(value: Any, annotation: Any) -> bool:
-    """Strictly: true is no integer, 1.0 is none either, "1" is no number; an integer is a number, a list a tuple."""
-    settings = ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)
-    try:
-        TypeAdapter(annotation, config=settings).validate_json(json.dumps(value, default=str), strict=True)
-    except ValidationError:
-        return False
-    return True
 
 
 def _leaves(value: dict[str, Any], prefix: str = "") -> list[str]:
@@ -259,7 +220,7 @@ def _join(key: str, name: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as it is typed; text that looks like a number in quotes, since that is what is wrong with it."""
+    """A value as a user types it; text that looks like a number is in quotes, which show the fault."""
     text = json.dumps(value, default=str)
     if isinstance(value, str) and not re.fullmatch(r"[\d.+-][\d.e+-]*|true|false|null", value):
         text = value

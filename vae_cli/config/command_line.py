@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[arg
 
 
 def _as_key(unknown: str, argv: Sequence[str], options: Sequence[str]) -> str:
-    """How to write what was given as an option: nearly all are keys."""
+    """The remedy for an unknown option: most users mean a key."""
     word, _, value = unknown.lstrip("-").partition("=")
     alike = get_close_matches(unknown.split("=")[0], options, 1, 0.8)
     if alike:
@@ -51,9 +51,9 @@ def _as_key(unknown: str, argv: Sequence[str], options: Sequence[str]) -> str:
 
 
 def quoted(line: str, several: Sequence[str] = ()) -> str:
-    """Paths may hold what hydra's grammar gives a meaning to: blanks, equals signs, any letter.
+    """An override whose path is quoted, because it may hold blanks, equals signs or any letter.
 
-    A comma parts the values of the keys in `several`, which may be swept over.
+    A comma separates the values of the keys in `several`, which a sweep may vary.
     """
     key, _, value = line.partition("=")
     name = key.lstrip("+")

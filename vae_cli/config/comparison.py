@@ -1,4 +1,7 @@
-"""What configurations share if their validation numbers can be compared. Free of torch."""
+"""Settings that configurations share if their validation numbers can be compared. Free of torch.
+
+A flat configuration here is one that a run has saved, unchecked: it may lack any key.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vae_cli.config import signatures
-from vae_cli.config.schema import setting_of
+from vae_cli.config.settings import setting_of
 from vae_cli.config.signatures import Signature
 
 
@@ -17,7 +20,7 @@ def data(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def measure(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a validation number is, and over how many examples, by the keys that say it; `config` is flat."""
+    """The kind of the validation number and its number of examples, by keys; `config` is flat."""
     likelihood, posterior = _signature(config, "likelihood"), _signature(config, "posterior")
     discrete = None if likelihood is None else likelihood.constants.get("discrete")
     bound = None if posterior is None else "density" in posterior.provides
@@ -45,7 +48,7 @@ def _signature(config: Mapping[str, Any], group: str) -> Signature | None:
 
 
 def written(value: Any) -> str:
-    """A value such that equal ones are the same.
+    """A text that is equal for equal values.
 
     >>> written([1, 0.5]) == written([1.0, 0.5]), written(1) == written(True), written("1") == written(1)
     (True, False, False)

@@ -1,4 +1,4 @@
-"""Composition by hydra's compose API, with errors of one line that say where the fault stands."""
+"""Composition by hydra's compose API, with errors of one line that name the place of the fault."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EXTRAS = {
 
 @contextmanager
 def session() -> Iterator[None]:
-    """Hydra set up on our configuration folder, and put away again so that hydra.main finds a clean slate."""
+    """Hydra on our configuration folder; afterwards hydra.main finds it uninitialised."""
     if PLUGINS_FOLDER not in sys.path:
         sys.path.append(PLUGINS_FOLDER)  # where hydra finds our launchers when it looks for plugins, which it does once
     with hydra.initialize_config_dir(str(conf_folder()), job_name="vae-train", version_base="1.3"):
@@ -81,7 +81,7 @@ class Composer:
         return [line.lstrip("+") if self.is_group(override) else line for override, line in parsed]
 
     def forced(self, overrides: Sequence[str]) -> list[str]:
-        """Values set by force: hydra refuses an unknown key without telling the nearest, our own check tells it."""
+        """Overrides that set unknown keys too: our check names the nearest key, hydra does not."""
         lines = []
         for override, line in zip(parse(overrides), overrides, strict=True):
             ours = not (override.is_hydra_override() or override.key_or_group == "hydra" or self.is_group(override))
@@ -217,7 +217,7 @@ def line_of(file: Path, key: str, package: str = "") -> int | None:
 
 
 def _header_fault(file: Path | None) -> str:
-    """Why hydra does not see that the keys of a preset belong at the top level."""
+    """The reason why hydra does not put the keys of a preset at the top level."""
     if file and file.read_bytes().startswith(BOM_UTF8):
         return "the file begins with a byte order mark; save it as UTF-8 without one"
     return "'# @package _global_' belongs in the file's first line"

@@ -8,14 +8,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_cli.config.schema import keys_that
+from vae_cli.config.settings import keys_that
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.saved_config import resolved
 
 
 def fingerprint(config: dict[str, Any] | DictConfig) -> str:
-    """SHA-256 of all that can change a run's results; equal for a composed configuration and for its config.yaml."""
+    """SHA-256 of the keys that can change results; equal for a composed configuration and for its config.yaml."""
     kept = OmegaConf.create(OmegaConf.to_yaml(resolved(config)))  # through YAML, as the saved one
     for key in keys_that(lambda one: not one.changes_results):
         OmegaConf.update(kept, key, None, force_add=True)
@@ -31,7 +31,7 @@ def _without_null(value: Any) -> Any:
 
 
 def is_done(config: dict[str, Any] | DictConfig, run: RunFolder) -> bool:
-    """Whether a run of this configuration has ended well in this folder."""
+    """True if a run of this configuration has ended well in this folder."""
     return run.has_config and fingerprint(run.config()) == fingerprint(config) and run.is_done
 
 
@@ -39,7 +39,7 @@ def remaining(config: DictConfig, run: RunFolder) -> DictConfig | None:
     """The configuration that a job of a sweep has to run in its folder; None if the job is done.
 
     A run of this configuration that has not ended well resumes from its last checkpoint, if it has one. A run of
-    another configuration is set aside by rank 0; the other ranks come to the same answer before and after that.
+    another configuration is set aside by rank 0; the answer on other ranks is equal before and after that.
     """
     if not run.has_config:
         return config

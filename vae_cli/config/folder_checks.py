@@ -56,7 +56,7 @@ def plain_names(master: DictConfig) -> None:
     for key, default in (("job.name", "vae-train"), ("output_subdir", ".hydra")):
         name = OmegaConf.select(master.hydra, key) or default
         if not re.fullmatch(r"\.?[\w-][\w.-]*", str(name)):
-            raise ConfigError(f"hydra.{key}={name}: no plain name ({COMMAND_LINE}); take letters, digits, . _ and -")
+            raise ConfigError(f"hydra.{key}={name}: no plain name ({COMMAND_LINE}); use letters, digits, . _ and -")
     subdir = OmegaConf.to_container(master.hydra.sweep, resolve=False)["subdir"]  # pyright: ignore
     if not str(subdir).startswith("${vae_job:"):
         problem = "a job's folder bears the name of its overrides, so that a sweep can go on"

@@ -23,7 +23,7 @@ VALUES = (
     ("trainer.precision=bf16-mixed", "faster on hardware with bf16; densities stay float32"),
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
     ("resume=DIR", "resume the run in that folder; ckpt=last: the newest run"),
-    ("init=DIR", "start from the weights of that run; init_parts=[posterior]: only these"),
+    ("init=DIR", "start from the weights of a run; init_parts=[posterior]: only these"),
     ("hydra.sweep.dir=DIR", "folder of a sweep; the same sweep again runs only what is not done"),
     ("hydra.run.dir=DIR", "folder of the run; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
 )
@@ -211,10 +211,12 @@ def _cut(line: str, end: str) -> str:
 
 
 def _topic(argv: Sequence[str]) -> str | None:
-    """The word after --help."""
+    """The word after --help; an existing folder is an argument of vae-report, unless a page has its name."""
     position = next((n for n, argument in enumerate(argv) if argument in ("--help", "-h")), len(argv))
     word = "".join(argv[position + 1 : position + 2])
-    return None if word.startswith("-") or "=" in word else word or None
+    if word.startswith("-") or "=" in word or (word not in pages.TOPICS and Path(word).is_dir()):
+        return None
+    return word or None
 
 
 def _config_dir(argv: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""What happens before a command does anything: parse, compose, check. Every fault is a ConfigError of one line."""
+"""The start of each command: parse, compose, check. Every fault is a ConfigError of one line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
     if args.multirun and (args.cfg or args.info):
         raise ConfigError(f"--multirun: not together with --cfg or --info ({COMMAND_LINE}); leave one of them out")
     if args.resolve and not args.cfg:
-        raise ConfigError(f"--resolve: only together with --cfg ({COMMAND_LINE}); say --cfg job --resolve")
+        raise ConfigError(f"--resolve: only together with --cfg ({COMMAND_LINE}); use --cfg job --resolve")
     sources = Sources.find(args.config_dir)
     composer = Composer(args.config_name or "train", sources)
     with session():
@@ -65,11 +65,11 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
                 free(Path(master.hydra.run.dir))
             else:
                 lines = _resuming(run, composer, master, lines)
-    return [*lines, *flags]  # --info last, for it would take an override for its value
+    return [*lines, *flags]  # --info last: an override after it would be its value
 
 
 def _in_slurm(lines: Sequence[str]) -> list[str]:
-    """Under srun all tasks share a folder, which is the step's, and a job that SLURM has restarted goes on there."""
+    """Overrides under srun: all tasks share the folder of the step, and a requeued job resumes there."""
     given = {override.key_or_group for override in parse(lines)}
     if (step := slurm.step()) is None or "resume" in given:
         return []

@@ -12,7 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
-from vae_cli.config.schema import Node, TrainConfig, keys_that, setting_of
+from vae_cli.config.schema import Node, TrainConfig
+from vae_cli.config.settings import keys_that, setting_of
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.folder import CONFIG, LAST, RunFolder, nearest, newest_run

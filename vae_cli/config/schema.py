@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 
 from hydra.utils import instantiate
 
@@ -78,7 +76,7 @@ def plain(config: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """How to train: hardware, precision, length."""
+    """Hardware, precision and length of training."""
 
     accelerator: Annotated[Literal["auto", "cpu", "gpu"], MACHINE]
     devices: Annotated[PositiveInt | NonEmpty[NonNegativeInt], MACHINE]
@@ -99,7 +97,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class EvalTrainerConfig:
-    """Where vae-eval runs, and on how much."""
+    """Hardware and length of vae-eval."""
 
     accelerator: Literal["auto", "cpu", "gpu"]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -109,7 +107,7 @@ class EvalTrainerConfig:
 
 @dataclass(frozen=True)
 class GapsConfig:
-    """How to measure inference gaps."""
+    """Settings of the inference gaps."""
 
     images: PositiveInt
     chains: PositiveInt
@@ -124,7 +122,7 @@ class GapsConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What to measure after training: k of the importance-weighted log-likelihood is `samples`."""
+    """The evaluation after training: k of the importance-weighted log-likelihood is `samples`."""
 
     samples: Samples
     elbo_samples: Samples
@@ -139,7 +137,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class LoggerConfig:
-    """Where metrics go beside metrics.csv."""
+    """A logger beside metrics.csv."""
 
     name: Literal["csv", "tensorboard", "none"]
 
@@ -158,7 +156,7 @@ class WandbConfig:
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """What a job of a sweep asks of SLURM, and whether the command waits for the jobs."""
+    """Resources of a job under SLURM; `wait`: the command ends after its jobs."""
 
     time: PositiveInt
     requeue: NonNegativeInt
@@ -206,7 +204,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class PlaceConfig:
-    """Where a run's data are now, if they have moved."""
+    """The present place of moved data."""
 
     path: str | None
     root: str | None
@@ -252,57 +250,3 @@ class KLConfig:
     direction: Node
     starts: PositiveInt
     out: str
-
-
-OF_CLASSES = {
-    "dataset.root": Setting(changes_results=False, on_resume=True, distinguishes=False, selects_data=False),
-    "dataset.path": Setting(on_resume=True),
-    "dataset.batch_size": Setting(selects_data=False),
-    "dataset.workers": Setting(selects_data=False),
-    "dataset.memory_gb": Setting(selects_data=False),
-    "dataset.standardise": Setting(selects_data=False),  # results are in the units of the data
-}
-"""The settings of keys that belong to classes, whose signatures are their schema."""
-
-
-@cache
-def types_of(schema: type) -> dict[str, tuple[Any, Setting | None]]:
-    """The type of each key of a dataclass, and its setting, if it has one."""
-    found: dict[str, tuple[Any, Setting | None]] = {}
-    for name, hint in get_type_hints(schema, include_extras=True).items():
-        base, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-        own = next((note for note in notes if isinstance(note, Setting)), None)
-        bounds = [note for note in notes if note is not own]
-        found[name] = (Annotated[(base, *bounds)] if bounds else base, own)  # pyright: ignore[reportInvalidTypeForm]
-    return found
-
-
-@cache
-def setting_of(key: str) -> Setting:
-    """The setting of a dotted key of vae-train."""
-    if key in OF_CLASSES:
-        return OF_CLASSES[key]
-    found, schema = Setting(), TrainConfig
-    for name in key.split("."):
-        schema, own = types_of(schema).get(name, (None, None)) if is_dataclass(schema) else (None, None)
-        found = own or found
-    return found
-
-
-def keys_that(fits: Callable[[Setting], bool]) -> tuple[str, ...]:
-    """The keys of vae-train whose setting fits; a mapping stands for all keys in it."""
-    return (*_keys(TrainConfig, "", fits), *(key for key, one in OF_CLASSES.items() if fits(one)))
-
-
-def _keys(schema: type, prefix: str, fits: Callable[[Setting], bool]) -> Iterator[str]:
-    for name, (kind, _) in types_of(schema).items():
-        if fits(setting_of(f"{prefix}{name}")):
-            yield f"{prefix}{name}"
-        elif is_dataclass(kind) and isinstance(kind, type) and kind is not Node:
-            yield from _keys(kind, f"{prefix}{name}.", fits)
-
-
-def not_in_names() -> list[str]:
-    """The keys that are no part of the name of a job's folder, each by itself, as hydra requires."""
-    whole, types = keys_that(lambda one: not one.names_job), types_of(TrainConfig)
-    return [*whole, *(f"{key}.{name}" for key in whole for name in types_of(types[key][0]))]

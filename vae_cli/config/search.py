@@ -1,4 +1,4 @@
-"""A search over hyperparameters: which sweeps are one, and what it maximises."""
+"""A search over hyperparameters: its score, and the trials that it can compare."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
@@ -23,9 +22,9 @@ WORST = -math.inf
 
 
 def score(results: Mapping[str, Any]) -> float:
-    """What a search maximises: the best validation ELBO, or minus the distortion where there is none; nats.
+    """The score that a search maximises: the best validation ELBO, or minus the distortion without one; nats.
 
-    It is -inf where a run has neither, or one that is not finite: Optuna takes an infinity, and is ended by a NaN.
+    It is -inf where a run has neither or no finite one, because a NaN ends Optuna.
     """
     elbo, distortion = results.get("val/elbo"), results.get("val/distortion")
     value = -distortion if elbo is None and distortion is not None else elbo
@@ -39,7 +38,9 @@ def searches(config: DictConfig) -> bool:
 
 def chooses(sweeper: Any) -> bool:
     """As `searches`, for the sweeper's own node."""
-    return not issubclass(get_class(sweeper._target_), BasicSweeper)
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # here: hydra loads its plugins again
+
+    return get_class(sweeper._target_) is not BasicSweeper
 
 
 def submits(config: DictConfig) -> bool:
@@ -56,19 +57,19 @@ class Unlike:
     why: str
 
     def __str__(self) -> str:
-        """The beginning of a sentence, without a remedy."""
+        """The problem, without a remedy."""
         return f"{self.key}: a search cannot choose between {self.values}, {self.why}"
 
 
 WHY = {
     comparison.data: "whose data differ",
     comparison.measure: "whose validation numbers are not of one kind",
-    comparison.evaluation: "which change how it measures, not what",
+    comparison.evaluation: "which change the measurement, not the model",
 }
 
 
 def unlike(first: DictConfig, other: DictConfig) -> Unlike | None:
-    """The first key by which two trials are not to be compared; None where there is none."""
+    """The first key that makes two trials incomparable; None where there is none."""
     one, two = _settings(first), _settings(other)
     for part, why in WHY.items():
         before, after = part(one), part(two)
@@ -80,7 +81,7 @@ def unlike(first: DictConfig, other: DictConfig) -> Unlike | None:
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:
-    """The flat settings of a configuration as a run keeps them."""
+    """The flat configuration, as a run keeps it."""
     kept = config.copy()
     OmegaConf.set_struct(kept, False)
     kept.pop("hydra", None)

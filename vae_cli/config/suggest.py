@@ -1,4 +1,4 @@
-"""The valid spelling nearest to a wrong one, and what other names in the field are called here."""
+"""The valid spelling nearest to a wrong one, and the keys for other names in the field."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -98,7 +98,7 @@ OPTIONS = {
     },
     "network": {"cnn": "network=conv", "fc": "network=mlp"},
 }
-"""Names of the field by the group that they are looked for in, and what to type for them."""
+"""By group: names of the field, and the overrides that they mean."""
 
 
 def nearest(word: str, words: Sequence[str], count: int = 2) -> list[str]:
@@ -122,7 +122,7 @@ def meant_key(word: str) -> str | None:
 
 
 def meant_option(group: str, word: str) -> str | None:
-    """What to type for an option that a group does not have.
+    """The override for an option that a group does not have.
 
     >>> meant_option("model", "IWAE"), meant_option("model", "nonsense")
     ('objective=iwae', None)

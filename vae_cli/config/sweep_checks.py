@@ -21,7 +21,7 @@ from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
 
 
 def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> None:
-    """Every job of the basic sweeper; of a search, which chooses its own values, each value that is listed."""
+    """Check each job of a grid; for a search, which chooses its own values, each listed value."""
     if master.resume is not None:
         raise ConfigError(f"resume={master.resume}: goes on with one run ({COMMAND_LINE}); leave --multirun out")
     creatable(Path(master.hydra.sweep.dir))
@@ -48,7 +48,7 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> Non
             if fault := unlike(trials[0], config):
                 where = composer.where(overrides, fault.key)
                 raise ConfigError(
-                    f"{fault} ({where}); take one of them, or a sweep: vae-train -m without hparams_search"
+                    f"{fault} ({where}); use one of them, or a sweep: vae-train -m without hparams_search"
                 )
     if trials:
         _check_earlier(trials[0], Path(master.hydra.sweep.dir))
@@ -66,12 +66,14 @@ def _check_search(composer: Composer, config: TrainConfig, overrides: list[str])
     """Refuse a search without a validation bound, by which it chooses."""
     if ("val_size", 0) in config.dataset.arguments.items():
         where = composer.where(overrides, "dataset.val_size")
-        raise ConfigError(f"dataset.val_size=0: a search needs validation data ({where}); take 0.1, or a sweep")
+        raise ConfigError(
+            f"dataset.val_size=0: a search needs validation data ({where}); use dataset.val_size=0.1, or a sweep"
+        )
     objective = config.objective
     if "selection" not in signatures.read(objective.target).provides:
         where = composer.where(overrides, "objective._target_")
         raise ConfigError(
-            f"objective {objective.target}: has no bound for a search to choose by ({where}); take a sweep"
+            f"objective {objective.target}: has no bound for a search to choose by ({where}); use a sweep"
         )
 
 
@@ -86,7 +88,7 @@ def _check_cluster(master: DictConfig) -> None:
 
 
 def _trials(varied: Sequence[Override]) -> list[list[str]]:
-    """Jobs in which each value that a search may choose occurs once, of an interval its ends, beside first choices."""
+    """Jobs in which each choice of a search, and each end of an interval, occurs once beside the first choices."""
     choices: list[list[str]] = []
     for override in varied:
         key, value = override.get_key_element(), override.value()

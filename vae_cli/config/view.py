@@ -1,4 +1,4 @@
-"""A view of a checked configuration for rules: what the chosen classes state, and which options would fit."""
+"""A view of a checked configuration for rules: statements of the chosen classes, and options that fit."""
 
 from __future__ import annotations
 

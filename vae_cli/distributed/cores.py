@@ -1,7 +1,7 @@
 """The cores of this machine, shared among the runs on it.
 
-A run takes the cores that neither another program nor another run uses; runs that start together take equal shares.
-The reason: idle threads of OpenMP spin, so that two runs with all threads each cost each other most of their speed.
+A run uses the cores that are free of other programs and other runs; runs that start together get equal shares. Idle
+threads of OpenMP spin, so that two runs with all threads each lose most of their speed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SPINS = 30_000
 """Turns that an idle thread of OpenMP waits before it sleeps; chosen by measurement (`make bench`)."""
 SPIN_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 WINDOW = 0.5
-"""Seconds that a run watches the machine at least."""
+"""Minimum time for which a run watches the machine, seconds."""
 
 Claims = dict[int, int]
 """Threads of each run by its process; 0 until the run has chosen."""
@@ -49,13 +49,13 @@ def usable() -> int:
 
 
 def claim(threads: int) -> None:
-    """Tell the other runs that this one uses so many threads."""
+    """Record the threads of this run for the other runs."""
     with _claims() as claims:
         claims[os.getpid()] = threads
 
 
 def release() -> None:
-    """Tell the other runs that this one has ended."""
+    """Remove the record of this run."""
     with _claims() as claims:
         claims.pop(os.getpid(), None)
 
@@ -70,7 +70,7 @@ class Arrival:
 
     @classmethod
     def now(cls) -> Arrival:
-        """Look at the machine, and tell the other runs that this one is about to choose its threads."""
+        """Measure the machine, and record that this run is about to choose its threads."""
         with _claims() as claims:
             claims[os.getpid()] = 0
             return cls._of(claims)
@@ -80,7 +80,7 @@ class Arrival:
         return cls(time.monotonic(), _idle(), {process: _used(process) for process in claims})
 
     def choose(self, most: int) -> int:
-        """Threads for this run, 1 to `most`: of the free cores an equal share with the runs that have not chosen."""
+        """Threads for this run, 1 to `most`: an equal share of the free cores with the runs that have not chosen."""
         time.sleep(max(0.0, self.time + WINDOW - time.monotonic()))
         with _claims() as claims:
             now = self._of(claims)
@@ -94,7 +94,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A claim as it is kept: when its process began, which tells it from a later one of its number, and its cores."""
+    """A claim in the file; the start time distinguishes its process from a later one with its number."""
 
     began: float
     threads: int
@@ -103,7 +103,7 @@ class _Entry:
 
 @contextmanager
 def _claims() -> Iterator[Claims]:
-    """The claims of the live runs on this process's cores, to read and to change; where no file can keep them, none."""
+    """The claims of live runs on the cores of this process, to read and to change; empty if the file is unusable."""
     file, own = user_cache_path("vae-cli") / f"cores-{platform.node()}.json", _cores()
     near: Claims = {}
     with ExitStack() as stack:
@@ -129,7 +129,7 @@ def _claims() -> Iterator[Claims]:
 
 
 def _read(file: Path) -> dict[int, _Entry]:
-    """The claims as they are kept, by process; none where the file is missing or damaged."""
+    """The claims in the file, by process; empty if it is missing or damaged."""
     try:
         written = json.loads(file.read_text(encoding="utf-8"))
         return {
@@ -141,7 +141,7 @@ def _read(file: Path) -> dict[int, _Entry]:
 
 
 def _began(process: int) -> float | None:
-    """When a process began; None for one that has ended."""
+    """Start time of a process; None after its end."""
     try:
         return psutil.Process(process).create_time()
     except psutil.Error:
@@ -149,7 +149,7 @@ def _began(process: int) -> float | None:
 
 
 def _used(process: int) -> float:
-    """CPU seconds of a process so far."""
+    """CPU seconds of a process."""
     try:
         times = psutil.Process(process).cpu_times()
     except psutil.Error:
@@ -166,6 +166,6 @@ def _cores() -> set[int]:
 
 
 def _idle() -> float:
-    """CPU seconds in which the cores that this process may run on had nothing to do."""
+    """Idle CPU seconds of the cores that this process may run on."""
     times, own = psutil.cpu_times(percpu=True), _cores()
     return sum(core.idle + getattr(core, "iowait", 0.0) for number, core in enumerate(times) if number in own)

@@ -19,7 +19,7 @@ def check(accelerator: str, precision: str, devices: int | Sequence[int] = 1) ->
     level, quiet.level = quiet.level, logging.ERROR
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the errors below say it
+            warnings.simplefilter("ignore")  # the errors below report it
             found = pl.Trainer(
                 accelerator=accelerator,
                 devices=devices,

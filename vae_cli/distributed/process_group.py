@@ -33,7 +33,7 @@ T = TypeVar("T")
 THREADS = torch.get_num_threads()
 """Environment variables that torch reads at its import."""
 LONGEST = timedelta(hours=2)
-"""That one process may keep the others waiting: the first one clusters codes for minutes."""
+"""Timeout of the process group: rank 0 clusters codes for minutes while the others wait."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class ProcessLayout:
 
     @contextmanager
     def complete(self, folder: Path, resumes: bool) -> Iterator[None]:
-        """With all processes of this machine running, where nobody else has started them."""
+        """Run the other processes of this machine, unless SLURM has started them."""
         if not self.starts_others:
             yield
             return
@@ -114,9 +114,12 @@ def use_threads(
 ) -> None:
     """Set the CPU threads of this process, and tell the other runs on the machine of them.
 
-    They are those that the user has `asked` for. Else a resumed run keeps those `recorded`, for other ones change sums
-    in their last bits. A job of SLURM, a run with OMP_NUM_THREADS and one on a GPU take all that torch has found; any
-    other run takes the cores that were free on its `arrival`. Processes that this one starts get equal shares.
+    Args:
+        layout: processes, which get equal shares.
+        asked: threads that the user has set.
+        gpu: a run on a GPU uses all threads of torch, as a job of SLURM and a run with OMP_NUM_THREADS do.
+        arrival: any other run uses the cores that were free on its arrival.
+        recorded: threads of the run that is resumed; another number changes sums in their last bits.
     """
     given = asked or (recorded and min(recorded, THREADS))
     threads = given or THREADS
@@ -131,7 +134,7 @@ def use_threads(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Give a process that has nothing left to do some time to notice."""
+    """Wait for the end of a process that has no work left, then kill it."""
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
@@ -154,7 +157,7 @@ def all_gather_object(own: T) -> list[T]:
 
 
 def all_reduce_sum(own: Tensor) -> Tensor:
-    """The sum over processes."""
+    """Sum over processes."""
     if world_size() > 1:
         own = own.clone()
         dist.all_reduce(own)
@@ -162,7 +165,7 @@ def all_reduce_sum(own: Tensor) -> Tensor:
 
 
 def all_reduce_max(*own: float, device: torch.device) -> list[float]:
-    """The largest of each number over processes."""
+    """Maximum of each number over processes."""
     if world_size() == 1:
         return list(own)
     numbers = torch.tensor(own, device=device)
@@ -171,7 +174,7 @@ def all_reduce_max(*own: float, device: torch.device) -> list[float]:
 
 
 def broadcast_module(module: nn.Module) -> None:
-    """Let all processes have the state of the first one's module."""
+    """Copy the state of the module from rank 0 to all ranks."""
     if world_size() > 1:
         states = [module.state_dict() if rank() == 0 else None]
         dist.broadcast_object_list(states)

@@ -1,7 +1,7 @@
-"""A process's share of a batch, and noise of which every process takes its share.
+"""The shard of a batch on each rank, and its share of the noise.
 
-All processes draw the noise of the whole batch from the same random state and keep their rows of it, so that it does
-not depend on their number.
+All ranks draw the noise of the whole batch from one random state and keep their rows, so that the noise does not depend
+on the world size.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class BatchShard:
 
     @classmethod
     def of(cls, total: int, rank: int, processes: int) -> BatchShard:
-        """Shares differ by one row at most.
+        """The shard of a rank; sizes differ by at most one row.
 
         >>> [(s.start, s.stop, s.count) for s in (BatchShard.of(5, rank, 2) for rank in (0, 1))]
         [(0, 2, 2), (2, 5, 3)]
@@ -53,7 +53,7 @@ _present: BatchShard | None = None
 
 @contextmanager
 def shard_context(share: BatchShard | None) -> Iterator[None]:
-    """Noise is drawn for the batch that this is a share of."""
+    """Draw noise for the whole batch to which this shard belongs."""
     global _present
     _present = share
     try:

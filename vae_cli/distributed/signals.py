@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.errors import loaded_class
 
 
 class Terminated(SystemExit):
@@ -30,7 +31,7 @@ class HungUp(SystemExit):
 
 
 class TimeLimit(SystemExit):
-    """Raised at SIGUSR2, by which SLURM says that the time of the job is nearly over."""
+    """Raised at SIGUSR2, by which SLURM announces the time limit of the job."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,9 @@ class Stop:
 
     def caused(self, kinds: Iterable[type[BaseException]]) -> bool:
         """True if it causes exceptions of these classes; Lightning has its own class for SIGTERM."""
-        own = "SIGTERMException" if self.error is Terminated else None
-        return any(kind is self.error or kind.__name__ == own for kind in kinds)
+        lightning = loaded_class("pytorch_lightning.utilities.exceptions", "SIGTERMException")
+        own = lightning if self.error is Terminated else ()
+        return any(kind is self.error or issubclass(kind, own) for kind in kinds)
 
 
 STOPS = {
@@ -54,7 +56,7 @@ STOPS = {
     signal.SIGUSR2: Stop(TimeLimit, "the time limit is near", 143, "requeued"),
     signal.SIGINT: Stop(KeyboardInterrupt, "interrupted", 130),
 }
-"""By signal; of several causes of an exception the first one here counts."""
+"""By signal. The first one counts where an exception has several causes."""
 ANYWHERE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that stop a command outside of a SLURM job, too."""
 INTERRUPTED, TIME_LIMIT = STOPS[signal.SIGINT].exit_code, STOPS[signal.SIGUSR2].exit_code
@@ -77,7 +79,7 @@ _state = _State()
 
 
 def begin(command: str) -> None:
-    """From now on a signal ends the process at once, with a line; a signal that is ignored stays ignored."""
+    """Let a signal end the process at once, with a line; ignored signals stay ignored."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         with suppress(OSError):
@@ -89,7 +91,7 @@ def begin(command: str) -> None:
 
 
 def listen() -> None:
-    """From now on signals raise an exception, SIGUSR2 in a SLURM job only; handlers of others stay."""
+    """Let signals raise an exception, SIGUSR2 in a SLURM job only; handlers of other code stay."""
     from vae_cli.distributed import slurm
 
     _state.raised = _state.kept = None
@@ -98,7 +100,7 @@ def listen() -> None:
 
 
 def finish(code: int) -> None:
-    """From now on a signal ends the process at once with this code: all files are written."""
+    """Let a signal end the process at once with this code, after all files are written."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
@@ -110,7 +112,7 @@ def finish(code: int) -> None:
 
 
 def ignore() -> None:
-    """From now on signals are ignored, for the process ends anyway."""
+    """Ignore signals, because the process ends anyway."""
     if _ours_to_set():
         for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -139,7 +141,7 @@ def raised() -> int | None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Signals wait until this ends: torch's own code writes files, and takes an exception for an error."""
+    """Hold signals back while torch writes a file: it treats an exception as an error."""
     _state.writing += 1
     try:
         yield
@@ -174,7 +176,7 @@ class Deferral:
             stop(number, frame)
         self.asked = self.asked or number
         with suppress(OSError):
-            os.write(1, NOTICE)  # print may be what was interrupted
+            os.write(1, NOTICE)  # the signal may have interrupted print
 
 
 def _raise(number: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A terminal that may be closed while a command runs: what is written to it then is lost, and no error."""
+"""A terminal that may be closed while a command runs: later output is lost without an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Terminal(io.FileIO):
-    """A file descriptor that takes what nobody can read any more."""
+    """A file descriptor that accepts output after its terminal is closed."""
 
     def write(self, data: Any, /) -> int | None:
         """Write, or, where the terminal is closed, do nothing."""
@@ -23,7 +23,7 @@ class Terminal(io.FileIO):
 
 
 def outlive() -> None:
-    """Let stdout and stderr bear that their terminal is closed, where they are one."""
+    """Let stdout and stderr survive the end of their terminal, if they have one."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and stream.isatty() and not isinstance(_raw(stream), Terminal):

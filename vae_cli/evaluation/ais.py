@@ -1,4 +1,4 @@
-"""Annealed importance sampling with Hamiltonian moves: log p(x) from below, and from above where z is known.
+"""Annealed importance sampling with Hamiltonian moves: a lower bound on log p(x), and an upper bound for simulated x.
 
 Shape legend: S chains, B batch, d latent dimensions, T temperatures. All results are per image, (B,), in nats.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -21,19 +21,19 @@ from vae_cli.evaluation.estimators import prior_proposal
 from vae_cli.models.model import LatentVariableModel
 
 TARGET, GROWTH = 0.65, 1.05
-"""The acceptance rate that step sizes are tuned to, and the factor by which one changes at a time."""
+"""Acceptance rate that the step sizes are tuned to, and the factor of one change of a step size."""
 
 
 @dataclass(frozen=True)
 class Path:
-    """From start(z) at temperature 0 to p(x, z) at 1: log f_t = (1 - t) log start(z) + t log p(x, z)."""
+    """Annealing path from start(z) to p(x, z): log f_t = (1 - t) log start(z) + t log p(x, z) at temperature t."""
 
     model: LatentVariableModel
     batch: Batch
     start: Distribution
 
     def ends(self, z: Float[Tensor, "S B d"]) -> tuple[Float[Tensor, "S B"], Float[Tensor, "S B"]]:
-        """log start(z) and log p(x, z)."""
+        """log start(z) and log p(x, z), (S, B) each."""
         with float32():
             joint = self.model.decode(z).log_prob(self.batch.x) + self.model.prior().log_prob(z)
             return self.start.log_prob(z), joint
@@ -48,12 +48,10 @@ class Path:
         return energy.detach(), gradient
 
 
-def hamiltonian(
-    path: Path, z: Float[Tensor, "S B d"], t: float, step: Float[Tensor, " B"], leapfrogs: int
-) -> tuple[Float[Tensor, "S B d"], Bool[Tensor, "S B"]]:
-    """One Metropolis-adjusted move that leaves f_t as it is: z (S, B, d) and whether it was accepted, (S, B).
+def hamiltonian(path: Path, z: Tensor, t: float, step: Tensor, leapfrogs: int) -> tuple[Tensor, Tensor]:
+    """One Metropolis-adjusted move with stationary density f_t: z (S, B, d), and True for an accepted move, (S, B).
 
-    step: (B,), the same for the chains of an image (Neal 2011, section 3).
+    The chains of an image share its step size, step (B,) (Neal 2011, section 3).
     """
     size = step.unsqueeze(-1)
     momentum = torch.randn_like(z)
@@ -70,15 +68,15 @@ def hamiltonian(
 
 
 def temperatures(count: int) -> Tensor:
-    """T + 1 values from 0 to 1 along a sigmoid: close together at both ends, where f_t changes fastest."""
+    """T + 1 values from 0 to 1 along a sigmoid: they are dense at both ends, where f_t changes fastest."""
     raw = torch.sigmoid(torch.linspace(-4, 4, count + 1))
     return (raw - raw[0]) / (raw[-1] - raw[0])
 
 
 def tuned_steps(path: Path, z: Tensor, schedule: Tensor, leapfrogs: int) -> Tensor:
-    """Step sizes (T, B) by a pilot run: after each move a little longer where it was accepted, else shorter.
+    """Step sizes (T, B) of a pilot run: an accepted move makes the step longer, a rejected move makes it shorter.
 
-    They are fixed afterwards, because steps that depend on their own chain would bias its weights.
+    They are fixed afterwards, because a step size that depends on its own chain biases the weights of the chain.
     """
     step = torch.full(z.shape[1:2], 0.1, device=z.device)
     sizes = []
@@ -99,9 +97,9 @@ def _legs(schedule: Tensor, steps: Tensor) -> Iterator[tuple[float, float, Tenso
 def forward_weights(
     path: Path, z: Float[Tensor, "S B d"], schedule: Tensor, steps: Tensor, leapfrogs: int
 ) -> Float[Tensor, "S B"]:
-    """log w, (S, B), of chains that begin at z ~ start: E w = p(x), so the mean of log w is a lower bound on log p(x).
+    """log w, (S, B), of chains from z ~ start: E w = p(x), so the mean of log w is a lower bound on log p(x).
 
-    Neal 2001, eq. 3 to 5.
+    (Neal 2001, eq. 3 to 5)
     """
     log_w = torch.zeros(z.shape[:2], device=z.device)
     for before, after, step in _legs(schedule, steps):
@@ -115,9 +113,9 @@ def forward_weights(
 def backward_weights(
     path: Path, z: Float[Tensor, "S B d"], schedule: Tensor, steps: Tensor, leapfrogs: int
 ) -> Float[Tensor, "S B"]:
-    """log w, (S, B), of the same chains run back from z ~ p(z|x): E 1/w = 1/p(x), so its mean is an upper bound.
+    """log w, (S, B), of reversed chains from z ~ p(z|x): E 1/w = 1/p(x), so its mean is an upper bound.
 
-    x must come from the model together with z (Grosse et al. 2015, eq. 9).
+    z and x must be one draw from the model (Grosse et al. 2015, eq. 9).
     """
     log_w = torch.zeros(z.shape[:2], device=z.device)
     for before, after, step in reversed(list(_legs(schedule, steps))):
@@ -131,7 +129,7 @@ def backward_weights(
 def ais_log_likelihood(
     model: LatentVariableModel, batch: Batch, start: Distribution, chains: int, count: int, leapfrogs: int
 ) -> Tensor:
-    """log 1/S sum_s w_s over `chains` chains of `count` temperatures from z ~ start: a lower bound in expectation.
+    """log 1/S sum_s w_s of `chains` chains with `count` temperatures from z ~ start: a lower bound in expectation.
 
     `start` is the posterior or the prior of each image, batch shape (B,).
     """
@@ -153,7 +151,7 @@ class Sandwich:
 def bidirectional(
     model: LatentVariableModel, batch: Batch, z: Tensor, chains: int, count: int, leapfrogs: int
 ) -> Sandwich:
-    """Chains of either direction for x ~ p(x|z), z (B, d) ~ p(z): the one exact posterior sample that each x has."""
+    """Forward and reversed chains for x ~ p(x|z), z (B, d) ~ p(z): z is an exact sample of p(z|x)."""
     start = prior_proposal(model, batch)
     path, schedule = Path(model, batch, start), temperatures(count)
     steps = tuned_steps(path, start.sample(torch.Size((1,))), schedule, leapfrogs)

@@ -1,4 +1,4 @@
-"""Memory that runs out: the work is done again in pieces of half the size."""
+"""Chunks of a batch that fit in memory: after an out-of-memory error the work is repeated with half the size."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ T = TypeVar("T")
 
 
 class AdaptiveChunks:
-    """Rows (samples x images) of a trace in memory at a time: `count`, halved permanently when memory runs out.
+    """Number of rows (samples x images) of a trace held at a time; an out-of-memory error halves it for good.
 
-    row_bytes: of one of them, see `estimators.row_bytes`
+    Args:
+        count: the number at the start
+        row_bytes: bytes of one row, see `estimators.row_bytes`
     """
 
     def __init__(self, count: int, row_bytes: int) -> None:
         self.count, self.row_bytes = count, row_bytes
 
     def map(self, batch: Batch, work: Callable[[Batch, int], T], most: int | None = None) -> Iterator[T]:
-        """`work(part, rows)` of each part of a batch, of at most `rows` and at most `most` examples."""
+        """`work(part, rows)` for each part of a batch; a part has at most `rows` and at most `most` examples."""
         start = 0
 
         def size() -> int:
@@ -37,9 +39,9 @@ class AdaptiveChunks:
             start += size()
 
     def _attempt(self, work: Callable[[int], T]) -> T:
-        """`work(count)`, begun again with half of it, and with the same random numbers, while memory does not suffice.
+        """`work(count)`; after an out-of-memory error it is repeated with half of `count` from one random state.
 
-        So the result is what the smaller size would have given from the start.
+        The result equals the result of a run that starts with the smaller size.
         """
         before, cpu = self.count, torch.get_rng_state()
         gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []

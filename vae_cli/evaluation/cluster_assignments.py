@@ -1,4 +1,4 @@
-"""The cluster of every example of a run's data, as arrays and as a table."""
+"""The cluster of every example of a run's data set, as arrays and as a table."""
 
 from __future__ import annotations
 
@@ -23,11 +23,16 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Assignments:
-    """Positions, labels and q(c|x) for K components of N examples.
+    """Position, label and q(c|x) of N examples, for K components.
 
-    split (N,) names, row (N,) the position in the array, file or canonical split that was read (validation examples
-    come from the training one), path (N,) of its file or None, label (N,) or None, responsibilities (N, K),
-    class_names the names of the labels or None.
+    Args:
+        split: name of the split, (N,)
+        row: position in the array, file or canonical split of the data, (N,); validation examples have positions in
+            the training split
+        path: file of each example, (N,); None for data without files
+        label: (N,), or None
+        responsibilities: q(c|x), (N, K)
+        class_names: names of the labels, or None
     """
 
     split: NDArray[np.str_]
@@ -40,7 +45,7 @@ class Assignments:
     @classmethod
     @torch.no_grad()
     def of(cls, model: LatentVariableModel, data: Data, device: torch.device, batch_size: int) -> Assignments:
-        """The assignments of all splits under a model whose prior is a mixture."""
+        """The assignments of all splits by a model whose prior is a mixture."""
         prior = model.prior()
         assert is_mixture(prior)
         parts, names = [], []
@@ -66,7 +71,7 @@ class Assignments:
         return self.responsibilities.argmax(1)
 
     def write(self, stem: Path) -> list[Path]:
-        """STEM.npz with the arrays, STEM.csv with a line for each example, its label by name if it has one."""
+        """Write STEM.npz with the arrays and STEM.csv with a line for each example, with the names of labels."""
         named = {"split": self.split, "row": self.row, "path": self.path, "cluster": self.cluster, "label": self.label}
         arrays: dict[str, Any] = {name: values for name, values in named.items() if values is not None}
         columns = list(arrays)

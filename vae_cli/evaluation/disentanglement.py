@@ -1,6 +1,7 @@
 """Disentanglement of codes with respect to the generating factors: MIG, DCI, SAP and the FactorVAE score.
 
-Shape legend: N examples, d latent dimensions, F factors. Codes are posterior means (N, d), factors integers (N, F).
+Shape legend: N examples, d latent dimensions, F factors. Codes are posterior means (N, d), factors are
+integers (N, F).
 """
 
 from __future__ import annotations
@@ -19,16 +20,19 @@ Codes = NDArray[np.floating]
 Values = NDArray[np.integer]
 
 FEWEST, MOST = 500, 5000
-"""Examples that the scores are taken of; fewer say too little of a factor of sixteen values."""
+"""Least and largest number of examples for the scores; with fewer a factor of sixteen values is too noisy."""
 
-BINS = 20  # of equal width, from the least to the largest code
-TREES = 20  # of a forest
-VOTES, DRAWS = 800, 64  # of the FactorVAE score: votes that name the dimensions, and that score; examples in a vote
+BINS = 20  # bins of equal width from the least to the largest code
+TREES = 20  # trees of a forest
+VOTES, DRAWS = (
+    800,
+    64,
+)  # FactorVAE score: votes for the names of dimensions, and again for the score; examples in a vote
 
 
 @dataclass(frozen=True)
 class Disentanglement:
-    """Scores from 0 to 1; 1 where each factor is a dimension of its own, but SAP is then less by chance accuracy."""
+    """Scores in [0, 1]; 1 if each factor is one dimension, except SAP, which is then 1 minus the chance accuracy."""
 
     mig: float
     dci_disentanglement: float
@@ -39,14 +43,14 @@ class Disentanglement:
 
 
 def disentanglement(codes: Codes, factors: Values, threshold: float, seed: int) -> Disentanglement:
-    """All scores, of at most MOST examples that `seed` chooses; every factor varies among them.
+    """All scores on at most MOST examples, chosen by `seed`; every factor must vary among them.
 
     A dimension is active if its variance is above the threshold.
     """
     chosen = np.random.default_rng(seed).permutation(len(codes))[:MOST]
     codes, factors = codes[chosen].astype(np.float64), factors[chosen]
     if codes.shape[1] == 1:
-        codes = np.pad(codes, ((0, 0), (0, 1)))  # a gap needs a runner-up: one that knows nothing
+        codes = np.pad(codes, ((0, 0), (0, 1)))  # a gap needs a second dimension: a constant one has no information
     importance = dci(codes, factors, seed)
     return Disentanglement(
         mig(codes, factors),
@@ -61,8 +65,8 @@ def disentanglement(codes: Codes, factors: Values, threshold: float, seed: int) 
 def mig(codes: Codes, factors: Values) -> float:
     """Mutual information gap, 1/F sum_k (I(z_j; v_k) - I(z_j'; v_k)) / H(v_k) (Chen et al. 2018, section 4.1).
 
-    j and j' are the dimensions that say most and second most of v_k. Information is that of the posterior means,
-    counted in BINS bins (Locatello et al. 2019), not of draws.
+    j and j' are the dimensions with the largest and second largest I(z_j; v_k). z are posterior means, not draws, in
+    BINS bins (Locatello et al. 2019).
     """
     binned = [np.digitize(code, np.histogram_bin_edges(code, BINS)[1:-1]) for code in codes.T]
     information = np.array([[mutual_info_score(value, bins) for value in factors.T] for bins in binned])
@@ -111,7 +115,7 @@ def dci(codes: Codes, factors: Values, seed: int) -> DCI:
     importance = np.empty((codes.shape[1], factors.shape[1]))
     accuracy = []
     for k, value in enumerate(factors.T):
-        # all dimensions at each split: a tree that is not offered the right one splits at noise
+        # all dimensions at each split: a tree without the informative one splits by noise
         forest = RandomForestClassifier(TREES, max_features=None, random_state=seed)  # pyright: ignore[reportArgumentType]
         forest.fit(codes[:half], value[:half])
         importance[:, k] = forest.feature_importances_
@@ -130,9 +134,9 @@ def concentration(importance: NDArray[np.floating]) -> float:
 def factorvae_score(codes: Codes, factors: Values, threshold: float, seed: int) -> float:
     """FactorVAE score (Kim & Mnih 2018, section 4): 1/F is chance.
 
-    A vote is the dimension that varies least, relative to all examples, among DRAWS that share the value of a random
-    factor. The score is how often the factor is the one that the dimension most often stood for in other votes.
-    Dimensions that are not active do not vote.
+    A vote is the dimension with the least variance, relative to all examples, among DRAWS examples with one value of
+    a random factor. Other votes give each dimension its most frequent factor. The score is the share of votes whose
+    factor is that of their dimension. Dimensions that are not active are left out.
     """
     scaled = codes[:, codes.var(0) > threshold]
     if not scaled.shape[1]:

@@ -27,7 +27,7 @@ from vae_cli.models.trace import total
 class Bound:
     """ELBO = -distortion - rate at beta = 1; the rates of the layers of latents sum to the rate.
 
-    Never NaN: an example that overflows has an ELBO of -inf.
+    The ELBO is never NaN: an example that overflows has -inf.
     """
 
     elbo: Float[Tensor, " B"]
@@ -40,7 +40,7 @@ class Bound:
 class Importance:
     """log 1/k sum w and the effective sample size (sum w)^2 / sum w^2 of its weights, in [1, k].
 
-    Never NaN: a draw that overflows has w = 0, and where all have it is log 0 = -inf with a sample size of 0.
+    Both are never NaN: a draw that overflows has w = 0; if all draws overflow, they are log 0 = -inf and 0.
     """
 
     log_likelihood: Float[Tensor, " B"]
@@ -49,7 +49,7 @@ class Importance:
 
 @torch.no_grad()
 def elbo(model: LatentVariableModel, batch: Batch, encoded: Distribution, samples: int, rows: int) -> Bound:
-    """E_q log p(x|z) - KL(q || p), the expectation over `samples` draws, the KL in closed form where there is one.
+    """E_q log p(x|z) - KL(q || p): a mean over `samples` draws; the KL in closed form if torch has one.
 
     At most `rows` = samples x images are held at a time.
     """
@@ -68,24 +68,31 @@ def iw_log_likelihood(
 ) -> Importance:
     """log 1/k sum_i p(x, z_i) / q(z_i|x), z_i ~ q, k = samples exactly (Burda et al. 2015, eq. 8).
 
-    `encoded` is the proposal q: the posterior as encoded once, or any other distribution over z. At most `rows` =
-    samples x images are held at a time; the result does not depend on it.
+    It is log p(x) itself where q enumerates all z.
+
+    `encoded` is the proposal q: the posterior, encoded once, or another distribution over z. At most `rows` =
+    samples x images are held at a time; the result does not depend on `rows`.
     """
     size = max(1, rows // len(batch))
-    log_weights = [without_overflow(model.trace(batch, encoded, n).log_weight) for n in split(samples, size)]
+    log_weights = []
+    for n in split(samples, size):
+        trace = model.trace(batch, encoded, n)
+        log_weights.append(without_overflow(trace.log_weight))
+        if trace.is_exhaustive:
+            break
     sums = torch.stack([w.logsumexp(0) for w in log_weights]).logsumexp(0)
     squares = torch.stack([(2 * w).logsumexp(0) for w in log_weights]).logsumexp(0)
     effective = torch.where(sums > -math.inf, (2 * sums - squares).exp(), 0.0)
-    return Importance(sums - math.log(samples), effective)
+    return Importance(sums - math.log(sum(map(len, log_weights))), effective)
 
 
 def prior_proposal(model: LatentVariableModel, batch: Batch) -> Distribution:
-    """p(z) as a proposal for every image: `iw_log_likelihood` is then plain Monte Carlo, log 1/k sum p(x|z_i)."""
+    """p(z) as the proposal of every image: `iw_log_likelihood` is then simple Monte Carlo, log 1/k sum p(x|z_i)."""
     return Repeated(model.prior(), torch.Size((len(batch),)))
 
 
 def split(samples: int, size: int) -> Iterator[int]:
-    """Chunk lengths of at most `size` that add up to `samples` exactly.
+    """Chunk lengths of at most `size` with the sum `samples`.
 
     >>> list(split(10, 4))
     [4, 4, 2]
@@ -95,10 +102,10 @@ def split(samples: int, size: int) -> Iterator[int]:
 
 
 def rows_at_once(model: LatentVariableModel, device: torch.device, memory_mb: int | None = None) -> AdaptiveChunks:
-    """Rows (samples x images) of a trace that fit into memory_mb.
+    """Chunks with as many rows (samples x images) of a trace as fit in memory_mb MiB.
 
-    By default 1024 on a GPU. On a CPU 32: more is not faster, and beyond it allocators return every buffer to the
-    system, which costs a third of the speed.
+    The default is 1024 on a GPU and 32 on a CPU. On a CPU more is not faster: allocators return larger buffers to the
+    system at every step, which costs a third of the speed.
     """
     megabytes, size = memory_mb or (32 if device.type == "cpu" else 1024), row_bytes(model)
     return AdaptiveChunks(max(1, megabytes * 2**20 // size), size)
@@ -106,10 +113,10 @@ def rows_at_once(model: LatentVariableModel, device: torch.device, memory_mb: in
 
 @torch.no_grad()
 def row_bytes(model: LatentVariableModel) -> int:
-    """Bytes that one row (one sample for one image) of a trace takes at its peak: an upper estimate for chunking.
+    """Peak bytes of one row (one sample of one image) of a trace: an upper estimate for chunking.
 
-    Counted on a single row: input and output of the decoder's largest layer, and four temporaries of the likelihood
-    as large as the last layer's output, and the temporaries of the prior's density.
+    The sum of input and output of the decoder's largest layer, of four temporaries of the likelihood, each as large
+    as the last layer's output, and of the temporaries of the prior's density.
     """
     floats = last = 0
 

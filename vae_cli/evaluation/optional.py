@@ -1,4 +1,4 @@
-"""Figures and side numbers, which a run can do without: one that fails is left out with a warning."""
+"""Figures and additional numbers: one that fails is left out with a warning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vae_cli.errors import UserError, causes, disk_full, out_of_memory, warn
 
 @contextmanager
 def optional(what: str) -> Iterator[None]:
-    """Leave `what` out where it fails; signals pass, and so do a memory and a disk that are full."""
+    """Leave `what` out with a warning if it fails; signals, a full disk and out-of-memory errors are raised."""
     before = signals.raised()
     try:
         yield
@@ -23,7 +23,7 @@ def optional(what: str) -> Iterator[None]:
 
 
 def left_out(what: str, error: Exception) -> None:
-    """One line on stderr and in the log, the traceback in the log alone; the tests raise the error instead."""
+    """Warn in one line, with the traceback in the log; in tests it raises the error."""
     reason = " ".join(str(error).split())[:300]
     cause = reason if isinstance(error, UserError) else f"{type(error).__name__}{': ' if reason else ''}{reason}"
     warn(f"{what}: left out, the other results stay ({cause})")

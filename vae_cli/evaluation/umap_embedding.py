@@ -1,4 +1,4 @@
-"""Points of many dimensions in few, neighbours kept together."""
+"""UMAP: an embedding of points in few dimensions that keeps neighbours together."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from sklearn.neighbors import NearestNeighbors
 Points = NDArray[np.floating]
 
 EPOCHS = 200
-"""Epochs of UMAP: its default for many points, and enough for few, where its default is 500."""
+"""Epochs of UMAP's optimisation: its default for many points; its default for few points, 500, is not needed."""
 FEW = 4096
-"""Points below which UMAP searches no neighbours but takes all distances, one by one in Python."""
+"""Below this number of points UMAP computes all distances, one by one in Python, so scikit-learn finds neighbours."""
 
 
 def umap_embedding(points: Points, dimensions: int, neighbours: int, min_dist: float, seed: int) -> Points:
-    """UMAP (McInnes et al. 2018) of points (N, d): (N, dimensions), the same for the same seed.
+    """UMAP (McInnes et al. 2018) of points (N, d): (N, dimensions), determined by the seed.
 
-    One thread, because UMAP repeats itself in no other way. The spectral start needs more points than dimensions;
-    few points start at random.
+    UMAP is reproducible with one thread only. The spectral start needs more points than dimensions; few points start
+    at random.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on an optional package, on threads, on its choice of a start
-        import umap  # takes seconds
+        warnings.simplefilter("ignore")  # about an optional package, threads and the start
+        import umap  # the import takes seconds
 
         count = min(neighbours, len(points) - 1)
         reducer = umap.UMAP(
@@ -41,6 +41,6 @@ def umap_embedding(points: Points, dimensions: int, neighbours: int, min_dist: f
 
 
 def _nearest(points: Points, count: int) -> tuple[NDArray[np.integer], Points, None]:
-    """Indices and distances of the nearest points of each, itself the first; no index for later searches."""
+    """UMAP's precomputed_knn: indices and distances of the neighbours of each point, itself first; no search index."""
     distances, indices = NearestNeighbors(n_neighbors=count).fit(points).kneighbors(points)
     return indices, distances, None

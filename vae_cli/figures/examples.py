@@ -82,7 +82,7 @@ class Points:
 
     @property
     def has_directions(self) -> bool:
-        """True if latents are known and z can move along one dimension, which codes of a codebook cannot."""
+        """True if latents are known and z can move along one dimension, which a discrete z cannot."""
         return False
 
 
@@ -106,10 +106,12 @@ class Examples(Points):
     Args:
         means: of q(z|x), (M, d)
         draws: one z ~ q(z|x) each, (M, d)
+        is_continuous: whether z can move along one dimension
     """
 
     means: Tensor
     draws: Tensor
+    is_continuous: bool
 
     @classmethod
     def collect(
@@ -134,6 +136,7 @@ class Examples(Points):
             density_known=data.exact is not None,
             means=torch.cat(means)[:count],
             draws=torch.cat(draws)[:count],
+            is_continuous=model.is_continuous,
             y=torch.cat(y)[:count].cpu() if y[0] is not None else None,
             clusters=torch.cat(clusters)[:count] if clusters else None,
             code_counts=total(counts) if counts else None,
@@ -142,8 +145,7 @@ class Examples(Points):
 
     @property
     def has_directions(self) -> bool:
-        """Codes of a codebook have none."""
-        return self.code_counts is None
+        return self.is_continuous
 
     @property
     def activity(self) -> Tensor:

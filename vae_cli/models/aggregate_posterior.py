@@ -43,8 +43,8 @@ def log_minibatch_weights(batch: int, examples: int, like: Tensor) -> Tensor:
 def log_stratified_weights(batch: int, examples: int, like: Tensor) -> Tensor:
     """Weights of pairs that estimate q(z) without bias, (B, B), rows summing to 1 (Chen et al. 2018, appendix C.2).
 
-    A code's own image stands for itself, 1/N; the others of the batch share (N - 1)/N equally: the paper's weights,
-    of which one depends on the order of the batch, averaged over all orders.
+    The own image of a code has the weight 1/N; the others of the batch share (N - 1)/N equally. These are the paper's
+    weights, one of which depends on the order of the batch, averaged over all orders.
     """
     if batch == 1:
         return like.new_zeros(1, 1)
@@ -53,7 +53,7 @@ def log_stratified_weights(batch: int, examples: int, like: Tensor) -> Tensor:
 
 
 def decompose(latent: Latent, log_weights: Tensor) -> Decomposition:
-    """The three parts of the rate, estimated within a batch by the first sample of each image; q factorises."""
+    """The three parts of the rate, estimated within a batch by the first sample of each image; q must factorise."""
     assert isinstance(latent.q, Independent)
     with float32():
         z = latent.z[0]
@@ -67,7 +67,7 @@ def decompose(latent: Latent, log_weights: Tensor) -> Decomposition:
 
 @dataclass(frozen=True)
 class Information:
-    """mutual_information I_q(x; z) <= log N and aggregated_kl KL(q(z) || p(z)): they sum to the mean rate."""
+    """I_q(x; z) <= log N and KL(q(z) || p(z)), nats; their sum is the mean rate."""
 
     mutual_information: float
     aggregated_kl: float
@@ -77,10 +77,10 @@ class Information:
 def information(
     encoded: Sequence[Distribution], prior: Distribution, z: Float[Tensor, "M d"], log_q: Float[Tensor, " M"]
 ) -> Information:
-    """Information of the data set whose posteriors are `encoded`, batch by batch, at codes z (M, d) drawn from them.
+    """Estimates from codes z (M, d) drawn from the posteriors `encoded` of a whole data set, batch by batch.
 
-    log_q (M,) is log q(z|x) of each code under its own posterior. log q(z) is exact for these N images: the only
-    noise is that of the M draws.
+    log_q (M,) is log q(z|x) of each code under its own posterior. log q(z) is exact for these N images: the only noise
+    is that of the M draws.
     """
     count = sum(q.batch_shape[0] for q in encoded)
     with float32():

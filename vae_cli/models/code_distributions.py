@@ -1,7 +1,7 @@
-"""Distributions over grids of codes: z is, flat, the vectors of a codebook at n sites.
+"""Distributions over grids of codes: z holds the vectors of a codebook at n positions, flattened.
 
 Log-probabilities are taken with respect to the counting measure on the K^n grids, in nats.
-Shape legend: B batch, n sites, D dimensions of a code's vector, d = n D, K codes.
+Shape legend: B batch, n positions, D dimensions of a code's vector, d = n D, K codes.
 """
 
 from __future__ import annotations
@@ -19,21 +19,27 @@ from vae_cli.distributions.distributions import UnvalidatedDistribution
 from vae_cli.models.codebooks import Codebook
 
 AT_ONCE = 1000
-"""Grids drawn at a time."""
+"""Number of grids drawn at a time."""
 
 
 def per_position(z: Float[Tensor, "*S nD"], n_positions: int) -> Float[Tensor, "*S n D"]:
-    """(..., d) as (..., n, D): networks put out maps, a channel after the other."""
+    """z (..., d) as (..., n, D); in z the dimensions of a vector are channels, one channel after another."""
     return z.unflatten(-1, (-1, n_positions)).mT
 
 
 def flat(vectors: Float[Tensor, "*S n D"]) -> Float[Tensor, "*S nD"]:
-    """(..., n, D) as (..., d)."""
+    """The inverse of `per_position`: vectors (..., n, D) as (..., d)."""
     return vectors.mT.flatten(-2)
 
 
 class QuantisedDelta(UnvalidatedDistribution):
-    """All mass on one grid: indices (B, n) in the codebook, their vectors z (B, d), nearest to outputs (B, n, D)."""
+    """A point mass at one grid of codes.
+
+    Args:
+        outputs: of the encoder, (B, n, D)
+        indices: of the nearest codes, (B, n)
+        z: their vectors, (B, d)
+    """
 
     has_rsample = True
 
@@ -43,7 +49,7 @@ class QuantisedDelta(UnvalidatedDistribution):
 
     @property
     def counts(self) -> Tensor:
-        """Occurrences of each code in all the grids, (K,)."""
+        """Number of occurrences of each code in all grids, (K,)."""
         return torch.bincount(self.indices.flatten(), minlength=self.n_codes)
 
     @property
@@ -68,9 +74,10 @@ class QuantisedDelta(UnvalidatedDistribution):
 
 
 class Autoregressive(UnvalidatedDistribution):
-    """p(k_1..k_n) = prod_i p(k_i | k_1..k_(i-1)), site by site in reading order.
+    """p(k_1..k_n) = prod_i p(k_i | k_1..k_(i-1)), position by position in reading order.
 
-    `logits` gives those of the next index, (N, i + 1, K), from the i before it, (N, i).
+    Args:
+        logits: from the first i indices, (N, i), the logits of the first i + 1 indices, (N, i + 1, K)
     """
 
     def __init__(
@@ -90,7 +97,7 @@ class Autoregressive(UnvalidatedDistribution):
         return Autoregressive(self.codebook, self.n_positions, self.logits, torch.Size(batch_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p of the grids whose vectors are value (..., d); minus infinity where one is no code's."""
+        """log p of the grids with the vectors value (..., d); minus infinity if a vector is not in the codebook."""
         vectors = per_position(value.detach(), self.n_positions)
         indices = self.codebook.identify(vectors)
         known = (self.codebook(indices) == vectors).flatten(-2).all(-1)
@@ -100,7 +107,7 @@ class Autoregressive(UnvalidatedDistribution):
 
     @torch.no_grad()
     def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
-        """z of grids drawn one index after the other, (*sample_shape, *batch_shape, d)."""
+        """z of grids drawn index by index, (*sample_shape, *batch_shape, d)."""
         shape = torch.Size(sample_shape) + self.batch_shape
         indices = torch.zeros(shape.numel(), self.n_positions, dtype=torch.int64, device=self.codebook.vectors.device)
         for rows in indices.split(AT_ONCE):

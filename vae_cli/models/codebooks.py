@@ -1,6 +1,6 @@
 """Codebooks: K vectors that quantise the outputs of an encoder.
 
-Shape legend: B batch, n sites, D dimensions, K codes, M = B n points.
+Shape legend: B batch, n positions, D dimensions, K codes, M = B n points.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vae_cli.distributions.precision import float32
 from vae_cli.types import Fraction, PositiveInt
 
 POINTS = 200
-"""For each code, of those that k-means sees."""
+"""Number of points of k-means for each code."""
 
 
 class Codebook(nn.Module, Capable):
@@ -70,13 +70,13 @@ class Codebook(nn.Module, Capable):
 
     @torch.no_grad()
     def set(self, vectors: Float[Tensor, "K D"], shares: Float[Tensor, " K"]) -> None:
-        """Take other values: vectors (K, D), shares (K,)."""
+        """Set vectors (K, D) and shares (K,)."""
         self.vectors.copy_(vectors)
         self.shares.copy_(shares)
 
     @torch.no_grad()
     def start_at(self, points: Float[Tensor, "N D"]) -> None:
-        """The centres of k-means on points (M, D); where there are too few, the other codes wait to be revived."""
+        """The centres of k-means on points (M, D); if there are too few, the other codes restart later."""
         count = min(self.codes, len(points))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # fewer distinct points than codes
@@ -86,7 +86,7 @@ class Codebook(nn.Module, Capable):
         self.set(vectors, torch.bincount(torch.as_tensor(found.labels_), minlength=self.codes) / len(points))
 
     def learn(self, outputs: Tensor, indices: Tensor) -> Tensor:
-        """Move towards outputs (B, n, D) whose codes are indices (B, n); what is left to a gradient, a scalar."""
+        """Move towards outputs (B, n, D) whose codes are indices (B, n); returns a loss for the gradient, a scalar."""
         raise NotImplementedError
 
     def _count(self, indices: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class MovingAverages(Codebook):
 
     @torch.no_grad()
     def learn(self, outputs: Tensor, indices: Tensor) -> Tensor:
-        """Take the averages; nothing is left to a gradient."""
+        """Update the averages; the loss is 0."""
         points, sums = outputs.flatten(0, 1), self.vectors * self.shares.unsqueeze(-1)
         assigned = self._count(indices)
         sums.lerp_(assigned.T @ points / len(points), 1 - self.decay)
@@ -136,7 +136,7 @@ class Learned(Codebook):
         self.vectors = nn.Parameter(torch.randn(codes, code_dim))
 
     def learn(self, outputs: Tensor, indices: Tensor) -> Tensor:
-        """|sg[z_e] - e|^2, summed over sites and dimensions, mean over the batch."""
+        """|sg[z_e] - e|^2, summed over positions and dimensions, mean over the batch."""
         loss = (self(indices) - outputs.detach()).square().sum((1, 2)).mean()
         with torch.no_grad():
             self._count(indices)
@@ -152,6 +152,6 @@ class Usage(NamedTuple):
 
     @classmethod
     def of(cls, counts: Tensor) -> Usage:
-        """Usage from counts of the codes, (K,)."""
+        """The use given by counts (K,)."""
         shares = counts / counts.sum()
         return cls(torch.special.entr(shares).sum().exp(), (counts > 0).float().mean())

@@ -237,7 +237,6 @@ class HierarchicalVAE(LatentVariableModel):
         posterior: StructuredPosterior,
         prior: Prior,
         likelihood: Likelihood,
-        layers: list[int],
         *,
         latent_dim: PositiveInt,
         below: list[PositiveInt],
@@ -245,6 +244,7 @@ class HierarchicalVAE(LatentVariableModel):
         hidden: list[PositiveInt],
         activation: Activation,
     ) -> None:
+        layers = self.layer_sizes(latent_dim=latent_dim, below=below)
         graph = generation_graph("model.generation", generation, len(layers))
         sizes = dict(zip(layer_names(len(layers)), layers, strict=True))
         structured = StructuredPrior(prior, graph, sizes, hidden, activation)

@@ -88,8 +88,13 @@ class LatentVariableModel(nn.Module, Capable):
 
     @property
     def is_continuous(self) -> bool:
-        """True if z is continuous, so that its moments and importance weights are meaningful."""
+        """True if z is continuous, so that it has directions and its moments are meaningful."""
         return "continuous" in self.posterior.provides
+
+    @property
+    def draws_vary(self) -> bool:
+        """False if all draws of q(z|x) are equal: codes of a codebook."""
+        return "codes" not in self.posterior.provides
 
     def encode(self, batch: Batch) -> Distribution:
         """q(z|x), batch shape (B,)."""

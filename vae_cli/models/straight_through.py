@@ -1,4 +1,4 @@
-"""Gradients through a choice that has none: outputs (..., D) take the values of vectors (..., D) chosen for them."""
+"""Gradients through quantisation: outputs (..., D) of an encoder are replaced by vectors (..., D) of a codebook."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 
 class _Valued(torch.autograd.Function):
-    """The values of one tensor with the gradient of another; adding their difference would round the values."""
+    """The values of one tensor with the gradient of another; moved + (values - moved) would round the values."""
 
     @staticmethod
     def forward(ctx: Any, moved: Tensor, values: Tensor) -> Tensor:
@@ -23,15 +23,15 @@ class _Valued(torch.autograd.Function):
 
 
 def straight_through(outputs: Float[Tensor, "*S D"], vectors: Float[Tensor, "*S D"]) -> Float[Tensor, "*S D"]:
-    """The vectors, with the identity as their Jacobian by the outputs (van den Oord et al. 2017, section 3.2)."""
+    """The vectors; their Jacobian by the outputs is the identity (van den Oord et al. 2017, section 3.2)."""
     return _Valued.apply(outputs, vectors.detach())
 
 
 def rotation_trick(outputs: Float[Tensor, "*S D"], vectors: Float[Tensor, "*S D"]) -> Float[Tensor, "*S D"]:
-    """The vectors, with the rotation and scaling that takes each output there as their Jacobian (Fifty et al. 2025).
+    """The vectors; their Jacobian by the outputs is a rotation times a scale (Fifty et al. 2025).
 
-    R = I - 2 r r^T + 2 q e^T takes the direction e of an output into the direction q of its vector, where
-    r = (e + q) / |e + q|; R and the ratio of lengths count as constants.
+    The rotation R = I - 2 r r^T + 2 q e^T maps the direction e of an output to the direction q of its vector, with
+    r = (e + q) / |e + q|. The scale is the ratio of their lengths. Both are constants for the gradient.
     """
     vectors = vectors.detach()
     with torch.no_grad():

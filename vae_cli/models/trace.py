@@ -5,6 +5,7 @@ Shape legend: S samples, B batch, d latent dimensions, *event the shape of one x
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -62,13 +63,18 @@ class Latent:
                 return cls(z, q, p, drawn_log_q=log_q)
             return cls(q.rsample(shape) if q.has_rsample else q.sample(shape), q, p)
 
+    @property
+    def log_proposal(self) -> Float[Tensor, "S B"]:
+        """Log density of the draws, (S, B): log q(z|x), or -log S where z are all S values."""
+        return self.log_q if self.weights is None else torch.full_like(self.weights, -math.log(len(self.weights)))
+
     def expectation(self, values: Float[Tensor, "S B"]) -> Float[Tensor, " B"]:
-        """E_q of values at the samples."""
+        """E_q of values (S, B) at the samples, (B,)."""
         return values.mean(0) if self.weights is None else (self.weights * values).sum(0)
 
     @cached_property
     def log_q(self) -> Float[Tensor, "S B"]:
-        """log q(z|x)."""
+        """log q(z|x), (S, B)."""
         if self.drawn_log_q is not None:
             return self.drawn_log_q
         with float32():
@@ -111,7 +117,7 @@ class Latent:
 
     @property
     def kl(self) -> Float[Tensor, " B"]:
-        """KL(q || p), nats."""
+        """KL(q || p), (B,), nats."""
         return self.kl_groups.sum(-1)
 
 
@@ -123,6 +129,11 @@ class Trace:
     likelihood: Distribution
     latents: tuple[Latent, ...]
 
+    @property
+    def is_exhaustive(self) -> bool:
+        """True if z are all values, so that another trace of the batch adds nothing."""
+        return self.latents[0].weights is not None
+
     @cached_property
     def log_px(self) -> Float[Tensor, "S B"]:
         """log p(x|z), (S, B): minus the distortion."""
@@ -131,8 +142,8 @@ class Trace:
 
     @cached_property
     def log_weight(self) -> Float[Tensor, "S B"]:
-        """log w = log p(x|z) + sum log p(z) - sum log q(z|x), (S, B); its mean is the ELBO."""
-        return self.log_px + total(latent.log_p - latent.log_q for latent in self.latents)
+        """log w = log p(x|z) + sum log p(z) - sum log q(z|x), (S, B); 1/S sum w estimates p(x), exactly for all z."""
+        return self.log_px + total(latent.log_p - latent.log_proposal for latent in self.latents)
 
     @cached_property
     def distortion(self) -> Float[Tensor, " B"]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from vae_cli.config import comparison
 from vae_cli.config.comparison import written
-from vae_cli.config.schema import setting_of
+from vae_cli.config.settings import setting_of
 from vae_cli.report.estimate import Estimate
 from vae_cli.report.runs import Run
 from vae_cli.runs.folder import RunFolder

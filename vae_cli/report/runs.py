@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from vae_cli.config import signatures
 from vae_cli.config.comparison import flat, written
-from vae_cli.config.schema import setting_of
+from vae_cli.config.settings import setting_of
 from vae_cli.errors import UserError
 from vae_cli.runs.folder import CONFIG, RESULTS, STATUS, SUPERSEDED, RunFolder
 from vae_cli.runs.layout import display

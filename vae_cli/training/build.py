@@ -23,7 +23,7 @@ from vae_cli.training.phases import Phase, PhaseSource
 
 
 def assemble(node: Node, **parts: Any) -> Any:
-    """The object that a node describes, given by name those of our parts that its class takes before the star."""
+    """The object of a node; parameters before the star of its class get the parts with their names."""
     arguments = inspect.signature(get_class(node.target)).parameters.values()
     wanted = [argument.name for argument in arguments if argument.kind is argument.POSITIONAL_OR_KEYWORD]
     if unknown := [name for name in wanted if name not in parts]:
@@ -33,13 +33,13 @@ def assemble(node: Node, **parts: Any) -> Any:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """The parts that a class takes by name before the star, beside its configured arguments.
+    """The parts that a class may have as parameters before the star, beside its configured arguments.
 
     Args:
-        layers: dimensions of each layer of z, the nearest to x first
-        decoded: the layers that the decoder reads, by number
-        n_positions: positions of z, each with its own latents
-        examples: training examples, 0 where they are not known
+        layers: dimensions of each layer of z, the nearest to x first.
+        decoded: numbers of the layers that the decoder reads.
+        n_positions: positions of z, each with its own latents.
+        examples: number of training examples, 0 if unknown.
     """
 
     event_shape: tuple[int, ...]
@@ -115,7 +115,7 @@ def build_phases(config: TrainConfig, model: LatentVariableModel, event_shape: t
 
 
 def build_optimizer(node: Node) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
-    """Makes an optimiser of parameters; settings that its class does not take are refused here, before training."""
+    """A function from parameters to their optimiser; ConfigError for settings that its class refuses."""
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = node.build(_partial_=True)
     try:
         optimizer([nn.Parameter(torch.zeros(1))])

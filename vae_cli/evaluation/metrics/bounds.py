@@ -20,8 +20,8 @@ from vae_cli.models.trace import layer_rates
 BITS = Number(
     "bits_per_dim",
     "bits",
-    "-iw_log_likelihood / (D log 2) for x of D dimensions, or -elbo / (D log 2) if z is discrete; only if p(x|z) is a "
-    "probability.",
+    "-iw_log_likelihood / (D log 2) for x of D dimensions, or -elbo / (D log 2) for codes of a codebook; only if "
+    "p(x|z) is a probability.",
     "bits per dimension",
 )
 
@@ -53,7 +53,7 @@ class Bound(Metric):
 
     def compute(self) -> Values:
         bound = self.means.compute().get("elbo")
-        bits = {} if bound is None or self.context.model.is_continuous else bits_per_dim(bound, self.context)
+        bits = {} if bound is None or self.context.model.draws_vary else bits_per_dim(bound, self.context)
         return super().compute() | bits
 
 
@@ -91,7 +91,7 @@ class ImportanceWeighted(Metric):
     @classmethod
     def applies(cls, context: Context) -> bool:
         model = context.model
-        return model.has_density and (model.is_continuous or context.settings.estimator == "prior")
+        return model.has_density and (model.draws_vary or context.settings.estimator == "prior")
 
     def measure(self, part: EncodedBatch) -> dict[str, Tensor]:
         proposal = prior_proposal(part.model, part.batch) if self.kind == "mc" else part.q
