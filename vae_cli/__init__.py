@@ -20,6 +20,6 @@ def __getattr__(name: str) -> Any:
 
         try:
             return version("vae-cli")
-        except PackageNotFoundError:  # a source tree that nobody installed
+        except PackageNotFoundError:  # a source tree that is not installed
             return "0+unknown"
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

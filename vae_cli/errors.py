@@ -31,7 +31,7 @@ class ConfigError(UserError):
         self.rule, self.key = rule, key
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException | str) -> str:
     """The first line of an error's message, or the name of its class where the message is empty.
 
     >>> first_line(ValueError(" no array\\n at all")), first_line(KeyError())

@@ -289,7 +289,7 @@ def test_resuming_keeps_the_runs_own_configuration(workplace: Path) -> None:
         ("objective.bta=1", "objective.bta: unknown key (command line)"),
         ("trainer.max_epochs=0", "trainer.max_epochs=0: expected an integer > 0 and <= 1000000 (command line)"),
         ("~trainer.max_epochs", "~trainer.max_epochs: "),
-        ("hydra.run.dir=elsewhere", "leave hydra.run.dir out"),
+        ("hydra.run.dir=elsewhere", "remove hydra.run.dir"),
         ("likelihood._target_=vae_cli.models.likelihoods.Categorical", "a resumed run keeps this"),
         ("optimizer.lr=1e-5", "a resumed run keeps this (command line); it can change "),
     ],

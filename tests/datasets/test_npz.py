@@ -75,7 +75,7 @@ FAULTS = [
     ({"x": UNIT, "y": np.zeros(9, int)}, "real", r"y: shape \(9,\)"),
     ({"x": UNIT, "y": np.arange(10) / 2}, "real", r"y: row 1 holds 0\.5; every value must be a whole number"),
     ({"x": UNIT, "y": np.full(10, np.nan)}, "real", r"y: row 0 holds nan"),
-    ({"x": UNIT, "y": np.arange(10) - 1}, "real", r"y: row 0 holds -1; .*leave y out"),
+    ({"x": UNIT, "y": np.arange(10) - 1}, "real", r"y: row 0 holds -1; .*remove y"),
     ({"z": UNIT}, "real", r"needs an array x, .*; it holds z;"),
     (
         {"imgs": UNIT, "latents_classes": UNIT},

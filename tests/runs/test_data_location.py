@@ -97,7 +97,7 @@ def test_data_without_such_a_place_are_refused(moved: Path) -> None:
     assert done.code == 2 and "dataset.root=x: " in done.err and "use dataset.path" in done.err
     config = RunFolder(moved / "run").config()
     config.dataset = {"_target_": "vae_cli.datasets.LinearGaussian"}
-    with pytest.raises(ConfigError, match="leave it out"):
+    with pytest.raises(ConfigError, match="remove it"):
         relocated(check(config), {"dataset.path": "x"})
 
 

@@ -1,1 +1,1 @@
-"""What the console commands do."""
+"""The console commands."""

@@ -1,7 +1,7 @@
 """`make bench`: training and evaluation speed beside a plain loop, Lightning with a DataLoader, and pythae, in one run.
 
-The same MLP (784-512-512-32, ReLU), batch 128, Adam, MNIST, float32 unless said. The contestants take turns, epoch by
-epoch, so that a drifting machine is the same for all; medians over the rounds, ratios of medians.
+Every program trains one MLP (784-512-512-32, ReLU), batch 128, Adam, MNIST, float32 by default. Programs alternate by
+epoch, so that a drift of the machine affects all; medians over the rounds, ratios of medians.
 """
 
 # pyright: reportMissingImports=false
@@ -53,7 +53,7 @@ def configure(*overrides: str) -> TrainConfig:
 
 
 class PlainVAE(nn.Module):
-    """The same network, written by hand."""
+    """The network in plain PyTorch."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ LINE = (
     "trainer.limit_batches=200", "evaluate.samples=1", "logger=none",
 )  # fmt: skip
 AS_IT_IS = {"GOMP_SPINCOUNT": "300000"}
-"""What libgomp does where nobody has said anything."""
+"""The default of libgomp."""
 
 
 def _train(folder: Path, *overrides: str, **changes: str) -> subprocess.Popen[bytes]:
@@ -49,7 +49,7 @@ def runs(count: int, *overrides: str, **changes: str) -> Callable[[], float]:
 
 
 def contestants() -> dict[str, Callable[[], float]]:
-    """What is compared; the first two are a run alone."""
+    """The compared settings; the first two are a single run."""
     all_cores = f"trainer.threads={os.cpu_count()}"
     return {
         "one run": runs(1),

@@ -17,9 +17,9 @@ from vae_cli.runs.layout import PATHS
 
 PLAIN = re.compile(r"[\w./@%+-]*", re.ASCII)
 NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
-"""What hydra reads as a number or a truth value."""
+"""Values that hydra reads as a number or a truth value."""
 CHOICE = re.compile(r"(choice|shuffle|sort)\(.*\)")
-"""What hydra reads as the values of a sweep."""
+"""Values that hydra reads as those of a sweep."""
 
 
 def arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

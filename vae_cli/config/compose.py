@@ -24,7 +24,7 @@ from vae_cli.config.help import defaults
 from vae_cli.config.schema import CAVIConfig, EvalConfig, KLConfig, TrainConfig
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_option, nearest
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.layout import conf_folder, display
 
 COMMAND_LINE = "command line"
@@ -54,7 +54,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
     except OverrideParseException as error:
         if re.search(r",\s*[\]})]", error.override):
-            hint = "leave out the comma before the closing bracket"
+            hint = "remove the comma before the closing bracket"
             raise ConfigError(f"{error.override}: a comma that nothing follows ({COMMAND_LINE}); {hint}") from None
         if "=" not in error.override and not error.override.startswith("~"):
             raise ConfigError(f"{error.override}: not of the form key=value ({COMMAND_LINE}); see --help") from None
@@ -123,7 +123,7 @@ class Composer:
     def _explain(self, error: Exception, overrides: Sequence[str]) -> str:
         """One line for an error of hydra, omegaconf or yaml."""
         if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
-            return f"{display(Path(mark.name))}:{mark.line + 1}: not valid YAML: {_first(error.problem or '')}"
+            return f"{display(Path(mark.name))}:{mark.line + 1}: not valid YAML: {first_line(error.problem or '')}"
         if isinstance(error, UnicodeDecodeError):
             broken = [file for file in self.sources.files() if not _readable(file)]
             return f"{', '.join(map(display, broken)) or 'a YAML file'}: not a text file in UTF-8"
@@ -146,13 +146,13 @@ class Composer:
         key = getattr(cause, "full_key", None) or ""
         if match := re.search(r"Error merging override (\S+)|Could not override '(.+?)'", text):
             culprit = (match[1] or match[2]).lstrip("+")
-            return f"{culprit}: {_first(str(cause))} ({COMMAND_LINE})"
+            return f"{culprit}: {first_line(cause)} ({COMMAND_LINE})"
         if match := re.search(r"In '(.+?)': ", text):
             file = self.sources.file(match[1])
-            reason = _first(text.split(match[0])[-1])
-            reason = _first(text.split("\n")[1]) if reason.endswith("composing config:") else reason
+            reason = first_line(text.split(match[0])[-1])
+            reason = first_line(text.split("\n")[1]) if reason.endswith("composing config:") else reason
             return f"{display(file) if file else match[1]}: {reason}"
-        return f"{key}: {_first(str(cause))}" if key and key not in _first(str(cause)) else _first(str(cause))
+        return f"{key}: {first_line(cause)}" if key and key not in first_line(cause) else first_line(cause)
 
     def _missing(self, error: MissingConfigException, overrides: Sequence[str]) -> str:
         """An option, a group or a root file that does not exist."""
@@ -182,7 +182,7 @@ class Composer:
         return display(first[0]) if first else COMMAND_LINE
 
     def where(self, overrides: Sequence[str], key: str) -> str:
-        """Where a dotted key of the composed configuration is set: the command line, or a file and line."""
+        """The place where a dotted key of the configuration is set: the command line, or a file and line."""
         for override in parse(overrides):
             name = override.key_or_group
             if not self.is_group(override) and (f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.")):
@@ -225,11 +225,6 @@ def _header_fault(file: Path | None) -> str:
 
 def _near(word: str, words: Sequence[str]) -> str:
     return f"nearest: {', '.join(nearest(word, words)) or 'none'}"
-
-
-def _first(text: str) -> str:
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return lines[0] if lines else "could not be composed"
 
 
 def _readable(file: Path) -> bool:

@@ -20,7 +20,7 @@ def relocated(config: TrainConfig, places: Mapping[str, str | None]) -> TrainCon
         if place is None:
             continue
         if key not in takes:
-            way = f"use {' or '.join(takes)}" if takes else "leave it out"
+            way = f"use {' or '.join(takes)}" if takes else "remove it"
             raise ConfigError(f"{key}={place}: the run's data, {node.name}, have no such key; {way}")
         moved[key.removeprefix("dataset.")] = str(Path(place).expanduser().absolute())
     return replace(config, dataset=Node(node.target, node.arguments | moved))

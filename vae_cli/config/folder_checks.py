@@ -31,7 +31,7 @@ def initial(config: TrainConfig) -> None:
 
 
 def creatable(folder: Path) -> None:
-    """Refuse an output folder that could not be made, before anything is."""
+    """Refuse an output folder that cannot be made, before anything is written."""
     parent = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
     try:
         Path(tempfile.mkdtemp(dir=parent)).rmdir()  # permissions alone do not tell: /proc seems to be writable
@@ -39,7 +39,7 @@ def creatable(folder: Path) -> None:
         problem = f"{display(folder)}: cannot be made in {display(parent)}"
         raise ConfigError(f"{problem}; set VAE_OUTPUT_DIR or hydra.run.dir to another folder") from None
     if run := run_around(parent):
-        raise ConfigError(f"{display(folder)}: lies in the folder of a run, {run}; name another folder")
+        raise ConfigError(f"{display(folder)}: lies in the folder of a run, {run}; use another folder")
 
 
 def free(folder: Path) -> None:
@@ -48,18 +48,19 @@ def free(folder: Path) -> None:
     logs = (".log", ".out", ".err")
     others = sorted(name for name in names if not name.startswith(".") and Path(name).suffix not in logs)
     if others and OVERRIDES not in names:
-        raise ConfigError(f"{resume.RUN_DIR}={display(folder)}: holds {others[0]}, no run's; name a new folder")
+        problem = f"is not empty ({others[0]}) and is no folder of a run"
+        raise ConfigError(f"{resume.RUN_DIR}={display(folder)}: {problem}; use a new folder")
 
 
 def plain_names(master: DictConfig) -> None:
-    """Refuse names by which hydra would write elsewhere than into the folder of a run."""
+    """Refuse names with which hydra would write outside the folder of a run."""
     for key, default in (("job.name", "vae-train"), ("output_subdir", ".hydra")):
         name = OmegaConf.select(master.hydra, key) or default
         if not re.fullmatch(r"\.?[\w-][\w.-]*", str(name)):
-            raise ConfigError(f"hydra.{key}={name}: no plain name ({COMMAND_LINE}); use letters, digits, . _ and -")
+            raise ConfigError(f"hydra.{key}={name}: invalid name ({COMMAND_LINE}); use only letters, digits, . _ and -")
     subdir = OmegaConf.to_container(master.hydra.sweep, resolve=False)["subdir"]  # pyright: ignore
     if not str(subdir).startswith("${vae_job:"):
-        problem = "a job's folder bears the name of its overrides, so that a sweep can go on"
+        problem = "a job's folder has the name of its overrides, so that a sweep can continue"
         raise ConfigError(f"hydra.sweep.subdir={subdir}: {problem} ({COMMAND_LINE}); set hydra.sweep.dir")
 
 

@@ -33,7 +33,7 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
     own = RunFolder(Path(config.hydra.run.dir).absolute())
     if config.resume is not None:
         if given:
-            raise ConfigError(f"resume={config.resume} goes on in that folder; leave {RUN_DIR} out ({COMMAND_LINE})")
+            raise ConfigError(f"resume={config.resume} continues in that folder; remove {RUN_DIR} ({COMMAND_LINE})")
         run = RunFolder(Path(str(config.resume)).absolute())
         _complete(run)
     elif config.ckpt == "last" and given:
@@ -60,8 +60,8 @@ def refuse_used(run: RunFolder) -> None:
     if not run.has_run:
         return
     saved = run.checkpoint("last").is_file()
-    remedy = f"resume={run} goes on with it" if saved else "it has no checkpoint yet: ckpt=last starts it again"
-    raise ConfigError(f"{RUN_DIR}={run}: holds a run already ({COMMAND_LINE}); {remedy}, or name another folder")
+    remedy = f"use resume={run} to continue it" if saved else "it has no checkpoint yet: ckpt=last starts it again"
+    raise ConfigError(f"{RUN_DIR}={run}: holds a run already ({COMMAND_LINE}); {remedy}, or use another folder")
 
 
 def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> TrainConfig:
@@ -106,7 +106,7 @@ def same_choices(saved: TrainConfig, composed: DictConfig, run: RunFolder) -> No
         if old != (new := OmegaConf.select(composed, f"{key}._target_")):
             raise ConfigError(
                 f"ckpt=last: {run} holds a run with {key} {old}, not {new} ({COMMAND_LINE}); "
-                f"repeat its choices, or name another {RUN_DIR}"
+                f"use its choices, or another {RUN_DIR}"
             )
 
 

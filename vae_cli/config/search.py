@@ -102,5 +102,5 @@ def same_data(folder: Path, sha256: str) -> None:
         if trial.path != folder and trial.results_if_readable().get("data/sha256") not in (None, sha256):
             raise UserError(
                 f"{trial}: an earlier trial of this search, of data that have changed since; "
-                "a search cannot choose between them: name another hydra.sweep.dir"
+                "a search cannot choose between them: use another hydra.sweep.dir"
             )

@@ -44,7 +44,7 @@ def opaque(name: str) -> _OpaqueType:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One configurable key."""
+    """A configurable key of a class."""
 
     name: str
     annotation: Any

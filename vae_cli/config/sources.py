@@ -21,7 +21,7 @@ def user_folders(extra: str | None = None) -> list[Path]:
     for source, name in named:
         if name:
             if not Path(name).is_dir():
-                raise ConfigError(f"{name}: no such folder ({source}); name an existing folder of YAML files")
+                raise ConfigError(f"{name}: no such folder ({source}); use an existing folder of YAML files")
             folders.append(Path(name).resolve())
     here = Path.cwd() / "vae_conf"
     return [*folders, here] if here.is_dir() and here not in folders else folders

@@ -23,7 +23,7 @@ from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
 def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> None:
     """Check each job of a grid; for a search, which chooses its own values, each listed value."""
     if master.resume is not None:
-        raise ConfigError(f"resume={master.resume}: goes on with one run ({COMMAND_LINE}); leave --multirun out")
+        raise ConfigError(f"resume={master.resume}: continues a single run ({COMMAND_LINE}); remove --multirun")
     creatable(Path(master.hydra.sweep.dir))
     _check_cluster(master)
     parsed = parse(lines)
@@ -55,11 +55,11 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> Non
 
 
 def _check_earlier(trial: DictConfig, folder: Path) -> None:
-    """A search that goes on compares its trials with those of earlier starts."""
+    """A continued search compares its trials with those of earlier starts."""
     for file in [*folder.glob(f"*/{CONFIG}"), *folder.glob(f"{SUPERSEDED}/*/{CONFIG}")]:
         run = RunFolder(file.parent)
         if fault := unlike(run.config(), trial):
-            raise ConfigError(f"{fault} ({run} has the first); name another hydra.sweep.dir")
+            raise ConfigError(f"{fault} ({run} has the first); use another hydra.sweep.dir")
 
 
 def _check_search(composer: Composer, config: TrainConfig, overrides: list[str]) -> None:
@@ -84,7 +84,7 @@ def _check_cluster(master: DictConfig) -> None:
     if not shutil.which("sbatch"):
         raise ConfigError(f"cluster=slurm: this machine has no sbatch ({COMMAND_LINE}); submit from a login node")
     if searches(master) and not master.cluster.wait:
-        raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); leave it out")
+        raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); use cluster.wait=true")
 
 
 def _trials(varied: Sequence[Override]) -> list[list[str]]:

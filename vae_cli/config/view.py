@@ -106,7 +106,7 @@ def lacking(group: str, word: str) -> str:
 
 
 def stating(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
-    """The options whose class constant fits, () standing for a constant that is absent."""
+    """The options whose class constant fits; an absent constant is ()."""
     return options(group, lambda other: other is not None and fits(other.constants.get(constant, ())))
 
 

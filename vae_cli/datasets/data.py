@@ -58,7 +58,7 @@ class Data:
     ) -> BatchLoader:
         """Batches of a split, at most `limit` an epoch; what fits in memory moves to the device only once.
 
-        Of several processes each gets its share of every batch, or, `whole`, of the batches.
+        `order` holds the arguments of BatchLoader.
         """
         resident = self._resident.get((split, device))
         if resident is None:
@@ -74,14 +74,14 @@ class Data:
         return replace(split, x=self.standardisation.standardise(split.x))
 
     def standardised(self) -> Data:
-        """The same data, which loaders deliver standardised by the statistics of the training split."""
+        """A copy whose loaders standardise by the statistics of the training split."""
         assert isinstance(self.train.x, Tensor)
         return replace(self, standardisation=Standardisation.of(self.train.x))
 
     def binarised(self, mode: Binarize, seed: int) -> Data:
         """Binary data, drawn once by `seed`; a dynamic binarisation redraws x of the training split alone.
 
-        So validation and test data are the same in every epoch and run, whatever the batch size.
+        Validation and test data are then equal in every epoch and run, for any batch size.
         """
         if mode == "none":
             return self

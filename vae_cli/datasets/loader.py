@@ -16,9 +16,13 @@ from vae_cli.distributed.shard import BatchShard, shard_context
 class BatchLoader:
     """A sized iterable of Batch: x float32, index int64 and y int64 on the device; the last batch may be short.
 
-    Each pass is an epoch of its own: a new permutation, if shuffled, and new noise, if x is drawn at each visit.
-    Of several processes each gets its share of every batch, or, `whole`, of the batches. `seen` marks them as those of
-    the training split.
+    Each pass is one epoch: a new permutation if shuffled, and new noise if x is drawn at each visit.
+
+    Args:
+        limit: largest number of batches in an epoch
+        rank, processes: each rank gets its shard of every batch
+        whole: each rank gets its shard of the list of batches instead
+        seen: the batches come from the training split
     """
 
     def __init__(
@@ -58,22 +62,21 @@ class BatchLoader:
         return self.batches
 
     def window_weights(self, accumulate: int) -> list[float]:
-        """Of the loss of each batch, where a step takes the sum over `accumulate` batches divided by their number.
+        """Weight of each batch's loss if a step averages `accumulate` batches.
 
-        It is then the mean over all examples of the step's batches, also where the last ones of an epoch are fewer, or
-        the last of all is short.
+        The weighted mean is the mean over all examples of a step, also for the last batches of an epoch.
         """
         sizes = [min(self.batch_size, len(self.split) - self.batch_size * number) for number in range(len(self))]
         steps = [sizes[start : start + accumulate] for start in range(0, len(sizes), accumulate)]
         return [accumulate * size / sum(step) for step in steps for size in step]
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch and the number of its batches that were handed out; after the last one, the next epoch."""
+        """The epoch and the number of its batches delivered so far; after the last one, the next epoch."""
         over = self.batch == len(self)
         return {"epoch": self.epoch + over, "batch": 0 if over else self.batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """The next pass continues after the batches that were handed out."""
+        """The next pass continues after the delivered batches."""
         self.epoch, self.batch = state["epoch"], state["batch"]
         self._resuming = True
 

@@ -182,7 +182,7 @@ def check_bytes(path: Path, arrays: Arrays, domain: Domain) -> None:
             "or dataset.domain=real dataset.binarize=none likelihood=gaussian"
         )
     if largest > 1 and domain == "real" and any(x.ndim > 2 for x in bytes_):
-        warn(f"{path}: bytes of images are taken as the numbers 0 to 255; dataset.domain=levels reads them as k/255")
+        warn(f"{path}: bytes of images are read as the numbers 0 to 255; dataset.domain=levels reads them as k/255")
 
 
 def memory_bytes() -> int:
@@ -191,7 +191,7 @@ def memory_bytes() -> int:
 
 
 def number_labels(arrays: Arrays, path: Path) -> tuple[str, ...] | None:
-    """Put numbers in the place of labels that are names; returns the names, in alphabetical order, if there are any."""
+    """Replace names as labels by numbers; returns the names in alphabetical order, None if there are none."""
     ys = {name: array for name, array in arrays.items() if name.startswith("y")}
     named = [name for name, array in ys.items() if array.dtype.kind in "US"]
     if not named:
@@ -213,5 +213,5 @@ def labels(array: np.ndarray, length: int, where: str) -> Tensor:
     with np.errstate(invalid="ignore"):
         whole = array.astype(np.int64)
     check(array, whole == array, "a whole number", where)
-    check(array, whole >= 0, "0 or more; leave y out where labels are unknown", where)
+    check(array, whole >= 0, "0 or more; remove y if labels are unknown", where)
     return torch.from_numpy(whole)

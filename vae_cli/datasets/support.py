@@ -31,7 +31,7 @@ IN_DOMAIN: dict[Domain, tuple[str, Callable[[Tensor], Tensor]]] = {
 
 
 class DomainError(ConfigError):
-    """Values that are not where the data set states them to be; `domain` is where they are, None if not finite."""
+    """Values outside the stated domain; `domain` is the one that contains them, None if they are not finite."""
 
     def __init__(self, message: str, domain: Domain | None) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class DomainError(ConfigError):
 
 
 def check_data(data: Any, named: str) -> Data:
-    """The data, once nothing contradicts what they say of themselves; `named` is the data set in a message."""
+    """The data after all checks; `named` is the data set in a message."""
     if not isinstance(data, Data):
         raise ConfigError(f"{named}: load() gives {type(data).__name__}; it must return a vae_cli.datasets.Data")
     if data.domain not in get_args(Domain):
@@ -56,7 +56,7 @@ def check_data(data: Any, named: str) -> Data:
 
 
 def _check_split(split: Any, data: Data, where: str) -> None:
-    """Types, shapes and labels; a look at every label, at no x."""
+    """Check types, shapes and all labels; reads no x."""
     if not isinstance(split, Split) or not isinstance(split.x, Tensor | ImageFiles):
         raise ConfigError(f"{where}: not a vae_cli.datasets.Split of a tensor x")
     if split.event_shape != tuple(data.event_shape):
@@ -89,13 +89,13 @@ def check_values(data: Data, named: str) -> None:
     splits: dict[str, Split] = {name: getattr(data, name) for name in SPLITS}
     for name, split in splits.items():
         if isinstance(split.x, Tensor):
-            domain = "unit" if split.dynamic else data.domain  # what is drawn at each visit are probabilities
+            domain = "unit" if split.dynamic else data.domain  # probabilities, drawn at each visit
             _check_tensor(split, domain, f"{named}: {name}")
     _check_levels([split.x for split in splits.values() if split.dynamic or data.domain != "binary"], named)
 
 
 def _check_tensor(split: Split, domain: Domain, where: str) -> None:
-    """Bytes are the k of k/255: they lie in [0, 1] whatever they are."""
+    """Check values; bytes are the k of k/255 and always lie in [0, 1]."""
     assert isinstance(split.x, Tensor)
     is_bytes = split.x.dtype == torch.uint8
     if is_bytes and domain != "binary":
@@ -112,12 +112,12 @@ def _check_tensor(split: Split, domain: Domain, where: str) -> None:
 
 
 def _check_levels(arrays: Sequence[Tensor | ImageFiles], named: str) -> None:
-    """Bytes that are nowhere larger than 1 are masks or counts, read as black images if they were taken for levels."""
+    """Refuse bytes of 0 and 1: masks or counts, which would become black images as levels."""
     largest = 0
     for value in chain.from_iterable(map(_largest, arrays)):
         largest = max(largest, value)
         if largest > 1:
-            return  # of images that are streamed seldom more than one is looked at
+            return  # usually the first of the streamed images
     if largest == 1:
         raise ConfigError(
             f"{named}: x holds bytes of 0 and 1, which are no grey levels k/255; store 0 and 255, "
@@ -126,7 +126,7 @@ def _check_levels(arrays: Sequence[Tensor | ImageFiles], named: str) -> None:
 
 
 def _largest(x: Tensor | ImageFiles) -> Iterator[int]:
-    """The largest byte of some examples after others, before any binarisation; nothing of what are no bytes."""
+    """The largest byte of successive examples, before binarisation; empty for other types."""
     if isinstance(x, ImageFiles):
         grey = replace(x, binarize="none")
         yield from (int(grey.read(position).max()) for position in range(len(grey)))

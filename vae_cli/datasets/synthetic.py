@@ -23,13 +23,14 @@ class Synthetic(Dataset):
         train_size: training vectors, before validation vectors are held out
         test_size: test vectors
         data_seed: seed of the parameters and of all x
+        binarize: none, as for presets that need x unchanged
     """
 
     dim: PositiveInt
     train_size: PositiveInt
     test_size: PositiveInt
     data_seed: Seed
-    binarize: Literal["none"] = "none"  # for presets that want x as it is, whatever data they meet
+    binarize: Literal["none"] = "none"  # accepted for presets with dataset.binarize=none
 
     domain: ClassVar[Domain] = "real"
     layout: ClassVar[EventKind] = "vector"

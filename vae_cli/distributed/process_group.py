@@ -157,7 +157,7 @@ def all_gather_object(own: T) -> list[T]:
 
 
 def all_reduce_sum(own: Tensor) -> Tensor:
-    """Sum over processes."""
+    """Sum of a value over all ranks."""
     if world_size() > 1:
         own = own.clone()
         dist.all_reduce(own)

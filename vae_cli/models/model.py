@@ -25,7 +25,7 @@ Refine = Callable[["LatentVariableModel", Batch, Distribution], Distribution]
 
 @runtime_checkable
 class StartsFromData(Protocol):
-    """A part of a model whose first values are taken from the training set."""
+    """A part of a model that starts at values from the training set."""
 
     def start_from(self, batches: Iterable[Batch]) -> None:
         """Set the first values from the batches."""
@@ -33,10 +33,10 @@ class StartsFromData(Protocol):
 
 @runtime_checkable
 class HasOwnOptimizer(Protocol):
-    """A part of a model that the run's optimiser does not know: it moves by the gradients of each backward pass."""
+    """A part of a model with its own optimiser, which steps after each backward pass."""
 
     def step_after_backward(self) -> None:
-        """Take a step."""
+        """Update the part after `backward`."""
 
 
 class LatentVariableModel(nn.Module, Capable):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
-from vae_cli.batch import Batch
+from vae_cli.batch import Batch, first_batches
 from vae_cli.capabilities import Capable
 from vae_cli.distributions.distributions import Delta, PushforwardDistribution
 from vae_cli.distributions.flows import autoregressive_steps, coupling_steps
@@ -233,12 +233,10 @@ class Quantised(AmortisedPosterior):
     @torch.no_grad()
     def start_from(self, batches: Iterable[Batch]) -> None:
         """Start the codebook at clusters of the untrained encoder's outputs for the first batches."""
-        points, device = [], self.codebook.vectors.device
-        for batch in batches:
-            points.append(self.outputs(batch.to(device)).flatten(0, 1))
-            if sum(map(len, points)) >= POINTS * self.codebook.codes:
-                break
-        self.codebook.start_at(torch.cat(points)[: POINTS * self.codebook.codes])
+        count, device = POINTS * self.codebook.codes, self.codebook.vectors.device
+        examples = first_batches(batches, -(-count // self.n_positions))
+        points = [self.outputs(batch.to(device)).flatten(0, 1) for batch in examples]
+        self.codebook.start_at(torch.cat(points)[:count])
 
 
 class QuantisedWithRotationTrick(Quantised):

@@ -41,7 +41,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """A state of `RunFolder.standing`, or damaged if its files are not readable."""
+        """The state of the run's folder, or damaged if its files are not readable."""
         return self.standing.state
 
     @property

@@ -102,22 +102,22 @@ class RunFolder:
 
     @property
     def has_run(self) -> bool:
-        """Whether a run has begun here."""
+        """True if a run has begun here."""
         return self.config_file.exists() or self.results_file.exists()
 
     @property
     def has_config(self) -> bool:
-        """Whether there is a configuration."""
+        """True if there is a configuration."""
         return self.config_file.is_file()
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether a run here can be resumed, unless its files are damaged."""
+        """True if a run here can be resumed, unless its files are damaged."""
         return self.has_config and self.checkpoint("last").is_file()
 
     @property
     def saved_nothing(self) -> bool:
-        """Whether a run has begun here that has written no checkpoint."""
+        """True if a run has begun here but has written no checkpoint."""
         return self.has_run and not any(self.checkpoints.glob("*.ckpt"))
 
     @property
@@ -127,7 +127,7 @@ class RunFolder:
 
     @property
     def is_done(self) -> bool:
-        """Whether the run has ended well."""
+        """True if the run has finished."""
         return self.results_if_readable().get("status") == "done"
 
     def config(self) -> DictConfig:
@@ -223,7 +223,7 @@ class RunFolder:
         raise UserError("; ".join(faults))
 
     def repair(self, newest: Checkpoint) -> None:
-        """Where the last checkpoint is damaged, put the one before in its place, with a warning."""
+        """Replace a damaged last checkpoint by the previous one, with a warning."""
         last, damaged = self.checkpoint("last"), self.checkpoints / "damaged.ckpt"
         if newest.path != last:
             keep_as(last, damaged)
@@ -270,7 +270,7 @@ def newest_run() -> RunFolder | None:
 def nearest(key: str) -> str:
     """The remedy for a key that should name a run."""
     newest = newest_run()
-    return f"nearest: {key}={newest}" if newest else "name the folder of a run"
+    return f"nearest: {key}={newest}" if newest else "set it to the folder of a run"
 
 
 def run_around(path: Path) -> RunFolder | None:

@@ -38,7 +38,7 @@ def unsupported(view: ConfigView, domain: str, support: Sequence[str]) -> str:
 
 
 def network_layout(view: ConfigView) -> Refusal | None:
-    """Convolutions need images."""
+    """A network whose layouts do not contain that of the data, such as convolutions for vectors."""
     layout, layouts = view.constant("dataset", "layout"), view.constant("network", "layouts")
     if layout is None or layouts is None or layout in layouts:
         return None
