@@ -9,6 +9,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 
+from tests.support.shapes import check_shapes
+
+check_shapes()  # before the first import of vae_cli
+
 from vae_cli.evaluation import optional
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vae_cli.distributed.shard import BatchShard
@@ -19,9 +20,9 @@ class Batch:
     seen: whether the split is the one that is trained on
     """
 
-    x: Tensor
-    index: Tensor
-    y: Tensor | None = None
+    x: Float[Tensor, "B ..."]
+    index: Int[Tensor, " B"]
+    y: Int[Tensor, " B"] | None = None
     share: BatchShard | None = None
     seen: bool = False
 
@@ -43,7 +44,7 @@ class Batch:
         y = None if self.y is None else self.y[part]
         return Batch(self.x[part], self.index[part], y, seen=self.seen)
 
-    def rows(self, chosen: Tensor) -> Batch:
+    def rows(self, chosen: Bool[Tensor, " B"]) -> Batch:
         """The examples where `chosen` (B,) is true."""
         y = None if self.y is None else self.y[chosen]
         return Batch(self.x[chosen], self.index[chosen], y, seen=self.seen)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch import Tensor
 from torch.distributions import Independent, Normal, OneHotCategorical
 
@@ -55,3 +56,10 @@ def test_enumerated_values_have_their_exact_expectations():
     best = Latent.draw(posterior, p, samples=1)
     bound = Trace(x, Independent(Normal(best.z @ means, torch.ones(K, B, 2)), 1), (best,))
     torch.testing.assert_close(bound.elbo, (score + p.logits).logsumexp(-1))
+
+
+def test_a_wrong_shape_is_an_error_while_tests_run():
+    normal = Independent(Normal(torch.zeros(3, 4), 1.0), 1)
+    latent = Latent(torch.zeros(2, 3, 4), normal, normal)
+    with pytest.raises(TypeCheckError, match="values"):
+        latent.expectation(torch.zeros(3))

@@ -9,6 +9,7 @@ import math
 from typing import TypeGuard
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 from torch.nn.functional import linear
@@ -17,7 +18,9 @@ from vae_cli.distributions.gaussians import gaussian
 from vae_cli.distributions.precision import float32
 
 
-def mixture(logits: Tensor, means: Tensor, scales: Tensor) -> MixtureSameFamily:
+def mixture(
+    logits: Float[Tensor, " K"], means: Float[Tensor, "K d"], scales: Float[Tensor, "K d"]
+) -> MixtureSameFamily:
     """sum_c softmax(logits)_c N(means_c, diag scales_c^2): logits (K,), means and scales (K, d)."""
     weights = Categorical(logits=logits, validate_args=False)
     return MixtureSameFamily(weights, gaussian(means, scales, 1), validate_args=False)
@@ -68,13 +71,13 @@ def component_covariances(p: MixtureSameFamily) -> Tensor:
     return components.covariance_matrix if full else torch.diag_embed(components.variance)
 
 
-def log_joint(p: MixtureSameFamily, z: Tensor) -> Tensor:
+def log_joint(p: MixtureSameFamily, z: Float[Tensor, "*S d"]) -> Float[Tensor, "*S K"]:
     """log pi_c + log p(z|c), (..., K), for z (..., d)."""
     with float32():
         return p.mixture_distribution.logits + p.component_distribution.log_prob(z.unsqueeze(-2))
 
 
-def expected_log_joint(p: MixtureSameFamily, q: Distribution) -> Tensor:
+def expected_log_joint(p: MixtureSameFamily, q: Distribution) -> Float[Tensor, "B K"]:
     """log pi_c + E_q log p(z|c), (B, K): exact for diagonal Gaussian components and for point masses.
 
     E_q log N(z; mu, diag s^2) = -1/2 sum_j (log 2 pi s_j^2 + (Var_q z_j + (E_q z_j - mu_j)^2) / s_j^2) for any q with
@@ -90,7 +93,7 @@ def expected_log_joint(p: MixtureSameFamily, q: Distribution) -> Tensor:
         return p.mixture_distribution.logits + density
 
 
-def log_responsibilities(p: MixtureSameFamily, q: Distribution) -> Tensor:
+def log_responsibilities(p: MixtureSameFamily, q: Distribution) -> Float[Tensor, "B K"]:
     """log gamma_c = log softmax_c(log pi_c + E_q log p(z|c)), (B, K): the best q(c|x) that depends on x alone.
 
     It maximises the ELBO of VaDE (Jiang et al. 2017, eq. 15 and 16, whose p(c|z) at a sample is its approximation).
@@ -98,7 +101,7 @@ def log_responsibilities(p: MixtureSameFamily, q: Distribution) -> Tensor:
     return expected_log_joint(p, q).log_softmax(-1)
 
 
-def assigned_rate(p: MixtureSameFamily, q: Distribution, log_gamma: Tensor) -> Tensor:
+def assigned_rate(p: MixtureSameFamily, q: Distribution, log_gamma: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
     """KL(q(z|x) q(c|x) || p(z, c)) for log q(c|x) = log_gamma (B, K): nats, (B,).
 
     = -H(q) + sum_c gamma_c (log gamma_c - log pi_c - E_q log p(z|c)) (Jiang et al. 2017, eq. 12); a component without

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import torch
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 LARGEST = 1e25
@@ -19,7 +20,7 @@ def without_overflow(values: Tensor) -> Tensor:
     return torch.where(values.abs() < LARGEST, values, -math.inf)
 
 
-def finite_rows(values: Iterable[Tensor]) -> Tensor:
+def finite_rows(values: Iterable[Shaped[Tensor, "B ..."]]) -> Bool[Tensor, " B"]:
     """Mask of the examples whose numbers are all finite, (B,), for values (B,) or (B, d)."""
     return torch.stack(
         [value.isfinite().flatten(1).all(1) if value.dim() > 1 else value.isfinite() for value in values]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
@@ -13,7 +14,7 @@ POINTS = 1024
 
 @cache
 @torch.inference_mode(False)  # the cache outlives the evaluation that fills it
-def normal_points(dims: int) -> Tensor:
+def normal_points(dims: int) -> Float[Tensor, "points dims"]:
     """Points (N, d) of N(0, I), evenly spread, with exact mean and covariance; N = max(1024, 4 d).
 
     Scrambled Sobol points at the middle of their strata, and mirror images, made uncorrelated. Means and variances of

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.types import _size
@@ -33,7 +34,7 @@ class Standardisation:
         object.__setattr__(self, "log_scale", float(self.scale.log().sum()))
 
     @classmethod
-    def of(cls, x: Tensor) -> Standardisation:
+    def of(cls, x: Float[Tensor, "N ..."]) -> Standardisation:
         """The statistics of the training examples x (N, *event)."""
         values = x.numpy().astype(np.float64)
         moved = values - values[0]  # exact for neighbours, so that large offsets cost no digits
@@ -42,15 +43,15 @@ class Standardisation:
         mean, deviation = values[0] + reach * unit.mean(0), reach * unit.std(0)
         return cls(torch.from_numpy(mean), torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
 
-    def standardise(self, x: Tensor) -> Tensor:
+    def standardise(self, x: Float[Tensor, "*S D"]) -> Float[Tensor, "*S D"]:
         """u of x (..., *event), float32; the difference is taken in float64."""
         return ((x.double() - self.mean.to(x.device)) / self.scale.to(x.device)).float()
 
-    def original(self, u: Tensor) -> Tensor:
+    def original(self, u: Float[Tensor, "*S D"]) -> Float[Tensor, "*S D"]:
         """x of u (..., *event), float64."""
         return self.mean.to(u.device) + self.deviation(u)
 
-    def deviation(self, u: Tensor) -> Tensor:
+    def deviation(self, u: Float[Tensor, "*S D"]) -> Float[Tensor, "*S D"]:
         """A difference of two u as one of two x, float64."""
         return self.scale.to(u.device) * u.double()
 

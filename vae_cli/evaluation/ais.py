@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -31,13 +32,13 @@ class Path:
     batch: Batch
     start: Distribution
 
-    def ends(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def ends(self, z: Float[Tensor, "S B d"]) -> tuple[Float[Tensor, "S B"], Float[Tensor, "S B"]]:
         """log start(z) and log p(x, z), (S, B) each."""
         with float32():
             joint = self.model.decode(z).log_prob(self.batch.x) + self.model.prior().log_prob(z)
             return self.start.log_prob(z), joint
 
-    def energy(self, z: Tensor, t: float) -> tuple[Tensor, Tensor]:
+    def energy(self, z: Float[Tensor, "S B d"], t: float) -> tuple[Float[Tensor, "S B"], Float[Tensor, "S B d"]]:
         """-log f_t and its gradient in z."""
         with torch.enable_grad():
             z = z.detach().requires_grad_()
@@ -93,7 +94,9 @@ def _legs(schedule: Tensor, steps: Tensor) -> Iterator[tuple[float, float, Tenso
 
 
 @torch.no_grad()
-def forward_weights(path: Path, z: Tensor, schedule: Tensor, steps: Tensor, leapfrogs: int) -> Tensor:
+def forward_weights(
+    path: Path, z: Float[Tensor, "S B d"], schedule: Tensor, steps: Tensor, leapfrogs: int
+) -> Float[Tensor, "S B"]:
     """log w, (S, B), of chains from z ~ start: E w = p(x), so the mean of log w is a lower bound on log p(x).
 
     (Neal 2001, eq. 3 to 5)
@@ -107,7 +110,9 @@ def forward_weights(path: Path, z: Tensor, schedule: Tensor, steps: Tensor, leap
 
 
 @torch.no_grad()
-def backward_weights(path: Path, z: Tensor, schedule: Tensor, steps: Tensor, leapfrogs: int) -> Tensor:
+def backward_weights(
+    path: Path, z: Float[Tensor, "S B d"], schedule: Tensor, steps: Tensor, leapfrogs: int
+) -> Float[Tensor, "S B"]:
     """log w, (S, B), of reversed chains from z ~ p(z|x): E 1/w = 1/p(x), so its mean is an upper bound.
 
     z and x must be one draw from the model (Grosse et al. 2015, eq. 9).
@@ -138,8 +143,8 @@ def ais_log_likelihood(
 class Sandwich:
     """Bounds on log p(x) of simulated x, (B,) each: lower in expectation, and upper."""
 
-    lower: Tensor
-    upper: Tensor
+    lower: Float[Tensor, " B"]
+    upper: Float[Tensor, " B"]
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -24,26 +25,26 @@ from vae_cli.models.trace import total
 
 @dataclass(frozen=True)
 class Bound:
-    """ELBO = -distortion - rate at beta = 1, each (B,); rates, one for each layer of latents, sum to the rate.
+    """ELBO = -distortion - rate at beta = 1; the rates of the layers of latents sum to the rate.
 
     The ELBO is never NaN: an example that overflows has -inf.
     """
 
-    elbo: Tensor
-    distortion: Tensor
-    rate: Tensor
-    rates: tuple[Tensor, ...]
+    elbo: Float[Tensor, " B"]
+    distortion: Float[Tensor, " B"]
+    rate: Float[Tensor, " B"]
+    rates: tuple[Float[Tensor, " B"], ...]
 
 
 @dataclass(frozen=True)
 class Importance:
-    """log 1/k sum w and the effective sample size (sum w)^2 / sum w^2 of its weights, in [1, k], each (B,).
+    """log 1/k sum w and the effective sample size (sum w)^2 / sum w^2 of its weights, in [1, k].
 
     Both are never NaN: a draw that overflows has w = 0; if all draws overflow, they are log 0 = -inf and 0.
     """
 
-    log_likelihood: Tensor
-    effective_sample_size: Tensor
+    log_likelihood: Float[Tensor, " B"]
+    effective_sample_size: Float[Tensor, " B"]
 
 
 @torch.no_grad()

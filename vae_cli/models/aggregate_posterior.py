@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
@@ -73,7 +74,9 @@ class Information:
 
 
 @torch.no_grad()
-def information(encoded: Sequence[Distribution], prior: Distribution, z: Tensor, log_q: Tensor) -> Information:
+def information(
+    encoded: Sequence[Distribution], prior: Distribution, z: Float[Tensor, "M d"], log_q: Float[Tensor, " M"]
+) -> Information:
     """Estimates from codes z (M, d) drawn from the posteriors `encoded` of a whole data set, batch by batch.
 
     log_q (M,) is log q(z|x) of each code under its own posterior. log q(z) is exact for these N images: the only noise

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import cross_entropy
@@ -21,12 +22,12 @@ AT_ONCE = 1000
 """Number of grids drawn at a time."""
 
 
-def per_position(z: Tensor, n_positions: int) -> Tensor:
+def per_position(z: Float[Tensor, "*S nD"], n_positions: int) -> Float[Tensor, "*S n D"]:
     """z (..., d) as (..., n, D); in z the dimensions of a vector are channels, one channel after another."""
     return z.unflatten(-1, (-1, n_positions)).mT
 
 
-def flat(vectors: Tensor) -> Tensor:
+def flat(vectors: Float[Tensor, "*S n D"]) -> Float[Tensor, "*S nD"]:
     """The inverse of `per_position`: vectors (..., n, D) as (..., d)."""
     return vectors.mT.flatten(-2)
 

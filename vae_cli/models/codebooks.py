@@ -9,6 +9,7 @@ import warnings
 from typing import ClassVar, NamedTuple
 
 import torch
+from jaxtyping import Float, Int
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn.functional import embedding, one_hot
@@ -42,12 +43,12 @@ class Codebook(nn.Module, Capable):
         self.codes, self.decay, self.restart_threshold = codes, decay, restart_threshold
         self.register_buffer("shares", torch.full((codes,), 1 / codes))
 
-    def forward(self, indices: Tensor) -> Tensor:
+    def forward(self, indices: Int[Tensor, "*S"]) -> Float[Tensor, "*S D"]:
         """Vectors (..., D) of indices (...)."""
         return embedding(indices, self.vectors)
 
     @torch.no_grad()
-    def nearest(self, points: Tensor) -> Tensor:
+    def nearest(self, points: Float[Tensor, "*S D"]) -> Int[Tensor, "*S"]:
         """Indices (...) of the codes nearest to points (..., D).
 
         In float64, for |e|^2 - 2 z e loses the digits of |z - e|^2 where the codes are far from 0.
@@ -57,7 +58,7 @@ class Codebook(nn.Module, Capable):
             return (vectors.square().sum(-1) - 2 * points.double() @ vectors.T).argmin(-1)
 
     @torch.no_grad()
-    def identify(self, vectors: Tensor) -> Tensor:
+    def identify(self, vectors: Float[Tensor, "*S D"]) -> Int[Tensor, "*S"]:
         """Indices (...) of codes given by their vectors (..., D): exact, where `nearest` may confuse close ones.
 
         A difference of a vector from itself is 0, which the expanded square is only up to rounding.
@@ -68,13 +69,13 @@ class Codebook(nn.Module, Capable):
             return apart.argmin(-1).reshape(vectors.shape[:-1])
 
     @torch.no_grad()
-    def set(self, vectors: Tensor, shares: Tensor) -> None:
+    def set(self, vectors: Float[Tensor, "K D"], shares: Float[Tensor, " K"]) -> None:
         """Set vectors (K, D) and shares (K,)."""
         self.vectors.copy_(vectors)
         self.shares.copy_(shares)
 
     @torch.no_grad()
-    def start_at(self, points: Tensor) -> None:
+    def start_at(self, points: Float[Tensor, "N D"]) -> None:
         """The centres of k-means on points (M, D); if there are too few, the other codes restart later."""
         count = min(self.codes, len(points))
         with warnings.catch_warnings():

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.types import _size
@@ -269,7 +270,7 @@ class HierarchicalVAE(LatentVariableModel):
     def read(self) -> list[int]:
         return self.read_by_x
 
-    def decode(self, z: Tensor) -> Distribution:
+    def decode(self, z: Float[Tensor, "*S d"]) -> Distribution:
         """p(x|z), batch shape (S, B), for z (S, B, d), of which the likelihood reads the parents of x."""
         return self.likelihood(z[..., self.read_by_x])
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
@@ -44,7 +45,7 @@ class Likelihood(nn.Module, Capable):
         self.event_dims = len(event_shape)
         self.decoder = network.decoder(latent_dim, event_shape, self.outputs)
 
-    def forward(self, z: Tensor) -> Distribution:
+    def forward(self, z: Float[Tensor, "*S d"]) -> Distribution:
         """p(x|z), batch shape (S, B), for z (S, B, d)."""
         return self.scored(apply_rows(self.decoder, z))
 

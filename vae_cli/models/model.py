@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -100,7 +101,7 @@ class LatentVariableModel(nn.Module, Capable):
         encoded = self.posterior(batch)
         return self.refinement(self, batch, encoded) if self.refinement else encoded
 
-    def decode(self, z: Tensor) -> Distribution:
+    def decode(self, z: Float[Tensor, "*S d"]) -> Distribution:
         """p(x|z), batch shape (S, B), for z (S, B, d)."""
         return self.likelihood(z)
 
@@ -110,7 +111,7 @@ class LatentVariableModel(nn.Module, Capable):
         return Trace(batch.x, self.decode(latent.z), (latent,))
 
     @torch.no_grad()
-    def sample(self, n: int) -> Tensor:
+    def sample(self, n: int) -> Float[Tensor, "n ..."]:
         """Means of p(x|z) for z ~ p(z), (n, *event)."""
         return self.decode(self.prior().sample(torch.Size((1, n)))).mean[0]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -40,7 +41,7 @@ class RowAdam(nn.Module):
         self.register_buffer("steps", torch.zeros(rows, 1))
 
     @torch.no_grad()
-    def step(self, table: Tensor, index: Tensor, gradient: Tensor) -> None:
+    def step(self, table: Float[Tensor, "N p"], index: Int[Tensor, " B"], gradient: Float[Tensor, "B p"]) -> None:
         """Move the rows `index` (B,) of `table` (N, F) by their gradient (B, F), unless it is not finite."""
         if not gradient.isfinite().all():
             return

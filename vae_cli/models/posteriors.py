@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
@@ -69,7 +70,7 @@ class AmortisedPosterior(Posterior):
         super().__init__()
         self.encoder = network.encoder(event_shape, features)
 
-    def features(self, batch: Batch) -> Tensor:
+    def features(self, batch: Batch) -> Float[Tensor, "B features"]:
         """The encoder's outputs in float32."""
         return self.encoder(batch.x).to(torch.float32)
 
@@ -220,7 +221,7 @@ class Quantised(AmortisedPosterior):
         super().__init__(network, event_shape, latent_dim)
         self.n_positions, self.codebook = n_positions, codebook
 
-    def outputs(self, batch: Batch) -> Tensor:
+    def outputs(self, batch: Batch) -> Float[Tensor, "B n D"]:
         """The encoder's outputs before quantisation, (B, n, D)."""
         return per_position(self.features(batch), self.n_positions)
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
@@ -37,7 +38,7 @@ class Prior(nn.Module, Capable):
     def forward(self) -> Distribution:
         raise NotImplementedError
 
-    def fit(self, codes: Tensor, seed: int) -> None:
+    def fit(self, codes: Float[Tensor, "N d"], seed: int) -> None:
         """Fit p(z) to the codes (N, d) of the training set; of priors that provide "ex_post"."""
         raise NotImplementedError
 
@@ -198,7 +199,7 @@ class ExPostGaussianMixture(Prior):
         parts = MultivariateNormal(means, scale_tril=tril, validate_args=False)
         return MixtureSameFamily(weights, parts, validate_args=False)
 
-    def fit(self, codes: Tensor, seed: int) -> None:
+    def fit(self, codes: Float[Tensor, "N d"], seed: int) -> None:
         """Fit the codes (N, d) by expectation-maximisation, with at most one component for each distinct code.
 
         Codes that are not finite are left out with a warning; UserError if no code is finite.

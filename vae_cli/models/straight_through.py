@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -21,12 +22,12 @@ class _Valued(torch.autograd.Function):
         return gradients[0], None
 
 
-def straight_through(outputs: Tensor, vectors: Tensor) -> Tensor:
+def straight_through(outputs: Float[Tensor, "*S D"], vectors: Float[Tensor, "*S D"]) -> Float[Tensor, "*S D"]:
     """The vectors; their Jacobian by the outputs is the identity (van den Oord et al. 2017, section 3.2)."""
     return _Valued.apply(outputs, vectors.detach())
 
 
-def rotation_trick(outputs: Tensor, vectors: Tensor) -> Tensor:
+def rotation_trick(outputs: Float[Tensor, "*S D"], vectors: Float[Tensor, "*S D"]) -> Float[Tensor, "*S D"]:
     """The vectors; their Jacobian by the outputs is a rotation times a scale (Fifty et al. 2025).
 
     The rotation R = I - 2 r r^T + 2 q e^T maps the direction e of an output to the direction q of its vector, with

@@ -12,6 +12,7 @@ from functools import cached_property, reduce
 from operator import add
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 
@@ -63,16 +64,16 @@ class Latent:
             return cls(q.rsample(shape) if q.has_rsample else q.sample(shape), q, p)
 
     @property
-    def log_proposal(self) -> Tensor:
+    def log_proposal(self) -> Float[Tensor, "S B"]:
         """Log density of the draws, (S, B): log q(z|x), or -log S where z are all S values."""
         return self.log_q if self.weights is None else torch.full_like(self.weights, -math.log(len(self.weights)))
 
-    def expectation(self, values: Tensor) -> Tensor:
+    def expectation(self, values: Float[Tensor, "S B"]) -> Float[Tensor, " B"]:
         """E_q of values (S, B) at the samples, (B,)."""
         return values.mean(0) if self.weights is None else (self.weights * values).sum(0)
 
     @cached_property
-    def log_q(self) -> Tensor:
+    def log_q(self) -> Float[Tensor, "S B"]:
         """log q(z|x), (S, B)."""
         if self.drawn_log_q is not None:
             return self.drawn_log_q
@@ -80,13 +81,13 @@ class Latent:
             return self.q.log_prob(self.z)
 
     @cached_property
-    def log_p(self) -> Tensor:
+    def log_p(self) -> Float[Tensor, "S B"]:
         """log p(z), (S, B)."""
         with float32():
             return self.p.log_prob(self.z)
 
     @cached_property
-    def kl_groups(self) -> Tensor:
+    def kl_groups(self) -> Float[Tensor, "B G"]:
         """KL(q || p) of independent groups of dimensions, (B, G), which sum to the whole.
 
         Each dimension is a group where q and p both factorise, else all are one. The closed form where torch has one,
@@ -115,7 +116,7 @@ class Latent:
         return kl.mean(0) if kl.dim() == self.z.dim() else kl
 
     @property
-    def kl(self) -> Tensor:
+    def kl(self) -> Float[Tensor, " B"]:
         """KL(q || p), (B,), nats."""
         return self.kl_groups.sum(-1)
 
@@ -134,32 +135,32 @@ class Trace:
         return self.latents[0].weights is not None
 
     @cached_property
-    def log_px(self) -> Tensor:
+    def log_px(self) -> Float[Tensor, "S B"]:
         """log p(x|z), (S, B): minus the distortion."""
         with float32():
             return self.likelihood.log_prob(self.x)
 
     @cached_property
-    def log_weight(self) -> Tensor:
+    def log_weight(self) -> Float[Tensor, "S B"]:
         """log w = log p(x|z) + sum log p(z) - sum log q(z|x), (S, B); 1/S sum w estimates p(x), exactly for all z."""
         return self.log_px + total(latent.log_p - latent.log_proposal for latent in self.latents)
 
     @cached_property
-    def distortion(self) -> Tensor:
+    def distortion(self) -> Float[Tensor, " B"]:
         """-E_q log p(x|z), (B,)."""
         return -self.latents[0].expectation(self.log_px)
 
     @cached_property
-    def rates(self) -> tuple[Tensor, ...]:
+    def rates(self) -> tuple[Float[Tensor, " B"], ...]:
         """KL(q || p) of each latent, (B,)."""
         return tuple(latent.kl for latent in self.latents)
 
     @property
-    def rate(self) -> Tensor:
+    def rate(self) -> Float[Tensor, " B"]:
         """sum KL(q || p), (B,)."""
         return total(self.rates)
 
     @property
-    def elbo(self) -> Tensor:
+    def elbo(self) -> Float[Tensor, " B"]:
         """E_q log p(x|z) - KL(q || p) at beta = 1, (B,)."""
         return -self.distortion - self.rate

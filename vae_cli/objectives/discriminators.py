@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import softplus
@@ -98,7 +99,9 @@ def _normalise(layer: nn.Module) -> None:
         spectral_norm(layer)
 
 
-def logistic(discriminator: Discriminator, first: Tensor, second: Tensor) -> DiscriminatorLoss:
+def logistic(
+    discriminator: Discriminator, first: Float[Tensor, "M d"], second: Float[Tensor, "N d"]
+) -> DiscriminatorLoss:
     """-E_first log s(T) - E_second log(1 - s(T)), s the logistic function, T the scores (Goodfellow et al. 2014).
 
     Its optimum is T = log of the ratio of densities: for equal densities T = 0 and the loss is log 4.
@@ -107,7 +110,7 @@ def logistic(discriminator: Discriminator, first: Tensor, second: Tensor) -> Dis
     return DiscriminatorLoss(softplus(-a).mean() + softplus(b).mean(), accuracy(a, b))
 
 
-def hinge(discriminator: Discriminator, first: Tensor, second: Tensor) -> DiscriminatorLoss:
+def hinge(discriminator: Discriminator, first: Float[Tensor, "M d"], second: Float[Tensor, "N d"]) -> DiscriminatorLoss:
     """E_first max(0, 1 - T) + E_second max(0, 1 + T) (Lim & Ye 2017, eq. 9)."""
     a, b = discriminator(first.detach()), discriminator(second.detach())
     return DiscriminatorLoss((1 - a).clamp(min=0).mean() + (1 + b).clamp(min=0).mean(), accuracy(a, b))
@@ -118,7 +121,7 @@ def accuracy(first: Tensor, second: Tensor) -> Tensor:
     return ((first.sign().mean() - second.sign().mean()) / 4 + 0.5).detach()
 
 
-def gradient_penalty(discriminator: Discriminator, z: Tensor) -> Tensor:
+def gradient_penalty(discriminator: Discriminator, z: Float[Tensor, "N d"]) -> Float[Tensor, ""]:
     """E |dT/dz|^2 over a sample, with a gradient into the parameters (Mescheder et al. 2018, eq. 9)."""
     slope: Any = torch.compiler.disable(_squared_slope)  # compiled code cannot be differentiated twice
     return slope(discriminator, z)

@@ -6,6 +6,7 @@ import math
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
@@ -30,16 +31,16 @@ class Divergence(nn.Module, Capable):
     provides: ClassVar = ("compares_z", "compares_x")
     requires: ClassVar = {"objective": ("divergence",)}
 
-    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+    def forward(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> Float[Tensor, ""]:
         """A scalar with a gradient into q (M, d)."""
         raise NotImplementedError
 
-    def discriminator_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss | None:
+    def discriminator_loss(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> DiscriminatorLoss | None:
         """The loss of the discriminator of the divergence; None if it has none."""
         return None
 
 
-def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+def squared_distances(a: Float[Tensor, "M d"], b: Float[Tensor, "N d"]) -> Float[Tensor, "M N"]:
     """|a_i - b_j|^2, (M, N), by their differences: |a|^2 + |b|^2 - 2 a b loses its digits far from 0."""
     return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
 
@@ -63,7 +64,7 @@ class _MMD(Divergence):
         """The kernel's parameter, from the squared distances between q and p, (M, N), of so many dimensions."""
         raise NotImplementedError
 
-    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+    def forward(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> Float[Tensor, ""]:
         with float32():
             between = squared_distances(q, p)
             scale = self.scale(between.detach(), q.shape[-1])
@@ -133,7 +134,7 @@ class SlicedWasserstein(Divergence):
         super().__init__()
         self.projections = projections
 
-    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+    def forward(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> Float[Tensor, ""]:
         directions = torch.randn(q.shape[-1], self.projections, device=q.device)
         directions = directions / directions.norm(dim=0)
         with float32():
@@ -152,14 +153,14 @@ class DiscriminatorDivergence(Divergence):
         super().__init__()
         self.discriminator, self.penalty = discriminator, penalty
 
-    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+    def forward(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> Float[Tensor, ""]:
         return softplus(-self.discriminator.frozen_forward(q)).mean() - math.log(2)
 
     def plain_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss:
         """The discriminator's loss without its penalty."""
         return logistic(self.discriminator, p, q)
 
-    def discriminator_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss:
+    def discriminator_loss(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> DiscriminatorLoss:
         plain_loss = self.plain_loss(q, p)
         if not self.penalty:
             return plain_loss
@@ -173,7 +174,7 @@ class _Hinge:
 
     discriminator: Discriminator
 
-    def forward(self, q: Tensor, p: Tensor) -> Tensor:
+    def forward(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> Float[Tensor, ""]:
         return -self.discriminator.frozen_forward(q).mean()
 
     def plain_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss:

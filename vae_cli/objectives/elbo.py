@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from jaxtyping import Float
 from torch import Tensor
 
 from vae_cli.batch import Batch
@@ -48,7 +49,7 @@ class ELBO(Objective):
         """The rate of each latent by independent groups of its dimensions, (B, G)."""
         return [latent.kl_groups for latent in trace.latents]
 
-    def floored(self, rates: list[Tensor]) -> Tensor:
+    def floored(self, rates: list[Float[Tensor, "B _"]]) -> Float[Tensor, " B"]:
         """sum_j max(KL_j, free_bits), (B,); a floor of 0 is none, because a sampled KL may be negative."""
         floors = self.free_bits if isinstance(self.free_bits, Sequence) else [self.free_bits] * len(rates)
         return total(

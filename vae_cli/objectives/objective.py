@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vae_cli.batch import Batch
@@ -36,7 +37,7 @@ class Terms:
     metrics: dict[str, Tensor]
 
     @classmethod
-    def of(cls, trace: Trace, loss: Tensor, rate: Tensor | None, **more: Tensor) -> Terms:
+    def of(cls, trace: Trace, loss: Float[Tensor, ""], rate: Float[Tensor, ""] | None, **more: Tensor) -> Terms:
         """loss, distortion, and `more`; rate and elbo = -distortion - rate too, unless q has no density (rate None)."""
         distortion = trace.distortion.mean()
         bound = {} if rate is None else {"rate": rate, "elbo": -distortion - rate}
