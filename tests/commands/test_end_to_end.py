@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from tests.support.commands import Done, environment, fingerprint, fork, line, start
+from vae_cli.runs.folder import RunFolder
 
 SMALL = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "evaluate.samples=5", "trainer.accelerator=cpu")
 MEANS = ("elbo", "distortion", "rate", "iw_log_likelihood", "bits_per_dim", "effective_sample_size")
@@ -99,7 +100,7 @@ def test_the_offline_wandb_file_holds_everything(run: Path) -> None:
     file = next(run.glob("wandb/offline-run-*/*.wandb"))
     found = records(file)
     described = of_kind(found, "run")[0]
-    config = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"))
+    config = OmegaConf.to_container(RunFolder(run).config())
     assert {name: described["config"]["update"][name] for name in config} == config
     rows = [item["item"] for item in of_kind(found, "history")]
     logged = [row for row in rows if "val/elbo" in row]

@@ -82,7 +82,7 @@ def plane_vae(name: str) -> LatentVariableModel:
             likelihoods.Gaussian(Linear(), 1, (3,), scale=1.0),
         )
         parts = {"latent_dim": 1, "below": [1], "generation": None}
-        model = HierarchicalVAE(posterior, priors.Normal(1), likelihood, [1, 1], **parts, **nets)
+        model = HierarchicalVAE(posterior, priors.Normal(1), likelihood, **parts, **nets)
     else:
         likelihood = likelihoods.Gaussian(Linear(), 2, (3,), scale=1.0)
         model = LatentVariableModel(SMALL[name](Linear(), (3,), 2), priors.Normal(2), likelihood, latent_dim=2)

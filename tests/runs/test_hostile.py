@@ -138,7 +138,7 @@ def test_shared_configurations_that_are_none(text: str, part: str, shared: Path,
         ("hydra.run.dir=project", "folder with other files"),
         ("hydra.run.dir=.", "is no folder of a run"),
         ("hydra.run.dir=/etc", "is no folder of a run"),
-        ("hydra.sweep.subdir=../x", "hydra.sweep.subdir=../x: a job's folder bears the name of its overrides"),
+        ("hydra.sweep.subdir=../x", "hydra.sweep.subdir=../x: a job's folder has the name of its overrides"),
     ],
 )
 @pytest.mark.parametrize("more", [[], ["ckpt=last"]])

@@ -51,6 +51,8 @@ class Affine(nn.Module):
     """The principal components of the data as a VAE: linear encoder and decoder, known in closed form."""
 
     infers = True
+    is_continuous = True
+    posterior = SimpleNamespace(provides=("inference", "density", "continuous"))
     likelihood = SimpleNamespace(standardisation=None, original=lambda x: x)
 
     def __init__(self, data: Table, latent_dim: int) -> None:
