@@ -8,6 +8,7 @@ from typing import ClassVar
 
 CAPABILITIES: dict[str, str] = {
     "alpha_lambda": "the weights alpha and lambda_",
+    "categories": "categorical latents",
     "codes": "codes of a codebook",
     "compares_x": "a comparison of samples of x",
     "compares_z": "a comparison of samples of z",
@@ -18,6 +19,7 @@ CAPABILITIES: dict[str, str] = {
     "encoder": "an encoder for any x",
     "entropy": "an entropy of q(z|x) in closed form",
     "ex_post": "a fit to the codes after training",
+    "expectation": "a loss of exact expectations over q(z|x)",
     "factorised": "a q(z|x) that factorises over dimensions",
     "features": "features of x",
     "inference": "inference of z from x",

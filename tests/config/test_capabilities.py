@@ -19,8 +19,10 @@ from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
 
 QUANTISED = ("posterior=quantised", "codebook=ema", "prior=code_transformer", "objective=vq")
+CATEGORICAL = ("posterior=categorical", "prior=categorical", "model.latent_dim=8")
 HIERARCHY = ("model=hvae", "model.below=[4]")
 REFUSED = {
+    "categories": ("posterior=categorical", "model.latent_dim=8"),
     "codes": ("prior=code_transformer",),
     "compares_x": ("model=gan", "divergence=latent_discriminator"),
     "compares_z": ("model=aae", "divergence=image_discriminator"),
@@ -29,6 +31,7 @@ REFUSED = {
     "divergence": ("divergence=mmd",),
     "encoder": ("posterior=per_example", "prior=vamp"),
     "entropy": ("model=vade", "posterior=iaf"),
+    "expectation": (*CATEGORICAL, "objective=iwae"),
     "factorised": ("posterior=full_covariance", "objective=tcvae"),
     "features": ("model=vae_gan", "divergence=mmd"),
     "inference": ("posterior=none",),
@@ -43,6 +46,7 @@ REFUSED = {
 }
 """A combination that lacks the word; rules with arithmetic ask for the other words."""
 ALLOWED = {
+    "categories": CATEGORICAL,
     "codes": QUANTISED,
     "compares_x": ("model=gan",),
     "compares_z": ("model=aae",),
@@ -51,6 +55,7 @@ ALLOWED = {
     "divergence": ("model=aae", "divergence=mmd"),
     "encoder": ("prior=vamp",),
     "entropy": ("model=vade", "initialisation=none"),
+    "expectation": CATEGORICAL,
     "factorised": ("objective=tcvae",),
     "features": ("model=vae_gan",),
     "inference": (),

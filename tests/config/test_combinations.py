@@ -23,6 +23,7 @@ SMALL = {
     **{("divergence", f"image_discriminator{end}"): ["divergence.width=8"] for end in ("", "_hinge")},
     **{("divergence", f"latent_discriminator{end}"): ["divergence.hidden=[8]"] for end in ("", "_hinge")},
     **{("codebook", name): ["codebook.codes=8"] for name in ("ema", "loss")},
+    ("posterior", "categorical"): ["posterior.categories=3"],
     ("model", "hvae"): ["model.below=[4]", "model.hidden=[6]"],
     ("objective", "factorvae"): ["objective.hidden=[8]"],
     ("prior", "code_transformer"): ["prior.layers=1", "prior.heads=1"],

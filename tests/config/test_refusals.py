@@ -12,6 +12,11 @@ CASES = [
     (["model=hvae", "posterior=graph", "posterior.parents={z1: [z2], z2: [z1]}"], "latent_graphs", "posterior.parents"),
     (["model=hvae", "objective.free_bits=[0.1]"], "free_bits_layers", "objective.free_bits"),
     (["objective.free_bits=[0.1,0.3]"], "free_bits_layers", "objective.free_bits"),
+    (
+        ["posterior=categorical", "prior=categorical", "model.latent_dim=10"],
+        "categories_divide",
+        "model.latent_dim",
+    ),
     (["objective=infovae", "objective.lambda_=0.5"], "divergence_weight", "objective.lambda_"),
     (["objective=infovae", "objective.alpha=1.5"], "rate_weight", "objective.alpha"),
     (["model=wae", "objective.alpha=0"], "rate_density", "objective.alpha"),

@@ -25,9 +25,11 @@ CODES = {"codebook": "ema", "prior": "code_transformer", "objective": "vq", "sec
 COMPANIONS: dict[tuple[str, str], Choice] = {
     **{("posterior", name): {"model": "hvae"} for name in ("bottom_up", "graph", "top_down")},
     **{("posterior", name): CODES for name in ("quantised", "quantised_rotation")},
+    ("posterior", "categorical"): {"prior": "categorical"},
     ("posterior", "deterministic"): {"objective": "reconstruction"},
     ("posterior", "none"): {"objective": "gan"},
     ("posterior", "per_example"): {"dataset.binarize": "static"},
+    **{("prior", name): {"posterior": "categorical"} for name in ("categorical", "uniform_categorical")},
     ("prior", "code_transformer"): {"posterior": "quantised"},
     ("prior", "ex_post"): {"posterior": "deterministic"},
     **{("objective", name): {"prior": "mixture"} for name in ("vade", "vade_analytic")},

@@ -94,9 +94,10 @@ def train_a_step(config: TrainConfig) -> None:
         numbers = evaluated(module.model, [batch], config.evaluate, data)
         assert all(np.isfinite(value).all() for value in numbers.values())
         assert ("elbo" in numbers) == module.model.has_density
-        assert ("iw_log_likelihood" in numbers) == (module.model.has_density and module.model.is_continuous)
-        assert ("active_units" in numbers) == ("iw_log_likelihood" in numbers) == ("aggregated_kl" in numbers)
-        assert ("code_perplexity" in numbers) != module.model.is_continuous
+        assert ("iw_log_likelihood" in numbers) == (module.model.has_density and module.model.draws_vary)
+        continuous = module.model.has_density and module.model.is_continuous
+        assert ("active_units" in numbers) == ("aggregated_kl" in numbers) == continuous
+        assert ("code_perplexity" in numbers) != module.model.draws_vary
         assert ("bits_per_dim" in numbers) == (module.model.has_density and module.model.likelihood.discrete)
         assert module.model.sample(4).shape == (4, *data.event_shape)
 

@@ -27,7 +27,7 @@ class ELBO(Objective):
         samples: draws of z for each image
     """
 
-    provides: ClassVar = ("inference", "rate", "selection", "elbo")
+    provides: ClassVar = ("inference", "rate", "selection", "elbo", "expectation")
     anneals: ClassVar = ("beta",)
 
     def __init__(

@@ -13,6 +13,7 @@ from vae_cli.config.rules.data import (
     validation_split,
 )
 from vae_cli.config.rules.latents import (
+    categories_divide,
     free_bits_layers,
     gaps_posterior,
     latent_graphs,
@@ -40,6 +41,7 @@ RULES: tuple[Rule, ...] = (
     gaps_posterior,
     latent_graphs,
     free_bits_layers,
+    categories_divide,
     divergence_weight,
     rate_weight,
     rate_density,

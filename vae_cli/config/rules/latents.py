@@ -34,6 +34,19 @@ def free_bits_layers(view: ConfigView) -> Refusal | None:
     )
 
 
+def categories_divide(view: ConfigView) -> Refusal | None:
+    """Categorical latents divide latent_dim into blocks of K entries, and one category would hold no information."""
+    k, size = view.argument("posterior.categories"), view.argument("model.latent_dim")
+    if k is None or (k > 1 and size % k == 0):
+        return None
+    key, variables = "model.latent_dim", max(1, round(size / max(2, k)))
+    fitting = f"{key}={max(2, k) * variables}{' posterior.categories=2' * (k < 2)}"
+    return Refusal(
+        key,
+        f"{key}={size} ({view.where(key)}) is not a number of variables times posterior.categories={k}; use {fitting}",
+    )
+
+
 def _layers(view: ConfigView) -> int:
     return len(view.argument("model.below") or []) + 1
 
