@@ -120,7 +120,7 @@ def test_an_allowed_combination_trains_a_step(choice: Choice) -> None:
     ],
 )
 def test_every_prior_is_a_proposal_and_every_gap_is_measured(choice: Choice) -> None:
-    """What is measured after training, where a failure would cost all of it."""
+    """Evaluations after training whose failure would lose the run: Monte Carlo from the prior, inference gaps."""
     config = configuration(choice, "evaluate.estimator=prior")
     data = data_of(config)
     batch = next(iter(data.loader("train", batch_size=4, seed=0, shuffle=False, device=torch.device("cpu"))))

@@ -150,7 +150,8 @@ def test_our_own_classes_agree_with_inspection() -> None:
 
 
 def test_reading_imports_nothing() -> None:
-    code = "import sys; from vae_cli.config.signatures import read; read('torch.optim.Adam'); assert 'torch' not in sys.modules"  # noqa: E501
+    read = "from vae_cli.config.signatures import read; read('torch.optim.Adam')"
+    code = f"import sys; {read}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 

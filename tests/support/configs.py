@@ -27,7 +27,7 @@ def composed(*overrides: str) -> TrainConfig:
 
 
 def mapping(*overrides: str) -> DictConfig:
-    """The same as the mapping that config.yaml holds."""
+    """The configuration as the mapping that config.yaml holds."""
     return OmegaConf.create(plain(composed(*overrides)))
 
 

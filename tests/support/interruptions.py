@@ -33,7 +33,7 @@ def rows(run: Path) -> list[list[str]]:
 
 
 def numbers(run: Path) -> dict[str, Any]:
-    """What results.json says, but for times and the state of these sources."""
+    """The entries of results.json without times and the git state."""
     return {name: value for name, value in results(run).items() if name not in TIMES and not name.startswith("git/")}
 
 
