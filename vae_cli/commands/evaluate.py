@@ -35,9 +35,9 @@ from vae_cli.training.loggers import quiet_libraries
 
 def check_split(data: Data, settings: EvaluateConfig) -> None:
     """Raise a ConfigError if `evaluate.split` has no examples."""
-    split = settings.split
-    if not len(getattr(data, split)):
-        raise ConfigError(f"evaluate.split={split}: {data.name} has no examples in it; set dataset.{split}_size > 0")
+    if not len(getattr(data, settings.split)):
+        key, filled = "evaluate.split", [name for name in ("train", "val", "test") if len(getattr(data, name))]
+        raise ConfigError(f"{key}={settings.split}: {data.name} has no examples in it; use {key}={'|'.join(filled)}")
 
 
 def evaluate_split(
@@ -76,8 +76,8 @@ def evaluate_run(config: EvalConfig) -> Results:
     folder = RunFolder(Path(config.run))
     run = load(folder.path, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
     machine.check(config.trainer.accelerator, config.trainer.precision)
+    check_split(run.data, config.evaluate)  # before the rule on validation data, whose remedy is for a new run
     check_rules(replace(run.config, evaluate=config.evaluate))
-    check_split(run.data, config.evaluate)
     place = room(folder.evaluations)
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     use_threads(ProcessLayout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
