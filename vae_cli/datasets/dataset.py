@@ -137,7 +137,7 @@ class BinarizedDataset(Dataset):
         if self.binarize != "none" and data.domain == "real":
             raise UserError(
                 f"dataset.binarize={self.binarize} needs probabilities, but the data are real; "
-                "choose dataset.binarize=none, or dataset.domain=unit or levels if they lie in [0, 1]"
+                "use dataset.binarize=none, or dataset.domain=unit|levels if they lie in [0, 1]"
             )
         if data.domain == "binary":
             return data
@@ -149,7 +149,7 @@ class BinarizedDataset(Dataset):
         if size > len(train):
             raise UserError(
                 f"dataset.subset={size}: {self.name} has {len(train)} training examples beside "
-                f"dataset.val_size={self.val_size}; choose at most {len(train)}, or null for all"
+                f"dataset.val_size={self.val_size}; use at most {len(train)}, or null for all"
             )
         return hold_out(train, len(train) - size, self.val_seed)[0]
 

@@ -100,7 +100,7 @@ def image_shape(event_shape: Shape) -> tuple[int, int, int]:
     if len(event_shape) != 3:
         raise ConfigError(
             f"network: convolutions need images (C, H, W), this data set has events of shape {event_shape}; "
-            "choose network=mlp or network=residual_mlp"
+            "use network=mlp|residual_mlp"
         )
     return event_shape[0], event_shape[1], event_shape[2]
 
