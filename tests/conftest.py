@@ -1,10 +1,15 @@
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # read when torch is imported, so before it is: tests run side by side, and their tensors are small
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# a job in the background may have inherited these as ignored, and would pass that on to each command under test
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 import pytest
 import torch
