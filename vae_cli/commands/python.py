@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 def train(overrides: Sequence[str] = ()) -> Run:
     """Train and evaluate a model as `vae-train` does; returns the finished run.
 
-    >>> run = vae_cli.train(["dataset=digits", "objective.beta=4", "trainer.max_epochs=5"])  # doctest: +SKIP
-
     Args:
-        overrides: as on the command line, GROUP=OPTION and KEY=VALUE, without -m
+        overrides: GROUP=OPTION and KEY=VALUE, as in ["dataset=digits", "objective.beta=4"]
 
     Raises:
         ConfigError: The configuration cannot run; the message is that of the command.
