@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from vae_cli.distributions.mixtures import is_mixture
 from vae_cli.figures import clusters, images, vectors
@@ -30,7 +33,7 @@ class View:
         label: its title in words
         draw: returns None where there is nothing to show
         applies: whether a model and points of its data have this figure; None for a figure of the history alone
-        while_training: whether a logger gets it during training
+        snapshot: the image that a logger gets during training; None: none
         compared: whether a report shows it for several configurations side by side
     """
 
@@ -38,7 +41,7 @@ class View:
     label: str
     draw: Callable[[Inputs], Figure | None]
     applies: Callable[[LatentVariableModel, Points], bool] | None
-    while_training: bool = False
+    snapshot: Callable[[Inputs], Image.Image] | None = None
     compared: bool = False
 
     def suits(self, inputs: Inputs) -> bool:
@@ -48,38 +51,53 @@ class View:
         return inputs.collected is not None and self.applies(inputs.model, inputs.collected)
 
 
+def raster(draw: Callable[[Inputs], Figure]) -> Callable[[Inputs], Image.Image]:
+    """The figure of `draw` as an image for a screen."""
+
+    def drawn(inputs: Inputs) -> Image.Image:
+        canvas = FigureCanvasAgg(draw(inputs))
+        canvas.draw()
+        return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+
+    return drawn
+
+
 VIEWS = (
     View(
         "samples", "samples", images.samples,
-        lambda model, points: points.is_image, while_training=True, compared=True,
+        lambda model, points: points.is_image,
+        snapshot=images.sample_grid, compared=True,
     ),
     View(
         "samples", "samples", vectors.samples,
-        lambda model, points: not points.is_image, while_training=True, compared=True,
+        lambda model, points: not points.is_image,
+        snapshot=raster(vectors.samples), compared=True,
     ),
     View(
         "component_samples", "component samples", clusters.component_samples,
-        lambda model, points: points.is_image and has_components(model), while_training=True, compared=True,
+        lambda model, points: points.is_image and has_components(model), compared=True,
     ),
     View(
         "reconstructions", "reconstructions", images.reconstructions,
-        lambda model, points: points.is_image and model.infers, while_training=True, compared=True,
+        lambda model, points: points.is_image and model.infers,
+        snapshot=images.reconstruction_grid, compared=True,
     ),
     View(
         "reconstructions", "reconstructions", vectors.reconstructions,
-        lambda model, points: not points.is_image and model.infers, while_training=True, compared=True,
+        lambda model, points: not points.is_image and model.infers,
+        snapshot=raster(vectors.reconstructions), compared=True,
     ),
     View(
         "traversals", "traversals", images.traversals,
-        lambda model, points: points.is_image and points.has_directions, while_training=True, compared=True,
+        lambda model, points: points.is_image and points.has_directions, compared=True,
     ),
     View(
         "traversals", "traversals", vectors.traversals,
-        lambda model, points: not points.is_image and points.has_directions, while_training=True, compared=True,
+        lambda model, points: not points.is_image and points.has_directions, compared=True,
     ),
     View(
         "component_means", "component means", clusters.component_means,
-        lambda model, points: has_components(model), while_training=True,
+        lambda model, points: has_components(model),
     ),
     View("density", "density", vectors.density, lambda model, points: points.density_known and points.x[0].numel() > 1),
     View("latent_space", "latent space", latent_space, lambda model, points: points.has_directions),
