@@ -132,8 +132,15 @@ def test_a_resumed_run_replaces_later_rows(tmp_path: Path) -> None:
     assert [(event.step, event.value) for event in events(tmp_path / "tensorboard").Scalars("step/loss")] == expected
 
 
-@pytest.mark.parametrize("change", [["dataset=linear_gaussian", "likelihood=gaussian"], ["model=gan", "network=mlp"],
-    ["model=vqvae", "network.channels=[4,8]", "second_stage.epochs=1"], ["posterior=per_example", "dataset.binarize=static"]])  # fmt: skip
+KINDS = {
+    "table": ["dataset=linear_gaussian", "likelihood=gaussian"],
+    "gan": ["model=gan", "network=mlp"],
+    "vqvae": ["model=vqvae", "network.channels=[4,8]", "second_stage.epochs=1"],
+    "per example": ["posterior=per_example", "dataset.binarize=static"],
+}
+
+
+@pytest.mark.parametrize("change", KINDS.values(), ids=KINDS)
 def test_every_kind_of_model_logs_images(change: list[str], tmp_path: Path) -> None:
     small = ["dataset=digits", "trainer.max_epochs=1", "evaluate.samples=2", "trainer.limit_batches=4"]
     train(composed(*small, *change, "logger=tensorboard", "logger.images=2", "logger.every=1"), tmp_path)

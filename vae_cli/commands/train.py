@@ -15,7 +15,6 @@ from hydra.types import RunMode
 from PIL import Image
 from torch import Tensor
 
-from vae_cli import figures
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
 from vae_cli.config.schema import EvaluateConfig, TrainConfig, plain
 from vae_cli.datasets import Data
@@ -28,6 +27,7 @@ from vae_cli.distributions.standardisation import constant
 from vae_cli.errors import warn
 from vae_cli.evaluation.optional import optional
 from vae_cli.evaluation.result_table import print_table
+from vae_cli.figures import drawing
 from vae_cli.models.model import posterior_moments
 from vae_cli.runs import checkpoints, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
@@ -201,8 +201,8 @@ def _draw(
     run.write_results(summary | {"status": UNFINISHED})
     if not config.figures:
         return
-    drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
-    figures.save(drawn, run.figures, config.figures)
+    drawn = drawing.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
+    drawing.save(drawn, run.figures, config.figures)
     images = {f"figures/{name}": run.figures / f"{name}.png" for name in drawn}
     loggers.log_images(run_loggers, {k: Image.open(v) for k, v in images.items() if v.is_file()}, history.rows[-1])
 

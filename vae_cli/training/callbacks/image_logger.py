@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 
 from vae_cli.datasets import Data
-from vae_cli.figures import snapshots
+from vae_cli.figures.drawing import snapshots
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import RunLogger, log_images
 
