@@ -12,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from PIL import Image
 from torch import Tensor
 
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
@@ -203,8 +202,7 @@ def _draw(
         return
     drawn = drawing.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
     drawing.save(drawn, run.figures, config.figures)
-    images = {f"figures/{name}": run.figures / f"{name}.png" for name in drawn}
-    loggers.log_images(run_loggers, {k: Image.open(v) for k, v in images.items() if v.is_file()}, history.rows[-1])
+    loggers.log_figures(run_loggers, run.figures, history.rows[-1])
 
 
 def _end(run: RunFolder, summary: Results, title: str) -> None:

@@ -7,9 +7,10 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from PIL.Image import Image
+from PIL import Image
 
 from vae_cli.config.schema import LoggerConfig
 from vae_cli.distributed.rank import is_rank_zero
@@ -20,7 +21,7 @@ from vae_cli.training.loggers.steps_file import StepsFile
 from vae_cli.training.loggers.tensorboard import TensorBoardLogger
 from vae_cli.training.loggers.weights_and_biases import WandbLogger
 
-__all__ = ["RunLogger", "log_images", "opened", "quiet_libraries"]
+__all__ = ["RunLogger", "log_figures", "log_images", "opened", "quiet_libraries"]
 
 
 def quiet_libraries() -> None:
@@ -66,7 +67,17 @@ def opened(
             logger.finish(summary, succeeded)
 
 
-def log_images(loggers: Sequence[RunLogger], images: Mapping[str, Image], row: Row) -> None:
+def log_figures(loggers: Sequence[RunLogger], folder: Path, row: Row) -> None:
+    """Log the PNG files of a run's figures, as `log_images`."""
+    images = {}
+    for file in sorted(folder.glob("*.png")) if any(logger.shows_images for logger in loggers) else ():
+        with Image.open(file) as image:
+            image.load()
+            images[f"figures/{file.stem}"] = image
+    log_images(loggers, images, row)
+
+
+def log_images(loggers: Sequence[RunLogger], images: Mapping[str, Image.Image], row: Row) -> None:
     """Log images to each logger that shows them, at the epoch and the step of the row."""
     for logger in loggers:
         with optional("images in the logger"):
