@@ -44,7 +44,7 @@ def test_keys_that_may_change_on_resume() -> None:
         "evaluate", "logger", "cluster", "dataset.path"
     ) | trainer
     named = keys_that(lambda one: one.on_resume)
-    assert {"evaluate", "logger", "cluster", "dataset.path", "dataset.root"} | trainer == set(named)
+    assert {"evaluate", "logger", "cluster", "callbacks", "dataset.path", "dataset.root"} | trainer == set(named)
 
 
 def test_names_of_jobs_leave_out_cluster() -> None:
