@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
@@ -169,25 +169,12 @@ class _Check:
         if (Node in kinds and value is not None) or (isinstance(value, dict) and "_target_" in value):
             return self.node(key, value, annotation, whole=Node not in kinds)
         if schemas and not (value is None and type(None) in kinds):
-            return self.fields(key, value, self.variant(key, value, schemas))
+            return self.fields(key, value, schemas[0])
         if not fits(value, annotation):
             near = nearest(str(value), choices(annotation), 1)
             hint = f"nearest: {near[0]}" if near else ""
             self.fail(key, f"expected {describe(annotation)}", hint, value)
         return value
-
-    def variant(self, key: str, value: Any, schemas: list[type]) -> type:
-        """The dataclass whose `name` the mapping has."""
-        if len(schemas) == 1 or not isinstance(value, dict):
-            return schemas[0]
-        names = [name for schema in schemas for name in get_args(_hints(schema)["name"])]
-        if "name" not in value:
-            self.fail(f"{key}.name", "missing", f"expected one of {', '.join(names)}")
-        found = next((schema for schema in schemas if fits(value["name"], _hints(schema)["name"])), None)
-        if found is None:
-            near = nearest(str(value["name"]), names, 1)[0]
-            self.fail(f"{key}.name", f"expected one of {', '.join(names)}", f"nearest: {near}", value["name"])
-        return found
 
     def plugins(self, key: str, value: Any) -> dict[str, Node]:
         """Classes of the user's own by name; null leaves one out."""
