@@ -214,7 +214,7 @@ def allowed() -> tuple[str, ...]:
 
 
 def _required(schema: type) -> dict[str, bool]:
-    """Whether each key must be there: those of later versions have a default, for the runs of earlier ones."""
+    """True for a key that must be there; a key of a later version has a default, for the runs of earlier ones."""
     missing = dataclasses.MISSING
     fields = dataclasses.fields(schema)
     return {field.name: field.default is missing and field.default_factory is missing for field in fields}
