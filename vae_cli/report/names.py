@@ -25,7 +25,7 @@ class Names:
 
 
 def choices_of(runs: Sequence[Run]) -> Names:
-    """What tells configurations apart, one run of each.
+    """The choices that tell configurations apart, one run of each.
 
     The keys that were typed for any of them come first; configurations that are equal in these are told apart by all
     settings in which they differ.
