@@ -82,7 +82,7 @@ class Table:
 
     @property
     def groups(self) -> list[Group]:
-        """The configurations."""
+        """The configurations in their order."""
         return [row.group for row in self.rows]
 
     @property
