@@ -44,7 +44,8 @@ REFUSED = [
 
 @pytest.mark.parametrize("groups", REFUSED, ids=str)
 def test_each_remedy_ends_the_complaint(groups: dict[str, str]) -> None:
-    kinds, values = synthetic(), {"objective.free_bits": [0.1, 0.2]} if groups == {"codebook": "ema"} else {}
+    kinds = synthetic()
+    values: dict[str, object] = {"objective.free_bits": [0.1, 0.2]} if groups == {"codebook": "ema"} else {}
     with session():
         refused = Combination({"dataset": "digits"} | groups, values)
         complaint = static_complaint(refused, composer())

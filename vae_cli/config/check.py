@@ -43,7 +43,7 @@ def check(
 
     Raises ConfigError for the first key that is unknown, missing, mistyped, out of range or out of place.
     """
-    parsed = _Check(where, schema).root(config)
+    parsed: S = _Check(where, schema).root(config)
     if isinstance(parsed, TrainConfig):
         check_rules(parsed, where, accepts)
     return parsed
