@@ -51,7 +51,7 @@ def test_each_remedy_ends_the_complaint(groups: dict[str, str]) -> None:
         complaint = static_complaint(refused, composer())
         assert complaint is not None
         named = remedies(complaint.message, composer(), kinds, values)
-        assert len(named) > 1
+        assert named
         for remedy in named:
             cured = remedy.applied(refused, Random(0), kinds, composer())
             assert cured is not None

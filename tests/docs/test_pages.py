@@ -152,7 +152,9 @@ def test_every_command_line_runs(command: tuple[str, ...], trained: Path) -> Non
 
 def shrunk(command: tuple[str, ...]) -> list[str] | None:
     """A command line that does little: digits, one epoch, two batches, two values of a sweep."""
-    words = [re.sub(r"^dataset=(?!npz|image_folder|shapes|linear_gaussian).*", "dataset=digits", word) for word in command]
+    words = [
+        re.sub(r"^dataset=(?!npz|image_folder|shapes|linear_gaussian).*", "dataset=digits", word) for word in command
+    ]
     if "likelihood=discretised_logistic" in words:  # bytes, which digits are not
         words = ["dataset=image_folder" if word == "dataset=digits" else word for word in words] + [
             "dataset.path=photos"

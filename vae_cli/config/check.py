@@ -20,7 +20,8 @@ from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import not_in_names, types_of
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key, nearest
-from vae_cli.config.view import Accepts, ConfigView
+from vae_cli.config.view import ConfigView
+from vae_cli.config.ways import Accepts, passable
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs import layout
 
@@ -53,7 +54,7 @@ def check_rules(config: TrainConfig, where: Where, accepts: Accepts) -> None:
     """Raise a ConfigError for the first combination that cannot run; it proposes keys that the command accepts."""
     for rule in RULES:
         if refusal := rule(ConfigView(config, where)):
-            raise ConfigError(refusal.message(accepts), rule=getattr(rule, "__name__", None), key=refusal.key)
+            raise ConfigError(passable(rule, refusal, config, accepts).message, rule=rule.__name__, key=refusal.key)
 
 
 @dataclass
