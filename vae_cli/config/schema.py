@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Annotated, Any, Literal
 
 from hydra.utils import instantiate
@@ -70,8 +70,9 @@ def plain(config: Any) -> dict[str, Any]:
     """The nested mapping that a dataclass of this module was parsed from."""
     if isinstance(config, Node):
         return config.plain()
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
-    return {name: plain(value) if is_dataclass(value) else value for name, value in values.items()}
+    values = config if isinstance(config, dict) else {one.name: getattr(config, one.name) for one in fields(config)}
+    nested = {name for name, value in values.items() if is_dataclass(value) or isinstance(value, dict)}
+    return {name: plain(value) if name in nested else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,6 @@ class TrainerConfig:
     compile: bool
     limit_batches: PositiveInt | None
     shuffle: bool
-    figures_every: Annotated[PositiveInt | None, WATCHED]
     threads: Annotated[PositiveInt | None, MACHINE]
     checkpoint_every: Annotated[PositiveFloat | None, WATCHED]
     num_nodes: Annotated[PositiveInt, MACHINE]
@@ -133,25 +133,34 @@ class EvaluateConfig:
     active_threshold: PositiveFloat
     seed: Seed
     gaps: GapsConfig | None
-
-
-@dataclass(frozen=True)
-class LoggerConfig:
-    """A logger beside metrics.csv."""
-
-    name: Literal["csv", "tensorboard", "none"]
+    metrics: dict[str, Node] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class WandbConfig:
     """Weights & Biases; mode auto is online only where a key is configured."""
 
-    name: Literal["wandb"]
     project: str
     entity: str | None
     group: str | None
     tags: list[str]
     mode: Literal["auto", "online", "offline", "disabled"]
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """The loggers of a run; any of them adds metrics.csv."""
+
+    every: PositiveInt
+    images: NonNegativeInt
+    csv: bool
+    tensorboard: bool
+    wandb: WandbConfig | None
+
+    @property
+    def is_none(self) -> bool:
+        """True if no logger is chosen."""
+        return not (self.csv or self.tensorboard or self.wandb)
 
 
 @dataclass(frozen=True)
@@ -191,15 +200,17 @@ class TrainConfig:
     optimizer: Node
     scheduler: Node
     trainer: TrainerConfig
-    logger: Annotated[LoggerConfig | WandbConfig, WATCHED]
+    logger: Annotated[LoggerConfig, WATCHED]
     evaluate: Annotated[EvaluateConfig, Setting(on_resume=True)]
     annealing: Node | None
     cluster: Annotated[ClusterConfig, replace(WATCHED, names_job=False)]
     codebook: Node | None
     second_stage: Node | None
     refinement: Node | None
+    figures: Annotated[list[Literal["png", "pdf", "svg"]], WATCHED]
     init: str | None
     init_parts: list[str] | None
+    callbacks: Annotated[dict[str, Node], Setting(on_resume=True)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from math import ceil
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.utils import get_class
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import Logger
 
 from vae_cli.config.schema import TrainConfig, TrainerConfig
 from vae_cli.datasets import Data
 from vae_cli.datasets.loader import BatchLoader
 from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.distributed.rank import is_rank_zero, rank
+from vae_cli.errors import ConfigError
 from vae_cli.models.model import StartsFromData
 from vae_cli.runs.checkpoints import Checkpoint
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training import warm_start
 from vae_cli.training.callbacks import (
     EpochProgress,
-    FigureLogger,
     History,
+    ImageLogger,
+    LogWriter,
     MixtureMonitor,
     PhaseInitialiser,
     RandomState,
@@ -32,6 +34,7 @@ from vae_cli.training.callbacks import (
 )
 from vae_cli.training.checkpointing import AtomicCheckpointIO, FixedNameCheckpoint, LastCheckpoint
 from vae_cli.training.lightning_module import LatentModelModule
+from vae_cli.training.loggers import RunLogger
 from vae_cli.training.selection import PhaseAwareEarlyStopping, Selection
 
 
@@ -47,8 +50,21 @@ def selection_of(data: Data, module: LatentModelModule) -> Selection:
     return Selection(monitor if selects else None, mode, module.epochs - module.phases[-1].epochs)
 
 
+def check_callbacks(config: TrainConfig) -> None:
+    """Raise a ConfigError for a class of `callbacks` that is none of Lightning's."""
+    for name, node in config.callbacks.items():
+        if not issubclass(get_class(node.target), Callback):
+            problem = f"callbacks.{name}._target_={node.target}: no callback of Lightning"
+            raise ConfigError(f"{problem}; inherit from pytorch_lightning.Callback, or use callbacks.{name}=null")
+
+
 def build_callbacks(
-    config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, history: History
+    config: TrainConfig,
+    run: RunFolder,
+    data: Data,
+    module: LatentModelModule,
+    history: History,
+    loggers: Sequence[RunLogger],
 ) -> list[Callback]:
     """The callbacks of a training, in the order in which Lightning calls them."""
     settings, selection = config.trainer, selection_of(data, module)
@@ -56,18 +72,20 @@ def build_callbacks(
     shown: list[Callback] = [EpochProgress(history), StatusWriter(run, history)] if is_rank_zero() else []
     files = {"dirpath": run.checkpoints, "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
+        *(node.build() for node in config.callbacks.values()),
         RandomState(config.seed),
         PhaseInitialiser(data, config.seed, limit),
         MixtureMonitor(),
         history,
         *shown,
+        *([LogWriter(loggers, history, config.logger.every)] if loggers else []),
         FixedNameCheckpoint(filename="best", **asdict(selection), **files),
         LastCheckpoint(settings.checkpoint_every, filename="last", **files),
     ]
     if settings.patience and selection.monitor:
         callbacks.append(PhaseAwareEarlyStopping(settings.patience, selection, history))
-    if settings.figures_every:
-        callbacks.append(FigureLogger(data, settings.figures_every, config.evaluate.seed))
+    if config.logger.images and any(logger.shows_images for logger in loggers):
+        callbacks.append(ImageLogger(loggers, data, config.logger.images, config.evaluate.seed))
     return callbacks
 
 
@@ -77,12 +95,12 @@ def build_trainer(
     run: RunFolder,
     data: Data,
     module: LatentModelModule,
-    run_loggers: list[Logger],
+    loggers: Sequence[RunLogger],
     checkpoint: Checkpoint | None = None,
 ) -> tuple[History, pl.Trainer]:
     """Lightning's Trainer, and the history among its callbacks."""
     settings = config.trainer
-    history = History(None if config.logger.name == "none" else run.history_file)
+    history = History(None if config.logger.is_none else run.history_file)
     partial = len(module.phases) > 1 or "rate" not in module.position.phase.objective.provides  # or: without the prior
     strategy, environment = processes.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
@@ -96,8 +114,8 @@ def build_trainer(
         accumulate_grad_batches=settings.accumulate_grad_batches,
         deterministic=settings.deterministic,
         default_root_dir=run.path,
-        logger=run_loggers,
-        callbacks=build_callbacks(config, run, data, module, history),
+        logger=False,
+        callbacks=build_callbacks(config, run, data, module, history, loggers),
         plugins=[AtomicCheckpointIO(checkpoint), environment],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
