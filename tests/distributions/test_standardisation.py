@@ -15,8 +15,8 @@ from torch.distributions import Independent, Normal
 from tests.support.commands import fork
 from tests.support.configs import composed
 from tests.support.faults import expect
+from tests.support.training import train
 from vae_cli import load
-from vae_cli.commands.train import train
 from vae_cli.datasets import Npz
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributions.standardisation import Original, Scored, Standardisation
@@ -41,8 +41,7 @@ def run(folder: Path, x: np.ndarray, *overrides: str):
     folder.mkdir()
     np.savez(folder / "x.npz", x=x)
     config = composed(*TINY, f"dataset.path={folder}/x.npz", *overrides)
-    data = config.dataset.build().load()
-    return train(config, data, folder), data
+    return train(config, folder), config.dataset.build().load()
 
 
 def test_statistics_are_those_of_the_training_rows_in_float64():
