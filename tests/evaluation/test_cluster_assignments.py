@@ -24,9 +24,10 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarra
     x = means[labels] + np.einsum("nij,nj->ni", shapes[labels], rng.normal(size=(ROWS, 12)))
     np.savez(work / "table.npz", x=(x + 0.3 * rng.normal(size=x.shape)).astype(np.float32))
     table = ("dataset=npz", "dataset.path=table.npz", f"prior.components={COMPONENTS}")
-    choices = ("model=vade", *table, "pretraining.epochs=10", "initialisation.fixed_epochs=4", "hydra.run.dir=run")
+    phases = ("pretraining.epochs=10", "initialisation=gmm", "initialisation.fixed_epochs=4")
     small = ("network.hidden=[64]", "evaluate.samples=5", "trainer.accelerator=cpu", "logger=none")
-    return work, labels, fork("vae-train", *choices, *small, folder=work, FIGURES="yes")
+    choices = ("model=vade", *table, *phases, *small, "hydra.run.dir=run")
+    return work, labels, fork("vae-train", *choices, folder=work, FIGURES="yes")
 
 
 def test_the_phases_are_shown_and_the_figures_drawn(clustered: tuple[Path, np.ndarray, Done]) -> None:

@@ -4,11 +4,13 @@ import json
 import os
 import sys
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from filelock import FileLock
+from omegaconf import DictConfig
 from PIL import Image
 
 from tests.support.commands import ROOT, Done, fingerprint
@@ -38,11 +40,16 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     return Done(stop.value.code, *capsys.readouterr())
 
 
+@cache
+def configuration() -> DictConfig:
+    return mapping()
+
+
 @pytest.fixture
 def shared(workplace: Path) -> Path:
     """A run's folder from elsewhere, as far as it is read before anything is refused."""
     (SHARED / "checkpoints").mkdir(parents=True)
-    RunFolder(SHARED).begin(mapping())
+    RunFolder(SHARED).begin(configuration())
     for name in ("best", "last"):
         (SHARED / f"checkpoints/{name}.ckpt").touch()
     return SHARED

@@ -17,13 +17,13 @@ VOID = {"meta", "img", "br", "hr", "link", "input"}
 LOADING = ("src", "href", "srcset", "data", "poster", "action", "xlink:href")
 
 
-def made(folder: str = "all", title: str = "a title") -> str:
-    """The page of the runs below a folder."""
-    runs = find([Path(folder)])
+def made(title: str = "a title", *, plotted: bool = False) -> str:
+    """The page of the runs below `all`; its plots take most of the time."""
+    runs = find([Path("all")])
     groups = group(runs)
     table = Table.of(groups)
     with styled():
-        return page(title, runs, table, plots(groups, table.metrics))
+        return page(title, runs, table, plots(groups, table.metrics) if plotted else [])
 
 
 class Markup(HTMLParser):

@@ -83,6 +83,7 @@ def test_a_resumed_epoch_accumulates_as_it_would_have(tmp_path):
     assert all(torch.equal(own[name], right[name]) for name in right)
 
 
+@pytest.mark.slow  # by default tests/distributed/test_process_group.py accumulates
 def test_two_processes_accumulate_to_the_same_weights(tmp_path):
     for devices in (1, 2):
         line = [*SGD, "trainer.accelerator=cpu", "trainer.accumulate_grad_batches=4", f"trainer.devices={devices}"]
