@@ -12,10 +12,8 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
-from vae_cli import figures
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
 from vae_cli.config.schema import EvaluateConfig, TrainConfig, plain
 from vae_cli.datasets import Data
@@ -28,6 +26,7 @@ from vae_cli.distributions.standardisation import constant
 from vae_cli.errors import warn
 from vae_cli.evaluation.optional import optional
 from vae_cli.evaluation.result_table import print_table
+from vae_cli.figures import drawing
 from vae_cli.models.model import posterior_moments
 from vae_cli.runs import checkpoints, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
@@ -40,6 +39,7 @@ from vae_cli.training.build import build_module
 from vae_cli.training.callbacks import History
 from vae_cli.training.fit import build_trainer, fit, on_gpu, selection_of
 from vae_cli.training.lightning_module import LatentModelModule
+from vae_cli.training.loggers import RunLogger
 from vae_cli.training.selection import PhaseAwareEarlyStopping
 
 
@@ -61,7 +61,8 @@ def train(
     module, loaded = _module(config, processes, data, arrival, checkpoint)
     with ExitStack() as end:
         end.callback(release)
-        run_loggers = end.enter_context(loggers.opened(config.logger, folder, _sweep(), plain(config), summary))
+        resumed = checkpoint.content["global_step"] if checkpoint else None
+        run_loggers = end.enter_context(loggers.opened(config.logger, run, _sweep(), plain(config), resumed, summary))
         if is_rank_zero():
             _begin(config, run, data, checkpoint)
         end.enter_context(processes.complete(folder, resumes=checkpoint is not None))
@@ -73,7 +74,7 @@ def train(
         summary |= _numbers(config.evaluate, config.trainer.limit_batches, data, module, trainer)
         summary["wall_seconds"] = round(time.perf_counter() - began, 3)
         if is_rank_zero():
-            _draw(config.evaluate.seed, run, data, module, trainer, history, run_loggers, summary)
+            _draw(config, run, data, module, history, run_loggers, summary)
         trainer.strategy.barrier()
     if is_rank_zero():
         _end(run, summary, f"{data.name}, seed={config.seed}")
@@ -187,20 +188,21 @@ def _numbers(
 
 
 def _draw(
-    seed: int,
+    config: TrainConfig,
     run: RunFolder,
     data: Data,
     module: LatentModelModule,
-    trainer: pl.Trainer,
     history: History,
-    run_loggers: list[Logger],
+    run_loggers: list[RunLogger],
     summary: Results,
 ) -> None:
     """Draw and save the figures, after the numbers, which an error here does not lose."""
     run.write_results(summary | {"status": UNFINISHED})
-    drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=seed)
-    loggers.log_figures(run_loggers, drawn, trainer.global_step)
-    figures.save(drawn, run.figures)
+    if not config.figures:
+        return
+    drawn = drawing.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
+    drawing.save(drawn, run.figures, config.figures)
+    loggers.log_figures(run_loggers, run.figures, history.rows[-1])
 
 
 def _end(run: RunFolder, summary: Results, title: str) -> None:

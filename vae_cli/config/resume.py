@@ -88,15 +88,20 @@ def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> Tra
         names = [override.key_or_group for override in changes]
         if any(key == name or key.startswith(f"{name}.") for name in names):
             return COMMAND_LINE
-        line = line_of(run.config_file, key)
-        return display(run.config_file) + (f":{line}" if line else "")
+        return place(run, key)
 
-    parsed = check(config, where)
+    parsed = check(config, where, accepts=lambda key: "." in key and setting_of(key).on_resume)
     for override in new:
         if not setting_of(override.key_or_group).on_resume:
             problem = f"not set by the run ({COMMAND_LINE})"
             raise ConfigError(f"{override.input_line}: {problem}; {MAY_CHANGE}")
     return parsed
+
+
+def place(run: RunFolder, key: str) -> str:
+    """The line of a run's config.yaml that sets a key, or the file."""
+    line = line_of(run.config_file, key)
+    return display(run.config_file) + (f":{line}" if line else "")
 
 
 def same_choices(saved: TrainConfig, composed: DictConfig, run: RunFolder) -> None:

@@ -89,7 +89,6 @@ class TrainerConfig:
     compile: bool
     limit_batches: PositiveInt | None
     shuffle: bool
-    figures_every: Annotated[PositiveInt | None, WATCHED]
     threads: Annotated[PositiveInt | None, MACHINE]
     checkpoint_every: Annotated[PositiveFloat | None, WATCHED]
     num_nodes: Annotated[PositiveInt, MACHINE]
@@ -136,22 +135,30 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
-class LoggerConfig:
-    """A logger beside metrics.csv."""
-
-    name: Literal["csv", "tensorboard", "none"]
-
-
-@dataclass(frozen=True)
 class WandbConfig:
     """Weights & Biases; mode auto is online only where a key is configured."""
 
-    name: Literal["wandb"]
     project: str
     entity: str | None
     group: str | None
     tags: list[str]
     mode: Literal["auto", "online", "offline", "disabled"]
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """The loggers of a run; any of them adds metrics.csv."""
+
+    every: PositiveInt
+    images: NonNegativeInt
+    csv: bool
+    tensorboard: bool
+    wandb: WandbConfig | None
+
+    @property
+    def is_none(self) -> bool:
+        """True if no logger is chosen."""
+        return not (self.csv or self.tensorboard or self.wandb)
 
 
 @dataclass(frozen=True)
@@ -191,13 +198,14 @@ class TrainConfig:
     optimizer: Node
     scheduler: Node
     trainer: TrainerConfig
-    logger: Annotated[LoggerConfig | WandbConfig, WATCHED]
+    logger: Annotated[LoggerConfig, WATCHED]
     evaluate: Annotated[EvaluateConfig, Setting(on_resume=True)]
     annealing: Node | None
     cluster: Annotated[ClusterConfig, replace(WATCHED, names_job=False)]
     codebook: Node | None
     second_stage: Node | None
     refinement: Node | None
+    figures: Annotated[list[Literal["png", "pdf", "svg"]], WATCHED]
     init: str | None
     init_parts: list[str] | None
 
