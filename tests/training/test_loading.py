@@ -118,7 +118,9 @@ def test_python_reads_the_array_that_a_run_was_trained_on_as_the_run_did(tmp_pat
 
 def test_python_refuses_other_shapes_in_every_method_that_takes_x(tmp_path):
     colour = RNG.integers(0, 256, (300, 3, 4, 5), dtype=np.uint8)
-    run = npz_run(tmp_path, colour, *LEVELS, "model=vade", "prior.components=2", "pretraining.epochs=1")
+    run = npz_run(
+        tmp_path, colour, *LEVELS, "model=vade", "initialisation=gmm", "prior.components=2", "pretraining.epochs=1"
+    )
     last = colour[:6].transpose(0, 2, 3, 1)
     for method in (run.encode, run.log_likelihood, run.responsibilities, run.cluster):
         method(colour[:6])
