@@ -179,7 +179,7 @@ def shrunk(command: tuple[str, ...]) -> list[str] | None:
         small.append("initialisation.fixed_epochs=1")
         small.append("pretraining.layer_epochs=1" if "vade_paper" in text else "pretraining.epochs=1")
     if "sweep=beta" in text:
-        added.append("objective.beta=1,2")
+        small.append("objective.beta=1,2")
     if "hparams_search" in text:
         small.append("hydra.sweeper.n_trials=2")
     if "experiment=vade_paper" in text:
