@@ -45,7 +45,7 @@ def faults(config: TrainConfig) -> set[Fault]:
 
 
 def narrowed(way: str, config: TrainConfig, kept: Sequence[str], others: set[Fault]) -> str:
-    """A way with those of its options after which nothing but `others` is refused; empty if there are none."""
+    """A way with its options after which all refusals are among `others`; empty if there are none."""
     choices = [(key, values.split("|")) for key, values in CHOICE.findall(way)]
     keys = [key for key, _ in choices]
     starts = (config, without_presets(config, keys, kept))
