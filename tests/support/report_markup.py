@@ -21,7 +21,7 @@ def made(folder: str = "all", title: str = "a title") -> str:
     runs = find([Path(folder)])
     with styled():
         drawn = [(table, plots(table.groups, table.metrics)) for table in tables(runs)]
-        return report_page(title, runs, drawn, Path(folder))
+        return report_page(title, runs, drawn, [], Path(folder))
 
 
 class Markup(HTMLParser):
