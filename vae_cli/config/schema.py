@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Annotated, Any, Literal
 
 from hydra.utils import instantiate
@@ -70,8 +70,9 @@ def plain(config: Any) -> dict[str, Any]:
     """The nested mapping that a dataclass of this module was parsed from."""
     if isinstance(config, Node):
         return config.plain()
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
-    return {name: plain(value) if is_dataclass(value) else value for name, value in values.items()}
+    values = config if isinstance(config, dict) else {one.name: getattr(config, one.name) for one in fields(config)}
+    nested = {name for name, value in values.items() if is_dataclass(value) or isinstance(value, dict)}
+    return {name: plain(value) if name in nested else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ class EvaluateConfig:
     active_threshold: PositiveFloat
     seed: Seed
     gaps: GapsConfig | None
+    metrics: dict[str, Node] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,7 @@ class TrainConfig:
     figures: Annotated[list[Literal["png", "pdf", "svg"]], WATCHED]
     init: str | None
     init_parts: list[str] | None
+    callbacks: Annotated[dict[str, Node], Setting(on_resume=True)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
