@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from vae_cli.config.search import score
 from vae_cli.errors import ConfigError
 
 SMALL = ("dataset=digits", "network.hidden=[16]", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=csv")
-FRAGILE = ("objective._target_=fragile.Fragile", "trainer.max_epochs=2")
+FRAGILE = ("objective._target_=fragile.Fragile", "trainer.max_epochs=2", "trainer.limit_batches=3")
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,13 @@ def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
     rows = json.loads((folder / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["failed", "done"]
     assert json.loads((folder / rows[1]["folder"] / "results.json").read_text())["val/elbo"] == value
+    assert [(row["score"], row["best"]) for row in rows] == [(None, False), (value, True)]
+    assert "done, best" in done.out and "HYDRA] B" not in done.out and "alembic" not in done.out
+    (line,) = [line for line in done.out.splitlines() if line.startswith("train the best trial longer: vae-train ")]
+    words = shlex.split(line)[6:]
+    assert rows[1]["overrides"][0] in words and "trainer.max_epochs=8" in words
+    assert not any(word.startswith(("hparams_search", "trainer.max_epochs=2")) for word in words)
+    assert (folder / "figures/history.png").read_bytes().startswith(b"\x89PNG")
     best = yaml.safe_load((folder / "optimization_results.yaml").read_text())
     assert best["best_value"] == value and set(best["best_params"]) == {"optimizer.lr", "model.latent_dim"}
 
@@ -113,7 +121,13 @@ UNLIKE = {
 }
 
 
-@pytest.mark.parametrize("message", UNLIKE)
+ALIKE = ("dataset.subset", "dataset.val_size", "evaluate.batch_size", "evaluate.elbo_samples")
+"""Keys that the rule refuses as it does dataset.val_seed and evaluate.split."""
+
+
+@pytest.mark.parametrize(
+    "message", [pytest.param(one, marks=[pytest.mark.slow] * one.startswith(ALIKE)) for one in UNLIKE]
+)
 def test_trials_that_cannot_be_compared_are_refused(message: str, workplace: Path) -> None:
     fixed, varied = UNLIKE[message]
     with pytest.raises(ConfigError, match=re.escape(message)):
@@ -132,7 +146,10 @@ LIKE = [
 @pytest.mark.parametrize("varied", LIKE)
 def test_trials_that_can_be_compared_are_let_through(varied: str, workplace: Path) -> None:
     prepare_training(["hparams_search=optuna", "dataset=digits", varied])
-    prepare_training(["-m", "dataset=digits", "dataset.binarize=dynamic,threshold"])  # a sweep chooses nothing
+
+
+def test_a_sweep_chooses_nothing_and_may_vary_what_it_likes(workplace: Path) -> None:
+    prepare_training(["-m", "dataset=digits", "dataset.binarize=dynamic,threshold"])
 
 
 def test_a_search_does_not_go_on_with_other_data(tmp_path: Path) -> None:
