@@ -69,7 +69,7 @@ class Job:
         return cls(config, folder, list(settings.overrides.task), sweeping, sweeping and chooses(settings.sweeper))
 
     def train_alone(self) -> Any:
-        """Train while no other process works in the folder; the results, or a Failure that the folder tells of."""
+        """Train while no other process works in the folder; the results, or a Failure, which the folder records."""
         with self.run.hold():
             earlier = self.run.started
             result = attempt(self.train, self.run.log_file)
@@ -103,7 +103,7 @@ class Job:
         data = load_again(config) if config.resume else load_data(config)
         if self.searching:
             same_data(self.run.path, data.sha256)
-        from vae_cli.commands.train import train  # after the data: the import takes seconds, a fault of the data none
+        from vae_cli.commands.train import train  # after the data are read, because the import takes seconds
 
         return train(config, data, self.run.path, arrival, checkpoint)
 
