@@ -61,13 +61,39 @@ def test_a_run_prints_a_line_an_epoch_and_a_table(finished: tuple[Path, Done]) -
     _, done = finished
     assert (done.code, done.err) == (0, "")
     assert "\r" not in done.out and "\x1b" not in done.out
-    assert len(re.findall(r"^epoch \d/2 .* images/s", done.out, re.M)) == 2
+    assert len(re.findall(r"^ +left  train/loss +val/elbo  val/distortion +val/rate  examples/s$", done.out, re.M)) == 1
+    assert len(re.findall(r"^epoch [12]/2  +0:\d\d( +-?[\d.]+){4} +[\d,]+$", done.out, re.M)) == 2
     for name in MEANS:
         assert f" test/{name} " in done.out
-    last = done.out.splitlines()[-1]
-    assert last.startswith("written to run: ")
+    *_, written, evaluate, sample, resume, report = done.out.splitlines()
+    assert written.startswith("written to run: ")
     for name in ("results.json", "metrics.csv", "figures/", "checkpoints/", "config.yaml"):
-        assert name in last
+        assert name in written
+    assert evaluate == "next: vae-eval run=run evaluate=paper"
+    assert (sample.strip(), report.strip()) == ("vae-sample run=run", "vae-report run")
+    assert resume.strip() == "vae-train resume=run trainer.max_epochs=N"
+
+
+def test_a_run_begins_with_a_header(finished: tuple[Path, Done]) -> None:
+    _, done = finished
+    header = dict(line.split(maxsplit=1) for line in done.out.splitlines()[:8])
+    assert header["run"] == "run" and header["likelihood"] == "bernoulli"
+    assert header["model"].startswith("vae, ") and "posterior diagonal" in header["model"]
+    assert header["objective"].startswith("elbo, beta=1") and "2 epochs" in header["objective"]
+    assert header["data"] == "digits: 1,238 train, 200 val, 359 test; 1 x 8 x 8, binary"
+    assert int(header["parameters"].replace(",", "")) == numbers(finished[0] / "run")["model/parameters"]
+    assert header["device"].startswith("CPU, 32-true, ") or "32-true" in header["device"]
+
+
+def test_the_log_holds_what_the_terminal_shows(finished: tuple[Path, Done]) -> None:
+    """With times; libraries write warnings only."""
+    work, done = finished
+    log = (work / "run" / "vae-train.log").read_text()
+    for text in done.out.splitlines():
+        assert text.strip() in log
+    begins = re.findall(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (\w+) (\S+): ", log, re.M)
+    assert len(begins) >= 10 and {level for level, name in begins if name != "vae_cli"} <= {"WARNING"}
+    assert json.loads((work / "run" / "status.json").read_text())["state"] == "done"
 
 
 def test_a_run_leaves_its_files(run: Path) -> None:
@@ -175,7 +201,7 @@ def test_vae_sample_draws_pictures_and_numbers(run: Path) -> None:
 def on_a_terminal(command: str, *arguments: str, folder: Path) -> tuple[int, str]:
     """Run a command on a terminal of its own: its exit code and everything it wrote there."""
     ours, theirs = pty.openpty()
-    settings = {"cwd": folder, "env": environment(TERM="xterm-256color", COLUMNS="150", LINES="40")}
+    settings = {"cwd": folder, "env": environment(TERM="xterm-256color", COLUMNS="80", LINES="40")}
     process = subprocess.Popen(line(command, *arguments), stdin=theirs, stdout=theirs, stderr=theirs, **settings)
     os.close(theirs)
     written = bytearray()
@@ -197,8 +223,12 @@ def test_a_run_goes_on_in_its_folder_on_a_terminal(run: Path) -> None:
     assert code == 0, shown
     assert "\r" in shown
     assert "━" in shown and re.search(r"epoch 3/3", shown)
-    assert re.search(r"[\d,]+ images/s", shown) and re.search(r"left \S*\d:\d\d", re.sub(r"\x1b\[[\d;]*m", "", shown))
-    assert "trained 3 epochs" in shown and shown.index("test/elbo") > shown.index("trained 3 epochs")
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
+    (row,) = re.findall(r"epoch 3/3  +\d:\d\d( +-?[\d.]+){4} +[\d,]+(?=\r?\n)", plain)
+    assert all(len(line) <= 80 for line in plain.replace("\r", "\n").splitlines())
+    for work in ("importing torch", "loading the data", "evaluating the test split", "figures"):
+        assert f"{work} ━" in plain
+    assert plain.index("test/elbo") > plain.index("epoch 3/3")
     assert len(epochs(run)) == 3
     assert epochs(run)[:2] == rows
     assert OmegaConf.load(run / "config.yaml").trainer.max_epochs == 3

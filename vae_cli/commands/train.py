@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,13 +18,16 @@ from torch import Tensor
 
 from vae_cli import figures
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
+from vae_cli.commands.header import show_data, show_machine
 from vae_cli.config.schema import EvaluateConfig, TrainConfig, plain
 from vae_cli.datasets import Data
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival, release
 from vae_cli.distributed.process_group import ProcessLayout, broadcast_module, use_threads
+from vae_cli.distributed.progress import task
 from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.distributed.terminal import say
 from vae_cli.distributions.standardisation import constant
 from vae_cli.errors import warn
 from vae_cli.evaluation.optional import optional
@@ -61,9 +65,10 @@ def train(
     module, loaded = _module(config, processes, data, arrival, checkpoint)
     with ExitStack() as end:
         end.callback(release)
-        run_loggers = end.enter_context(loggers.opened(config.logger, folder, _sweep(), plain(config), summary))
+        with task("starting the loggers"):
+            run_loggers = end.enter_context(loggers.opened(config.logger, folder, _sweep(), plain(config), summary))
         if is_rank_zero():
-            _begin(config, run, data, checkpoint)
+            _begin(config, run, data, module, checkpoint)
         end.enter_context(processes.complete(folder, resumes=checkpoint is not None))
         history, trainer = build_trainer(config, processes, run, data, module, run_loggers, checkpoint)
         fit(config, processes, data, module, trainer, checkpoint, loaded)
@@ -116,11 +121,17 @@ def _sweep() -> str | None:
     return sweep_name(Path(HydraConfig.get().sweep.dir))
 
 
-def _begin(config: TrainConfig, run: RunFolder, data: Data, checkpoint: Checkpoint | None) -> None:
+def _begin(
+    config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, checkpoint: Checkpoint | None
+) -> None:
     """Write the first files; a refusal before this leaves an earlier end of the run as it was."""
     if checkpoint:
         run.repair(checkpoint)
     run.begin(plain(config))
+    show_data(data)
+    device = torch.cuda.get_device_name() if on_gpu(config.trainer) else "CPU"
+    count = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes).count
+    show_machine(module, device, config.trainer.precision, count, torch.get_num_threads())
     if data.standardisation and isinstance(data.train.x, Tensor) and (columns := constant(data.train.x)):
         warn(f"dataset.standardise: {columns} of the training split; the scale there is 1")
 
@@ -134,7 +145,7 @@ def _restore_best(run: RunFolder, data: Data, module: LatentModelModule, batch_s
     if "ex_post" in module.model.prior.provides:
         if is_rank_zero():
             train = data.loader("train", batch_size=batch_size, seed=0, shuffle=False, device=module.device)
-            with optional("mixture on the codes (prior=ex_post)"):
+            with optional("mixture on the codes (prior=ex_post)"), task("fitting a mixture to the codes"):
                 module.model.prior.fit(posterior_moments(module.model, train).means, seed)
             checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
         broadcast_module(module)
@@ -158,7 +169,7 @@ def _training(
         summary[selection.monitor] = rows[best - 1][selection.monitor]
     if early and is_rank_zero():
         trained = f"stopped at epoch {len(rows)} by" if patience and not patience.at_once else "no epoch was trained:"
-        print(f"{trained} {early}; set trainer.patience=null to continue", flush=True)
+        say(f"{trained} {early}; set trainer.patience=null to continue")
     if selection.monitor and not selection.candidates(rows) and is_rank_zero():
         warn(f"{selection.monitor} was finite at no epoch: the weights are those of the last one, epoch {best}")
     return summary
@@ -206,6 +217,21 @@ def _draw(
 def _end(run: RunFolder, summary: Results, title: str) -> None:
     """Write the results, last of all: a run that is killed before this is not done. Print them."""
     run.write_results(summary)
+    run.write_end_of_status("done")
     print_table(summary, title)
     written = sorted(p.name + "/" * p.is_dir() for p in run.path.iterdir() if not p.name.startswith("."))
-    print(f"written to {os.path.relpath(run.path)}: {', '.join(written)}")
+    place = os.path.relpath(run.path)
+    say(f"written to {place}: {', '.join(written)}")
+    if not _sweep():
+        say(f"next: {_next(place)}")
+
+
+def _next(place: str) -> str:
+    """Command lines that go on from a finished run."""
+    lines = (
+        ("vae-eval", f"run={place}", "evaluate=paper"),
+        ("vae-sample", f"run={place}"),
+        ("vae-train", f"resume={place}", "trainer.max_epochs=N"),
+        ("vae-report", place),
+    )
+    return "\n      ".join(map(shlex.join, lines))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
-from rich.console import Console
 
 from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.errors import warn
 from vae_cli.training.lightning_module import LatentModelModule
 
 
@@ -27,7 +25,5 @@ class MixtureMonitor(Callback):
         found = prior.faults()
         for name, fault in found.items():
             if name not in self.named:
-                message = f"epoch {trainer.current_epoch + 1}: {fault}"
-                Console(soft_wrap=True, highlight=False).print(f"[yellow]warning:[/yellow] {message}")
-                logging.getLogger("vae_cli").warning(message)
+                warn(f"epoch {trainer.current_epoch + 1}: {fault}")
         self.named = set(found)
