@@ -39,7 +39,18 @@ CAPABILITIES: dict[str, str] = {
 }
 """Each word, and its words in a message: `objective ELBO needs a density q(z|x)`."""
 
-GROUPS = ("model", "network", "codebook", "refinement", "posterior", "prior", "divergence", "objective", "trainer")
+GROUPS = (
+    "model",
+    "network",
+    "codebook",
+    "refinement",
+    "posterior",
+    "prior",
+    "divergence",
+    "objective",
+    "second_stage",
+    "trainer",
+)
 """Groups of the configuration that a class can require something of."""
 
 

@@ -18,7 +18,7 @@ from vae_cli.config.schema import TrainConfig
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
 
-QUANTISED = ("posterior=quantised", "codebook=ema", "prior=code_transformer", "objective=vq")
+QUANTISED = ("posterior=quantised", "codebook=ema", "prior=code_transformer", "objective=vq", "second_stage=prior")
 CATEGORICAL = ("posterior=categorical", "prior=categorical", "model.latent_dim=8")
 HIERARCHY = ("model=hvae", "model.below=[4]")
 REFUSED = {
@@ -102,6 +102,7 @@ def test_a_requirement_that_is_met_is_allowed(word: str) -> None:
         (("model=gan", "divergence=none"), "objective.divergence", "divergence=image_discriminator"),
         (("codebook=ema",), "codebook.posterior", "codebook=none"),
         (("divergence=mmd",), "divergence.objective", "divergence=none"),
+        (("model=vqvae", "second_stage=none"), "prior.second_stage", "second_stage=prior"),
     ],
 )
 def test_optional_groups_are_chosen_where_they_are_required_and_only_there(

@@ -53,15 +53,9 @@ def facts(choice: Choice) -> set[object]:
     return {*choice.items(), frozenset(word for node in nodes for word in signatures.read(node["_target_"]).provides)}
 
 
-def untrained(choice: Choice) -> bool:
-    """True if the loss does not reach most of the model: the prior of codes, the upper layers of a hierarchy."""
-    layers = choice.get("posterior") in ("bottom_up", "graph", "top_down") or choice.get("model") == "hvae"
-    return choice.get("second_stage") == "none" or (layers and choice.get("objective") == "reconstruction")
-
-
 def trained() -> list:
     """All combinations that the table allows; by default as many as show each option and each set of capabilities."""
-    choices = [choice for groups in TRAINED for choice in allowed(*groups) if not untrained(choice)]
+    choices = [choice for groups in TRAINED for choice in allowed(*groups)]
     tested = {"model", "initialisation"}  # by tests/training
     new = {name(choice): facts(choice) for choice in choices if not tested & choice.keys()}
     default, missing = set(), set().union(*new.values())

@@ -348,9 +348,41 @@ def test_what_vae_eval_refuses(arguments: list[str], part: str, monkeypatch, cap
     assert part in line
 
 
-def test_what_vae_sample_refuses(monkeypatch, capsys) -> None:
-    make_run(Path("run"))
-    assert "n=0: expected an integer > 0" in refuse(monkeypatch, capsys, "run=run", "n=0", command="sample")
+@pytest.mark.parametrize(
+    ("run", "argument", "remedies"),
+    [
+        (["posterior=iaf"], "evaluate=gaps", "use evaluate=standard"),
+        (["dataset=digits", "dataset.val_size=0"], "evaluate.split=val", "use evaluate.split=test"),
+    ],
+)
+def test_vae_eval_proposes_what_it_accepts(
+    run: list[str], argument: str, remedies: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(Path("run"), *run)
+    line = refuse(monkeypatch, capsys, "run=run", argument, command="evaluate")
+    assert line.partition("; ")[2].strip() == remedies
+    assert "(run/config.yaml:" in line
+    prepare_command("eval", EvalConfig, ["run=run", argument, remedies.removeprefix("use ")])
+
+
+def test_a_run_whose_own_configuration_is_refused_gets_no_remedy_of_a_new_run(monkeypatch, capsys) -> None:
+    make_run(Path("run"), "model=hvae", "objective=reconstruction")
+    for command in ("evaluate", "sample"):
+        line = refuse(monkeypatch, capsys, "run=run", command=command)
+        assert "learn" in line and "; use " not in line
+
+
+@pytest.mark.parametrize(
+    ("run", "argument", "part"),
+    [
+        ([], "n=0", "n=0: expected an integer > 0"),
+        ([], "component=1", "no components (command line); remove component"),
+        (["prior=mixture", "prior.components=4"], "component=4", "use component=0 to 3"),
+    ],
+)
+def test_what_vae_sample_refuses(run: list[str], argument: str, part: str, monkeypatch, capsys) -> None:
+    make_run(Path("run"), *run)
+    assert part in refuse(monkeypatch, capsys, "run=run", argument, command="sample")
 
 
 def test_vae_eval_and_vae_sample_find_a_run_of_any_name(workplace: Path) -> None:

@@ -21,6 +21,7 @@ CASES = [
     (["objective=infovae", "objective.alpha=1.5"], "rate_weight", "objective.alpha"),
     (["model=wae", "objective.alpha=0"], "rate_density", "objective.alpha"),
     (["model=wae", "prior=gaussian"], "prior_gradient", "prior"),
+    (["model=hvae", "objective=reconstruction"], "upper_layers", "objective"),
     (["posterior=per_example", "dataset.binarize=dynamic"], "per_example_binarize", "dataset.binarize"),
     (["posterior=per_example", "objective.beta=2"], "per_example_objective", "refinement.train_steps"),
     (["posterior=per_example", "objective.free_bits=[0.5]"], "per_example_objective", "refinement.train_steps"),

@@ -1,6 +1,8 @@
 """The table of the keys of results.json: every key has an entry, and the page shows the entries of now."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,17 @@ def test_every_key_of_a_run_has_an_entry(results: dict[str, dict[str, object]]) 
     assert not unknown
     together = {key for one in results.values() for key in one}
     assert all(any(key.endswith(family) for key in together) for family in FAMILIES)
+
+
+def test_every_number_of_a_metric_has_an_entry() -> None:
+    listed = {number for section in keys.SECTIONS for number in section.numbers}
+    assert listed.issuperset(number for metric in METRICS for number in metric.numbers)
+
+
+def test_tables_and_reports_need_no_torch() -> None:
+    names = "vae_cli.evaluation.keys, vae_cli.sweeps.table, vae_cli.report.write"
+    code = f"import {names}, sys; assert not {{'torch', 'pytorch_lightning', 'scipy.stats'}} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_names_are_unique_within_a_prefix() -> None:

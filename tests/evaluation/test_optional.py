@@ -16,7 +16,6 @@ from sklearn.datasets import load_digits
 
 from tests.support.configs import composed
 from tests.support.figures import Affine, Table, digits, draw, history, wine
-from vae_cli import figures
 from vae_cli.commands.train import train
 from vae_cli.distributed.signals import Terminated, TimeLimit
 from vae_cli.errors import ConfigError, UserError
@@ -24,6 +23,7 @@ from vae_cli.evaluation import optional
 from vae_cli.evaluation.metrics.clusters import Clusters
 from vae_cli.evaluation.metrics.gaps import InferenceGaps
 from vae_cli.evaluation.metrics.latents import AggregatedPosterior
+from vae_cli.figures import drawing
 from vae_cli.figures.plane import Plane
 from vae_cli.models.priors import ExPostGaussianMixture
 
@@ -78,8 +78,8 @@ NAMES = ["samples", "reconstructions", "traversals", "latent_space", "training_c
 def test_a_figure_that_fails_is_left_out_alone(
     broken: str, data: Table, warned: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    failing = [replace(view, draw=fails) if view.name == broken else view for view in figures.VIEWS]
-    monkeypatch.setattr(figures, "VIEWS", failing)
+    failing = [replace(view, draw=fails) if view.name == broken else view for view in drawing.VIEWS]
+    monkeypatch.setattr(drawing, "VIEWS", failing)
     drawn = draw(Affine(data, 3), data, history(2))
     assert set(drawn) == set(NAMES) - {broken}
     assert [line.split(":")[1] for line in capfd.readouterr().err.splitlines()] == [f" figure {broken}"]
@@ -91,14 +91,14 @@ def test_a_figure_that_cannot_be_saved_is_left_out_alone(
     data = wine()
     drawn = draw(Affine(data, 3), data, [])
     drawn["samples"].savefig = fails
-    figures.save(drawn, tmp_path / "figures")
+    drawing.save(drawn, tmp_path / "figures")
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == set(drawn) - {"samples"}
     assert "figure samples" in capfd.readouterr().err
 
 
 def test_a_folder_that_is_a_file_costs_the_figures_alone(tmp_path: Path, warned: None, capfd) -> None:
     (tmp_path / "figures").touch()
-    figures.save({}, tmp_path / "figures")
+    drawing.save({}, tmp_path / "figures")
     assert capfd.readouterr().err.startswith("warning: figures: left out")
 
 
@@ -119,7 +119,7 @@ def test_a_run_keeps_its_main_numbers_where_every_side_number_and_figure_fails(
 ) -> None:
     for home, name, _ in SIDES.values():
         monkeypatch.setattr(home, name, fails)
-    monkeypatch.setattr(figures, "collect", fails)
+    monkeypatch.setattr(drawing, "collect", fails)
     overrides = ["dataset=digits", "network.hidden=[8]", "model.latent_dim=2", "trainer.max_epochs=1"]
     results = run(
         tmp_path, *overrides, "prior=mixture", "prior.components=2", "trainer.figures_every=1", "evaluate=gaps"
@@ -160,7 +160,7 @@ def test_splits_of_one_two_and_three_examples(
 ) -> None:
     """Nothing is left out, for `nothing_left_out` of conftest.py would raise."""
     drawn: dict[str, Figure] = {}
-    monkeypatch.setattr(figures, "save", lambda these, folder: drawn.update(these))  # files take seconds
+    monkeypatch.setattr(drawing, "save", lambda these, folder: drawn.update(these))  # files take seconds
     if kind == "vqvae" and not form.startswith("images"):
         form = "images"
     sizes = {"images": (2, 1, 1), "images of a class": (3, 2, 2), "table": (1, 1, 1), "column": (2, 1, 3)}

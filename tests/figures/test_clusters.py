@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.support.figures import CPU, VIEWS, Affine, digits, draw, history, wine
-from vae_cli import figures
 from vae_cli.distributions.mixtures import mixture
 from vae_cli.evaluation.metrics.clusters import Agreement
+from vae_cli.figures import drawing
 from vae_cli.figures.examples import Examples
 
 CLUSTERED = {"component_means", "clusters"}
@@ -31,5 +31,5 @@ def test_a_mixture_shows_its_components(case, tmp_path):
         examples = Examples.collect(model.eval(), data, "test", CPU, 5000)
         accuracy = Agreement.of(examples.clusters.numpy(), examples.y.numpy()).accuracy
         assert f"accuracy {accuracy:.1%} of these" in title
-    figures.save(drawn, tmp_path)
+    drawing.save(drawn, tmp_path)
     assert {path.stem for path in tmp_path.glob("*.png")} == set(drawn)

@@ -1,6 +1,6 @@
 """Training curves: what is there, and from where on."""
 
-from tests.support.figures import Affine, digits, draw, history, inputs
+from tests.support.figures import Affine, digits, draw, history
 from vae_cli.figures.curves import training_curves
 from vae_cli.figures.style import styled
 
@@ -26,7 +26,7 @@ def test_training_curves_leave_pretraining_out_and_mark_where_phases_change():
         {"epoch": e, "phase": 2 + (e > 4), "train/elbo": -100.0 - e, "train/distortion": 80.0, "val/elbo": -99.0}
         for e in (3.0, 4.0, 5.0)
     ]
-    figure = training_curves(inputs(rows))
+    figure = training_curves(rows)
     axes = figure.axes[0]
     lines = [line.get_xdata() for line in axes.get_lines()]
     assert [list(x) for x in lines[:2]] == [[3.0, 4.0, 5.0]] * 2
@@ -35,7 +35,7 @@ def test_training_curves_leave_pretraining_out_and_mark_where_phases_change():
 
 def titles(rows: list[dict[str, float]]) -> list[str]:
     with styled():
-        return [axes.get_title("left") for axes in training_curves(inputs(rows)).axes]
+        return [axes.get_title("left") for axes in training_curves(rows).axes]
 
 
 def test_what_has_no_bound_shows_its_divergence_and_its_critic():

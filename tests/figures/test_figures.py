@@ -9,7 +9,7 @@ from PIL import Image
 from torch.distributions import Independent, Normal
 
 from tests.support.figures import CPU, VIEWS, Affine, Table, digits, draw, history, wine
-from vae_cli import figures
+from vae_cli.figures import drawing, tiles
 
 CASES = {
     "grey": (digits(), 10, VIEWS),
@@ -39,7 +39,7 @@ def test_every_kind_of_data_and_latent_space_is_drawn(case, tmp_path):
 def test_saved_files_are_whole_and_reproducible(tmp_path):
     data = digits()
     for folder in ("a", "b"):
-        figures.save(draw(Affine(data, 2), data, history(20), seed=3), tmp_path / folder)
+        drawing.save(draw(Affine(data, 2), data, history(20), seed=3), tmp_path / folder)
     names = {f"{name}.{kind}" for name in VIEWS | {"training_curves"} for kind in ("png", "pdf")}
     assert {path.name for path in (tmp_path / "a").iterdir()} == names
     for name in names:
@@ -56,17 +56,17 @@ def test_saved_files_are_whole_and_reproducible(tmp_path):
 
 def test_panels_are_the_cheap_subset():
     data = digits()
-    assert set(figures.panels(Affine(data, 4), data, CPU, 0)) == {"reconstructions", "samples", "traversals"}
+    assert set(drawing.panels(Affine(data, 4), data, CPU, 0)) == {"reconstructions", "samples", "traversals"}
 
 
 def test_reconstructions_show_the_decoded_posterior_means():
     data = digits()
     model = Affine(data, 5)
-    axes = figures.panels(model, data, CPU, 0)["reconstructions"].axes
+    axes = drawing.panels(model, data, CPU, 0)["reconstructions"].axes
     batch = next(data.loader("test", batch_size=30, seed=0, shuffle=True, device=CPU))
     means = model.eval().decode(model.encode(batch).mean[None]).mean[0]
     for k, row in enumerate(axes):
-        expected = figures.grid(torch.cat([batch.x[10 * k : 10 * k + 10], means[10 * k : 10 * k + 10]]), 10)
+        expected = tiles.grid(torch.cat([batch.x[10 * k : 10 * k + 10], means[10 * k : 10 * k + 10]]), 10)
         assert np.array_equal(row.images[0].get_array(), expected)
 
 
@@ -78,7 +78,7 @@ def test_drawing_changes_no_random_stream_no_mode_and_no_weight():
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     draw(model, data, history(2), seed=1)
-    figures.panels(model, data, CPU, 2)
+    drawing.panels(model, data, CPU, 2)
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1:] == (np.random.get_state()[1].tolist(), random.getstate())
     assert [module.training for module in model.modules()] == [True, True, False]
@@ -92,7 +92,7 @@ def test_the_state_returns_after_a_failure():
     model.decode = None
     before = torch.get_rng_state()
     with pytest.raises(TypeError):
-        figures.panels(model, data, CPU, 0)
+        drawing.panels(model, data, CPU, 0)
     assert model.training
     assert torch.equal(before, torch.get_rng_state())
 
@@ -101,7 +101,7 @@ def test_samples_depend_on_the_seed_only():
     data = digits()
     model = Affine(data, 3)
     first, again, other = (
-        figures.panels(model, data, CPU, seed)["samples"].axes[0].images[0].get_array() for seed in (0, 0, 1)
+        drawing.panels(model, data, CPU, seed)["samples"].axes[0].images[0].get_array() for seed in (0, 0, 1)
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -139,5 +139,5 @@ def test_draws_outside_the_frame_are_stated():
     data = wine(1)
     model = Affine(data, 1)
     model.prior = lambda: Independent(Normal(torch.full((1,), 100.0), 1.0), 1)
-    titles = [axes.get_title("left") for axes in figures.panels(model, data, CPU, 0)["samples"].axes]
+    titles = [axes.get_title("left") for axes in drawing.panels(model, data, CPU, 0)["samples"].axes]
     assert titles == ["data", "model (100.0% outside the frame)"]

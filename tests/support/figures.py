@@ -12,8 +12,8 @@ from sklearn.datasets import load_digits, load_wine
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from vae_cli import figures
 from vae_cli.batch import Batch
+from vae_cli.figures import drawing
 from vae_cli.figures.examples import Inputs
 
 CPU = torch.device("cpu")
@@ -108,7 +108,7 @@ def history(epochs: int) -> list[dict[str, float]]:
 
 
 def draw(model: nn.Module, data: Table, rows: list[dict[str, float]], seed: int = 0) -> dict[str, Figure]:
-    return figures.draw(model, data, CPU, history=rows, seed=seed)
+    return drawing.draw(model, data, CPU, history=rows, seed=seed)
 
 
 def inputs(rows: Sequence[dict[str, float]]) -> Inputs:

@@ -10,11 +10,11 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-import vae_cli.figures
 from vae_cli.commands.train import train as train_on
 from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed.process_group import ProcessLayout
+from vae_cli.figures import drawing
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training.build import build_module
@@ -23,7 +23,7 @@ from vae_cli.training.fit import build_trainer, fit
 
 def without_figures() -> AbstractContextManager[object]:
     """Figures take nine tenths of the time of a small run: in this context a run draws none."""
-    return patch.object(vae_cli.figures, "draw", lambda *model, **settings: {})
+    return patch.object(drawing, "draw", lambda *model, **settings: {})
 
 
 def train(config: TrainConfig, folder: Path, *, figures: bool = False) -> dict[str, Any]:

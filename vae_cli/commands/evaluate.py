@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 
 from vae_cli.commands.run import Run, load
-from vae_cli.config.check import check_rules
 from vae_cli.config.schema import EvalConfig, EvaluateConfig
 from vae_cli.datasets import Data
 from vae_cli.distributed import machine
@@ -79,8 +78,7 @@ def evaluate_run(config: EvalConfig) -> Results:
     with task("loading the run"):
         run = load(folder.path, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
     machine.check(config.trainer.accelerator, config.trainer.precision)
-    check_split(run.data, config.evaluate)  # before the rule on validation data, whose remedy is for a new run
-    check_rules(replace(run.config, evaluate=config.evaluate))
+    check_split(run.data, config.evaluate)
     place = room(folder.evaluations)
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     use_threads(ProcessLayout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)

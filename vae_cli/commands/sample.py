@@ -11,7 +11,7 @@ import torch
 
 from vae_cli.commands.run import load
 from vae_cli.config.schema import SampleConfig
-from vae_cli.figures import save_grid
+from vae_cli.figures.tiles import save_grid
 from vae_cli.runs.atomic_files import room, write_atomically
 from vae_cli.runs.folder import RunFolder
 

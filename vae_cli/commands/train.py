@@ -16,7 +16,6 @@ from hydra.types import RunMode
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
-from vae_cli import figures
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
 from vae_cli.commands.header import show_data, show_machine
 from vae_cli.config.schema import EvaluateConfig, TrainConfig, plain
@@ -32,6 +31,7 @@ from vae_cli.distributions.standardisation import constant
 from vae_cli.errors import warn
 from vae_cli.evaluation.optional import optional
 from vae_cli.evaluation.result_table import print_table
+from vae_cli.figures import drawing
 from vae_cli.models.model import posterior_moments
 from vae_cli.runs import checkpoints, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
@@ -209,9 +209,9 @@ def _draw(
 ) -> None:
     """Draw and save the figures, after the numbers, which an error here does not lose."""
     run.write_results(summary | {"status": UNFINISHED})
-    drawn = figures.draw(module.model, data, module.device, history=history.rows, seed=seed)
+    drawn = drawing.draw(module.model, data, module.device, history=history.rows, seed=seed)
     loggers.log_figures(run_loggers, drawn, trainer.global_step)
-    figures.save(drawn, run.figures)
+    drawing.save(drawn, run.figures)
 
 
 def _end(run: RunFolder, summary: Results, title: str) -> None:

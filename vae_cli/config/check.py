@@ -20,7 +20,7 @@ from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import not_in_names, types_of
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key, nearest
-from vae_cli.config.view import ConfigView
+from vae_cli.config.view import Accepts, ConfigView
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs import layout
 
@@ -33,19 +33,27 @@ Where = Callable[[str], str]
 """Tells where a dotted key is set: the command line, or a file and line."""
 
 
-def check(config: DictConfig, where: Where = lambda _: "in the configuration", schema: type[S] = TrainConfig) -> S:
+def check(
+    config: DictConfig,
+    where: Where = lambda _: "in the configuration",
+    schema: type[S] = TrainConfig,
+    accepts: Accepts = lambda _: True,
+) -> S:
     """The configuration as an instance of its schema.
 
     Raises ConfigError for the first key that is unknown, missing, mistyped, out of range or out of place.
     """
-    return _Check(where, schema).root(config)
+    parsed = _Check(where, schema).root(config)
+    if isinstance(parsed, TrainConfig):
+        check_rules(parsed, where, accepts)
+    return parsed
 
 
-def check_rules(config: TrainConfig, where: Where = lambda _: "in the configuration") -> None:
-    """Raise a ConfigError for the first combination that cannot run."""
+def check_rules(config: TrainConfig, where: Where, accepts: Accepts) -> None:
+    """Raise a ConfigError for the first combination that cannot run; it proposes keys that the command accepts."""
     for rule in RULES:
         if refusal := rule(ConfigView(config, where)):
-            raise ConfigError(refusal.message, rule=getattr(rule, "__name__", None), key=refusal.key)
+            raise ConfigError(refusal.message(accepts), rule=getattr(rule, "__name__", None), key=refusal.key)
 
 
 @dataclass
@@ -60,10 +68,7 @@ class _Check:
         plain = self.plain(config)
         self.known = _leaves(plain)
         self.targets("", plain)
-        parsed = self.fields("", plain, self.schema)
-        if isinstance(parsed, TrainConfig):
-            check_rules(parsed, self.where)
-        return parsed
+        return self.fields("", plain, self.schema)
 
     def fail(self, key: str, problem: str, hint: str = "", value: Any = dataclasses.MISSING) -> NoReturn:
         shown = key if value is dataclasses.MISSING else f"{key}={_text(value)}"

@@ -11,12 +11,14 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
-from vae_cli.config.check import check
+from vae_cli.config.check import Where, check, check_rules
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import EvalConfig, SampleConfig, TrainConfig
+from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
-from vae_cli.runs.folder import CHECKPOINTS, OVERRIDES, RunFolder, initial_checkpoint, nearest, run_around
+from vae_cli.runs.find import initial_checkpoint, named, nearest, run_around
+from vae_cli.runs.folder import CHECKPOINTS, OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
 
 R = TypeVar("R", EvalConfig, SampleConfig)
@@ -64,19 +66,41 @@ def plain_names(master: DictConfig) -> None:
         raise ConfigError(f"hydra.sweep.subdir={subdir}: {problem} ({COMMAND_LINE}); set hydra.sweep.dir")
 
 
-def located(config: R) -> R:
+def located(config: R, where: Where) -> R:
     """The configuration with absolute paths of the run and its checkpoint; ConfigError where one cannot be read."""
-    run = RunFolder(Path(config.run).absolute())
+    run = RunFolder(named("run", config.run))
     if config.ckpt in CHECKPOINTS and run.saved_nothing:
         raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(run)}")
     if not run.has_config:
         problem = "not the folder of a run" if run.path.is_dir() else "no such folder"
         raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {nearest('run')}")
-    saved = check(run.config(), lambda _: display(run.config_file))
+    saved = check(run.config(), lambda key: resume.place(run, key), accepts=lambda _: False)
     if isinstance(config, EvalConfig):
         relocated(saved, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
+        asked = replace(saved, evaluate=config.evaluate)
+        check_rules(asked, lambda key: where(key) if _evaluates(key) else resume.place(run, key), _evaluates)
+    else:
+        _component(config, ConfigView(saved, lambda key: resume.place(run, key)))
     path = run.checkpoint(config.ckpt)
     if not path.is_file():
         raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
     ckpt = config.ckpt if config.ckpt in CHECKPOINTS else str(path.absolute())
     return replace(config, run=str(run.path), ckpt=ckpt)
+
+
+def _component(config: SampleConfig, view: ConfigView) -> None:
+    """Refuse a component that the prior of the run does not have."""
+    if (component := config.component) is None:
+        return
+    asked = f"component={component}: {view.name('prior')} has"
+    if "mixture" not in view.provides("prior"):
+        raise ConfigError(f"{asked} no components ({COMMAND_LINE}); remove component", key="component")
+    if component >= (count := view.argument("prior.components")):
+        raise ConfigError(
+            f"{asked} {count} components ({COMMAND_LINE}); use component=0 to {count - 1}", key="component"
+        )
+
+
+def _evaluates(key: str) -> bool:
+    """True for the part of a run's configuration that vae-eval replaces."""
+    return key.partition(".")[0] == "evaluate"

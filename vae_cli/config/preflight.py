@@ -100,7 +100,9 @@ def prepare_command(name: str, schema: type[S], argv: Sequence[str]) -> S | Dict
         if args.cfg:
             return config
         parsed = check(config, lambda key: composer.where(lines, key), schema)
-    return located(parsed) if isinstance(parsed, EvalConfig | SampleConfig) else parsed
+        if isinstance(parsed, EvalConfig | SampleConfig):
+            return located(parsed, lambda key: composer.where(lines, key))
+    return parsed
 
 
 def _resuming(run: RunFolder, composer: Composer, master: DictConfig, lines: list[str]) -> list[str]:

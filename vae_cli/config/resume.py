@@ -16,7 +16,8 @@ from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import keys_that, setting_of
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
-from vae_cli.runs.folder import CONFIG, LAST, RunFolder, nearest, newest_run
+from vae_cli.runs.find import named, nearest, newest_run
+from vae_cli.runs.folder import CONFIG, LAST, RunFolder
 from vae_cli.runs.layout import display, outputs_folder
 
 RUN_DIR = "hydra.run.dir"
@@ -34,12 +35,12 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
     if config.resume is not None:
         if given:
             raise ConfigError(f"resume={config.resume} continues in that folder; remove {RUN_DIR} ({COMMAND_LINE})")
-        run = RunFolder(Path(str(config.resume)).absolute())
+        run = RunFolder(named("resume", str(config.resume)))
         _complete(run)
     elif config.ckpt == "last" and given:
         return own if own.has_checkpoint else None
     elif config.ckpt == "last":
-        run = newest_run()
+        run = newest_run(saved=True)
         if run is None:
             root = display(outputs_folder() / "train")
             raise ConfigError(f"ckpt=last: no run in {root} has {LAST} ({COMMAND_LINE}); start one, or use resume=DIR")
@@ -88,15 +89,20 @@ def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> Tra
         names = [override.key_or_group for override in changes]
         if any(key == name or key.startswith(f"{name}.") for name in names):
             return COMMAND_LINE
-        line = line_of(run.config_file, key)
-        return display(run.config_file) + (f":{line}" if line else "")
+        return place(run, key)
 
-    parsed = check(config, where)
+    parsed = check(config, where, accepts=lambda key: "." in key and setting_of(key).on_resume)
     for override in new:
         if not setting_of(override.key_or_group).on_resume:
             problem = f"not set by the run ({COMMAND_LINE})"
             raise ConfigError(f"{override.input_line}: {problem}; {MAY_CHANGE}")
     return parsed
+
+
+def place(run: RunFolder, key: str) -> str:
+    """The line of a run's config.yaml that sets a key, or the file."""
+    line = line_of(run.config_file, key)
+    return display(run.config_file) + (f":{line}" if line else "")
 
 
 def same_choices(saved: TrainConfig, composed: DictConfig, run: RunFolder) -> None:

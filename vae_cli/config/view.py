@@ -12,13 +12,29 @@ from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.signatures import Signature
 from vae_cli.config.sources import Sources
 
+Accepts = Callable[[str], bool]
+"""True for a key, or a group, that a command accepts."""
+WAY_KEY = re.compile(r"([a-z][\w.]*)=")
+
 
 @dataclass(frozen=True)
 class Refusal:
-    """A fault of a configuration: the key or the pair of groups at fault, and one line with the remedies."""
+    """A fault of a configuration.
+
+    Args:
+        key: the key at fault, or the pair of groups, as in objective.posterior
+        problem: one line without the ways out
+        ways: the ways out, each one or more KEY=VALUE or GROUP=OPTION|OPTION; empty ones are left out
+    """
 
     key: str
-    message: str
+    problem: str
+    ways: tuple[str, ...] = ()
+
+    def message(self, accepts: Accepts = lambda _: True) -> str:
+        """The problem, and the ways out all of whose keys the command accepts."""
+        ways = [way for way in self.ways if way and all(map(accepts, WAY_KEY.findall(way)))]
+        return f"{self.problem}; use {' or '.join(ways)}" if ways else self.problem
 
 
 @dataclass(frozen=True)
@@ -108,9 +124,3 @@ def lacking(group: str, word: str) -> str:
 def stating(group: str, constant: str, fits: Callable[[Any], bool]) -> str:
     """The options whose class constant fits; an absent constant is ()."""
     return options(group, lambda other: other is not None and fits(other.constants.get(constant, ())))
-
-
-def remedies(*ways: str) -> str:
-    """`; use a or b`, with the ways that are not empty."""
-    there = " or ".join(filter(None, ways))
-    return f"; use {there}" if there else ""

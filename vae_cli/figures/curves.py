@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from vae_cli.figures.examples import Inputs
 from vae_cli.figures.style import BLUE, GREY, ORANGE, TEXT_WIDTH
 
 Row = dict[str, float]
@@ -32,10 +31,10 @@ PANELS = 3
 SPLITS = {"train": ("training", BLUE), "val": ("validation", ORANGE)}
 
 
-def training_curves(inputs: Inputs) -> Figure | None:
+def training_curves(history: Sequence[Row]) -> Figure | None:
     """The first PANELS of QUANTITIES in the history against the epoch; None where the history has none."""
-    first = first_bound(inputs.history)
-    history = [row for row in inputs.history if row.get("epoch", -math.inf) >= first]
+    first = first_bound(history)
+    history = [row for row in history if row.get("epoch", -math.inf) >= first]
     drawn = {
         name: curves
         for name in QUANTITIES

@@ -27,19 +27,15 @@ class View:
 
     Args:
         name: of its files and of its entry in a logger
-        label: its title in words
         draw: returns None where there is nothing to show
         applies: whether a model and points of its data have this figure; None for a figure of the history alone
         while_training: whether a logger gets it during training
-        compared: whether a report shows it for several configurations side by side
     """
 
     name: str
-    label: str
     draw: Callable[[Inputs], Figure | None]
     applies: Callable[[LatentVariableModel, Points], bool] | None
     while_training: bool = False
-    compared: bool = False
 
     def suits(self, inputs: Inputs) -> bool:
         """True if the figure can be drawn from these inputs."""
@@ -49,46 +45,34 @@ class View:
 
 
 VIEWS = (
+    View("samples", images.samples, lambda model, points: points.is_image, while_training=True),
+    View("samples", vectors.samples, lambda model, points: not points.is_image, while_training=True),
     View(
-        "samples", "samples", images.samples,
-        lambda model, points: points.is_image, while_training=True, compared=True,
+        "component_samples", clusters.component_samples,
+        lambda model, points: points.is_image and has_components(model), while_training=True,
     ),
     View(
-        "samples", "samples", vectors.samples,
-        lambda model, points: not points.is_image, while_training=True, compared=True,
+        "reconstructions", images.reconstructions,
+        lambda model, points: points.is_image and model.infers, while_training=True,
     ),
     View(
-        "component_samples", "component samples", clusters.component_samples,
-        lambda model, points: points.is_image and has_components(model), while_training=True, compared=True,
+        "reconstructions", vectors.reconstructions,
+        lambda model, points: not points.is_image and model.infers, while_training=True,
     ),
     View(
-        "reconstructions", "reconstructions", images.reconstructions,
-        lambda model, points: points.is_image and model.infers, while_training=True, compared=True,
+        "traversals", images.traversals,
+        lambda model, points: points.is_image and points.has_directions, while_training=True,
     ),
     View(
-        "reconstructions", "reconstructions", vectors.reconstructions,
-        lambda model, points: not points.is_image and model.infers, while_training=True, compared=True,
+        "traversals", vectors.traversals,
+        lambda model, points: not points.is_image and points.has_directions, while_training=True,
     ),
-    View(
-        "traversals", "traversals", images.traversals,
-        lambda model, points: points.is_image and points.has_directions, while_training=True, compared=True,
-    ),
-    View(
-        "traversals", "traversals", vectors.traversals,
-        lambda model, points: not points.is_image and points.has_directions, while_training=True, compared=True,
-    ),
-    View(
-        "component_means", "component means", clusters.component_means,
-        lambda model, points: has_components(model), while_training=True,
-    ),
-    View("density", "density", vectors.density, lambda model, points: points.density_known and points.x[0].numel() > 1),
-    View("latent_space", "latent space", latent_space, lambda model, points: points.has_directions),
-    View("code_usage", "code usage", code_usage, lambda model, points: points.code_counts is not None),
-    View("clusters", "clusters", clusters.latent_scatter, lambda model, points: points.clusters is not None),
-    View(
-        "confusion", "labels against components", clusters.confusion,
-        lambda model, points: points.clusters is not None and points.y is not None,
-    ),
-    View("training_curves", "training curves", training_curves, None),
+    View("component_means", clusters.component_means, lambda model, points: has_components(model), while_training=True),
+    View("density", vectors.density, lambda model, points: points.density_known and points.x[0].numel() > 1),
+    View("latent_space", latent_space, lambda model, points: points.has_directions),
+    View("code_usage", code_usage, lambda model, points: points.code_counts is not None),
+    View("clusters", clusters.latent_scatter, lambda model, points: points.clusters is not None),
+    View("confusion", clusters.confusion, lambda model, points: points.clusters is not None and points.y is not None),
+    View("training_curves", lambda inputs: training_curves(inputs.history), None),
 )  # fmt: skip
 """In the order of drawing, which fixes the random draws of each."""

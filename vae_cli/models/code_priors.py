@@ -45,7 +45,7 @@ class CodeTransformer(Prior):
     """
 
     provides: ClassVar = ("joint", "learned", "separate", "codes")
-    requires: ClassVar = {"posterior": ("codes",)}
+    requires: ClassVar = {"posterior": ("codes",), "second_stage": ()}
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import t
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 
@@ -30,7 +30,7 @@ class Estimate:
         if n == 1:
             return cls(mean, None, n)
         deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-        return cls(mean, float(t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * deviation / math.sqrt(n), n)
+        return cls(mean, float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * deviation / math.sqrt(n), n)
 
     def __str__(self) -> str:
         """The interval with two digits, the mean with the decimals of the interval."""

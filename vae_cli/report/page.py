@@ -12,15 +12,14 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
-from vae_cli.figures import VIEWS
 from vae_cli.report.groups import Group, changed, shared, shown
 from vae_cli.report.metrics import words
 from vae_cli.report.plots import Plot, colours
 from vae_cli.report.runs import Run
 from vae_cli.report.table import Table
 
-COMPARED = {view.name: view.label for view in VIEWS if view.compared}
-"""Figures of runs that the page shows side by side, and their titles."""
+COMPARED = ("samples", "component_samples", "reconstructions", "traversals")
+"""Figures of runs that the page shows side by side."""
 SHOWN = 12
 """Most configurations whose images are shown side by side."""
 
@@ -50,7 +49,7 @@ def page(title: str, runs: Sequence[Run], table: Table, plots: Sequence[Plot]) -
         titles=list(map(words, table.metrics)),
         colours=colours(len(groups)),
         sections=sections,
-        grids={label: found for name, label in COMPARED.items() if (found := grid(groups, name))},
+        grids={name.replace("_", " "): found for name in COMPARED if (found := grid(groups, name))},
         left_out=max(0, len(groups) - SHOWN),
         shared={name: shown(value) for name, value in shared(groups).items()},
     )

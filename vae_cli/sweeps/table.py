@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from vae_cli.commands.failure import attempt, require
 from vae_cli.config.search import searches, submits
 from vae_cli.distributed.signals import listen
+from vae_cli.evaluation.keys import MAIN
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
@@ -24,6 +25,8 @@ from vae_cli.sweeps.side_by_side import Shares
 WIDTH = 160
 DONE = ("done",)
 GOING = ("queued", "running", "requeued")
+SHOWN = (*(f"test/{name}" for name in MAIN), "wall_seconds")
+"""Keys of results.json in the table."""
 
 
 class SweepTable(Callback):
@@ -75,16 +78,9 @@ def waits(config: DictConfig) -> bool:
     return not submits(config) or config.cluster.wait
 
 
-def shown_keys() -> tuple[str, ...]:
-    """The keys of results.json in the table."""
-    from vae_cli.evaluation.keys import MAIN  # imports torch, which takes seconds
-
-    return (*(f"test/{name}" for name in MAIN), "wall_seconds")
-
-
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """A row for each job that began, in order: overrides, status, numbers, folder; None for a missing number."""
-    rows, keys = [], shown_keys()
+    rows = []
     for file in sorted(folder.glob(f"*/{OVERRIDES}"), key=lambda path: path.stat().st_mtime_ns):
         run = RunFolder(file.parent)
         results, standing = run.results_if_readable(), run.standing()
@@ -92,7 +88,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
             {
                 "overrides": run.overrides_if_readable(),
                 "status": standing.state,
-                **{name: results.get(name) for name in keys},
+                **{name: results.get(name) for name in SHOWN},
                 "error": None if standing.state == "done" else standing.reason or None,
                 "folder": run.name,
             }
@@ -109,7 +105,7 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     table.add_column("job")
     table.add_column("status")
-    shown = [name for name in shown_keys() if any(row[name] is not None for row in rows)]
+    shown = [name for name in SHOWN if any(row[name] is not None for row in rows)]
     for name in shown:
         table.add_column(name.removeprefix("test/"), justify="right")
     table.add_column("folder", overflow="fold")

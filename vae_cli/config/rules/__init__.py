@@ -20,6 +20,7 @@ from vae_cli.config.rules.latents import (
     per_example_binarize,
     per_example_objective,
     prior_gradient,
+    upper_layers,
 )
 from vae_cli.config.rules.objectives import (
     annealing_weights,
@@ -46,6 +47,7 @@ RULES: tuple[Rule, ...] = (
     rate_weight,
     rate_density,
     prior_gradient,
+    upper_layers,
     annealing_weights,
     binarize_domain,
     standardise_domain,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vae_cli.capabilities import CAPABILITIES
 from vae_cli.config.signatures import Signature
-from vae_cli.config.view import ConfigView, Refusal, options, providing, remedies
+from vae_cli.config.view import ConfigView, Refusal, options, providing
 
 
 def capabilities(view: ConfigView) -> Refusal | None:
@@ -21,7 +21,7 @@ def capabilities(view: ConfigView) -> Refusal | None:
                 needed = alternative.requires.get(other) if alternative else None
                 return needed is None or (view.signature(other) is not None and {*needed} <= {*view.provides(other)})
 
-            word = next((CAPABILITIES[word] for word in words if word not in provided), f"a {other}")
+            word = next((CAPABILITIES[word] for word in words if word not in provided), f"a {other.replace('_', ' ')}")
             problem = f"{view.name(group)} needs {word}, which {view.name(other)} does not provide"
-            return Refusal(f"{group}.{other}", problem + remedies(providing(other, *words), options(group, fits)))
+            return Refusal(f"{group}.{other}", problem, (providing(other, *words), options(group, fits)))
     return None

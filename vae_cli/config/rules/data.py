@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vae_cli.config.view import ConfigView, Refusal, remedies, stating
+from vae_cli.config.view import ConfigView, Refusal, stating
 
 
 def likelihood_support(view: ConfigView) -> Refusal | None:
@@ -12,11 +12,11 @@ def likelihood_support(view: ConfigView) -> Refusal | None:
     domain, support = view.domain(), view.constant("likelihood", "support")
     if domain is None or support is None or domain in support:
         return None
-    return Refusal("likelihood", unsupported(view, domain, support))
+    return unsupported(view, domain, support)
 
 
-def unsupported(view: ConfigView, domain: str, support: Sequence[str]) -> str:
-    """The message about data of a domain outside the support of the likelihood, with remedies."""
+def unsupported(view: ConfigView, domain: str, support: Sequence[str]) -> Refusal:
+    """The refusal of data of a domain outside the support of the likelihood."""
     binarize = view.argument("dataset.binarize")
     ways = [stating("likelihood", "support", lambda other: domain in other)]
     if domain == "binary" and binarize not in (None, "none"):
@@ -31,9 +31,11 @@ def unsupported(view: ConfigView, domain: str, support: Sequence[str]) -> str:
     else:
         ways.append(stating("dataset", "domain", lambda other: other in support))
     state = f", binarize={binarize}" if binarize is not None else ""
-    return (
+    return Refusal(
+        "likelihood",
         f"{view.name('likelihood')} scores {' or '.join(support)} data, "
-        f"{view.name('dataset')} gives {domain} data{state}{remedies(*ways)}"
+        f"{view.name('dataset')} gives {domain} data{state}",
+        tuple(ways),
     )
 
 
@@ -46,8 +48,8 @@ def network_layout(view: ConfigView) -> Refusal | None:
     datasets = stating("dataset", "layout", lambda other: other in layouts)
     return Refusal(
         "network",
-        f"{view.name('network')} reads {' or '.join(layouts)} data, "
-        f"{view.name('dataset')} gives {layout} data{remedies(networks, datasets)}",
+        f"{view.name('network')} reads {' or '.join(layouts)} data, {view.name('dataset')} gives {layout} data",
+        (networks, datasets),
     )
 
 
@@ -58,8 +60,8 @@ def binarize_domain(view: ConfigView) -> Refusal | None:
         return None
     return Refusal(
         key,
-        f"{key}={view.binarize()} ({view.where(key)}) needs x in [0, 1], "
-        f"{view.name('dataset')} gives real data; use {key}=none or dataset.domain=unit|levels",
+        f"{key}={view.binarize()} ({view.where(key)}) needs x in [0, 1], {view.name('dataset')} gives real data",
+        (f"{key}=none", "dataset.domain=unit|levels"),
     )
 
 
@@ -70,8 +72,8 @@ def standardise_domain(view: ConfigView) -> Refusal | None:
         return None
     return Refusal(
         key,
-        f"{key}=true ({view.where(key)}) scales real data, "
-        f"{view.name('dataset')} gives {view.stored()} data; use {key}=false",
+        f"{key}=true ({view.where(key)}) scales real data, {view.name('dataset')} gives {view.stored()} data",
+        (f"{key}=false",),
     )
 
 
@@ -88,8 +90,8 @@ def validation_split(view: ConfigView) -> Refusal | None:
     key, size = instead[0].partition("=")[0], view.where("dataset.val_size")
     return Refusal(
         key,
-        f"{key} ({view.where(key)}) needs validation data, dataset.val_size is 0 ({size}); "
-        f"use dataset.val_size=0.1 or {' '.join(instead)}",
+        f"{key} ({view.where(key)}) needs validation data, dataset.val_size is 0 ({size})",
+        ("dataset.val_size=0.1", " ".join(instead)),
     )
 
 
@@ -101,5 +103,6 @@ def pooled_validation(view: ConfigView) -> Refusal | None:
     return Refusal(
         key,
         f"{key}=true ({view.where(key)}) trains on every image, dataset.val_size={size} "
-        f"({view.where('dataset.val_size')}) holds some back; use dataset.val_size=0",
+        f"({view.where('dataset.val_size')}) holds some back",
+        ("dataset.val_size=0",),
     )

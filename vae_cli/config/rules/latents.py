@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vae_cli.config.view import ConfigView, Refusal, lacking, providing, remedies
+from vae_cli.config.view import ConfigView, Refusal, lacking, providing
 from vae_cli.errors import ConfigError
 from vae_cli.models.graphs import generation_graph, inference_graph
 
@@ -20,6 +20,18 @@ def latent_graphs(view: ConfigView) -> Refusal | None:
     return None
 
 
+def upper_layers(view: ConfigView) -> Refusal | None:
+    """The distortion depends on the lowest layer of a hierarchy alone."""
+    if "layers" not in view.provides("model") or {"rate", "divergence"} & {*view.provides("objective")}:
+        return None
+    return Refusal(
+        "objective",
+        f"{view.name('objective')} weighs neither rate nor divergence, by which alone the upper layers of "
+        f"{view.name('model')} learn",
+        (providing("objective", "rate"), lacking("model", "layers")),
+    )
+
+
 def free_bits_layers(view: ConfigView) -> Refusal | None:
     """Several values of free bits are one for each layer of latents."""
     key, floors, count = "objective.free_bits", view.argument("objective.free_bits"), _layers(view)
@@ -29,8 +41,8 @@ def free_bits_layers(view: ConfigView) -> Refusal | None:
     one, each = max(floors, default=0), ",".join(["0.1"] * count)
     return Refusal(
         key,
-        f"{key}={floors}: the model has {layers} of latents ({view.where(key)}); "
-        f"use {key}={one} or one number for each, as in {key}=[{each}]",
+        f"{key}={floors}: the model has {layers} of latents ({view.where(key)})",
+        (f"{key}={one}", f"one number for each, as in {key}=[{each}]"),
     )
 
 
@@ -43,7 +55,8 @@ def categories_divide(view: ConfigView) -> Refusal | None:
     fitting = f"{key}={max(2, k) * variables}{' posterior.categories=2' * (k < 2)}"
     return Refusal(
         key,
-        f"{key}={size} ({view.where(key)}) is not a number of variables times posterior.categories={k}; use {fitting}",
+        f"{key}={size} ({view.where(key)}) is not a number of variables times posterior.categories={k}",
+        (fitting,),
     )
 
 
@@ -59,7 +72,8 @@ def per_example_binarize(view: ConfigView) -> Refusal | None:
     return Refusal(
         key,
         f"{view.name('posterior')} has one q(z|x) for each example, {key}=dynamic ({view.where(key)}) draws x anew "
-        f"at each visit{remedies(f'{key}=static', lacking('posterior', 'per_example'))}",
+        "at each visit",
+        (f"{key}=static", lacking("posterior", "per_example")),
     )
 
 
@@ -76,8 +90,8 @@ def per_example_objective(view: ConfigView) -> Refusal | None:
     return Refusal(
         key,
         f"{key}={steps} ({view.where(key)}) moves the parameters of {view.name('posterior')} up the ELBO, "
-        f"{view.name('objective')} with its weights differs from it; "
-        f"use {key}=0, or objective=elbo{' annealing=none' * annealed} with its defaults",
+        f"{view.name('objective')} with its weights differs from it",
+        (f"{key}=0", f"objective=elbo{' annealing=none' * annealed} with its defaults"),
     )
 
 
@@ -85,11 +99,11 @@ def gaps_posterior(view: ConfigView) -> Refusal | None:
     """Inference gaps compare a Gaussian q(z|x) with the best one."""
     if not view.config.evaluate.gaps or "refinable" in view.provides("posterior"):
         return None
-    ways = remedies(providing("posterior", "refinable"), "evaluate=standard")
     return Refusal(
         "evaluate.gaps",
         f"evaluate.gaps ({view.where('evaluate.gaps')}) compares q(z|x) with the best Gaussian, "
-        f"{view.name('posterior')} is not Gaussian{ways}",
+        f"{view.name('posterior')} is not Gaussian",
+        (providing("posterior", "refinable"), "evaluate=standard"),
     )
 
 
@@ -100,7 +114,8 @@ def prior_gradient(view: ConfigView) -> Refusal | None:
         weighed = view.argument("objective.alpha") != 1
     if weighed or view.config.second_stage or "learned" not in view.provides("prior"):
         return None
-    ways = remedies(lacking("prior", "learned"), providing("objective", "rate"))
     return Refusal(
-        "prior", f"{view.name('prior')} learns from the rate, which {view.name('objective')} does not weigh{ways}"
+        "prior",
+        f"{view.name('prior')} learns from the rate, which {view.name('objective')} does not weigh",
+        (lacking("prior", "learned"), providing("objective", "rate")),
     )

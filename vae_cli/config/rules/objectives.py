@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vae_cli.config.view import ConfigView, Refusal, providing, remedies, stating
+from vae_cli.config.view import ConfigView, Refusal, providing, stating
 
 
 def divergence_weight(view: ConfigView) -> Refusal | None:
@@ -15,8 +15,8 @@ def divergence_weight(view: ConfigView) -> Refusal | None:
     return Refusal(
         "objective.lambda_",
         f"objective.alpha={alpha} and objective.lambda_={lambda_} ({view.where('objective.lambda_')}) give the "
-        f"divergence the weight alpha + lambda_ - 1 = {alpha + lambda_ - 1:g}, which rewards a q(z) far from p(z); "
-        f"use objective.lambda_={1 - alpha:g} or more",
+        f"divergence the weight alpha + lambda_ - 1 = {alpha + lambda_ - 1:g}, which rewards a q(z) far from p(z)",
+        (f"objective.lambda_={1 - alpha:g} or more",),
     )
 
 
@@ -28,7 +28,8 @@ def rate_weight(view: ConfigView) -> Refusal | None:
     return Refusal(
         key,
         f"{key}={alpha} ({view.where(key)}) gives the rate the weight 1 - alpha = {1 - alpha:g}, "
-        f"which rewards a q(z|x) far from p(z); use {key}=1 or less",
+        "which rewards a q(z|x) far from p(z)",
+        (f"{key}=1 or less",),
     )
 
 
@@ -42,7 +43,8 @@ def rate_density(view: ConfigView) -> Refusal | None:
     return Refusal(
         key,
         f"{key}={alpha} ({view.where(key)}) weighs the rate, which needs the density q(z|x); "
-        f"{view.name('posterior')} has none{remedies(f'{key}=1', providing('posterior', 'density'))}",
+        f"{view.name('posterior')} has none",
+        (f"{key}=1", providing("posterior", "density")),
     )
 
 
@@ -55,15 +57,15 @@ def annealing_weights(view: ConfigView) -> Refusal | None:
     weights = set(view.argument(key) or [])
     if not has:
         objectives = stating("objective", "anneals", lambda other: bool(other) and weights <= set(other))
-        ways = remedies(objectives, "annealing=none")
-        return Refusal("annealing", f"{view.name('objective')} has no weight to anneal{ways}")
+        problem = f"{view.name('objective')} has no weight to anneal"
+        return Refusal("annealing", problem, (objectives, "annealing=none"))
     unknown = sorted(weights - set(has))
     if not unknown:
         return None
     return Refusal(
         key,
-        f"{key}: {unknown[0]} is not a weight of {view.name('objective')} ({view.where(key)}); "
-        f"it has {', '.join(has)}; use {key}=null for all",
+        f"{key}: {unknown[0]} is not a weight of {view.name('objective')} ({view.where(key)}); it has {', '.join(has)}",
+        (f"{key}=null for all",),
     )
 
 
@@ -72,7 +74,8 @@ def patience_selection(view: ConfigView) -> Refusal | None:
     key = "trainer.patience"
     if view.config.trainer.patience is None or "selection" in view.provides("objective"):
         return None
-    ways = remedies(f"{key}=null", providing("objective", "selection"))
     return Refusal(
-        key, f"{key} ({view.where(key)}) waits for a better bound, {view.name('objective')} optimises none{ways}"
+        key,
+        f"{key} ({view.where(key)}) waits for a better bound, {view.name('objective')} optimises none",
+        (f"{key}=null", providing("objective", "selection")),
     )

@@ -20,13 +20,13 @@ def optimizer_range(view: ConfigView) -> Refusal | None:
         value, below = view.argument(f"optimizer.{name}"), name in BELOW_ONE
         if isinstance(value, int | float) and (value < 0 or (below and value >= 1)):
             expected = f"expected a number >= 0{' and < 1' * below} ({view.where(f'optimizer.{name}')})"
-            message = f"optimizer.{name}={value}: {expected}; use optimizer.{name}={usual:g}"
-            return Refusal(f"optimizer.{name}", message)
+            key = f"optimizer.{name}"
+            return Refusal(key, f"{key}={value}: {expected}", (f"{key}={usual:g}",))
     betas = view.argument("optimizer.betas") or []
     if any(not 0 <= beta < 1 for beta in betas):
-        key, usual = "optimizer.betas", "[0.9,0.999]"
-        message = f"{key}={betas}: expected numbers >= 0 and < 1 ({view.where(key)}); use {key}={usual}"
-        return Refusal(key, message)
+        key = "optimizer.betas"
+        problem = f"{key}={betas}: expected numbers >= 0 and < 1 ({view.where(key)})"
+        return Refusal(key, problem, (f"{key}=[0.9,0.999]",))
     return None
 
 
@@ -38,6 +38,6 @@ def nesterov_momentum(view: ConfigView) -> Refusal | None:
     undamped = " optimizer.dampening=0" if damped else ""
     return Refusal(
         "optimizer.nesterov",
-        f"optimizer.nesterov=true ({view.where('optimizer.nesterov')}) needs a momentum above 0 and no dampening; "
-        f"use optimizer.momentum=0.9{undamped} or optimizer.nesterov=false",
+        f"optimizer.nesterov=true ({view.where('optimizer.nesterov')}) needs a momentum above 0 and no dampening",
+        (f"optimizer.momentum=0.9{undamped}", "optimizer.nesterov=false"),
     )

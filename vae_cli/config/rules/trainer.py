@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vae_cli.config.view import ConfigView, Refusal, options, remedies
+from vae_cli.config.view import ConfigView, Refusal, options
 
 
 def whole_batch(view: ConfigView) -> Refusal | None:
@@ -16,11 +16,11 @@ def whole_batch(view: ConfigView) -> Refusal | None:
         if "trainer" in view.requires(group):
             others = options(group, lambda other: other is None or "trainer" not in other.requires)
             one_device = f"{key}=1{' trainer.num_nodes=1' * (nodes > 1)}"
-            return Refusal(key, f"{asked}, {view.name(group)} needs whole batches{remedies(one_device, others)}")
+            return Refusal(key, f"{asked}, {view.name(group)} needs whole batches", (one_device, others))
     size = view.argument("dataset.batch_size")
     if size < processes:
-        remedy = f"use dataset.batch_size={processes} or more"
-        return Refusal("dataset.batch_size", f"{asked}, of dataset.batch_size={size}; {remedy}")
+        larger = (f"dataset.batch_size={processes} or more",)
+        return Refusal("dataset.batch_size", f"{asked}, which has {size} examples", larger)
     return None
 
 
@@ -29,7 +29,8 @@ def half_precision(view: ConfigView) -> Refusal | None:
     trainer, key = view.config.trainer, "trainer.precision"
     if trainer.precision != "16-mixed" or trainer.accelerator != "cpu":
         return None
-    return Refusal(key, f"{key}=16-mixed ({view.where(key)}) needs a GPU; use {key}=bf16-mixed or trainer=gpu")
+    ways = (f"{key}=bf16-mixed", "trainer=gpu")
+    return Refusal(key, f"{key}=16-mixed ({view.where(key)}) needs a GPU", ways)
 
 
 def fused_clipping(view: ConfigView) -> Refusal | None:
@@ -41,5 +42,6 @@ def fused_clipping(view: ConfigView) -> Refusal | None:
     return Refusal(
         key,
         f"{key}={trainer.precision} ({view.where(key)}) with trainer.gradient_clip_val needs an optimizer that is "
-        f"not fused; use optimizer.fused=false or {key}=32-true",
+        "not fused",
+        ("optimizer.fused=false", f"{key}=32-true"),
     )

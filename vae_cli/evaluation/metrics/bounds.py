@@ -11,38 +11,19 @@ from torch.distributions import Distribution
 
 from vae_cli.batch import Batch
 from vae_cli.distributions.overflow import without_overflow
+from vae_cli.evaluation import numbers
 from vae_cli.evaluation.averages import Mean
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood, prior_proposal
-from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Number, Values
+from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Values
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import layer_rates
-
-BITS = Number(
-    "bits_per_dim",
-    "bits",
-    "-iw_log_likelihood / (D log 2) for x of D dimensions, or -elbo / (D log 2) for codes of a codebook; only if "
-    "p(x|z) is a probability.",
-    "bits per dimension",
-)
 
 
 class Bound(Metric):
     """The ELBO and its parts; without a density q(z|x) the distortion alone."""
 
     title = "bound"
-    numbers: ClassVar = (
-        Number(
-            "elbo",
-            "nats",
-            "ELBO at beta = 1 for every objective: -distortion - rate, a lower bound on log p(x).",
-            "ELBO (nats)",
-            main=True,
-        ),
-        Number("distortion", "nats", "-E_q log p(x|z).", "distortion (nats)", main=True),
-        Number("rate", "nats", "KL(q(z|x) || p(z)).", "rate (nats)", main=True),
-        Number("rate_z*", "nats", "Rate of one layer of a hierarchy, z1 nearest to x; the layers sum to `rate`."),
-        BITS,
-    )
+    numbers: ClassVar = numbers.BOUND
 
     @classmethod
     def applies(cls, context: Context) -> bool:
@@ -61,28 +42,7 @@ class ImportanceWeighted(Metric):
     """Importance-weighted log-likelihood with k samples of q(z|x), or plain Monte Carlo with k samples of p(z)."""
 
     title = "log-likelihood"
-    numbers: ClassVar = (
-        Number(
-            "iw_log_likelihood",
-            "nats",
-            "log 1/k sum_i p(x, z_i) / q(z_i|x), z_i ~ q(z|x): in expectation a lower bound on log p(x), at least the "
-            "ELBO (Burda et al. 2015).",
-            "IW log-likelihood (nats)",
-            main=True,
-        ),
-        Number(
-            "mc_log_likelihood",
-            "nats",
-            "log 1/k sum_i p(x|z_i), z_i ~ p(z): in expectation a lower bound on log p(x); in place of "
-            "`iw_log_likelihood` with `evaluate.estimator=prior`.",
-            "MC log-likelihood (nats)",
-            main=True,
-        ),
-        Number("effective_sample_size", "samples", "(sum w)^2 / sum w^2 of the k importance weights, from 1 to k."),
-        Number("iw_samples", "", "k, the samples of `iw_log_likelihood` for each example (`evaluate.samples`)."),
-        Number("mc_samples", "", "k, the samples of `mc_log_likelihood` for each example (`evaluate.samples`)."),
-        BITS,
-    )
+    numbers: ClassVar = numbers.IMPORTANCE_WEIGHTED
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vae_cli.distributed import process_group
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
-from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Number, Values
+from vae_cli.evaluation import numbers
+from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Values
 
 
 class Agreement(NamedTuple):
@@ -55,24 +56,7 @@ class Clusters(Metric):
     """Assignments to the K components of a mixture prior, and the entropy of q(c|x)."""
 
     title = "numbers of the clusters"
-    numbers: ClassVar = (
-        Number(
-            "cluster_accuracy",
-            "",
-            "Share of the examples whose cluster is their label under the best one-to-one matching (Hungarian method).",
-            "cluster accuracy",
-            main=True,
-        ),
-        Number("cluster_nmi", "", "Normalised mutual information between clusters and labels.", "cluster NMI"),
-        Number("cluster_ari", "", "Adjusted Rand index between clusters and labels.", "cluster ARI"),
-        Number(
-            "cluster_entropy",
-            "nats",
-            "Mean entropy of q(c|x): 0 if every example is certain of its cluster, log K if none is.",
-        ),
-        Number("cluster_occupancy", "", "Share of the examples assigned to each component, a list."),
-        Number("cluster_weights", "", "Weights of the components of the prior, a list."),
-    )
+    numbers: ClassVar = numbers.CLUSTERS
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

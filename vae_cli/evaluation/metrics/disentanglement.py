@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import ClassVar
 
 from vae_cli.distributions.overflow import finite_rows
+from vae_cli.evaluation import numbers
 from vae_cli.evaluation.disentanglement import FEWEST, disentanglement
-from vae_cli.evaluation.metrics.metric import Context, Metric, Number, Values
+from vae_cli.evaluation.metrics.metric import Context, Metric, Values
 from vae_cli.models.model import posterior_moments
 
 
@@ -15,47 +16,7 @@ class DisentanglementScores(Metric):
     """Scores of the posterior means against the factors of the data, from `FEWEST` examples on."""
 
     title = "scores of disentanglement"
-    numbers: ClassVar = (
-        Number(
-            "mig",
-            "",
-            "Mutual information gap: mean over factors v_k of (I(z_j; v_k) - I(z_j'; v_k)) / H(v_k), j and j' the best "
-            "and the second best dimension, posterior means in 20 bins, of at most 5,000 examples.",
-            "MIG",
-        ),
-        Number(
-            "dci_disentanglement",
-            "",
-            "1 - entropy of a dimension's importances over factors, in random forests that predict each factor from "
-            "the posterior mean.",
-            "DCI disentanglement",
-        ),
-        Number(
-            "dci_completeness",
-            "",
-            "1 - entropy of a factor's importances over dimensions, in the same forests.",
-            "DCI completeness",
-        ),
-        Number(
-            "dci_informativeness",
-            "",
-            "Mean accuracy of the forests on the half of the examples that is held out.",
-            "DCI informativeness",
-        ),
-        Number(
-            "sap",
-            "",
-            "Mean gap in balanced accuracy between the two dimensions that best predict a factor, by thresholds.",
-            "SAP",
-        ),
-        Number(
-            "factorvae_score",
-            "",
-            "Share of votes in which the active dimension that varies least among examples with a common factor "
-            "names that factor; 1/F by chance for F factors.",
-            "FactorVAE score",
-        ),
-    )
+    numbers: ClassVar = numbers.DISENTANGLEMENT
 
     @classmethod
     def applies(cls, context: Context) -> bool:

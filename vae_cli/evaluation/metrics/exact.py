@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_cli.distributed import process_group
+from vae_cli.evaluation import numbers
 from vae_cli.evaluation.linear_gaussian import LinearGaussian, linear_gaussian, linear_mixture
-from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Number, Values
+from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Values
 
 
 class Exact(Metric):
@@ -19,26 +20,7 @@ class Exact(Metric):
 
     title = "exact answers"
     prefix = "exact"
-    numbers: ClassVar = (
-        Number(
-            "log_likelihood",
-            "nats",
-            "log p(x) of the split under the density that generated the data, where it is known.",
-            "log p(x) (nats)",
-        ),
-        Number(
-            "model_log_likelihood",
-            "nats",
-            "Exact log p(x) of a model with a linear decoder, a Gaussian likelihood, and a normal or mixture prior.",
-            "model's log p(x) (nats)",
-        ),
-        Number(
-            "posterior_gap",
-            "nats",
-            "log p(x) - ELBO at the best q(z|x) of the family, for such a model with a normal prior.",
-            "posterior gap (nats)",
-        ),
-    )
+    numbers: ClassVar = numbers.EXACT
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

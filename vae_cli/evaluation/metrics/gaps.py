@@ -10,10 +10,11 @@ from torch import Tensor
 from vae_cli.batch import Batch
 from vae_cli.distributed.progress import task
 from vae_cli.distributions.overflow import counted, finite_rows
+from vae_cli.evaluation import numbers
 from vae_cli.evaluation.averages import with_errors
 from vae_cli.evaluation.estimators import rows_at_once
 from vae_cli.evaluation.inference_gaps import inference_gaps
-from vae_cli.evaluation.metrics.metric import LEFT_OUT, Context, Metric, Number, Values, warn_left_out
+from vae_cli.evaluation.metrics.metric import Context, Metric, Values, warn_left_out
 
 AT_ONCE = 100
 """Examples at a time."""
@@ -24,28 +25,7 @@ class InferenceGaps(Metric):
 
     title = "inference gaps"
     prefix = "gaps"
-    numbers: ClassVar = (
-        Number("images", "", "Examples of the split that the gaps are computed for (`evaluate.gaps.images`)."),
-        *LEFT_OUT,
-        Number("elbo", "nats", "ELBO of the encoder's q(z|x)."),
-        Number("refined_elbo", "nats", "ELBO of the best Gaussian q(z|x), optimised for each example by itself."),
-        Number("iw_log_likelihood", "nats", "Importance-weighted log-likelihood with the encoder's q(z|x)."),
-        Number("refined_iw_log_likelihood", "nats", "Importance-weighted log-likelihood with the refined q(z|x)."),
-        Number(
-            "ais_log_likelihood",
-            "nats",
-            "Annealed importance sampling with Hamiltonian moves, in expectation a lower bound on log p(x).",
-        ),
-        Number(
-            "ais_over_refined_iw",
-            "nats",
-            "ais_log_likelihood - refined_iw_log_likelihood: 0 within its error if both estimates are right.",
-        ),
-        Number("amortisation", "nats", "Amortisation gap: refined_elbo - elbo."),
-        Number("approximation", "nats", "Approximation gap: ais_log_likelihood - refined_elbo."),
-        Number("simulated_lower", "nats", "Lower bound on log p(x) of as many x drawn from the model."),
-        Number("simulated_upper", "nats", "Upper bound on log p(x) of these x, by chains in the other direction."),
-    )
+    numbers: ClassVar = numbers.GAPS
 
     @classmethod
     def applies(cls, context: Context) -> bool:

@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Number, Values
+from vae_cli.evaluation import numbers
+from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Values
 from vae_cli.objectives.divergences import RBFMMD
 
 COMPARED = 2000
@@ -18,14 +19,7 @@ class Reconstruction(Metric):
     """Squared error of E[x|z] at the posterior mean, in the units of the data."""
 
     title = "reconstruction error"
-    numbers: ClassVar = (
-        Number(
-            "reconstruction_error",
-            "squared",
-            "|x - E[x|z]|^2 at z = E_q[z], summed over x, in the units of the data.",
-            "reconstruction error",
-        ),
-    )
+    numbers: ClassVar = numbers.RECONSTRUCTION
 
     @classmethod
     def applies(cls, context: Context) -> bool:
@@ -43,16 +37,7 @@ class SampleMMD(Metric):
 
     title = "sample_mmd"
     per_example = False
-    numbers: ClassVar = (
-        Number(
-            "sample_mmd",
-            "",
-            "Unbiased squared MMD between the first 2,000 examples of the split and as many means E[x|z], z ~ p(z), "
-            "under an RBF kernel by the median heuristic, of standardised data in their standard deviations; 0 in "
-            "expectation if the two distributions are equal. Only for a model without an encoder.",
-            "MMD(samples, data)",
-        ),
-    )
+    numbers: ClassVar = numbers.SAMPLE_MMD
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_cli.distributed import process_group
+from vae_cli.evaluation import numbers
 from vae_cli.evaluation.averages import Sums
-from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Number, Values
+from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Values
 from vae_cli.models.aggregate_posterior import information
 from vae_cli.models.codebooks import Usage
 from vae_cli.models.trace import Latent, total
@@ -31,29 +32,7 @@ class AggregatedPosterior(Metric):
     """q(z) = 1/N sum_n q(z|x_n) of the whole split, at one draw from each of the first examples."""
 
     title = "numbers of the aggregated posterior"
-    numbers: ClassVar = (
-        Number(
-            "mutual_information",
-            "nats",
-            "I_q(x; z) = E log q(z|x) / q(z), at most log N, under the aggregated posterior q(z) = 1/N sum_n q(z|x_n) "
-            "of the N examples, at one draw from each of the first 2,000 (100 with a flow posterior).",
-            "mutual information (nats)",
-        ),
-        Number(
-            "aggregated_kl",
-            "nats",
-            "KL(q(z) || p(z)) at the draws of `mutual_information`; the two sum to the rate.",
-            "KL(q(z) || p(z)) (nats)",
-        ),
-        Number(
-            "aggregated_mmd",
-            "",
-            "Unbiased squared MMD between q(z) and p(z) under an RBF kernel of bandwidth sqrt(d); 0 in expectation if "
-            "they are equal.",
-            "MMD(q(z), p(z))",
-        ),
-        Number("aggregated_variance", "", "Variance of z under q(z), mean over dimensions.", "variance of q(z)"),
-    )
+    numbers: ClassVar = numbers.AGGREGATED_POSTERIOR
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -105,15 +84,7 @@ class ActiveUnits(Metric):
     """Latent dimensions whose posterior mean varies over the data (Burda et al. 2015)."""
 
     title = "active units"
-    numbers: ClassVar = (
-        Number(
-            "active_units",
-            "dimensions",
-            "Latent dimensions with Var_x(E_q[z_j]) > `evaluate.active_threshold`.",
-            "active units",
-            main=True,
-        ),
-    )
+    numbers: ClassVar = numbers.ACTIVE_UNITS
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -152,16 +123,7 @@ class CodeUsage(Metric):
     """Use of the K codes of a codebook over the n positions of each example."""
 
     title = "numbers of the use of the codes"
-    numbers: ClassVar = (
-        Number(
-            "code_perplexity",
-            "codes",
-            "exp of the entropy of the codes' shares over the split, at most K.",
-            "perplexity of codes",
-        ),
-        Number("code_usage", "", "Share of the K codes that occur in the split.", "share of codes in use"),
-        Number("code_uniform_rate", "nats", "n log K, the rate if all codes were equally likely."),
-    )
+    numbers: ClassVar = numbers.CODE_USAGE
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)

@@ -17,38 +17,10 @@ from vae_cli.datasets import BatchLoader, Data
 from vae_cli.distributions.overflow import named
 from vae_cli.errors import warn
 from vae_cli.evaluation.averages import Means, with_errors
+from vae_cli.evaluation.numbers import Number
 from vae_cli.models.model import LatentVariableModel
 
 Values = dict[str, float | list[float]]
-
-
-@dataclass(frozen=True)
-class Number:
-    """One key of results.json.
-
-    Args:
-        name: the key without its prefix; * stands for any characters
-        unit: empty for a number without a unit
-        help: one sentence with the formula
-        label: the name in a report; a number without a label is in no report
-        main: the number is in the tables of a terminal, which have little room
-    """
-
-    name: str
-    unit: str
-    help: str
-    label: str = ""
-    main: bool = False
-
-
-LEFT_OUT = (
-    Number(
-        "not_finite_rows",
-        "",
-        "Examples that are left out of all numbers because one of theirs is not finite; only if there are any.",
-    ),
-    Number("first_not_finite_rows", "", "Positions of the first of these examples in the split, from 0, a list."),
-)
 
 
 def warn_left_out(name: str, left_out: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vae_cli.config.schema import CAVIConfig, plain
-from vae_cli.figures import save
+from vae_cli.figures.drawing import save
 from vae_cli.figures.style import styled
 from vae_cli.runs.atomic_files import new_folder, write_text_atomically
 from vae_cli.runs.layout import display

@@ -6,7 +6,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 
 from vae_cli.datasets import Data
-from vae_cli.figures import panels
+from vae_cli.figures.drawing import panels
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import log_figures
 
