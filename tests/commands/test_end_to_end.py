@@ -76,7 +76,8 @@ def test_a_run_prints_a_line_an_epoch_and_a_table(finished: tuple[Path, Done]) -
 
 def test_a_run_begins_with_a_header(finished: tuple[Path, Done]) -> None:
     _, done = finished
-    header = dict(line.split(maxsplit=1) for line in done.out.splitlines()[:8])
+    before, _, _ = done.out.partition("train/loss")
+    header = dict(line.split(maxsplit=1) for line in before.splitlines()[:-1])
     assert header["run"] == "run" and header["likelihood"] == "bernoulli"
     assert header["model"].startswith("vae, ") and "posterior diagonal" in header["model"]
     assert header["objective"].startswith("elbo, beta=1") and "2 epochs" in header["objective"]
@@ -225,7 +226,8 @@ def test_a_run_goes_on_in_its_folder_on_a_terminal(run: Path) -> None:
     assert "━" in shown and re.search(r"epoch 3/3", shown)
     plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
     assert re.search(r"epoch 3/3  +\d:\d\d( +-?[\d.]+){4} +[\d,]+(?=\r?\n)", plain)
-    assert all(len(line) <= 80 for line in plain.replace("\r", "\n").splitlines())
+    drawn = [line for line in plain.replace("\r", "\n").splitlines() if "━" in line or line.startswith("epoch")]
+    assert max(map(len, drawn)) <= 80
     for work in ("importing torch", "loading the data", "evaluating the test split", "figures"):
         assert f"{work} ━" in plain
     assert plain.index("test/elbo") > plain.index("epoch 3/3")
@@ -251,7 +253,7 @@ def test_a_sweep_is_a_group_of_runs_and_a_table(tmp_path: Path) -> None:
     assert [row["status"] for row in rows] == ["done"] * 4
     table = done.out[done.out.index("sweep in all") :]
     for beta, seed in ((0.5, 0), (0.5, 1), (1, 0), (1, 1)):
-        assert f"objective.beta={beta} seed={seed}" in table
+        assert re.search(rf"^ +objective.beta={beta},seed={seed} +done ", table, re.M)
     folders = [tmp_path / "work" / "all" / row["folder"] for row in rows]
     described = [of_kind(records(next(folder.glob("wandb/*/*.wandb"))), "run")[0] for folder in folders]
     assert len({run["run_id"] for run in described}) == 4
@@ -267,7 +269,7 @@ def test_a_sweep_survives_a_job_that_diverges(tmp_path: Path) -> None:
     assert [row["status"] for row in rows] == ["failed", "done"]
     assert "the loss became" in rows[0]["error"] and rows[1]["error"] is None
     table = done.out[done.out.index("sweep in all") :]
-    assert re.search(r"lr=1000000000000.0 +│ failed", table) and re.search(r"lr=0.001 +│ done", table)
+    assert re.search(r"lr=1000000000000.0 +failed", table) and re.search(r"lr=0.001 +done", table)
 
 
 def test_loggers_and_a_users_own_options(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from omegaconf import OmegaConf
 from tests.support.configs import unchecked
 from vae_cli.config.annotations import describe
 from vae_cli.config.check import allowed, check
+from vae_cli.config.job_names import job_name
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
 from vae_cli.runs import layout
-from vae_cli.runs.layout import conf_folder, job_name
+from vae_cli.runs.layout import conf_folder
 from vae_cli.types import NonNegativeFloat, OpenFraction, PositiveInt
 
 NEEDED = {"npz": "dataset.path=x", "image_folder": "dataset.path=x"}
@@ -160,7 +161,7 @@ def test_job_names_are_valid_for_any_overrides(overrides: str, tmp_path: Path) -
     (tmp_path / name).mkdir()
     assert len(name) <= 100
     assert not name.startswith((".", "-"))
-    assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=-")
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=,-")
     assert name == job_name(overrides) != job_name(f"{overrides} ")
 
 

@@ -15,6 +15,7 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, Omega
 
 from vae_cli.config import signatures
 from vae_cli.config.annotations import choices, describe, fits, is_opaque, members
+from vae_cli.config.job_names import job_folder
 from vae_cli.config.rules import RULES
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import not_in_names, types_of
@@ -24,7 +25,8 @@ from vae_cli.config.view import Accepts, ConfigView
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs import layout
 
-OmegaConf.register_new_resolver("vae_job", layout.job_name, replace=True)
+OmegaConf.register_new_resolver("vae_job", job_folder, replace=True)
+OmegaConf.register_new_resolver("vae_suffix", lambda name: f"-{name}" if name else "", replace=True)
 OmegaConf.register_new_resolver("vae_not_in_names", not_in_names, replace=True)
 OmegaConf.register_new_resolver("vae_outputs", lambda: str(layout.outputs_folder()), replace=True)
 
@@ -133,7 +135,7 @@ class _Check:
         annotations = _hints(schema)
         if not isinstance(value, dict):
             self.fail(key, f"expected a mapping of {', '.join(annotations)}", value=value)
-        return schema(**self.keys(key, value, annotations, dict.fromkeys(annotations, True)))
+        return schema(**self.keys(key, value, annotations, _required(schema)))
 
     def keys(
         self, key: str, value: dict[str, Any], annotations: dict[str, Any], required: dict[str, bool]
@@ -207,6 +209,13 @@ def allowed() -> tuple[str, ...]:
     """Prefixes of the classes that a configuration may name."""
     plugins = os.environ.get("VAE_PLUGINS", "").replace(":", ",").split(",")
     return ("vae_cli.", "torch.optim.", "torch.nn.", *(f"{name.strip()}." for name in plugins if name.strip()))
+
+
+def _required(schema: type) -> dict[str, bool]:
+    """Whether each key must be there: those of later versions have a default, for the runs of earlier ones."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(schema)
+    return {field.name: field.default is missing and field.default_factory is missing for field in fields}
 
 
 def _hints(schema: type) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import EvalConfig, SampleConfig, TrainConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
-from vae_cli.runs.find import initial_checkpoint, named, nearest, run_around
+from vae_cli.runs.find import initial_checkpoint, nearest, run_around
 from vae_cli.runs.folder import CHECKPOINTS, OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
 
@@ -68,7 +68,7 @@ def plain_names(master: DictConfig) -> None:
 
 def located(config: R, where: Where) -> R:
     """The configuration with absolute paths of the run and its checkpoint; ConfigError where one cannot be read."""
-    run = RunFolder(named("run", config.run))
+    run = RunFolder(Path(config.run).absolute())
     if config.ckpt in CHECKPOINTS and run.saved_nothing:
         raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(run)}")
     if not run.has_config:

@@ -16,7 +16,7 @@ from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import keys_that, setting_of
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
-from vae_cli.runs.find import named, nearest, newest_run
+from vae_cli.runs.find import nearest, newest_run
 from vae_cli.runs.folder import CONFIG, LAST, RunFolder
 from vae_cli.runs.layout import display, outputs_folder
 
@@ -35,7 +35,7 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
     if config.resume is not None:
         if given:
             raise ConfigError(f"resume={config.resume} continues in that folder; remove {RUN_DIR} ({COMMAND_LINE})")
-        run = RunFolder(named("resume", str(config.resume)))
+        run = RunFolder(Path(str(config.resume)).absolute())
         _complete(run)
     elif config.ckpt == "last" and given:
         return own if own.has_checkpoint else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Annotated, Any, Literal
 
 from hydra.utils import instantiate
@@ -14,6 +14,7 @@ from vae_cli.types import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    RunName,
     Samples,
     Seed,
     SeveralInt,
@@ -42,6 +43,7 @@ class Setting:
 MACHINE = Setting(on_resume=True, distinguishes=False)
 WATCHED = Setting(changes_results=False, on_resume=True, distinguishes=False)
 """Keys of figures, loggers and checkpoints."""
+IDENTITY = Setting(changes_results=False, on_resume=True, distinguishes=False, names_job=False)
 START = Setting(changes_results=False, distinguishes=False)
 
 
@@ -200,6 +202,8 @@ class TrainConfig:
     refinement: Node | None
     init: str | None
     init_parts: list[str] | None
+    name: Annotated[RunName | None, IDENTITY] = None
+    tags: Annotated[list[str], IDENTITY] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 from vae_cli.errors import ConfigError
 from vae_cli.runs.folder import CONFIG, RunFolder
@@ -20,10 +21,9 @@ def link_newest(run: RunFolder) -> None:
     Jobs of a sweep do not move the link: they are many, and their names tell them apart.
     """
     link = outputs_folder() / NEWEST
-    partial = link.with_name(f".{NEWEST}.{os.getpid()}.partial")
+    partial = link.with_name(f".{NEWEST}.{token_hex(4)}.partial")
     with suppress(OSError):
         link.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
         partial.symlink_to(os.path.relpath(run.path.resolve(), link.parent.resolve()), target_is_directory=True)
         partial.replace(link)
 
@@ -39,7 +39,7 @@ def newest_run(saved: bool = False) -> RunFolder | None:
 
 
 def named(key: str, place: str) -> Path:
-    """The path that a key such as `run` names: the newest run for `last`, which a folder of that name does not hide."""
+    """The path that a key such as `run` names; `last` is the newest run, even if there is a folder of that name."""
     if place != NEWEST:
         return Path(place).expanduser().absolute()
     if (run := newest_run()) is None:
@@ -62,7 +62,7 @@ def run_around(path: Path) -> RunFolder | None:
 
 def initial_checkpoint(init: str) -> Path:
     """The file that `init` names, or the best checkpoint of the run in that folder; ConfigError where there is none."""
-    path = named("init", init)
+    path = Path(init).expanduser().absolute()
     file = RunFolder(path).checkpoint("best") if path.is_dir() else path
     if not file.is_file():
         problem = "it has no checkpoints/best.ckpt" if path.is_dir() else "there is no such file or folder"

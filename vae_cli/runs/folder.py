@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,11 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_cli.errors import ConfigError, UserError, first_line, warn
-from vae_cli.runs import saved_config
+from vae_cli.runs import overrides, saved_config
 from vae_cli.runs.atomic_files import keep_as, remove_partial, write_json, write_text_atomically
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import LOCK, held
@@ -150,20 +150,16 @@ class RunFolder:
         if earlier := self.results_if_readable():
             numbers = {name: value for name, value in earlier.items() if name != "error"}
             self.write_results(numbers | {"status": UNFINISHED})
-        saved_config.write(config, self.config_file)
+        typed = self.overrides_if_readable() if (self.path / OVERRIDES).exists() else []
+        saved_config.write(config, self.config_file, shlex.join(["vae-train", *typed]))
 
     def overrides_if_readable(self) -> list[str]:
         """The overrides of the first start."""
-        try:
-            return [str(line) for line in OmegaConf.load(self.path / OVERRIDES)]
-        except (OSError, yaml.YAMLError, ValueError):
-            return ["damaged"]
+        return overrides.read(self.path / OVERRIDES)
 
-    def write_overrides(self, overrides: Sequence[str]) -> None:
+    def write_overrides(self, lines: Sequence[str]) -> None:
         """Keep the overrides, unless those of an earlier start are here."""
-        if not (self.path / OVERRIDES).exists():
-            text = OmegaConf.to_yaml(OmegaConf.create(list(overrides)))
-            write_text_atomically(self.path / OVERRIDES, text)
+        overrides.write(lines, self.path / OVERRIDES)
 
     def status(self) -> Status | None:
         """The state of the run while it waits or trains; None where none is readable."""

@@ -33,9 +33,10 @@ def resolved(config: dict[str, Any] | DictConfig) -> DictConfig:
     return kept
 
 
-def write(config: dict[str, Any] | DictConfig, file: Path) -> None:
-    """Write the resolved configuration, after the number of the format."""
-    write_text_atomically(file, f"format: {FORMAT}\n{OmegaConf.to_yaml(resolved(config))}")
+def write(config: dict[str, Any] | DictConfig, file: Path, command: str) -> None:
+    """Write the resolved configuration, after a comment with the command line and the number of the format."""
+    comment = " ".join(command.splitlines())
+    write_text_atomically(file, f"# {comment}\nformat: {FORMAT}\n{OmegaConf.to_yaml(resolved(config))}")
 
 
 def read(file: Path) -> DictConfig:
