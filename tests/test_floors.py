@@ -20,6 +20,7 @@ FLOORS = (
     ("commands", "report"),
     ("sweeps",),
     ("__init__", "cli", "plugins"),
+    ("__main__",),
 )
 """Lowest first: files and folders at the top of the package; `docs` holds pages only."""
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,20 +1,35 @@
-"""An experiment runner for variational autoencoders; importing it costs nothing, torch comes with `load`."""
+"""An experiment runner for variational autoencoders.
+
+`train(["dataset=digits"])` trains as `vae-train dataset=digits` does and returns the Run; `load(folder)` returns the
+Run of a folder. The import of this package is quick: torch comes with the first use of `train` or `load`.
+"""
 
 from typing import TYPE_CHECKING, Any
 
+from vae_cli.errors import ConfigError, UserError
+
 if TYPE_CHECKING:
-    from vae_cli.commands.run import load as load
+    from vae_cli.commands.python import train
+    from vae_cli.commands.run import Run, load
 
     __version__: str
 
-__all__ = ["__version__", "load"]
+__all__ = ["ConfigError", "Run", "UserError", "__version__", "load", "train"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":
-        from vae_cli.commands.run import load
+    if name == "train":
+        from vae_cli.commands.python import train
 
-        return load
+        return train
+    if name in ("Run", "load"):
+        from vae_cli.commands import run
+
+        return getattr(run, name)
     if name == "__version__":
         from importlib.metadata import PackageNotFoundError, version
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,14 +186,23 @@ def shrunk(command: tuple[str, ...]) -> list[str] | None:
     return [*kept, *small]
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "running.md"], ids=name)
-def test_blocks_that_load_a_run(page: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_of_the_readme_loads_a_run(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained)
-    (block,) = blocks(page, "python")
+    (block,) = blocks(ROOT / "README.md", "python")
     values = {"x": torch.rand(3, 1, 8, 8).round()}
-    exec(block.replace('"run"', f'"{RUN}"').replace("samples=1000", "samples=2"), values)
+    exec(block.replace("samples=1000", "samples=2"), values)
     assert values["log_px"].shape == (3,)
     assert values["images"].shape == (64, 1, 8, 8)
+
+
+def test_the_page_on_running_is_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks run one after the other, with the expressions in which a notebook shows something."""
+    monkeypatch.chdir(tmp_path)
+    values: dict[str, Any] = {"QUICK": (*QUICK, "logger=csv")}
+    for block in blocks(DOCS / "running.md", "python"):
+        exec(block.replace('epochs=3"]', 'epochs=3", *QUICK]').replace("samples=1000", "samples=2"), values)
+    assert values["log_px"].shape == (100,)
+    assert values["run"].history.index.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("page", [DOCS / "design.md", DOCS / "extending.md"], ids=name)

@@ -23,11 +23,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Failure:
-    """The reason why a command did not end well, its exit code, and the status of the run."""
+    """The reason why a command did not end well, its exit code, and the status of the run; `error` is its cause."""
 
     message: str
     exit_code: int
     status: str = "failed"
+    error: BaseException | None = None
 
     @property
     def is_stop(self) -> bool:
@@ -46,12 +47,12 @@ def attempt(work: Callable[[], T], log: Path | None = None) -> T | Failure:
         if signals.raised() and not before:  # a library has turned the signal into an error, or failed at the stop
             return _stopped(error, signals.raised())
         if isinstance(cause := _cause(error), UserError):
-            return Failure(" ".join(str(cause).split()), cause.exit_code)
+            return Failure(" ".join(str(cause).split()), cause.exit_code, error=cause)
         if log:
             logging.getLogger("vae_cli").exception("failed")
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
-        return Failure(_describe(cause, log), FAILED)
+        return Failure(_describe(cause, log), FAILED, error=error)
 
 
 def report(command: str, failure: Failure) -> None:
@@ -73,9 +74,9 @@ def _stopped(error: BaseException, number: int | None) -> Failure:
     kinds = (STOPS[Signals(number)].error,) if number else tuple(map(type, causes(error)))
     for stop in STOPS.values():
         if stop.caused(kinds):
-            return Failure(stop.words, stop.exit_code, stop.status)
+            return Failure(stop.words, stop.exit_code, stop.status, error)
     code = getattr(error, "code", FAILED)
-    return Failure(f"stopped with exit code {code}", code if isinstance(code, int) else FAILED)
+    return Failure(f"stopped with exit code {code}", code if isinstance(code, int) else FAILED, error=error)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -42,17 +42,10 @@ def task(config: DictConfig) -> float:
 
     Alone the process exits with the code of the job; in a sweep the task returns, so that the next job starts.
     """
-    settings = HydraConfig.get()
     logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
     outlive()
     listen()
-    job = Job(
-        config,
-        RunFolder(Path(settings.runtime.output_dir).absolute()),
-        list(settings.overrides.task),
-        sweeping=settings.mode == RunMode.MULTIRUN,
-        searching=settings.mode == RunMode.MULTIRUN and chooses(settings.sweeper),
-    )
+    job = Job.of(config)
     if not is_rank_zero():
         run_worker(job.train, job.run)
         return WORST
@@ -69,6 +62,14 @@ class Job:
     overrides: list[str]
     sweeping: bool
     searching: bool
+
+    @classmethod
+    def of(cls, config: DictConfig) -> Job:
+        """The job that hydra has just begun with this configuration."""
+        settings = HydraConfig.get()
+        sweeping = settings.mode == RunMode.MULTIRUN
+        folder = RunFolder(Path(settings.runtime.output_dir).absolute())
+        return cls(config, folder, list(settings.overrides.task), sweeping, sweeping and chooses(settings.sweeper))
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure that the folder tells of."""
@@ -138,7 +139,7 @@ class Job:
         if failure.exit_code != REFUSED and not self.run.path.is_dir():
             failure = Failure(f"{self.run}: the folder of the run has vanished while it trained", FAILED)
         elif failure.is_stop and not self.sweeping:
-            failure = replace(failure, message=f"{failure.message}; {_remedy(self.run)}")
+            failure = replace(failure, message=f"{failure.message}; {remedy(self.run)}")
         report("vae-train", failure)
         if self.run.log_file.is_file():
             logging.getLogger("vae_cli").error(failure.message)
@@ -159,7 +160,7 @@ def run_worker(work: Callable[[], Any], run: RunFolder) -> None:
     ignore()
 
 
-def _remedy(run: RunFolder) -> str:
+def remedy(run: RunFolder) -> str:
     """The command that resumes an interrupted run."""
     if not run.checkpoint("last").is_file():
         return "nothing was saved yet"

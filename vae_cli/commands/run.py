@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution, MixtureSameFamily
 
 from vae_cli.batch import Batch
+from vae_cli.commands import notebook
 from vae_cli.config.check import check
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import TrainConfig
@@ -32,6 +34,9 @@ from vae_cli.training.data_location import load_again, other_data
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.types import Domain
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 WORDS: dict[Domain, str] = {
     "binary": "binary x",
     "unit": "x in [0, 1]",
@@ -46,10 +51,48 @@ class Run:
     def __init__(self, folder: Path, config: TrainConfig, facts: DatasetInfo, module: LatentModelModule) -> None:
         self.folder, self.config, self.facts, self.module = folder, config, facts, module
 
+    def __repr__(self) -> str:
+        return notebook.text(f"Run of {RunFolder(self.folder)}", self._summary())
+
+    def _repr_html_(self) -> str:
+        return notebook.html(f"Run of {RunFolder(self.folder)}", self._summary())
+
+    def _summary(self) -> dict[str, str]:
+        """Model, data, status and the main numbers of the evaluation."""
+        config, facts, results = self.config, self.facts, self.results
+        count = sum(p.numel() for p in self.model.parameters())
+        parts = f"q(z|x) {config.posterior.name}, p(z) {config.prior.name}, p(x|z) {config.likelihood.name}"
+        status, epoch = RunFolder(self.folder).standing().state, results.get("train/best_epoch")
+        return {
+            "model": f"{parts}, network {config.network.name}, d = {self.model.latent_dim}, {count:,} parameters",
+            "objective": config.objective.name,
+            "data": f"{facts.name}, x {facts.event_shape}, {facts.examples:,} training examples",
+            "status": f"{status}, weights of epoch {epoch}" if epoch else status,
+            **notebook.main_numbers(results),
+        }
+
     @property
     def model(self) -> LatentVariableModel:
         """The model, in evaluation mode."""
         return self.module.model
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The numbers of results.json; `vae-train --help results` explains each."""
+        return RunFolder(self.folder).results()
+
+    @property
+    def history(self) -> DataFrame:
+        """The numbers of metrics.csv by epoch; empty for logger=none, which writes none."""
+        from pandas import DataFrame
+
+        rows = RunFolder(self.folder).history()
+        return DataFrame(rows).astype({"epoch": int, "step": int}).set_index("epoch") if rows else DataFrame()
+
+    @property
+    def figures(self) -> notebook.Figures:
+        """The figures of the run by name, which a notebook displays."""
+        return notebook.Figures.of(RunFolder(self.folder).figures)
 
     @cached_property
     def data(self) -> Data:
@@ -93,6 +136,12 @@ class Run:
             raise UserError(f"z has shape {tuple(codes.shape)}; this model takes (N, {self.model.latent_dim})")
         likelihood = self.model.decode(codes)
         return likelihood.original() if isinstance(likelihood, Scored) else likelihood
+
+    def reconstruct(self, x: ArrayLike | Tensor) -> Tensor:
+        """E[x|z] at z = E_q[z|x], in the data's own units: (N, *event)."""
+        if not self.model.infers:
+            raise UserError("posterior=none: the model has no encoder, so it reconstructs no x")
+        return self.decode(self.encode(x).mean).mean
 
     @property
     def prior(self) -> Distribution:

@@ -152,6 +152,19 @@ def held_back() -> Iterator[None]:
             _raise(number)
 
 
+@contextmanager
+def lent() -> Iterator[None]:
+    """Restore the handlers of a user's own process after a training in it, and forget the signal that stopped it."""
+    before = {number: handler for number in STOPS if (handler := signal.getsignal(number)) is not None}
+    try:
+        yield
+    finally:
+        if _ours_to_set():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        _state.raised = _state.kept = None
+
+
 class Deferral:
     """Keeps the first signal in `asked`, so that the run stops once it is saved; a second one stops it at once.
 

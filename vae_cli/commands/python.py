@@ -1,0 +1,86 @@
+"""`vae_cli.train`: a training in a user's own process, with the checks and the folder of `vae-train`."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import hydra
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from vae_cli.commands.failure import Failure, attempt
+from vae_cli.commands.job import Job, remedy
+from vae_cli.config.compose import session
+from vae_cli.config.preflight import prepare_training
+from vae_cli.distributed import signals
+from vae_cli.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from vae_cli.commands.run import Run
+
+
+def train(overrides: Sequence[str] = ()) -> Run:
+    """Train and evaluate a model as `vae-train` does; returns the finished run.
+
+    Args:
+        overrides: GROUP=OPTION and KEY=VALUE, as in ["dataset=digits", "objective.beta=4"]
+
+    Raises:
+        ConfigError: The configuration cannot run; the message is that of the command.
+        UserError: The data or a file are at fault.
+        KeyboardInterrupt: The training was stopped; its notes name the checkpoint to resume from.
+    """
+    if option := next((line for line in overrides if line.startswith("-")), None):
+        raise ConfigError(f"{option}: an option of the command line; remove it: vae_cli.train runs one training")
+    lines = prepare_training(overrides)
+    with _restored(), session():
+        config = hydra.compose("train", lines, return_hydra_config=True)
+        if config.hydra.mode == RunMode.MULTIRUN:
+            raise ConfigError("a sweep needs the command vae-train; remove sweep=... and hparams_search=...")
+        context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
+        job, failure = run_job(_attempted, config, "hydra.run.dir", None, context).return_value
+    if failure:
+        _raise(failure, job)
+    from vae_cli.commands.run import load
+
+    return load(job.run.path)
+
+
+def _attempted(config: DictConfig) -> tuple[Job, Failure | None]:
+    """The job of a configuration after its training, and the Failure that stopped it, if any."""
+    signals.listen()
+    job = Job.of(config)
+    result = attempt(job.train_alone, job.run.log_file)
+    return job, result if isinstance(result, Failure) else None
+
+
+def _raise(failure: Failure, job: Job) -> NoReturn:
+    """Raise the error of a training; Lightning turns Ctrl-C into SystemExit, which would end a notebook."""
+    error = failure.error or UserError(failure.message)
+    if failure.exit_code == signals.INTERRUPTED and not isinstance(error, KeyboardInterrupt):
+        error = KeyboardInterrupt(failure.message)
+    if failure.is_stop:
+        error.add_note(remedy(job.run))
+    raise error
+
+
+@contextmanager
+def _restored() -> Iterator[None]:
+    """Restore what a training sets for its whole process: handlers of signals and logs, and filters of warnings."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with signals.lent(), warnings.catch_warnings():
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
+            for handler in set(root.handlers) - set(handlers):
+                handler.close()
+            root.handlers[:], root.level = handlers, level
