@@ -71,7 +71,7 @@ def test_a_run_prints_a_line_an_epoch_and_a_table(finished: tuple[Path, Done]) -
         assert name in written
     assert evaluate == "next: vae-eval run=run evaluate=paper"
     assert (sample.strip(), report.strip()) == ("vae-sample run=run", "vae-report run")
-    assert resume.strip() == "vae-train resume=run trainer.max_epochs=N"
+    assert resume.strip() == "vae-train resume=run trainer.max_epochs=4"
 
 
 def test_a_run_begins_with_a_header(finished: tuple[Path, Done]) -> None:
@@ -220,7 +220,7 @@ def on_a_terminal(command: str, *arguments: str, folder: Path) -> tuple[int, str
 
 def test_a_run_goes_on_in_its_folder_on_a_terminal(run: Path) -> None:
     before, rows, files = numbers(run), epochs(run), set(fingerprint(run))
-    code, shown = on_a_terminal("vae-train", "resume=run", "trainer.max_epochs=3", folder=run.parent)
+    code, shown = on_a_terminal("vae-train", "resume=last", "trainer.max_epochs=3", folder=run.parent)
     assert code == 0, shown
     assert "\r" in shown
     assert "━" in shown and re.search(r"epoch 3/3", shown)

@@ -1,5 +1,6 @@
 """Folders of a sweep's jobs: named by what varies, and those of earlier versions found again."""
 
+import re
 from pathlib import Path
 
 import hydra
@@ -40,6 +41,20 @@ def test_a_name_that_does_not_fit_has_a_hash() -> None:
     for overrides in ("dataset.path=a/b.npz", "network.hidden=[8]", "x=" + 200 * "a", "=\U0001f600", ".x=1"):
         name = job_name(overrides)
         assert "/" not in name and "[" not in name and len(name) < 120 and name[-9] == "-" and name[0] not in ".-+"
+
+
+@pytest.mark.parametrize(("mode", "key"), [("train", "run"), ("multirun", "sweep")])
+def test_the_name_of_a_run_ends_the_name_of_its_folder(mode: str, key: str, workplace: Path) -> None:
+    with session():
+        config = hydra.compose("train", ["name=first_try"], return_hydra_config=True)
+    folder = Path(config.hydra[key].dir)
+    assert folder.parts[-3] == mode and re.fullmatch(r"\d\d-\d\d-\d\d-\d{6}-first_try", folder.name)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "", "a b", 61 * "x"])
+def test_a_name_is_part_of_a_folder(name: str, workplace: Path) -> None:
+    with pytest.raises(ConfigError, match="expected a name of at most 60 letters"):
+        prepare_training([f"name='{name}'"])
 
 
 def test_a_sweep_has_one_name(workplace: Path) -> None:

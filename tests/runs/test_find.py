@@ -22,14 +22,14 @@ def test_the_link_leads_to_the_newest_run(workplace: Path) -> None:
     link_newest(second)
     link_newest(first)
     assert Path("outputs/last").readlink() == Path("train/day/first")
-    assert newest_run() == first and named("run", "last") == first.path
+    assert newest_run() == first and named("last") == first.path
     assert quoted("run=last") == "run=outputs/train/day/first" and quoted("ckpt=last") == "ckpt=last"
     assert [path.name for path in Path("outputs").iterdir() if "partial" in path.name] == []
 
 
 def test_without_a_link_the_run_that_began_last_counts(workplace: Path) -> None:
-    with pytest.raises(ConfigError, match="run=last: there is no run in outputs"):
-        named("run", "last")
+    with pytest.raises(ConfigError, match="last: there is no run in outputs"):
+        named("last")
     first, second = run("first"), run("second")
     os.utime(first.config_file, (2e9, 2e9))
     assert newest_run() == first

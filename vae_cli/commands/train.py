@@ -81,7 +81,7 @@ def train(
             _draw(config.evaluate.seed, run, data, module, trainer, history, run_loggers, summary)
         trainer.strategy.barrier()
     if is_rank_zero():
-        _end(run, summary, f"{data.name}, seed={config.seed}")
+        _end(config, run, summary, data.name)
     return summary
 
 
@@ -214,24 +214,24 @@ def _draw(
     drawing.save(drawn, run.figures)
 
 
-def _end(run: RunFolder, summary: Results, title: str) -> None:
+def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> None:
     """Write the results, last of all: a run that is killed before this is not done. Print them."""
     run.write_results(summary)
     run.write_end_of_status("done")
-    print_table(summary, title)
+    print_table(summary, f"{data}, seed={config.seed}")
     written = sorted(p.name + "/" * p.is_dir() for p in run.path.iterdir() if not p.name.startswith("."))
     place = os.path.relpath(run.path)
     say(f"written to {place}: {', '.join(written)}")
     if not _sweep():
-        say(f"next: {_next(place)}")
+        say(f"next: {_next(place, 2 * config.trainer.max_epochs)}")
 
 
-def _next(place: str) -> str:
+def _next(place: str, epochs: int) -> str:
     """Command lines that go on from a finished run."""
     lines = (
         ("vae-eval", f"run={place}", "evaluate=paper"),
         ("vae-sample", f"run={place}"),
-        ("vae-train", f"resume={place}", "trainer.max_epochs=N"),
+        ("vae-train", f"resume={place}", f"trainer.max_epochs={epochs}"),
         ("vae-report", place),
     )
     return "\n      ".join(map(shlex.join, lines))

@@ -66,7 +66,7 @@ def quoted(line: str, several: Sequence[str] = ()) -> str:
     if name in several and CHOICE.fullmatch(value):
         return line
     if name in RUNS and value == NEWEST:
-        value = display(named(name, value))
+        value = display(named(value))
     parts = value.split(",") if name in several else [value]
     return f"{key}={','.join(map(_literal, parts))}"
 

@@ -38,12 +38,12 @@ def newest_run(saved: bool = False) -> RunFolder | None:
     return max(found, key=lambda run: run.started or 0, default=None)
 
 
-def named(key: str, place: str) -> Path:
-    """The path that a key such as `run` names; `last` is the newest run, even if there is a folder of that name."""
+def named(place: str) -> Path:
+    """The path that a user names; `last` is the newest run, even if there is a folder of that name."""
     if place != NEWEST:
         return Path(place).expanduser().absolute()
     if (run := newest_run()) is None:
-        raise ConfigError(f"{key}={NEWEST}: there is no run in {display(outputs_folder())}; use {key}=DIR")
+        raise ConfigError(f"{NEWEST}: there is no run in {display(outputs_folder())}; start one, or name a folder")
     return run.path
 
 
