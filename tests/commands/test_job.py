@@ -94,7 +94,9 @@ def test_a_failing_run_exits_with_one_line(workplace: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert json.loads((workplace / "one" / "results.json").read_text())["status"] == "failed"
-    assert "Traceback" in (workplace / "one" / "vae-train.log").read_text()
+    log = (workplace / "one" / "vae-train.log").read_text()
+    assert "Traceback" in log and f" ERROR vae_cli: {done.stderr.strip().removeprefix('vae-train: error: ')}" in log
+    assert json.loads((workplace / "one" / "status.json").read_text())["state"] == "failed"
 
 
 def test_a_users_own_option_reaches_the_job(workplace: Path) -> None:

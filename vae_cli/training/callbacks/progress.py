@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from itertools import accumulate
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -34,7 +35,8 @@ class EpochProgress(Checkpoint):
         """Show the bar."""
         assert isinstance(pl_module, LatentModelModule)
         self.trained, self.batches = 0, int(trainer.num_training_batches)
-        self.space = max(len(_where(pl_module, epoch)) for epoch in range(trainer.max_epochs or 1))
+        ends = accumulate(phase.epochs for phase in pl_module.phases)
+        self.space = max(len(_where(pl_module, end - 1)) for end in ends)
         self.task = Task(_where(pl_module, trainer.current_epoch), self.batches)
         self.task.start()
 
