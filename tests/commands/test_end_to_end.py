@@ -7,21 +7,25 @@ import pty
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
 from tests.support.commands import Done, environment, fingerprint, fork, line, start
+from tests.support.wandb_files import of_kind, records, start_by_agent
 from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.layout import conf_folder
 
 SMALL = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "evaluate.samples=5", "trainer.accelerator=cpu")
 MEANS = ("elbo", "distortion", "rate", "iw_log_likelihood", "bits_per_dim", "effective_sample_size")
-PANELS = ("figures/samples", "figures/reconstructions", "figures/traversals")
+POINTS = [8, 16, 24, 32, 39, 47, 55, 63, 71, 78]
+"""Steps that complete a tenth of 78."""
+PANELS = ("training/reconstructions", "figures/samples", "figures/reconstructions", "figures/traversals")
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +33,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
     """A finished run in `run` below a working directory, W&B offline, and what its command printed."""
     work = tmp_path_factory.mktemp("end_to_end") / "work"
     work.mkdir()
-    return work, start("vae-train", *SMALL, "trainer.max_epochs=2", "hydra.run.dir=run", folder=work)
+    named = ("name=first", "tags=[a,b]", "hydra.run.dir=run")
+    return work, start("vae-train", *SMALL, "trainer.max_epochs=2", *named, folder=work)
 
 
 @pytest.fixture
@@ -44,17 +49,6 @@ def numbers(run: Path) -> dict[str, Any]:
 
 def epochs(run: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
-
-
-def records(file: Path) -> list[dict[str, Any]]:
-    """What an offline W&B file holds, by W&B's own reader."""
-    command = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    return [json.loads(record) for record in done.stdout.splitlines()]
-
-
-def of_kind(found: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [record[kind] for record in found if record["type"] == kind]
 
 
 def test_a_run_prints_a_line_an_epoch_and_a_table(finished: tuple[Path, Done]) -> None:
@@ -128,11 +122,18 @@ def test_the_offline_wandb_file_holds_everything(run: Path) -> None:
     found = records(file)
     described = of_kind(found, "run")[0]
     config = OmegaConf.to_container(RunFolder(run).config())
-    assert {name: described["config"]["update"][name] for name in config} == config
+    update = described["config"]["update"]
+    assert {name: update[name] for name in config} == config
+    assert (described["display_name"], described["tags"]) == ("first", ["a", "b"])
+    assert update["overrides"] == [*SMALL, "trainer.max_epochs=2", "name=first", "tags=[a,b]"]
+    assert (run / "config.yaml").read_text().startswith("# vae-train dataset=digits ")
     rows = [item["item"] for item in of_kind(found, "history")]
     logged = [row for row in rows if "val/elbo" in row]
     assert [row["val/elbo"] for row in logged] == [float(row["val/elbo"]) for row in epochs(run)]
     assert [row["train/loss"] for row in logged] == [float(row["train/loss"]) for row in epochs(run)]
+    assert [(row["epoch"], row["step"]) for row in logged] == [(1, 39), (2, 78)]
+    slider = [row for row in rows if "training/samples.path" in row]
+    assert [(row["epoch"], row["step"]) for row in slider] == [(1 + (step > 39), step) for step in POINTS]
     panels = {name: row for row in rows for name in PANELS if f"{name}.path" in row}
     assert set(panels) == set(PANELS)
     for name, row in panels.items():
@@ -289,8 +290,28 @@ def test_loggers_and_a_users_own_options(tmp_path: Path) -> None:
     runs = {name: next((work / "all").glob(f"*logger={name}*")) for name in ("csv", "none", "tensorboard")}
     for name, run in runs.items():
         config = OmegaConf.load(run / "config.yaml")
-        assert (config.logger.name, config.model.latent_dim, config.objective.beta) == (name, 3, 0.7)
+        assert (config.logger[name] if name != "none" else True, config.model.latent_dim, config.objective.beta) == (
+            True,
+            3,
+            0.7,
+        )
         assert numbers(run)["status"] == "done"
         assert not (run / "wandb").exists()
         assert (run / "metrics.csv").exists() == (name != "none")
         assert bool(list(run.rglob("events.out.tfevents.*"))) == (name == "tensorboard")
+
+
+def test_a_sweep_of_wandb_drives_a_run(tmp_path: Path) -> None:
+    """The agent's own code makes and starts the command line, as `wandb agent` does once the server has chosen."""
+    sweep = yaml.safe_load((conf_folder() / "wandb_sweep.yaml").read_text())
+    values = {"dataset": "digits", "objective.beta": 2, "optimizer.lr": 0.00123, "network.hidden": [16, 8]}
+    small = {"trainer.max_epochs": 1, "evaluate.samples": 2, "figures": [], "trainer.deterministic": True}
+    run_id = start_by_agent(sweep, values | small, tmp_path)
+    (run,) = (path.parent for path in tmp_path.rglob("results.json"))
+    config = RunFolder(run).config()
+    assert (config.objective.beta, config.optimizer.lr, config.network.hidden) == (2, 0.00123, [16, 8])
+    (file,) = run.glob("wandb/offline-run-*/*.wandb")
+    found = records(file)
+    assert of_kind(found, "run")[0]["run_id"] == run_id and of_kind(found, "run")[0]["sweep_id"] == "sweep123"
+    summary = {name: value for update in of_kind(found, "summary") for name, value in update["update"].items()}
+    assert summary[sweep["metric"]["name"]] == numbers(run)["val/elbo"]

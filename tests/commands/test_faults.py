@@ -114,8 +114,8 @@ IN_FILES = [
 RUNS = [
     ([NPZ, "dataset.path=nan.npz"], "nan.npz: x: row 7, column 0 ", "finite"),
     (["dataset=digits", "optimizer=sgd", "optimizer.lr=1e12"], "the loss became nan", "lower optimizer.lr"),
-    (["dataset=digits", "logger=wandb", "logger.project=a/b"], "Weights & Biases: ", "logger=csv"),
-    (["dataset=digits", "logger=wandb", "logger.mode=online"], "Weights & Biases: ", "logger.mode=offline"),
+    (["dataset=digits", "logger=wandb", "logger.wandb.project=a/b"], "Weights & Biases: ", "logger=csv"),
+    (["dataset=digits", "logger=wandb", "logger.wandb.mode=online"], "Weights & Biases: ", "logger.wandb.mode=offline"),
 ]
 
 

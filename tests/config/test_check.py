@@ -84,7 +84,8 @@ def test_the_ways_out_of_a_refused_combination_work() -> None:
         "trainer.precision=bf16-mixed",
         "trainer.devices=[0]",
         "trainer.gradient_clip_val=1",
-        "logger.tags=[a,b]",
+        "tags=[a,b]",
+        "figures=[png,pdf]",
         "optimizer.amsgrad=true",  # a key that our YAML leaves to torch's default
         "+optimizer.amsgrad=true",
         "++objective.beta=3",
@@ -111,7 +112,9 @@ def test_legal_values_pass(override: str) -> None:
         ("trainer=null", "trainer=null"),
         ("objective.beta={_target_:vae_cli.objectives.ELBO}", "objective.beta._target_=vae_cli.objectives.ELBO"),
         ("objective.beta={_target_:os.system}", "objective.beta._target_=os.system"),
-        ("logger.tags=[{_target_:os.system}]", "logger.tags._target_=os.system"),
+        ("tags=[{_target_:os.system}]", "tags._target_=os.system"),
+        ("figures=[jpg]", 'figures=["jpg"]'),
+        ("figures=png", "figures=png"),
     ],
 )
 def test_illegal_values_are_named(override: str, key: str) -> None:

@@ -37,7 +37,7 @@ def test_a_configuration_and_its_file_have_one_fingerprint(overrides: list[str],
     ("override", "same"),
     [
         ("logger=csv", True),
-        ("trainer.figures_every=2", True),
+        ("figures=[]", True),
         ("ckpt=last", True),
         ("dataset.root=elsewhere", True),
         ("objective.beta=1", True),

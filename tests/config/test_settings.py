@@ -11,7 +11,7 @@ from vae_cli.config.sources import Sources
 
 KEYS = [key for key, _ in flat(plain(composed("dataset=npz", "dataset.path=x")))]
 MACHINE = {"accelerator", "devices", "num_nodes", "threads"}
-WATCHED = {"figures_every", "checkpoint_every"}
+WATCHED = {"checkpoint_every"}
 
 
 def below(*names: str) -> set[str]:
@@ -23,11 +23,20 @@ def below(*names: str) -> set[str]:
     [
         (
             "changes_results",
-            below("name", "tags", "resume", "ckpt", "logger", "cluster", *(f"trainer.{name}" for name in WATCHED)),
+            below(
+                "name",
+                "tags",
+                "resume",
+                "ckpt",
+                "logger",
+                "figures",
+                "cluster",
+                *(f"trainer.{name}" for name in WATCHED),
+            ),
         ),
         (
             "distinguishes",
-            below("name", "tags", "seed", "resume", "ckpt", "logger", "cluster", "evaluate.memory_mb")
+            below("name", "tags", "seed", "resume", "ckpt", "logger", "figures", "cluster", "evaluate.memory_mb")
             | {f"trainer.{name}" for name in MACHINE | WATCHED},
         ),
         ("names_job", below("name", "tags", "cluster")),
@@ -41,10 +50,19 @@ def test_roles_of_keys(question: str, otherwise: set[str]) -> None:
 def test_keys_that_may_change_on_resume() -> None:
     trainer = {f"trainer.{name}" for name in MACHINE | WATCHED | {"max_epochs", "patience"}}
     assert {key for key in KEYS if setting_of(key).on_resume} == below(
-        "name", "tags", "evaluate", "logger", "cluster", "dataset.path"
+        "name", "tags", "evaluate", "logger", "figures", "cluster", "dataset.path"
     ) | trainer
     named = keys_that(lambda one: one.on_resume)
-    assert {"name", "tags", "evaluate", "logger", "cluster", "dataset.path", "dataset.root"} | trainer == set(named)
+    assert {
+        "name",
+        "tags",
+        "evaluate",
+        "logger",
+        "figures",
+        "cluster",
+        "dataset.path",
+        "dataset.root",
+    } | trainer == set(named)
 
 
 def test_names_of_jobs_leave_out_cluster() -> None:

@@ -122,7 +122,13 @@ def test_a_run_keeps_its_main_numbers_where_every_side_number_and_figure_fails(
     monkeypatch.setattr(drawing, "collect", fails)
     overrides = ["dataset=digits", "network.hidden=[8]", "model.latent_dim=2", "trainer.max_epochs=1"]
     results = run(
-        tmp_path, *overrides, "prior=mixture", "prior.components=2", "trainer.figures_every=1", "evaluate=gaps"
+        tmp_path,
+        *overrides,
+        "prior=mixture",
+        "prior.components=2",
+        "logger=tensorboard",
+        "logger.images=1",
+        "evaluate=gaps",
     )
     assert results["status"] == json.loads((tmp_path / "results.json").read_text())["status"] == "done"
     for name in ("elbo", "iw_log_likelihood", "distortion", "rate", "bits_per_dim"):
@@ -131,7 +137,7 @@ def test_a_run_keeps_its_main_numbers_where_every_side_number_and_figure_fails(
     assert [path.stem for path in sorted((tmp_path / "figures").glob("*.png"))] == ["training_curves"]
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert [line.removeprefix("warning: ").split(":")[0] for line in lines] == [
-        "figures", *(title for _, _, title in SIDES.values()), "figures of the test data",
+        "images for the logger", *(title for _, _, title in SIDES.values()), "figures of the test data",
     ]  # fmt: skip
 
 
@@ -144,7 +150,7 @@ KINDS: dict[str, list[str]] = {
     "gan": ["model=gan", "network=mlp"],
     "aae": ["model=aae"],
     "d = 1": ["model=vae", "model.latent_dim=1"],
-    "one epoch of panels": ["model=vae", "trainer.figures_every=1"],
+    "images for a logger": ["model=vae", "logger=tensorboard"],
     "gaps": ["evaluate=gaps", "evaluate.gaps.temperatures=3", "evaluate.gaps.refine_steps=2"],
 }
 
@@ -160,7 +166,7 @@ def test_splits_of_one_two_and_three_examples(
 ) -> None:
     """Nothing is left out, for `nothing_left_out` of conftest.py would raise."""
     drawn: dict[str, Figure] = {}
-    monkeypatch.setattr(drawing, "save", lambda these, folder: drawn.update(these))  # files take seconds
+    monkeypatch.setattr(drawing, "save", lambda these, folder, kinds: drawn.update(these))  # files take seconds
     if kind == "vqvae" and not form.startswith("images"):
         form = "images"
     sizes = {"images": (2, 1, 1), "images of a class": (3, 2, 2), "table": (1, 1, 1), "column": (2, 1, 3)}

@@ -64,7 +64,7 @@ def test_a_link_leads_out_of_a_shared_run(link: str, shared: Path, tmp_path: Pat
 
 
 def test_a_shared_configuration_holds_values_only(shared: Path, monkeypatch, capsys) -> None:
-    change("name: none", "name: ${oc.env:HOME}")
+    change("wandb: null", "wandb: ${oc.env:HOME}")
     expect("interpolation in a shared run", command(monkeypatch, capsys, "evaluate", "run=run"))
     assert "interpolation" in command(monkeypatch, capsys, "train", "resume=run").err
 
@@ -115,7 +115,7 @@ def test_only_classes_can_be_named(target: str, place: str, shared: Path, monkey
         ("- a\n- b\n", "not the configuration of a run"),
         ("", "it is empty"),
         ("model: {}\ndataset: {}\n", "states no format"),
-        ("format: 2\nmodel: {}\ndataset: {}\n", "format: 2, but this version of vae-cli reads format: 1; update"),
+        ("format: 3\nmodel: {}\ndataset: {}\n", "format: 3, but this version of vae-cli reads formats 1 to 2; update"),
         ("format: one\nmodel: {}\ndataset: {}\n", "states format: one"),
         ("format: true\nmodel: {}\ndataset: {}\n", "states format: True"),
         ("\0", "not readable"),

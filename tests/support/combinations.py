@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from tests.support.commands import ROOT
 from vae_cli.config.rules import RULES
-from vae_cli.config.schema import ClusterConfig, EvaluateConfig, Node, TrainConfig, TrainerConfig, WandbConfig
+from vae_cli.config.schema import ClusterConfig, EvaluateConfig, LoggerConfig, Node, TrainConfig, TrainerConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.runs.layout import conf_folder
 
@@ -118,7 +118,7 @@ def composed(choice: Choice) -> dict[str, Any]:
 
 def parsed(config: dict[str, Any]) -> TrainConfig:
     """The configuration in its schema, without the checks of types, which take most of the time."""
-    schemas = {"trainer": TrainerConfig, "evaluate": EvaluateConfig, "logger": WandbConfig, "cluster": ClusterConfig}
+    schemas = {"trainer": TrainerConfig, "evaluate": EvaluateConfig, "logger": LoggerConfig, "cluster": ClusterConfig}
     values: dict[str, Any] = {name: schemas[name](**config[name]) for name in schemas}
     for name, value in (config | values).items():
         named = isinstance(value, dict)

@@ -64,7 +64,6 @@ SPECIAL: dict[str, Draw] = {
     "trainer.gradient_clip_val": _one_of(None, None, None, 0.0, 0.1, 10.0),
     "trainer.accumulate_grad_batches": _one_of(1, 1, 1, 2, 3, 10),
     "trainer.patience": _one_of(None, None, None, 1, 2),
-    "trainer.figures_every": _one_of(None, None, None, None, 1),
     "trainer.checkpoint_every": _one_of(10, 10, None, 1e-6),
     "evaluate.samples": _one_of(1, 2, 3, 5, 20),
     "evaluate.batch_size": _one_of(1, 7, 64, 1000, 1000),

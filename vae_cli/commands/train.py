@@ -13,7 +13,6 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
@@ -37,6 +36,7 @@ from vae_cli.runs import checkpoints, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import sweep_name
+from vae_cli.runs.overrides import presets
 from vae_cli.runs.results import Results
 from vae_cli.runs.status import UNFINISHED
 from vae_cli.training import loggers, resumption, warm_start
@@ -44,6 +44,7 @@ from vae_cli.training.build import build_module
 from vae_cli.training.callbacks import History
 from vae_cli.training.fit import build_trainer, fit, on_gpu, selection_of
 from vae_cli.training.lightning_module import LatentModelModule
+from vae_cli.training.loggers import RunLogger
 from vae_cli.training.selection import PhaseAwareEarlyStopping
 
 
@@ -65,8 +66,12 @@ def train(
     module, loaded = _module(config, processes, data, arrival, checkpoint)
     with ExitStack() as end:
         end.callback(release)
+        resumed = checkpoint.content["global_step"] if checkpoint else None
         with task("starting the loggers"):
-            run_loggers = end.enter_context(loggers.opened(config.logger, folder, _sweep(), plain(config), summary))
+            typed = run.overrides_if_readable()
+            known = plain(config) | {"overrides": typed, "presets": presets(typed)}
+            opened = loggers.opened(config.logger, run, _sweep(), known, resumed, summary)
+            run_loggers = end.enter_context(opened)
         if is_rank_zero():
             _begin(config, run, data, module, checkpoint)
         end.enter_context(processes.complete(folder, resumes=checkpoint is not None))
@@ -78,7 +83,7 @@ def train(
         summary |= _numbers(config.evaluate, config.trainer.limit_batches, data, module, trainer)
         summary["wall_seconds"] = round(time.perf_counter() - began, 3)
         if is_rank_zero():
-            _draw(config.evaluate.seed, run, data, module, trainer, history, run_loggers, summary)
+            _draw(config, run, data, module, history, run_loggers, summary)
         trainer.strategy.barrier()
     if is_rank_zero():
         _end(config, run, summary, data.name)
@@ -198,20 +203,21 @@ def _numbers(
 
 
 def _draw(
-    seed: int,
+    config: TrainConfig,
     run: RunFolder,
     data: Data,
     module: LatentModelModule,
-    trainer: pl.Trainer,
     history: History,
-    run_loggers: list[Logger],
+    run_loggers: list[RunLogger],
     summary: Results,
 ) -> None:
     """Draw and save the figures, after the numbers, which an error here does not lose."""
     run.write_results(summary | {"status": UNFINISHED})
-    drawn = drawing.draw(module.model, data, module.device, history=history.rows, seed=seed)
-    loggers.log_figures(run_loggers, drawn, trainer.global_step)
-    drawing.save(drawn, run.figures)
+    if not config.figures:
+        return
+    drawn = drawing.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
+    drawing.save(drawn, run.figures, config.figures)
+    loggers.log_figures(run_loggers, run.figures, history.rows[-1])
 
 
 def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> None:

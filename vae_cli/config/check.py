@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
@@ -135,7 +135,7 @@ class _Check:
         annotations = _hints(schema)
         if not isinstance(value, dict):
             self.fail(key, f"expected a mapping of {', '.join(annotations)}", value=value)
-        return schema(**self.keys(key, value, annotations, _required(schema)))
+        return schema(**self.keys(key, value, annotations, dict.fromkeys(annotations, True)))
 
     def keys(
         self, key: str, value: dict[str, Any], annotations: dict[str, Any], required: dict[str, bool]
@@ -167,25 +167,12 @@ class _Check:
         if (Node in kinds and value is not None) or (isinstance(value, dict) and "_target_" in value):
             return self.node(key, value, annotation)
         if schemas and not (value is None and type(None) in kinds):
-            return self.fields(key, value, self.variant(key, value, schemas))
+            return self.fields(key, value, schemas[0])
         if not fits(value, annotation):
             near = nearest(str(value), choices(annotation), 1)
             hint = f"nearest: {near[0]}" if near else ""
             self.fail(key, f"expected {describe(annotation)}", hint, value)
         return value
-
-    def variant(self, key: str, value: Any, schemas: list[type]) -> type:
-        """The dataclass whose `name` the mapping has."""
-        if len(schemas) == 1 or not isinstance(value, dict):
-            return schemas[0]
-        names = [name for schema in schemas for name in get_args(_hints(schema)["name"])]
-        if "name" not in value:
-            self.fail(f"{key}.name", "missing", f"expected one of {', '.join(names)}")
-        found = next((schema for schema in schemas if fits(value["name"], _hints(schema)["name"])), None)
-        if found is None:
-            near = nearest(str(value["name"]), names, 1)[0]
-            self.fail(f"{key}.name", f"expected one of {', '.join(names)}", f"nearest: {near}", value["name"])
-        return found
 
     def node(self, key: str, value: Any, annotation: Any) -> Node:
         """The class that a mapping names, with arguments of its signature."""
@@ -209,13 +196,6 @@ def allowed() -> tuple[str, ...]:
     """Prefixes of the classes that a configuration may name."""
     plugins = os.environ.get("VAE_PLUGINS", "").replace(":", ",").split(",")
     return ("vae_cli.", "torch.optim.", "torch.nn.", *(f"{name.strip()}." for name in plugins if name.strip()))
-
-
-def _required(schema: type) -> dict[str, bool]:
-    """Whether each key must be there: those of later versions have a default, for the runs of earlier ones."""
-    missing = dataclasses.MISSING
-    fields = dataclasses.fields(schema)
-    return {field.name: field.default is missing and field.default_factory is missing for field in fields}
 
 
 def _hints(schema: type) -> dict[str, Any]:

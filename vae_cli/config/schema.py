@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Annotated, Any, Literal
 
 from hydra.utils import instantiate
@@ -91,7 +91,6 @@ class TrainerConfig:
     compile: bool
     limit_batches: PositiveInt | None
     shuffle: bool
-    figures_every: Annotated[PositiveInt | None, WATCHED]
     threads: Annotated[PositiveInt | None, MACHINE]
     checkpoint_every: Annotated[PositiveFloat | None, WATCHED]
     num_nodes: Annotated[PositiveInt, MACHINE]
@@ -138,22 +137,29 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
-class LoggerConfig:
-    """A logger beside metrics.csv."""
-
-    name: Literal["csv", "tensorboard", "none"]
-
-
-@dataclass(frozen=True)
 class WandbConfig:
     """Weights & Biases; mode auto is online only where a key is configured."""
 
-    name: Literal["wandb"]
     project: str
     entity: str | None
     group: str | None
-    tags: list[str]
     mode: Literal["auto", "online", "offline", "disabled"]
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """The loggers of a run; any of them adds metrics.csv."""
+
+    every: PositiveInt
+    images: NonNegativeInt
+    csv: bool
+    tensorboard: bool
+    wandb: WandbConfig | None
+
+    @property
+    def is_none(self) -> bool:
+        """True if no logger is chosen."""
+        return not (self.csv or self.tensorboard or self.wandb)
 
 
 @dataclass(frozen=True)
@@ -193,17 +199,18 @@ class TrainConfig:
     optimizer: Node
     scheduler: Node
     trainer: TrainerConfig
-    logger: Annotated[LoggerConfig | WandbConfig, WATCHED]
+    logger: Annotated[LoggerConfig, WATCHED]
     evaluate: Annotated[EvaluateConfig, Setting(on_resume=True)]
     annealing: Node | None
     cluster: Annotated[ClusterConfig, replace(WATCHED, names_job=False)]
     codebook: Node | None
     second_stage: Node | None
     refinement: Node | None
+    figures: Annotated[list[Literal["png", "pdf", "svg"]], WATCHED]
     init: str | None
     init_parts: list[str] | None
-    name: Annotated[RunName | None, IDENTITY] = None
-    tags: Annotated[list[str], IDENTITY] = field(default_factory=list)
+    name: Annotated[RunName | None, IDENTITY]
+    tags: Annotated[list[str], IDENTITY]
 
 
 @dataclass(frozen=True)

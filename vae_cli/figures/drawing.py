@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.figure import Figure
+from PIL.Image import Image
 
 from vae_cli.distributed.progress import track
 from vae_cli.evaluation.optional import optional
-from vae_cli.figures.examples import Examples, Inputs, Points, observed
+from vae_cli.figures.examples import MAX_IMAGES, Examples, Inputs, Points, observed
 from vae_cli.figures.style import styled
 from vae_cli.figures.views import VIEWS, View
 from vae_cli.models.model import LatentVariableModel
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from vae_cli.datasets.split import SplitName
 
 MAX_POINTS, MAX_POINTS_WHILE_TRAINING = 5000, 500
-"""Examples that the figures of a finished run and those of a logger are drawn from."""
+"""Examples that the figures of a finished run and the images during training are drawn from."""
+METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+"""Without versions and times, so that equal figures are equal files."""
 
 
 def draw(
@@ -42,22 +45,27 @@ def draw(
         return _drawn(VIEWS, Inputs(model, points, history, seed))
 
 
-def panels(model: LatentVariableModel, data: Data, device: torch.device, seed: int) -> dict[str, Figure]:
-    """The figures of VIEWS that a logger gets during training: those that take little time."""
-    with styled(), observed(model, device, seed), optional("figures"):
-        points = collect(model, data, "val" if len(data.val) else "train", device, MAX_POINTS_WHILE_TRAINING)
-        return _drawn([view for view in VIEWS if view.while_training], Inputs(model, points, (), seed))
-    return {}
+def snapshots(model: LatentVariableModel, data: Data, device: torch.device, seed: int) -> dict[str, Image]:
+    """Images of VIEWS for a logger during training: of validation examples, and always of the same draws."""
+    found, count = {}, MAX_IMAGES if len(data.event_shape) == 3 else MAX_POINTS_WHILE_TRAINING
+    with styled(), observed(model, device, seed), optional("images for the logger"):
+        points = collect(model, data, "val" if len(data.val) else "train", device, count)
+        inputs = Inputs(model, points, (), seed)
+        for view in VIEWS:
+            if view.snapshot and view.suits(inputs):
+                with observed(model, device, seed):
+                    found[view.name] = view.snapshot(inputs)
+    return found
 
 
-def save(figures: dict[str, Figure], folder: Path) -> None:
-    """Write each figure as NAME.png (200 dpi) and NAME.pdf atomically, then clear it."""
+def save(figures: dict[str, Figure], folder: Path, kinds: Sequence[str] = ("png", "pdf")) -> None:
+    """Write each figure as NAME.KIND (200 dpi) atomically, then clear it."""
     with styled(), optional("figures"):
         folder.mkdir(exist_ok=True)
         for name, figure in track(list(figures.items()), "writing the figures"):
             with optional(f"figure {name}"):
-                for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-                    write = partial(figure.savefig, format=kind, dpi=200, metadata=metadata)
+                for kind in kinds:
+                    write = partial(figure.savefig, format=kind, dpi=200, metadata=METADATA[kind])
                     write_atomically(folder / f"{name}.{kind}", write)
                 figure.clear()
 

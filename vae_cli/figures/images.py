@@ -9,37 +9,59 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor
 
 from vae_cli.figures.examples import Inputs, Points, Traversal, decoded
 from vae_cli.figures.style import TEXT_WIDTH
-from vae_cli.figures.tiles import gap, grid
+from vae_cli.figures.tiles import gap, grid, image
+from vae_cli.models.model import LatentVariableModel
 
 COLUMNS = 10
 
 
 def reconstructions(inputs: Inputs) -> Figure:
     """Test images x in one row, in the row below the means of p(x|z) at their posterior means z."""
-    model, examples = inputs.model, inputs.examples
-    columns = min(COLUMNS, len(examples.x))
-    count = len(examples.x) // columns * columns
-    x, means = examples.x[:count], decoded(model, examples.means[:count])
-    pairs = list(zip(x.split(columns), means.split(columns), strict=True))
-    figure = _figure(x, 2 * len(pairs), columns)
+    examples, (columns, pairs) = inputs.examples, _pairs(inputs)
+    figure = _figure(examples.x, 2 * len(pairs), columns)
     stacked: Any = figure.subplots(len(pairs), 1, squeeze=False)
     for axes, pair in zip(stacked[:, 0], pairs, strict=True):
         _show(axes, _unit(torch.cat(pair), examples), columns)
-        axes.set_yticks(_centres(2, x.shape[-2], x.shape[-1]), ["original", "reconstruction"])
+        axes.set_yticks(_centres(2, *examples.x.shape[-2:]), ["original", "reconstruction"])
     return figure
+
+
+def reconstruction_grid(inputs: Inputs) -> Image:
+    """Rows of examples x, below each row the means of p(x|z) at their posterior means z."""
+    columns, pairs = _pairs(inputs)
+    return image(_unit(torch.cat([half for pair in pairs for half in pair]), inputs.examples), columns)
+
+
+def _pairs(inputs: Inputs) -> tuple[int, list[tuple[Tensor, Tensor]]]:
+    """The length of full rows, and for each row its examples x and the means of p(x|z) at their posterior means."""
+    examples = inputs.examples
+    columns = min(COLUMNS, len(examples.x))
+    count = len(examples.x) // columns * columns
+    x, means = examples.x[:count], decoded(inputs.model, examples.means[:count])
+    return columns, list(zip(x.split(columns), means.split(columns), strict=True))
 
 
 def samples(inputs: Inputs) -> Figure:
     """Means of p(x|z) at draws z ~ p(z)."""
-    model = inputs.model
-    x = model.likelihood.original(torch.cat([model.sample(COLUMNS).float().cpu() for _ in range(COLUMNS)]))
+    x = _sampled(inputs.model)
     figure = _figure(x, COLUMNS, COLUMNS)
     _show(figure.subplots(), _unit(x, inputs.points), COLUMNS)
     return figure
+
+
+def sample_grid(inputs: Inputs) -> Image:
+    """The content of `samples` alone."""
+    return image(_unit(_sampled(inputs.model), inputs.points), COLUMNS)
+
+
+def _sampled(model: LatentVariableModel) -> Tensor:
+    """Means of p(x|z) at COLUMNS^2 draws z ~ p(z)."""
+    return model.likelihood.original(torch.cat([model.sample(COLUMNS).float().cpu() for _ in range(COLUMNS)]))
 
 
 def traversals(inputs: Inputs) -> Figure:

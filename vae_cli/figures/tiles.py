@@ -13,6 +13,8 @@ from torch import Tensor
 
 from vae_cli.runs.atomic_files import write_atomically
 
+SHOWN = 300
+
 
 def gap(width: int) -> int:
     """White pixels between neighbours; there are none around the whole."""
@@ -39,6 +41,12 @@ def grid(x: Tensor, columns: int) -> NDArray[np.uint8]:
         row, column = divmod(k, columns)
         canvas[row * down : row * down + height, column * across : column * across + width] = tile
     return canvas[..., 0] if channels == 1 else canvas
+
+
+def image(x: Tensor, columns: int) -> Image.Image:
+    """`grid` as an image of at least SHOWN pixels across, for a screen."""
+    found = Image.fromarray(grid(x, columns))
+    return found.resize([size * math.ceil(SHOWN / found.width) for size in found.size], Image.Resampling.NEAREST)
 
 
 def save_grid(x: Tensor, path: Path, columns: int | None = None) -> None:

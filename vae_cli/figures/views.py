@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from vae_cli.distributions.mixtures import is_mixture
 from vae_cli.figures import clusters, images, vectors
@@ -29,13 +32,13 @@ class View:
         name: of its files and of its entry in a logger
         draw: returns None where there is nothing to show
         applies: whether a model and points of its data have this figure; None for a figure of the history alone
-        while_training: whether a logger gets it during training
+        snapshot: the image that a logger gets during training; None: none
     """
 
     name: str
     draw: Callable[[Inputs], Figure | None]
     applies: Callable[[LatentVariableModel, Points], bool] | None
-    while_training: bool = False
+    snapshot: Callable[[Inputs], Image.Image] | None = None
 
     def suits(self, inputs: Inputs) -> bool:
         """True if the figure can be drawn from these inputs."""
@@ -44,30 +47,41 @@ class View:
         return inputs.collected is not None and self.applies(inputs.model, inputs.collected)
 
 
+def raster(draw: Callable[[Inputs], Figure]) -> Callable[[Inputs], Image.Image]:
+    """The figure of `draw` as an image for a screen."""
+
+    def drawn(inputs: Inputs) -> Image.Image:
+        canvas = FigureCanvasAgg(draw(inputs))
+        canvas.draw()
+        return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+
+    return drawn
+
+
 VIEWS = (
-    View("samples", images.samples, lambda model, points: points.is_image, while_training=True),
-    View("samples", vectors.samples, lambda model, points: not points.is_image, while_training=True),
+    View("samples", images.samples, lambda model, points: points.is_image, images.sample_grid),
+    View("samples", vectors.samples, lambda model, points: not points.is_image, raster(vectors.samples)),
     View(
         "component_samples", clusters.component_samples,
-        lambda model, points: points.is_image and has_components(model), while_training=True,
+        lambda model, points: points.is_image and has_components(model),
     ),
     View(
         "reconstructions", images.reconstructions,
-        lambda model, points: points.is_image and model.infers, while_training=True,
+        lambda model, points: points.is_image and model.infers, images.reconstruction_grid,
     ),
     View(
         "reconstructions", vectors.reconstructions,
-        lambda model, points: not points.is_image and model.infers, while_training=True,
+        lambda model, points: not points.is_image and model.infers, raster(vectors.reconstructions),
     ),
     View(
         "traversals", images.traversals,
-        lambda model, points: points.is_image and points.has_directions, while_training=True,
+        lambda model, points: points.is_image and points.has_directions,
     ),
     View(
         "traversals", vectors.traversals,
-        lambda model, points: not points.is_image and points.has_directions, while_training=True,
+        lambda model, points: not points.is_image and points.has_directions,
     ),
-    View("component_means", clusters.component_means, lambda model, points: has_components(model), while_training=True),
+    View("component_means", clusters.component_means, lambda model, points: has_components(model)),
     View("density", vectors.density, lambda model, points: points.density_known and points.x[0].numel() > 1),
     View("latent_space", latent_space, lambda model, points: points.has_directions),
     View("code_usage", code_usage, lambda model, points: points.code_counts is not None),

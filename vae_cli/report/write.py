@@ -59,8 +59,9 @@ def _list(runs: Sequence[Run]) -> None:
 def wandb_settings(runs: Sequence[Run]) -> dict[str, Any] | None:
     """The W&B settings of the first run that was logged there; None if there is none."""
     for run in runs:
-        settings = {key.removeprefix("logger."): v for key, v in run.config.items() if key.startswith("logger.")}
-        if settings.get("name") == "wandb" and settings.get("mode") != "disabled":
+        prefix = "logger.wandb."
+        settings = {key.removeprefix(prefix): v for key, v in run.config.items() if key.startswith(prefix)}
+        if settings and settings["mode"] != "disabled":
             return settings
     return None
 
@@ -72,10 +73,10 @@ def sweep(runs: Sequence[Run]) -> Path:
 
 def _log(settings: Mapping[str, Any], runs: Sequence[Run], drawn: Sequence[Plot], out: Path) -> None:
     """Log the plots to a W&B run in the group of the sweep."""
-    from vae_cli.training import loggers  # it imports torch, which takes seconds
+    from vae_cli.training.loggers.weights_and_biases import log_report  # it imports torch, which takes seconds
 
     folder = sweep(runs)
     figures = {f"report/{plot.name}": plot.figure for plot in drawn}
-    mode = loggers.log_report(settings, folder, out.resolve(), figures)
+    mode = log_report(settings, folder, out.resolve(), figures)
     if mode != "disabled":
         print(f"plots logged to Weights & Biases ({mode}) as {folder.name}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from errno import EROFS
 from pathlib import Path
 from typing import IO
@@ -42,6 +44,17 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], previous:
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a text as UTF-8 atomically."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_csv_atomically(path: Path, rows: Sequence[Mapping[str, float]]) -> list[str]:
+    """Write rows as CSV atomically; returns the columns, those of all rows."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text_atomically(path, text.getvalue())
+    return columns
 
 
 def write_json(path: Path, values: Mapping[str, object]) -> None:

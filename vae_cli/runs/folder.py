@@ -31,6 +31,7 @@ OVERRIDES = "overrides.yaml"
 STATUS = "status.json"
 RESULTS = "results.json"
 HISTORY = "metrics.csv"
+STEPS = "steps.csv"
 LOG = "vae-train.log"
 LAST = "checkpoints/last.ckpt"
 SUPERSEDED = "superseded"
@@ -70,6 +71,11 @@ class RunFolder:
     def history_file(self) -> Path:
         """The numbers of each epoch."""
         return self.path / HISTORY
+
+    @property
+    def steps_file(self) -> Path:
+        """The numbers of single steps."""
+        return self.path / STEPS
 
     @property
     def results_file(self) -> Path:
@@ -150,8 +156,7 @@ class RunFolder:
         if earlier := self.results_if_readable():
             numbers = {name: value for name, value in earlier.items() if name != "error"}
             self.write_results(numbers | {"status": UNFINISHED})
-        typed = self.overrides_if_readable() if (self.path / OVERRIDES).exists() else []
-        saved_config.write(config, self.config_file, shlex.join(["vae-train", *typed]))
+        saved_config.write(config, self.config_file, shlex.join(["vae-train", *self.overrides_if_readable()]))
 
     def overrides_if_readable(self) -> list[str]:
         """The overrides of the first start."""
@@ -205,6 +210,10 @@ class RunFolder:
     def history(self) -> list[dict[str, float]]:
         """The numbers of each epoch, without empty cells; empty where no metrics.csv was written."""
         return _parsed(self.history_file, _rows, [])
+
+    def steps(self) -> list[dict[str, float]]:
+        """The numbers of single steps, without empty cells; empty where no steps.csv was written."""
+        return _parsed(self.steps_file, _rows, [])
 
     def standing(self) -> Standing:
         """The state of the run, from the files alone."""

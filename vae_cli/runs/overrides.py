@@ -15,7 +15,9 @@ PRESETS = ("experiment", "sweep", "hparams_search", "debug")
 
 
 def read(file: Path) -> list[str]:
-    """The overrides as typed; `damaged` in place of what is not readable."""
+    """The overrides as typed, none where there is no file; `damaged` in place of what is not readable."""
+    if not file.exists():
+        return []
     try:
         return [str(line) for line in OmegaConf.load(file)]
     except (OSError, yaml.YAMLError, ValueError):

@@ -13,8 +13,10 @@ from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.layout import DATA, display
 
-FORMAT = 1
+FORMAT = 2
 """Number of the format of a run's folder: names and content of its files, its checkpoints too."""
+EARLIEST = 1
+"""The first format that is read."""
 LARGEST = 1_000_000
 """Bytes of a configuration, which has some thousands."""
 
@@ -55,20 +57,34 @@ def read(file: Path) -> DictConfig:
     if not isinstance(config, DictConfig) or not {"model", "dataset"} <= config.keys():
         raise NotARunError(f"{display(file)}: not the configuration of a run, it has no model or no dataset")
     _refuse_other_formats(number, file)
+    return _from_format_1(config) if number == 1 else config
+
+
+def _from_format_1(config: DictConfig) -> DictConfig:
+    """A configuration of format 1 with the keys of the present format: it had one logger, with a name."""
+    if isinstance(trainer := config.get("trainer"), DictConfig):
+        trainer.pop("figures_every", None)
+    logger = config.get("logger")
+    name, tags = (logger.pop(key, None) if isinstance(logger, DictConfig) else None for key in ("name", "tags"))
+    chosen = {"csv": name == "csv", "tensorboard": name == "tensorboard", "wandb": logger if name == "wandb" else None}
+    OmegaConf.update(config, "logger", {"every": 50, "images": 10, **chosen}, merge=False, force_add=True)
+    OmegaConf.update(config, "figures", ["png", "pdf"], force_add=True)
+    config.update({"name": None, "tags": tags or []})
     return config
 
 
 def _refuse_other_formats(number: object, file: Path) -> None:
-    if number == FORMAT and type(number) is int:
+    if type(number) is int and EARLIEST <= number <= FORMAT:
         return
     if type(number) is int and number > FORMAT:
         raise ConfigError(
-            f"{display(file)}: format: {number}, but this version of vae-cli reads format: {FORMAT}; "
+            f"{display(file)}: format: {number}, but this version of vae-cli reads formats {EARLIEST} to {FORMAT}; "
             "update vae-cli (pip install --upgrade vae-cli)"
         )
     problem = "no format" if number is None else f"format: {number}"
     raise ConfigError(
-        f"{display(file)}: states {problem}, but this version of vae-cli reads format: {FORMAT}; train the model again"
+        f"{display(file)}: states {problem}, but this version of vae-cli reads formats {EARLIEST} to {FORMAT}; "
+        "train the model again"
     )
 
 

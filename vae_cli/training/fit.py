@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from math import ceil
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import Logger
 
 from vae_cli.config.schema import TrainConfig, TrainerConfig
 from vae_cli.datasets import Data
@@ -24,8 +23,9 @@ from vae_cli.training import warm_start
 from vae_cli.training.callbacks import (
     EpochProgress,
     EvaluationProgress,
-    FigureLogger,
     History,
+    ImageLogger,
+    LogWriter,
     MixtureMonitor,
     PhaseInitialiser,
     RandomState,
@@ -33,6 +33,7 @@ from vae_cli.training.callbacks import (
 )
 from vae_cli.training.checkpointing import AtomicCheckpointIO, FixedNameCheckpoint, LastCheckpoint
 from vae_cli.training.lightning_module import LatentModelModule
+from vae_cli.training.loggers import RunLogger
 from vae_cli.training.selection import PhaseAwareEarlyStopping, Selection
 
 
@@ -49,7 +50,12 @@ def selection_of(data: Data, module: LatentModelModule) -> Selection:
 
 
 def build_callbacks(
-    config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, history: History
+    config: TrainConfig,
+    run: RunFolder,
+    data: Data,
+    module: LatentModelModule,
+    history: History,
+    loggers: Sequence[RunLogger],
 ) -> list[Callback]:
     """The callbacks of a training, in the order in which Lightning calls them."""
     settings, selection = config.trainer, selection_of(data, module)
@@ -62,13 +68,14 @@ def build_callbacks(
         MixtureMonitor(),
         history,
         *(shown if is_rank_zero() else ()),
+        *([LogWriter(loggers, history, config.logger.every)] if loggers else []),
         FixedNameCheckpoint(filename="best", **asdict(selection), **files),
         LastCheckpoint(settings.checkpoint_every, filename="last", **files),
     ]
     if settings.patience and selection.monitor:
         callbacks.append(PhaseAwareEarlyStopping(settings.patience, selection, history))
-    if settings.figures_every:
-        callbacks.append(FigureLogger(data, settings.figures_every, config.evaluate.seed))
+    if config.logger.images and any(logger.shows_images for logger in loggers):
+        callbacks.append(ImageLogger(loggers, data, config.logger.images, config.evaluate.seed))
     return callbacks
 
 
@@ -78,12 +85,12 @@ def build_trainer(
     run: RunFolder,
     data: Data,
     module: LatentModelModule,
-    run_loggers: list[Logger],
+    loggers: Sequence[RunLogger],
     checkpoint: Checkpoint | None = None,
 ) -> tuple[History, pl.Trainer]:
     """Lightning's Trainer, and the history among its callbacks."""
     settings = config.trainer
-    history = History(None if config.logger.name == "none" else run.history_file)
+    history = History(None if config.logger.is_none else run.history_file)
     partial = len(module.phases) > 1 or "rate" not in module.position.phase.objective.provides  # or: without the prior
     strategy, environment = processes.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
@@ -97,8 +104,8 @@ def build_trainer(
         accumulate_grad_batches=settings.accumulate_grad_batches,
         deterministic=settings.deterministic,
         default_root_dir=run.path,
-        logger=run_loggers,
-        callbacks=build_callbacks(config, run, data, module, history),
+        logger=False,
+        callbacks=build_callbacks(config, run, data, module, history, loggers),
         plugins=[AtomicCheckpointIO(checkpoint), environment],
         num_sanity_val_steps=0,
         enable_progress_bar=False,

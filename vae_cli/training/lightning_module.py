@@ -60,7 +60,7 @@ class LatentModelModule(LightningModule):
         self.own_optimizers = tuple(part for part in model.modules() if isinstance(part, HasOwnOptimizer))
         self.origin = Origin()
         self.names: tuple[str, ...] = ()
-        self.totals, self.examples = torch.zeros(()), 0
+        self.totals, self.examples, self.sums = torch.zeros(()), 0, torch.zeros(())
         self.validation = Means()
         self.steps_per_epoch = 1
         self.row: dict[str, float] = {}
@@ -106,10 +106,15 @@ class LatentModelModule(LightningModule):
             self._diverged(
                 f"the loss became {loss} at", f"batch {batch_idx}, ", broken[0] if broken else "loss", batch.x
             )
-        self.totals = self.totals.to(sums.device) + sums[1:]
+        self.sums = sums[1:]
+        self.totals = self.totals.to(sums.device) + self.sums
         self.examples += batch.total
         weight *= self.window_weights[batch_idx]
         return terms.loss if weight == 1 else terms.loss * weight
+
+    def batch_terms(self, batch: Batch) -> dict[str, float]:
+        """Means of the terms over the batch that was trained last."""
+        return {name: value / batch.total for name, value in zip(self.names, self.sums.tolist(), strict=True)}
 
     def on_after_backward(self) -> None:
         """Step the parts that have an optimiser of their own."""

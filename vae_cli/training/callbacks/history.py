@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from vae_cli.runs.atomic_files import write_text_atomically
+from vae_cli.runs.atomic_files import write_csv_atomically
 from vae_cli.training.lightning_module import LatentModelModule
 
 
@@ -64,9 +62,4 @@ class History(Checkpoint):
             row["phase"] = pl_module.position.number + 1
         self.rows.append({**row, "train/seconds": self.seconds, "train/samples_per_second": self.samples_per_second})
         if self.path and trainer.is_global_zero:
-            columns = list(dict.fromkeys(name for row in self.rows for name in row))
-            text = io.StringIO()
-            writer = csv.DictWriter(text, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-            write_text_atomically(self.path, text.getvalue())
+            write_csv_atomically(self.path, self.rows)

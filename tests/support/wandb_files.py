@@ -1,0 +1,44 @@
+"""Offline files of Weights & Biases, by W&B's own reader, and runs that its agent starts."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.commands import environment
+
+AGENT = """
+import json, os, sys
+from wandb.wandb_agent import Agent
+
+sweep, values = map(json.loads, sys.argv[1:])
+agent = Agent(None, None, sweep_id=os.environ["WANDB_SWEEP_ID"])
+agent._sweep_command = sweep["command"]
+chosen = {name: {"value": value} for name, value in values.items()}
+agent._command_run({"run_id": "chosen01", "program": sweep["program"], "args": chosen})
+sys.exit(agent._run_processes["chosen01"].wait())
+"""
+"""The agent as the server's answer sets it to work, without the server."""
+
+
+def records(file: Path) -> list[dict[str, Any]]:
+    command = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return [json.loads(record) for record in done.stdout.splitlines()]
+
+
+def of_kind(found: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [record[kind] for record in found if record["type"] == kind]
+
+
+def start_by_agent(sweep: Mapping[str, Any], values: Mapping[str, Any], folder: Path) -> str:
+    """Run the command that W&B's agent makes of a sweep file for these values; returns the run's id."""
+    scripts = str(Path(sys.executable).parent)
+    settings = environment(PATH=f"{scripts}{os.pathsep}{os.environ['PATH']}", WANDB_SWEEP_ID="sweep123")
+    command = [sys.executable, "-c", AGENT, json.dumps(sweep), json.dumps(values)]
+    done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=240)
+    assert (done.returncode, done.stderr) == (0, "")
+    return "chosen01"

@@ -1,0 +1,85 @@
+"""Loggers beside metrics.csv: W&B, TensorBoard, steps.csv; the libraries' own logs go to the log file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from vae_cli.config.schema import LoggerConfig
+from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.evaluation.optional import optional
+from vae_cli.runs.folder import RunFolder
+from vae_cli.training.loggers.run_logger import Row, RunLogger
+from vae_cli.training.loggers.steps_file import StepsFile
+from vae_cli.training.loggers.tensorboard import TensorBoardLogger
+from vae_cli.training.loggers.weights_and_biases import WandbLogger
+
+__all__ = ["RunLogger", "log_figures", "log_images", "opened", "quiet_libraries"]
+
+
+def quiet_libraries() -> None:
+    """Send Lightning's notices and Python's warnings to the log file; drop those of W&B."""
+    os.environ.setdefault("WANDB_SILENT", "true")
+    logging.captureWarnings(True)
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    warnings.filterwarnings("ignore", ".*is available but not used.*")
+
+
+@contextmanager
+def opened(
+    settings: LoggerConfig,
+    run: RunFolder,
+    group: str | None,
+    config: Mapping[str, Any],
+    resumed: int | None,
+    summary: Mapping[str, object],
+) -> Iterator[list[RunLogger]]:
+    """The loggers of a run on rank 0; at its end they log the numbers that `summary` then has, and close.
+
+    Args:
+        group: sweep to which the run belongs
+        config: whole configuration, which W&B and TensorBoard keep
+        resumed: step of the checkpoint that the run resumes from
+    """
+    loggers, succeeded = list[RunLogger](), False
+    try:
+        if is_rank_zero():
+            if settings.csv:
+                loggers.append(StepsFile(run, resumed))
+            if settings.tensorboard:
+                loggers.append(TensorBoardLogger(run.path / "tensorboard", config, resumed))
+            if settings.wandb:
+                loggers.append(WandbLogger(settings.wandb, run.path, group, config))
+        yield loggers
+        succeeded = True
+    finally:
+        for logger in loggers:
+            logger.finish(summary, succeeded)
+
+
+def log_figures(loggers: Sequence[RunLogger], folder: Path, row: Row) -> None:
+    """Log the PNG files of a run's figures, as `log_images`."""
+    images = {}
+    for file in sorted(folder.glob("*.png")) if any(logger.shows_images for logger in loggers) else ():
+        with Image.open(file) as image:
+            image.load()
+            images[f"figures/{file.stem}"] = image
+    log_images(loggers, images, row)
+
+
+def log_images(loggers: Sequence[RunLogger], images: Mapping[str, Image.Image], row: Row) -> None:
+    """Log images to each logger that shows them, at the epoch and the step of the row."""
+    for logger in loggers:
+        with optional("images in the logger"):
+            if images and logger.shows_images:
+                logger.log_images(images, {name: row[name] for name in ("epoch", "step")})

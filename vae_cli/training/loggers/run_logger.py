@@ -1,0 +1,28 @@
+"""The interface of a logger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from PIL.Image import Image
+
+Row = Mapping[str, float]
+
+
+class RunLogger:
+    """A destination of the numbers and images of a run; each row holds `epoch`, from 1, and `step`."""
+
+    shows_images: ClassVar[bool] = False
+
+    def log_epoch(self, row: Row) -> None:
+        """Log the row of an epoch, as in metrics.csv."""
+
+    def log_step(self, row: Row) -> None:
+        """Log the row of an optimiser step, with names `step/...`."""
+
+    def log_images(self, images: Mapping[str, Image], row: Row) -> None:
+        """Log images by name at the epoch and the step of the row."""
+
+    def finish(self, summary: Mapping[str, object], succeeded: bool) -> None:
+        """Log the final numbers and close."""

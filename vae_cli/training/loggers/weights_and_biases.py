@@ -1,0 +1,128 @@
+"""Weights & Biases, for a run and for a report."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+from matplotlib.figure import Figure
+from PIL.Image import Image
+
+from vae_cli.config.schema import WandbConfig
+from vae_cli.errors import UserError, first_line, warn
+from vae_cli.runs.layout import sweep_name
+from vae_cli.training.loggers.run_logger import Row, RunLogger
+
+PATIENCE = float(os.environ.get("WANDB_INIT_TIMEOUT") or 30)
+"""Timeout of W&B's server, seconds."""
+
+
+class WandbLogger(RunLogger):
+    """Sends rows and images to a W&B run, whose horizontal axis is the step; the summary holds the final numbers.
+
+    Args:
+        group: sweep to which the run belongs, unless the settings name a group
+        config: whole configuration, which W&B keeps, with the name and the tags of the run
+    """
+
+    shows_images: ClassVar = True
+
+    def __init__(self, settings: WandbConfig, folder: Path, group: str | None, config: Mapping[str, Any]) -> None:
+        names = {"id": run_id(folder), "name": config["name"] or folder.name, "group": settings.group or group}
+        try:
+            self.run = started(asdict(settings), dir=folder, tags=list(config["tags"]), config=dict(config), **names)
+        except UserError as error:
+            raise UserError(f"{error}; use logger.wandb.mode=offline or logger=csv") from error
+        self.run.define_metric("step")
+        self.run.define_metric("*", step_metric="step", step_sync=True)
+
+    def log_epoch(self, row: Row) -> None:
+        self.run.log(dict(row))
+
+    def log_step(self, row: Row) -> None:
+        self.run.log(dict(row))
+
+    def log_images(self, images: Mapping[str, Image], row: Row) -> None:
+        import wandb
+
+        self.run.log({name: wandb.Image(image) for name, image in images.items()} | dict(row))
+
+    def finish(self, summary: Mapping[str, object], succeeded: bool) -> None:
+        """Write the final numbers and end the run, so that the next job of a sweep gets a run of its own."""
+        self.run.summary.update(dict(summary))
+        self.run.finish(exit_code=0 if succeeded else 1)
+
+
+def run_id(folder: Path) -> str:
+    """W&B's id of the run in this folder, so that a resumed run continues it; a new one if the folder has none."""
+    legs = sorted((folder / "wandb").glob("*run-*-*"))
+    return legs[-1].name.rpartition("-")[2] if legs else secrets.token_hex(6)
+
+
+def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: Mapping[str, Figure]) -> str:
+    """Send figures to a W&B run for a sweep, in the group of its runs; `settings` are those of their logger.
+
+    Returns its mode.
+    """
+    import wandb
+
+    mode = wandb_mode(settings["mode"])
+    if mode == "disabled":
+        return mode
+    group = settings.get("group") or sweep_name(sweep)
+    identity = hashlib.sha256(str(sweep).encode()).hexdigest()[:12]  # a report made again replaces the last
+    names = {"id": identity, "name": sweep.name, "group": group, "job_type": "report"}
+    try:
+        run = started(settings, dir=folder, **names)
+    except UserError as error:
+        raise UserError(f"{error}; the report itself is written; for its plots: wandb login, and again") from error
+    run.log({name: wandb.Image(figure) for name, figure in figures.items()})
+    run.finish()
+    return "offline" if run.offline else mode
+
+
+def wandb_mode(choice: str) -> str:
+    """`choice`; for auto, WANDB_MODE if set, else online where a key is configured, else offline. It never prompts."""
+    if choice != "auto":
+        return choice
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    import wandb
+
+    return "online" if wandb.login(prompt=False, verify=False) else "offline"
+
+
+def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
+    """A W&B run, resumed if one has this id; offline if the server does not answer."""
+    import wandb
+    from wandb.errors import AuthenticationError, CommError, UsageError
+
+    def init(mode: str) -> Any:
+        return wandb.init(
+            project=settings["project"],
+            entity=settings["entity"],
+            mode=mode,  # pyright: ignore[reportArgumentType]
+            resume="allow",
+            settings=wandb.Settings(console="off", silent=True, init_timeout=PATIENCE),
+            **arguments,
+        )
+
+    try:
+        mode = wandb_mode(settings["mode"])
+        try:
+            return init(mode)
+        except CommError as error:
+            if mode != "online" or isinstance(error, AuthenticationError):
+                raise
+            wandb.teardown()  # else its service keeps the run that failed to start
+            run = init("offline")
+            place = os.path.relpath(Path(run.settings.sync_dir))
+            warn(f"Weights & Biases is out of reach ({first_line(error)}): logged offline; wandb sync {place} sends it")
+            return run
+    except (AuthenticationError, CommError, UsageError) as error:
+        raise UserError(f"Weights & Biases: {first_line(error)}") from error
