@@ -46,7 +46,8 @@ def test_every_way_to_fail_has_its_code() -> None:
 def test_a_failed_run_says_so_in_its_folder(workplace: Path) -> None:
     RunFolder(workplace).write_end("failed", "disk full")
     assert json.loads(Path("results.json").read_text()) == {"status": "failed", "error": "disk full"}
-    assert [path.name for path in workplace.iterdir()] == ["results.json"]
+    assert json.loads(Path("status.json").read_text())["state"] == "failed"
+    assert sorted(path.name for path in workplace.iterdir()) == ["results.json", "status.json"]
 
 
 def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
