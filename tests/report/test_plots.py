@@ -11,7 +11,7 @@ from tests.support.report_folders import write_run, write_sweep
 from vae_cli.figures.style import styled
 from vae_cli.report.groups import group
 from vae_cli.report.metrics import present
-from vae_cli.report.page import svg
+from vae_cli.report.page import Picture
 from vae_cli.report.plots import Plot, colours, plots
 from vae_cli.report.runs import find
 
@@ -23,7 +23,7 @@ def drawn(folder: str = "all") -> dict[str, Plot]:
     groups = group(find([Path(folder)]))
     with styled():
         found = plots(groups, present(groups))
-        assert all(svg(plot.figure).startswith("data:image/svg+xml;base64,") for plot in found)
+        assert all(Picture.of_figure("", plot.figure).uri.startswith("data:image/svg+xml;base64,") for plot in found)
     assert plt.get_fignums() == []
     assert len({plot.name for plot in found}) == len(found)
     return {plot.name: plot for plot in found}

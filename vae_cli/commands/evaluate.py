@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -65,8 +65,9 @@ def evaluate_split(
 
 def settings_of(settings: EvaluateConfig) -> Results:
     """The settings of an evaluation as evaluate/NAME."""
-    values = asdict(settings)
-    gaps = values.pop("gaps") or {}
+    values = asdict(replace(settings, metrics={}))
+    gaps, _ = values.pop("gaps") or {}, values.pop("metrics")
+    values |= {f"metrics/{name}": node.target for name, node in settings.metrics.items()}
     return {f"evaluate/{name}": value for name, value in (values | {f"gaps/{k}": v for k, v in gaps.items()}).items()}
 
 

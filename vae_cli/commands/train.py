@@ -42,7 +42,7 @@ from vae_cli.runs.status import UNFINISHED
 from vae_cli.training import loggers, resumption, warm_start
 from vae_cli.training.build import build_module
 from vae_cli.training.callbacks import History
-from vae_cli.training.fit import build_trainer, fit, on_gpu, selection_of
+from vae_cli.training.fit import build_trainer, check_callbacks, fit, on_gpu, selection_of
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import RunLogger
 from vae_cli.training.selection import PhaseAwareEarlyStopping
@@ -112,6 +112,7 @@ def _module(
         module.origin = replace(module.origin, init=warm.results)
         warm.announce([name for name in ("pretraining", "initialisation") if getattr(config, name)])
         loaded = warm.parts
+    check_callbacks(config)
     check_split(data, config.evaluate)
     if settings.compile:
         for phase in module.phases:

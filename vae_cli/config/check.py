@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from vae_cli.config.job_names import job_folder
 from vae_cli.config.rules import RULES
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import not_in_names, types_of
-from vae_cli.config.sources import Sources
+from vae_cli.config.sources import Sources, find_plugins, plugins
 from vae_cli.config.suggest import meant_key, nearest
 from vae_cli.config.view import Accepts, ConfigView
 from vae_cli.errors import ConfigError, first_line
@@ -45,7 +44,8 @@ def check(
 
     Raises ConfigError for the first key that is unknown, missing, mistyped, out of range or out of place.
     """
-    parsed = _Check(where, schema).root(config)
+    find_plugins()
+    parsed: S = _Check(where, schema).root(config)
     if isinstance(parsed, TrainConfig):
         check_rules(parsed, where, accepts)
     return parsed
@@ -128,6 +128,8 @@ class _Check:
             names = signatures.class_names(path)
             near = [] if name in names else nearest(name, names)
             hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
+            if str(error).startswith("'there is no package"):
+                hint = "put it into the working directory or beside vae_conf, or set PYTHONPATH to its folder"
             self.fail(_join(key, "_target_"), str(error.args[0]), hint, target)
 
     def fields(self, key: str, value: Any, schema: type) -> Any:
@@ -135,7 +137,7 @@ class _Check:
         annotations = _hints(schema)
         if not isinstance(value, dict):
             self.fail(key, f"expected a mapping of {', '.join(annotations)}", value=value)
-        return schema(**self.keys(key, value, annotations, dict.fromkeys(annotations, True)))
+        return schema(**self.keys(key, value, annotations, _required(schema)))
 
     def keys(
         self, key: str, value: dict[str, Any], annotations: dict[str, Any], required: dict[str, bool]
@@ -163,9 +165,11 @@ class _Check:
     def value(self, key: str, value: Any, annotation: Any) -> Any:
         """The value that has the annotation's type."""
         kinds = members(annotation)
+        if annotation == dict[str, Node]:
+            return self.plugins(key, value)
         schemas: list[Any] = [kind for kind in kinds if kind is not Node and dataclasses.is_dataclass(kind)]
         if (Node in kinds and value is not None) or (isinstance(value, dict) and "_target_" in value):
-            return self.node(key, value, annotation)
+            return self.node(key, value, annotation, whole=Node not in kinds)
         if schemas and not (value is None and type(None) in kinds):
             return self.fields(key, value, schemas[0])
         if not fits(value, annotation):
@@ -174,8 +178,20 @@ class _Check:
             self.fail(key, f"expected {describe(annotation)}", hint, value)
         return value
 
-    def node(self, key: str, value: Any, annotation: Any) -> Node:
-        """The class that a mapping names, with arguments of its signature."""
+    def plugins(self, key: str, value: Any) -> dict[str, Node]:
+        """Classes of the user's own by name; null leaves one out."""
+        if not isinstance(value, dict):
+            self.fail(key, "expected a mapping", f"use {key}.NAME._target_=package.Class", value)
+        metrics = key == "evaluate.metrics"
+        kind = signatures.opaque("Metric") if metrics else Any
+        given = {str(name): item for name, item in value.items() if item is not None}
+        return {name: self.node(f"{key}.{name}", item, kind, whole=not metrics) for name, item in given.items()}
+
+    def node(self, key: str, value: Any, annotation: Any, *, whole: bool) -> Node:
+        """The class that a mapping names, with arguments of its signature.
+
+        whole: the arguments before the star are keys, too, because no builder gives them
+        """
         if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
             self.fail(key, "names no class", f"a mapping with {key}._target_ belongs here")
         target = value["_target_"]
@@ -184,18 +200,26 @@ class _Check:
         if annotation is not Any and Node not in members(annotation) and not expected & signature.ancestors:
             self.fail(f"{key}._target_", f"expected {describe(annotation)}", value=target)
         given = {n: v for n, v in value.items() if n not in ("_target_", "_partial_", "_convert_", "_recursive_")}
-        annotations = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-        if signature.open:
+        takes = signature.constructor
+        parameters = takes.parts | takes.keys if whole else takes.keys
+        annotations = {name: parameter.annotation for name, parameter in parameters.items()}
+        if takes.open or (whole and takes.inherited):
             annotations.update(dict.fromkeys(given.keys() - annotations.keys(), Any))
-        required = {name: parameter.required for name, parameter in signature.parameters.items()}
+        required = {name: parameter.required for name, parameter in parameters.items()}
         self.keys(key, given, annotations, required)
         return Node(target, {name: item for name, item in value.items() if name != "_target_"})
 
 
 def allowed() -> tuple[str, ...]:
     """Prefixes of the classes that a configuration may name."""
-    plugins = os.environ.get("VAE_PLUGINS", "").replace(":", ",").split(",")
-    return ("vae_cli.", "torch.optim.", "torch.nn.", *(f"{name.strip()}." for name in plugins if name.strip()))
+    return ("vae_cli.", "torch.optim.", "torch.nn.", *(f"{name}." for name in plugins()))
+
+
+def _required(schema: type) -> dict[str, bool]:
+    """True for a key that must be there; a key of a later version has a default, for the runs of earlier ones."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(schema)
+    return {field.name: field.default is missing and field.default_factory is missing for field in fields}
 
 
 def _hints(schema: type) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from vae_cli.runs.layout import conf_folder, display
 
 COMMAND_LINE = "command line"
 PLUGINS_FOLDER = str(Path(__file__).parents[1] / "plugins")
+OWN_CLASS = re.compile(r"(callbacks|evaluate\.metrics|dataset\.\w+)\.")
+"""Start of keys of a user's own class, which the YAML files of hydra do not have."""
 EXTRAS = {
     ("hydra/sweeper", "optuna"): "sweep",
     ("hydra/launcher", "joblib"): "sweep",
@@ -76,9 +78,16 @@ class Composer:
         return any((folder / override.key_or_group).is_dir() for folder in self.sources.folders)
 
     def tidy(self, overrides: Sequence[str]) -> list[str]:
-        """`+experiment=x` is `experiment=x`: our groups are in the defaults list already."""
-        parsed = [(override, override.input_line or "") for override in parse(overrides)]
-        return [line.lstrip("+") if self.is_group(override) else line for override, line in parsed]
+        """`+experiment=x` is `experiment=x`: our groups are in the defaults list; keys of a user's class are added."""
+        lines = []
+        for override in parse(overrides):
+            line = override.input_line or ""
+            if self.is_group(override):
+                line = line.lstrip("+")
+            elif override.type is OverrideType.CHANGE and OWN_CLASS.match(override.key_or_group):
+                line = f"++{line}"
+            lines.append(line)
+        return lines
 
     def forced(self, overrides: Sequence[str]) -> list[str]:
         """Overrides that set unknown keys too: our check names the nearest key, hydra does not."""

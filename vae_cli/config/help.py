@@ -136,7 +136,8 @@ REPORT = """\
 
     examples:
       vae-report
-      vae-report outputs/multirun/DATE/TIME
+      vae-report outputs/train/DATE/TIME               # the page of a run
+      vae-report outputs/multirun/DATE/TIME            # a sweep
       vae-report outputs/train/DATE outputs/multirun/DATE/TIME out=report
 """
 

@@ -8,7 +8,18 @@ from pathlib import Path
 from vae_cli.errors import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs"
-TOPICS = ("models", "running", "results", "data", "troubleshooting", "studies", "benchmarks", "extending", "design")
+TOPICS = (
+    "installing",
+    "models",
+    "running",
+    "results",
+    "data",
+    "troubleshooting",
+    "studies",
+    "benchmarks",
+    "extending",
+    "design",
+)
 WIDTH = 100
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.distributions import Distribution
 
+from vae_cli.datasets.arrays import events, floats
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split
@@ -174,3 +177,31 @@ class HeldOutDataset(BinarizedDataset):
             problem = "has one example: there is none to train on beside the test example"
             raise UserError(f"{self.name} {problem}; 2 are needed")
         return hold_out(source.train, size, self.test_seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnDataset(HeldOutDataset):
+    """A user's own examples, whose domain the user states.
+
+    Args:
+        domain: the support of x, checked row by row: binary, levels (k/255), unit ([0, 1]) or real
+        standardise: the model gets (x - mean) / standard deviation of the training rows; auto: for real (N, D) alone
+    """
+
+    domain: Domain
+    standardise: bool | Literal["auto"] = False
+
+    def load(self) -> Data:
+        """The data, split, and standardised if that is asked for."""
+        data = super().load()
+        return data.standardised() if self.standardises(len(data.event_shape)) else data
+
+    def standardises(self, event_dims: int) -> bool:
+        """True if x of so many dimensions is standardised."""
+        automatic = self.domain == "real" and event_dims == 1
+        return automatic if self.standardise == "auto" else self.standardise
+
+    def stored(self, array: np.ndarray, where: str) -> Tensor:
+        """An array (N, ...) as a Split keeps it; UserError with the shape or the row at fault."""
+        precise = self.standardises(array.ndim - 1)
+        return events(array, self.domain, where, floats(array) if precise else np.float32)

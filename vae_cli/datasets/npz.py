@@ -7,27 +7,25 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.datasets.arrays import LEVEL_TOLERANCE, are_levels, check, events, floats
-from vae_cli.datasets.data import Data
-from vae_cli.datasets.dataset import HeldOutDataset, Source
+from vae_cli.datasets.arrays import are_levels, check
+from vae_cli.datasets.dataset import OwnDataset, Source
 from vae_cli.datasets.split import Split
 from vae_cli.errors import ConfigError, UserError, first_line, warn
 from vae_cli.types import Domain
 
-__all__ = ["LEVEL_TOLERANCE", "Npz", "events", "labels", "memory_bytes", "read_arrays"]
 SPLITS = ("train", "val", "test")
 NAMES = ("x", "y", *(f"{name}_{split}" for split in SPLITS for name in "xy"))
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Npz(HeldOutDataset):
+class Npz(OwnDataset):
     """Arrays of a .npz file: x_train, x_test and optionally x_val, or one array x that is split by seeds.
 
     x is (N, D), (N, H, W) or (N, C, H, W). Optional labels y_train, ... or y, (N,), are integers from 0 or names.
@@ -35,24 +33,11 @@ class Npz(HeldOutDataset):
 
     Args:
         path: the .npz file
-        domain: the support of x, checked row by row: binary, levels (k/255), unit ([0, 1]) or real
-        standardise: the model gets (x - mean) / standard deviation of the training rows; auto: for real (N, D) alone
     """
 
     path: str
-    domain: Domain
-    standardise: bool | Literal["auto"] = False
 
     name: ClassVar[str] = "npz"
-
-    def load(self) -> Data:
-        """The data, split, and standardised if that is asked for."""
-        data = super().load()
-        return data.standardised() if self._standardises(len(data.event_shape)) else data
-
-    def _standardises(self, event_dims: int) -> bool:
-        automatic = self.domain == "real" and event_dims == 1
-        return automatic if self.standardise == "auto" else self.standardise
 
     def read(self) -> Source:
         """The arrays, checked: UserError names the file, the array and the row."""
@@ -77,8 +62,7 @@ class Npz(HeldOutDataset):
         return Source(self.domain, splits["train"], splits["test"], val=splits.get("val"), class_names=class_names)
 
     def _split(self, path: Path, arrays: Arrays, x: str, y: str) -> Split:
-        precise = self._standardises(arrays[x].ndim - 1)
-        values = events(arrays[x], self.domain, f"{path}: {x}", floats(arrays[x]) if precise else np.float32)
+        values = self.stored(arrays[x], f"{path}: {x}")
         if y not in arrays:
             return Split(values)
         return Split(values, labels(arrays[y], len(values), f"{path}: {y}"))
@@ -171,7 +155,7 @@ def is_number(text: str) -> bool:
     return True
 
 
-def check_bytes(path: Path, arrays: Arrays, domain: Domain) -> None:
+def check_bytes(path: Path | str, arrays: Arrays, domain: Domain) -> None:
     """Refuse bytes of 0 and 1 as grey levels; warn where bytes of images are read as plain numbers."""
     bytes_ = [x for name, x in arrays.items() if name.startswith("x") and x.dtype == np.uint8 and x.size]
     largest = max((int(x.max()) for x in bytes_), default=0)

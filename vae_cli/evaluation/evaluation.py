@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from hydra.utils import get_class
 from torch import Tensor
 
 from vae_cli.batch import Batch
@@ -35,7 +36,8 @@ class Evaluation:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.metrics = [kind(context) for kind in METRICS if kind.applies(context)]
+        own = [node for node in context.settings.metrics.values() if get_class(node.target).applies(context)]
+        self.metrics = [*(kind(context) for kind in METRICS if kind.applies(context)), *(n.build(context) for n in own)]
         self.rows: AdaptiveChunks | None = None
         self.examples = 0
         self.left_out: list[int] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vae_cli.evaluation.keys import LABELS, MAIN
+from vae_cli.evaluation.keys import BETTER, LABELS, MAIN
 from vae_cli.report.groups import VALIDATION, Group
 
 SPLITS = ("test", "val", "val_split", "train", "train_split", "exact")
@@ -32,3 +32,8 @@ def words(metric: str) -> str:
 def is_main(metric: str) -> bool:
     """True if a terminal shows the metric."""
     return metric.partition("/")[2] in MAIN
+
+
+def better(metric: str) -> int:
+    """1 where larger is better, -1 where smaller is, 0 where neither is."""
+    return VALIDATION.get(metric) or BETTER.get(metric.partition("/")[2], 0)

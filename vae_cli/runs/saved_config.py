@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.errors import ConfigError, first_line
@@ -19,6 +20,10 @@ EARLIEST = 1
 """The first format that is read."""
 LARGEST = 1_000_000
 """Bytes of a configuration, which has some thousands."""
+
+
+class Loader(*((yaml.CSafeLoader,) if yaml.__with_libyaml__ else ()), get_yaml_loader()):
+    """OmegaConf's loader, with the parser of libyaml: a report reads hundreds of files, each in a fifth of the time."""
 
 
 class NotARunError(ConfigError):
@@ -50,7 +55,7 @@ def read(file: Path) -> DictConfig:
         if not text.strip():
             raise ValueError("it is empty")
         _refuse_references(text)
-        config = OmegaConf.create(text)
+        config = OmegaConf.create(yaml.load(text, Loader))
         number = config.pop("format", None) if isinstance(config, DictConfig) else None
     except (OSError, yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise ConfigError(f"{display(file)}: not readable: {first_line(error)}") from None
@@ -90,7 +95,7 @@ def _refuse_other_formats(number: object, file: Path) -> None:
 
 def _refuse_references(text: str) -> None:
     """Refuse interpolations, which can read the environment, and aliases, of which a few lines can fill the memory."""
-    for event in yaml.parse(text, yaml.SafeLoader):
+    for event in yaml.parse(text, Loader):
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             raise ValueError(f"line {line} holds a YAML alias, *{event.anchor}, which no run writes")

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from vae_cli.figures.style import GREY
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.groups import CHANGED, DATA, LONG, Group, shown
-from vae_cli.report.metrics import words
+from vae_cli.report.groups import CHANGED, DATA, LONG, Group
+from vae_cli.report.metrics import is_main, words
+from vae_cli.report.names import shown
 from vae_cli.report.plots.plot import WIDTH, Plot, colours, legend, single, text
 
 TICKS = 8
@@ -52,7 +53,8 @@ def against(groups: Sequence[Group], key: str, metric: str) -> Plot | None:
     axes.set(xlabel=groups[0].words[key], ylabel=words(metric))
     legend(figure, axes, list(lines))
     word = groups[0].words[key]
-    return Plot(f"against_{word}/{metric}", f"Against {word}", f"{words(metric)} against {word}", figure)
+    title = f"{words(metric)} against {word}"
+    return Plot(f"against_{word}/{metric}", f"Against {word}", title, figure, main=is_main(metric))
 
 
 def bars(groups: Sequence[Group], metric: str, section: str) -> Plot | None:
