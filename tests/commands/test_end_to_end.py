@@ -184,7 +184,7 @@ def test_vae_eval_measures_the_inference_gaps(run: Path) -> None:
 
 
 def test_vae_sample_draws_pictures_and_numbers(run: Path) -> None:
-    done = start("vae-sample", "run=run", "n=16", folder=run.parent)
+    done = fork("vae-sample", "run=run", "n=16", folder=run.parent)
     assert (done.code, done.err) == (0, "")
     stem = run / "samples" / "best_n16_seed0"
     with Image.open(stem.with_suffix(".png")) as image:
@@ -249,17 +249,17 @@ def sweep(folder: Path, *arguments: str) -> tuple[Done, list[dict[str, Any]]]:
 
 
 def test_a_sweep_is_a_group_of_runs_and_a_table(tmp_path: Path) -> None:
-    done, rows = sweep(tmp_path / "work", "objective.beta=0.5,1", "seed=0,1")
+    done, rows = sweep(tmp_path / "work", "objective.beta=0.5,1")
     assert (done.code, done.err) == (0, "")
-    assert [row["status"] for row in rows] == ["done"] * 4
+    assert [row["status"] for row in rows] == ["done"] * 2
     table = done.out[done.out.index("sweep in all") :]
-    for beta, seed in ((0.5, 0), (0.5, 1), (1, 0), (1, 1)):
-        assert re.search(rf"^ +objective.beta={beta},seed={seed} +done ", table, re.M)
+    for beta in (0.5, 1):
+        assert re.search(rf"^ +objective.beta={beta} +done ", table, re.M)
     folders = [tmp_path / "work" / "all" / row["folder"] for row in rows]
     described = [of_kind(records(next(folder.glob("wandb/*/*.wandb"))), "run")[0] for folder in folders]
-    assert len({run["run_id"] for run in described}) == 4
+    assert len({run["run_id"] for run in described}) == 2
     assert len({run["run_group"] for run in described}) == 1 and described[0]["run_group"].endswith("all")
-    assert len({row["test/elbo"] for row in rows}) == 4
+    assert len({row["test/elbo"] for row in rows}) == 2
     assert [numbers(folder)["test/elbo"] for folder in folders] == [row["test/elbo"] for row in rows]
 
 

@@ -147,9 +147,16 @@ def test_own_images(tmp_path: Path) -> None:
     expect("image that cannot be read", done)
 
 
-@pytest.mark.parametrize("content", [b"\0\0\x08\3", compress(bytes(2**28 + 1), 1), compress(bytes(999))[:20]], ids=len)
-def test_damaged_idx(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(content)
+IDX = {
+    "not compressed": lambda: b"\0\0\x08\3",
+    "larger than any idx file": lambda: compress(bytes(2**28 + 1), 1),
+    "cut off": lambda: compress(bytes(999))[:20],
+}
+
+
+@pytest.mark.parametrize("content", IDX)
+def test_damaged_idx(content: str, tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(IDX[content]())
     expect("damaged data, idx", fork("vae-train", "dataset=mnist", "dataset.root=.", *SMALL[1:], folder=tmp_path))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.contract import pairs
 from tests.support.front import call
 from tests.support.runs import make_run
 from vae_cli import cli
@@ -174,11 +175,14 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize(("file", "content", "choice", "place", "near"), FILES)
-@pytest.mark.parametrize("way", ["./vae_conf", "VAE_CONF_DIR", "--config-dir"])
-def test_wrong_files(
-    way: str, file: str, content: str, choice: str, place: str, near: str, monkeypatch, capsys
-) -> None:
+WAYS = ("./vae_conf", "VAE_CONF_DIR", "--config-dir")
+
+
+@pytest.mark.parametrize(
+    ("way", "fault"), pairs(WAYS, FILES, among=lambda way, fault: way == "./vae_conf" or fault is FILES[1])
+)
+def test_wrong_files(way: str, fault: tuple[str, ...], monkeypatch, capsys) -> None:
+    file, content, choice, place, near = fault
     folder = Path("vae_conf" if way == "./vae_conf" else "my configs, all=mine")
     (folder / file).parent.mkdir(parents=True)
     (folder / file).write_text(f"{content}\n")

@@ -18,7 +18,7 @@ from vae_cli.config.search import score
 from vae_cli.errors import ConfigError
 
 SMALL = ("dataset=digits", "network.hidden=[16]", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=csv")
-FRAGILE = ("objective._target_=fragile.Fragile", "trainer.max_epochs=2")
+FRAGILE = ("objective._target_=fragile.Fragile", "trainer.max_epochs=2", "trainer.limit_batches=3")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,13 @@ UNLIKE = {
 }
 
 
-@pytest.mark.parametrize("message", UNLIKE)
+ALIKE = ("dataset.subset", "dataset.val_size", "evaluate.batch_size", "evaluate.elbo_samples")
+"""Keys that the rule refuses as it does dataset.val_seed and evaluate.split."""
+
+
+@pytest.mark.parametrize(
+    "message", [pytest.param(one, marks=[pytest.mark.slow] * one.startswith(ALIKE)) for one in UNLIKE]
+)
 def test_trials_that_cannot_be_compared_are_refused(message: str, workplace: Path) -> None:
     fixed, varied = UNLIKE[message]
     with pytest.raises(ConfigError, match=re.escape(message)):
@@ -132,7 +138,10 @@ LIKE = [
 @pytest.mark.parametrize("varied", LIKE)
 def test_trials_that_can_be_compared_are_let_through(varied: str, workplace: Path) -> None:
     prepare_training(["hparams_search=optuna", "dataset=digits", varied])
-    prepare_training(["-m", "dataset=digits", "dataset.binarize=dynamic,threshold"])  # a sweep chooses nothing
+
+
+def test_a_sweep_chooses_nothing_and_may_vary_what_it_likes(workplace: Path) -> None:
+    prepare_training(["-m", "dataset=digits", "dataset.binarize=dynamic,threshold"])
 
 
 def test_a_search_does_not_go_on_with_other_data(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def test_every_kind_of_data_and_latent_space_is_drawn(case, tmp_path):
     drawn = draw(Affine(data, latent_dim), data, history(1))
     assert set(drawn) == names | {"training_curves"}
     for figure in drawn.values():
+        figure.set_dpi(30)
         figure.canvas.draw()
 
 

@@ -43,11 +43,13 @@ def measured(text: str, width: int) -> tuple[float, ...]:
     return tuple(map(float, found[1].split()))
 
 
-@pytest.fixture
-def text(workplace: Path) -> str:
-    write_sweep(Path("all/a"), [0.5, 1, 4], [0, 1], **{"dataset.path": f"/{'long' * 30}/data.npz"})
-    write_run(Path("all/b"), {"seed": 7}, results={"status": "failed", "error": "x" * 300})
-    return made()
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("page"))
+        write_sweep(Path("all/a"), [0.5, 1, 4], [0, 1], **{"dataset.path": f"/{'long' * 30}/data.npz"})
+        write_run(Path("all/b"), {"seed": 7}, results={"status": "failed", "error": "x" * 300})
+        return made(plotted=True)
 
 
 @pytest.mark.parametrize("width", [360, 390, 1200])

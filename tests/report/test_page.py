@@ -45,7 +45,7 @@ def alternatives(text: str, of: str) -> list[str]:
 
 def test_the_page_is_valid_and_needs_nothing_else() -> None:
     write_sweep(Path("all"), [0.5, 1], [0, 1])
-    text = made()
+    text = made(plotted=True)
     assert_self_contained(text)
     markup = Markup(text)
     assert text.startswith("<!doctype html>")
@@ -85,7 +85,7 @@ def test_what_is_not_finished_is_listed_with_its_reason() -> None:
 def test_values_and_titles_are_text_and_no_markup() -> None:
     for name in ("<script>alert(1)</script>", "b"):
         write_run(Path(f"all/{len(name)}"), {"dataset.path": name})
-    text = made(title='<img src="http://a/b.png">')
+    text = made(title='<img src="http://a/b.png">', plotted=True)
     assert_self_contained(text)
     assert "path=<script>alert(1)</script>" in Markup(text).text
 

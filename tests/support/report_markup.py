@@ -16,12 +16,13 @@ VOID = {"meta", "img", "br", "hr", "link", "input"}
 LOADING = ("src", "href", "srcset", "data", "poster", "action", "xlink:href")
 
 
-def made(folder: str = "all", title: str = "a title") -> str:
-    """The page of the runs below a folder."""
-    runs = find([Path(folder)])
+def made(title: str = "a title", *, plotted: bool = False) -> str:
+    """The page of the runs below `all`; its plots take most of the time."""
+    folder = Path("all")
+    runs = find([folder])
     with styled():
-        drawn = [(table, plots(table.groups, table.metrics)) for table in tables(runs)]
-        return report_page(title, runs, drawn, Path(folder))
+        drawn = [(table, plots(table.groups, table.metrics) if plotted else []) for table in tables(runs)]
+        return report_page(title, runs, drawn, folder)
 
 
 class Markup(HTMLParser):
