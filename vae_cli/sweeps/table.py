@@ -21,6 +21,7 @@ from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
+from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class SweepTable(Callback):
     def __init__(self) -> None:
         self.folder: Path | None = None
         self.shares: Shares | None = None
+        self.searches = False
         self.ended_well = all
         self.well = DONE
 
@@ -55,7 +57,8 @@ class SweepTable(Callback):
         self.folder = Path(config.hydra.sweep.dir).absolute()
         lock = held(Path(config.hydra.sweep.dir), "running a sweep")
         require("vae-train", attempt(lambda: SweepTable.lock.enter_context(lock)))
-        self.ended_well = any if searches(config) else all
+        self.searches = searches(config)
+        self.ended_well = any if self.searches else all
         self.well = DONE if waits(config) else (*DONE, *GOING)
         SweepTable.current = self
 
@@ -67,8 +70,13 @@ class SweepTable(Callback):
         if self.folder is None or not self.folder.is_dir():
             return 1
         rows = read_rows(self.folder)
+        if self.searches:
+            search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder, self.shares)
+        if self.searches and (command := search.longer(rows, self.folder)):
+            print(f"train the best trial longer: {command}")
+            search.save_figures(self.folder)
         return int(not rows or not self.ended_well(row["status"] in self.well for row in rows))
 
     def command(self, argv: Sequence[str]) -> str:
@@ -106,10 +114,10 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     from rich.measure import Measurement
 
     title = f"sweep in {display(folder)}" + (f"; {shares}" if shares else "")
-    shown = [name for name in SHOWN if any(row[name] is not None for row in rows)]
+    shown = [name for name in ("score", *SHOWN) if any(row.get(name) is not None for row in rows)]
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     unlimited = console.options.update(max_width=10_000)
-    while Measurement.get(console, unlimited, _table(rows, title, shown)).maximum > console.width and shown:
+    while shown and Measurement.get(console, unlimited, _table(rows, title, shown)).maximum > console.width:
         shown.pop()
     console.print(_table(rows, title, shown), crop=False, soft_wrap=not shown)
     for row in rows:
@@ -130,6 +138,7 @@ def _table(rows: list[dict[str, Any]], title: str, shown: list[str]) -> Table:
         table.add_column(name.removeprefix("test/"), justify="right", no_wrap=True)
     for row in rows:
         status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
+        status += ", [bold]best[/bold]" * row.get("best", False)
         numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
         table.add_row(escape(row["folder"]), status, *numbers)
     return table
