@@ -44,7 +44,7 @@ def test_a_component_that_goes_wrong_is_named_once(capsys, caplog):
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             watch.on_train_epoch_end(trainer, module)
-    assert capsys.readouterr().err.count("epoch 5: component 1 is empty") == 1
+    assert capsys.readouterr().out.count("epoch 5: component 1 is empty") == 1
     assert caplog.text.count("component 1 is empty") == 1
 
 

@@ -234,7 +234,7 @@ def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> No
 
 
 def _next(place: str, epochs: int) -> str:
-    """Command lines that go on from a finished run."""
+    """Command lines for the next steps with a finished run."""
     lines = (
         ("vae-eval", f"run={place}", "evaluate=paper"),
         ("vae-sample", f"run={place}"),

@@ -18,7 +18,7 @@ EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 
 
 def left_out(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """The keys that the names of these jobs leave out: those that all jobs set alike, unless nothing varies."""
+    """The keys that the names of these jobs leave out: those with one value in all jobs, unless nothing varies."""
     alike = set.intersection(*map(set, jobs))
     varies = any(set(job) - alike for job in jobs)
     return [*not_in_names(), *(sorted(map(key_of, alike)) if varies else [])]
@@ -38,7 +38,7 @@ def job_name(overrides: str) -> str:
 def job_folder(varied: str, *, _root_: DictConfig) -> str:
     """The folder of a job in its sweep, by hydra's override_dirname.
 
-    A run of an earlier version has the name of all its overrides, and goes on in that folder.
+    A run of an earlier version has the name of all its overrides, and continues in that folder.
     """
     hydra, out = _root_.hydra, not_in_names()
     whole = ",".join(sorted(line for line in hydra.overrides.task if key_of(line) not in out))

@@ -33,7 +33,7 @@ class Task:
         self.bar: TaskID | None = None
 
     def start(self) -> None:
-        """Show the bar."""
+        """Begin to measure time, and show a bar on a terminal."""
         self.began = self.changed = time.monotonic()
         if not is_rank_zero():
             return
@@ -45,7 +45,7 @@ class Task:
             self.bar = Task.bars.add_task(self.what, total=self.total, left="", numbers=())
 
     def stop(self) -> None:
-        """Remove the bar."""
+        """Remove the bar, and end the display with the last one."""
         if self in Task.running:
             Task.running.remove(self)
         if Task.bars is None or self.bar is None:

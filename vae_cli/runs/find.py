@@ -43,7 +43,9 @@ def named(place: str) -> Path:
     if place != NEWEST:
         return Path(place).expanduser().absolute()
     if (run := newest_run()) is None:
-        raise ConfigError(f"{NEWEST}: there is no run in {display(outputs_folder())}; start one, or name a folder")
+        raise ConfigError(
+            f"{NEWEST}: there is no run in {display(outputs_folder())}; start one, or use the path of a folder"
+        )
     return run.path
 
 

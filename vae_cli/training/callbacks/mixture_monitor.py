@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.errors import warn
 from vae_cli.training.lightning_module import LatentModelModule
 
 
@@ -25,5 +26,7 @@ class MixtureMonitor(Callback):
         found = prior.faults()
         for name, fault in found.items():
             if name not in self.named:
-                warn(f"epoch {trainer.current_epoch + 1}: {fault}")
+                message = f"epoch {trainer.current_epoch + 1}: {fault}"
+                print(f"warning: {message}", flush=True)
+                logging.getLogger("vae_cli").warning(message)
         self.named = set(found)

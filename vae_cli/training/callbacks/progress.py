@@ -32,7 +32,7 @@ class EpochProgress(Checkpoint):
         self.title = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the bar."""
+        """Show a bar for the present epoch."""
         assert isinstance(pl_module, LatentModelModule)
         self.trained, self.batches = 0, int(trainer.num_training_batches)
         ends = accumulate(phase.epochs for phase in pl_module.phases)
@@ -43,7 +43,7 @@ class EpochProgress(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar."""
+        """Show the batches that are done, the mean loss so far and the time left."""
         assert isinstance(pl_module, LatentModelModule)
         self.trained += 1
         if self.task.bar is not None and self.task.is_due:
@@ -87,7 +87,7 @@ class EvaluationProgress(Callback):
         self.shown = ExitStack()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the bar."""
+        """Show a bar for the batches of the split."""
         assert isinstance(pl_module, LatentModelModule) and pl_module.evaluation is not None
         what = f"evaluating the {pl_module.evaluation.context.settings.split} split"
         self.task = self.shown.enter_context(task(what, sum(trainer.num_test_batches)))
@@ -101,7 +101,7 @@ class EvaluationProgress(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Move the bar."""
+        """Show the batches that are done."""
         self.task.reach(batch_idx + 1)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
