@@ -43,7 +43,7 @@ RC: dict[Any, Any] = {
     "savefig.bbox": "tight",
     "savefig.pad_inches": 0.02,
     "figure.constrained_layout.use": True,
-    "figure.dpi": 150,  # what a logger gets; files are written at 200
+    "figure.dpi": 150,  # of images for loggers; files are written at 200
     "pdf.fonttype": 42,  # TrueType, which journals accept
 }
 
