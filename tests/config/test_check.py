@@ -56,14 +56,13 @@ def test_every_option_of_every_group_composes(group: str) -> None:
         (["dataset.binarize=none"], ["Bernoulli", "levels", "discretised_logistic", "dataset.binarize=dynamic"]),
         (["model=conv_vae", "dataset=linear_gaussian"], ["Conv", "vector", "network=", "mlp", "dataset=", "mnist"]),
         (["posterior=deterministic"], ["q(z|x)", "posterior=", "diagonal", "objective=", "reconstruction"]),
-        (["prior=ex_post"], ["during training", "prior=", "normal", "posterior=deterministic"]),
+        (["prior=ex_post"], ["during training", "prior=", "normal"]),
         (["dataset=npz", "dataset.path=x", "dataset.domain=real", "likelihood=bernoulli"], ["real", "likelihood="]),
     ],
 )
-def test_impossible_combinations_name_both_sides_and_two_ways_out(overrides: list[str], parts: list[str]) -> None:
+def test_impossible_combinations_name_both_sides_and_the_ways_out(overrides: list[str], parts: list[str]) -> None:
     message = refusal(*overrides)
     assert "; use " in message
-    assert " or " in message.partition("; use ")[2]
     for part in parts:
         assert part in message, message
 

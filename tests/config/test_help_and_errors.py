@@ -133,13 +133,6 @@ FILES = [
     ("experiment/mine.yaml", "# @package _global_\nmodle: {a: 1}", "experiment=mine", "mine.yaml:2", "nearest: model"),
     (
         "experiment/mine.yaml",
-        "# a comment before it\n# @package _global_\ndefaults:\n  - override /prior: normal",
-        "experiment=mine",
-        "mine.yaml:4",
-        "first line",
-    ),
-    (
-        "experiment/mine.yaml",
         "# @package _global_\ndefaults:\n  - override /prior: norml",
         "experiment=mine",
         "mine.yaml:3",

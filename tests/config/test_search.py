@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,13 @@ def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
     rows = json.loads((folder / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["failed", "done"]
     assert json.loads((folder / rows[1]["folder"] / "results.json").read_text())["val/elbo"] == value
+    assert [(row["score"], row["best"]) for row in rows] == [(None, False), (value, True)]
+    assert "done, best" in done.out and "HYDRA] B" not in done.out and "alembic" not in done.out
+    (line,) = [line for line in done.out.splitlines() if line.startswith("train the best trial longer: vae-train ")]
+    words = shlex.split(line)[6:]
+    assert rows[1]["overrides"][0] in words and "trainer.max_epochs=8" in words
+    assert not any(word.startswith(("hparams_search", "trainer.max_epochs=2")) for word in words)
+    assert (folder / "figures/history.png").read_bytes().startswith(b"\x89PNG")
     best = yaml.safe_load((folder / "optimization_results.yaml").read_text())
     assert best["best_value"] == value and set(best["best_params"]) == {"optimizer.lr", "model.latent_dim"}
 

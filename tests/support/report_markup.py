@@ -22,7 +22,7 @@ def made(title: str = "a title", *, plotted: bool = False) -> str:
     runs = find([folder])
     with styled():
         drawn = [(table, plots(table.groups, table.metrics) if plotted else []) for table in tables(runs)]
-        return report_page(title, runs, drawn, folder)
+        return report_page(title, runs, drawn, [], folder)
 
 
 class Markup(HTMLParser):

@@ -81,7 +81,7 @@ def quote(value: str) -> str:
 
 def with_search_path(lines: list[str], sources: Sources) -> list[str]:
     """The user's folders on hydra's search path, beside those named on the command line."""
-    users = [str(folder) for folder in sources.folders[1:]]
+    users = [f"vae://{folder}" for folder in sources.folders[1:]]  # as vae_cli/plugins reads them
     if not users:
         return lines
     others = []

@@ -62,7 +62,13 @@ class Pictures:
     rest: list[Picture]
 
 
-def report_page(title: str, runs: Sequence[Run], found: Sequence[tuple[Table, Sequence[Plot]]], out: Path) -> str:
+def report_page(
+    title: str,
+    runs: Sequence[Run],
+    found: Sequence[tuple[Table, Sequence[Plot]]],
+    searches: Sequence[Plot],
+    out: Path,
+) -> str:
     """The page of several runs, which lies in the folder `out`, with a section for each data set."""
     return render(
         "report.html",
@@ -71,25 +77,32 @@ def report_page(title: str, runs: Sequence[Run], found: Sequence[tuple[Table, Se
         undone=[run for run in runs if run.status != "done"],
         count=sum(len(table.rows) for table, _ in found),
         sections=[_section(table, plots) for table, plots in found],
+        searches=_parts(searches),
         words=words,
         link=lambda run: link(run.folder, out),
     )
 
 
 def _section(table: Table, plots: Sequence[Plot]) -> dict[str, Any]:
-    groups, parts = table.groups, dict[str, Pictures]()
-    for plot in plots:
-        part = parts.setdefault(plot.section, Pictures([], []))
-        (part.main if plot.main else part.rest).append(Picture.of_figure(plot.title, plot.figure))
+    groups = table.groups
     return {
         "table": table,
         "colours": colours(len(groups)),
         "changed": changed(groups),
-        "plots": parts,
+        "plots": _parts(plots),
         "images": {name.replace("_", " "): found for name in COMPARED if (found := side_by_side(groups, name))},
         "left_out": len(groups) > SHOWN,
         "shared": {name: shown(value) for name, value in shared(groups).items()},
     }
+
+
+def _parts(plots: Sequence[Plot]) -> dict[str, Pictures]:
+    """The plots by their title of a part of the page."""
+    parts: dict[str, Pictures] = {}
+    for plot in plots:
+        part = parts.setdefault(plot.section, Pictures([], []))
+        (part.main if plot.main else part.rest).append(Picture.of_figure(plot.title, plot.figure))
+    return parts
 
 
 def side_by_side(groups: Sequence[Group], figure: str) -> list[Picture]:

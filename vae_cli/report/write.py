@@ -13,6 +13,7 @@ from vae_cli.figures.style import styled
 from vae_cli.report.groups import changed
 from vae_cli.report.page import report_page
 from vae_cli.report.plots import Plot, plots
+from vae_cli.report.plots.search import STUDY, search_plots
 from vae_cli.report.run_page import run_page
 from vae_cli.report.runs import Run, find
 from vae_cli.report.table import Table, csv_text, latex_text, tables
@@ -34,8 +35,9 @@ def report(folders: Sequence[Path], out: Path) -> None:
         return
     with styled():
         drawn = [(table, plots(table.groups, table.metrics)) for table in found]
+        searches = [plot for folder in search_folders(runs) for plot in search_plots(folder)]
         title = "vae-report: " + ", ".join(map(display, folders))
-        text = run_page(runs[0], out) if len(runs) == 1 else report_page(title, runs, drawn, out)
+        text = run_page(runs[0], out) if len(runs) == 1 else report_page(title, runs, drawn, searches, out)
         out.mkdir(parents=True, exist_ok=True)
         written = [out / f"report.{kind}" for kind in ("html", "csv", "tex")]
         for path, content in zip(written, (text, csv_text(found), latex_text(found)), strict=True):
@@ -55,6 +57,11 @@ def _list(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.status != "done":
             print(f"{run.name}: {run.status}: {run.reason}")
+
+
+def search_folders(runs: Sequence[Run]) -> list[Path]:
+    """The folders of searches that these runs are trials of."""
+    return [folder for folder in dict.fromkeys(run.folder.parent for run in runs) if (folder / STUDY).is_file()]
 
 
 def wandb_settings(runs: Sequence[Run]) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
+from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
 
 WIDTH = 160
@@ -39,6 +40,7 @@ class SweepTable(Callback):
     def __init__(self) -> None:
         self.folder: Path | None = None
         self.shares: Shares | None = None
+        self.searches = False
         self.ended_well = all
         self.well = DONE
 
@@ -51,7 +53,8 @@ class SweepTable(Callback):
         self.folder = Path(config.hydra.sweep.dir).absolute()
         lock = held(Path(config.hydra.sweep.dir), "running a sweep")
         require("vae-train", attempt(lambda: SweepTable.lock.enter_context(lock)))
-        self.ended_well = any if searches(config) else all
+        self.searches = searches(config)
+        self.ended_well = any if self.searches else all
         self.well = DONE if waits(config) else (*DONE, *GOING)
         SweepTable.current = self
 
@@ -63,8 +66,13 @@ class SweepTable(Callback):
         if self.folder is None or not self.folder.is_dir():
             return 1
         rows = read_rows(self.folder)
+        if self.searches:
+            search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder, self.shares)
+        if self.searches and (command := search.longer(rows, self.folder)):
+            print(f"train the best trial longer: {command}")
+            search.save_figures(self.folder)
         return int(not rows or not self.ended_well(row["status"] in self.well for row in rows))
 
     def command(self, argv: Sequence[str]) -> str:
@@ -105,7 +113,7 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     table.add_column("job")
     table.add_column("status")
-    shown = [name for name in SHOWN if any(row[name] is not None for row in rows)]
+    shown = [name for name in ("score", *SHOWN) if any(row.get(name) is not None for row in rows)]
     for name in shown:
         table.add_column(name.removeprefix("test/"), justify="right")
     table.add_column("folder", overflow="fold")
@@ -113,6 +121,7 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     for row in rows:
         job = " ".join(line for line in row["overrides"] if line not in common)
         status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
+        status += ", [bold]best[/bold]" * row.get("best", False)
         numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
         table.add_row(job or "default", status, *numbers, row["folder"])
     console = Console()
