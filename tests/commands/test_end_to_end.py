@@ -284,21 +284,26 @@ def test_loggers_and_a_users_own_options(tmp_path: Path) -> None:
         file.parent.mkdir(parents=True)
         file.write_text(content)
     small = [argument for argument in SMALL if not argument.startswith("model.")]
-    choices = ["experiment=mine", "logger=csv,none,tensorboard", "trainer.max_epochs=1", "hydra.sweep.dir=all"]
+    choices = [
+        "experiment=mine",
+        "logger=csv,none,[csv,tensorboard]",
+        "logger.every=20",
+        "trainer.max_epochs=1",
+        "hydra.sweep.dir=all",
+    ]
     done = fork("vae-train", "-m", *small, *choices, folder=work)
     assert (done.code, done.err) == (0, "")
-    runs = {name: next((work / "all").glob(f"*logger={name}*")) for name in ("csv", "none", "tensorboard")}
-    for name, run in runs.items():
+    seen = set()
+    for run in (file.parent for file in (work / "all").glob("*/config.yaml")):
         config = OmegaConf.load(run / "config.yaml")
-        assert (config.logger[name] if name != "none" else True, config.model.latent_dim, config.objective.beta) == (
-            True,
-            3,
-            0.7,
-        )
+        chosen = tuple(key for key in ("csv", "tensorboard", "wandb") if config.logger[key])
+        seen.add(chosen)
+        assert (config.model.latent_dim, config.objective.beta) == (3, 0.7)
         assert numbers(run)["status"] == "done"
         assert not (run / "wandb").exists()
-        assert (run / "metrics.csv").exists() == (name != "none")
-        assert bool(list(run.rglob("events.out.tfevents.*"))) == (name == "tensorboard")
+        assert (run / "metrics.csv").exists() == (run / "steps.csv").exists() == bool(chosen)
+        assert bool(list(run.rglob("events.out.tfevents.*"))) == ("tensorboard" in chosen)
+    assert seen == {("csv",), (), ("csv", "tensorboard")}
 
 
 def test_a_sweep_of_wandb_drives_a_run(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -37,13 +37,6 @@ from vae_cli.types import Domain
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-WORDS: dict[Domain, str] = {
-    "binary": "binary x",
-    "unit": "x in [0, 1]",
-    "levels": "x = k/255 or bytes",
-    "real": "real x",
-}
 
 
 class Run:
@@ -113,7 +106,7 @@ class Run:
 
         Bytes of images become k/255, a table is standardised as the training rows were.
         """
-        scored = f"this model scores {WORDS[self.facts.domain]}; x"
+        scored = f"this model scores {self.facts.domain} data; x"
         units, array = self.facts.standardisation, numbers(x, "x")
         stored = events_like(
             array, self.facts.event_shape, self.facts.domain, scored, floats(array) if units else np.float32
@@ -244,7 +237,7 @@ def load(
     data = checkpoint["data"]
     try:
         facts = DatasetInfo.read(data)
-        if facts.domain not in WORDS:
+        if facts.domain not in get_args(Domain):
             raise ValueError(f"domain {facts.domain}")
         module = build_module(config, facts)
     except UserError:

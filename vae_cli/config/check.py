@@ -154,6 +154,9 @@ class _Check:
             if needed and name not in value:
                 options = Sources.find().options(name) if not key else []
                 expected = f"{name} has {', '.join(options)}" if options else f"expected {describe(annotations[name])}"
+                group, _, option = key.partition(".")
+                if option in Sources.find().options(group):
+                    expected = f"use {group}={option}"
                 self.fail(_join(key, name), "missing", expected)
         return {name: self.value(_join(key, name), item, annotations[name]) for name, item in value.items()}
 

@@ -109,7 +109,8 @@ def same_choices(saved: TrainConfig, composed: DictConfig, run: RunFolder) -> No
     """Refuse to resume a run whose classes are not the ones that the command line chooses."""
     for key, node in vars(saved).items():
         old = node.target if isinstance(node, Node) else None
-        if old != (new := OmegaConf.select(composed, f"{key}._target_")):
+        chosen = composed[key]
+        if old != (new := chosen.get("_target_") if isinstance(chosen, DictConfig) else None):
             raise ConfigError(
                 f"ckpt=last: {run} holds a run with {key} {old}, not {new} ({COMMAND_LINE}); "
                 f"use its choices, or another {RUN_DIR}"

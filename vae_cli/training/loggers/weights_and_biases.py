@@ -18,9 +18,6 @@ from vae_cli.errors import UserError, first_line, warn
 from vae_cli.runs.layout import sweep_name
 from vae_cli.training.loggers.run_logger import Row, RunLogger
 
-PATIENCE = float(os.environ.get("WANDB_INIT_TIMEOUT") or 30)
-"""Timeout of W&B's server, seconds."""
-
 
 class WandbLogger(RunLogger):
     """Sends rows and images to a W&B run, whose horizontal axis is the step; the summary holds the final numbers.
@@ -102,13 +99,15 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
     import wandb
     from wandb.errors import AuthenticationError, CommError, UsageError
 
+    patience = float(os.environ.get("WANDB_INIT_TIMEOUT") or 30)  # seconds
+
     def init(mode: str) -> Any:
         return wandb.init(
             project=settings["project"],
             entity=settings["entity"],
             mode=mode,  # pyright: ignore[reportArgumentType]
             resume="allow",
-            settings=wandb.Settings(console="off", silent=True, init_timeout=PATIENCE),
+            settings=wandb.Settings(console="off", silent=True, init_timeout=patience),
             **arguments,
         )
 
