@@ -28,6 +28,7 @@ from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
+from vae_cli.runs.find import named
 from vae_cli.runs.folder import CONFIG, RunFolder
 from vae_cli.training.build import build_module
 from vae_cli.training.data_location import load_again, other_data
@@ -221,10 +222,11 @@ def load(
     """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read.
 
     Args:
+        folder: of the run; `last` is the newest
         dataset_path: present place of moved data, for `Run.data`.
         dataset_root: likewise, for data sets with a root folder.
     """
-    run = RunFolder(Path(folder))
+    run = RunFolder(named(str(folder)))
     if not run.has_config:
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
     config = check(run.config())
