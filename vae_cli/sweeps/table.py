@@ -121,7 +121,7 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     for row in rows:
         job = " ".join(line for line in row["overrides"] if line not in common)
         status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
-        status += ", [bold]best[/bold]" * row.get("best", False)
+        status += ", pruned" * row.get("pruned", False) + ", [bold]best[/bold]" * row.get("best", False)
         numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
         table.add_row(job or "default", status, *numbers, row["folder"])
     console = Console()
