@@ -55,6 +55,7 @@ OVERRIDES = [
     (["trainer.precision=bf16"], "trainer.precision=bf16: ", "nearest: bf16-mixed"),
     (["logger=[csv,wand]"], "logger=wand: ", "nearest: wandb"),
     (["logger.project=x"], "logger.project: ", "nearest: logger.wandb.project"),
+    (["logger=csv", "logger.wandb.project=x"], "logger.wandb.entity: missing", "use logger=wandb"),
     (["~objective.beta"], "objective.beta: missing", "a number >= 0"),
     (["~nothing"], "nothing", "does not exist"),
     (["seed=${nope}"], "seed=${nope}: ", "nope"),
@@ -130,13 +131,6 @@ FILES = [
     ("model/mine.yaml", "defaults: [vaee]", "model=mine", "mine.yaml", "nearest: vae"),
     ("model/vae.yaml", "latent_dim: 3", "seed=1", "vae.yaml", "rename"),
     ("experiment/mine.yaml", "# @package _global_\nmodle: {a: 1}", "experiment=mine", "mine.yaml:2", "nearest: model"),
-    (
-        "experiment/mine.yaml",
-        "# a comment before it\n# @package _global_\ndefaults:\n  - override /prior: normal",
-        "experiment=mine",
-        "mine.yaml:4",
-        "first line",
-    ),
     (
         "experiment/mine.yaml",
         "# @package _global_\ndefaults:\n  - override /prior: norml",

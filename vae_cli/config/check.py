@@ -14,19 +14,24 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, Omega
 
 from vae_cli.config import signatures
 from vae_cli.config.annotations import choices, describe, fits, is_opaque, members
+from vae_cli.config.job_names import job_folder
 from vae_cli.config.rules import RULES
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import not_in_names, types_of
 from vae_cli.config.sources import Sources, find_plugins, plugins
-from vae_cli.config.suggest import meant_key, nearest
-from vae_cli.config.view import Accepts, ConfigView
+from vae_cli.config.suggest import meant_key, nearest, similar
+from vae_cli.config.view import ConfigView
+from vae_cli.config.ways import Accepts, passable
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs import layout
 
-OmegaConf.register_new_resolver("vae_job", layout.job_name, replace=True)
+OmegaConf.register_new_resolver("vae_job", job_folder, replace=True)
+OmegaConf.register_new_resolver("vae_suffix", lambda name: f"-{name}" if name else "", replace=True)
 OmegaConf.register_new_resolver("vae_not_in_names", not_in_names, replace=True)
 OmegaConf.register_new_resolver("vae_outputs", lambda: str(layout.outputs_folder()), replace=True)
 
+FEW = 20
+"""A message lists so many keys at most beside the nearest."""
 S = TypeVar("S")
 Where = Callable[[str], str]
 """Tells where a dotted key is set: the command line, or a file and line."""
@@ -43,7 +48,7 @@ def check(
     Raises ConfigError for the first key that is unknown, missing, mistyped, out of range or out of place.
     """
     find_plugins()
-    parsed: S = _Check(where, schema).root(config)
+    parsed: S = _Check(where, schema, accepts).root(config)
     if isinstance(parsed, TrainConfig):
         check_rules(parsed, where, accepts)
     return parsed
@@ -53,7 +58,7 @@ def check_rules(config: TrainConfig, where: Where, accepts: Accepts) -> None:
     """Raise a ConfigError for the first combination that cannot run; it proposes keys that the command accepts."""
     for rule in RULES:
         if refusal := rule(ConfigView(config, where)):
-            raise ConfigError(refusal.message(accepts), rule=getattr(rule, "__name__", None), key=refusal.key)
+            raise ConfigError(passable(rule, refusal, config, accepts).message, rule=rule.__name__, key=refusal.key)
 
 
 @dataclass
@@ -61,7 +66,8 @@ class _Check:
     """One pass over a configuration."""
 
     where: Where
-    schema: type = TrainConfig
+    schema: type
+    accepts: Accepts
     known: list[str] = dataclasses.field(default_factory=list)
 
     def root(self, config: DictConfig) -> Any:
@@ -148,17 +154,32 @@ class _Check:
             if needed and name not in value:
                 options = Sources.find().options(name) if not key else []
                 expected = f"{name} has {', '.join(options)}" if options else f"expected {describe(annotations[name])}"
+                group, _, option = key.partition(".")
+                if option in Sources.find().options(group):
+                    expected = f"use {group}={option}"
                 self.fail(_join(key, name), "missing", expected)
         return {name: self.value(_join(key, name), item, annotations[name]) for name, item in value.items()}
 
     def unknown(self, key: str, name: str, names: list[str]) -> NoReturn:
         trains = self.schema is TrainConfig
         options = names if key or not trains else sorted({*names, *Sources.find().groups()})
-        same = [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)]
-        meant = meant_key(name) if trains else None
-        near = same[:2] or ([meant] if meant else [_join(key, match) for match in nearest(name, options)])
+        near = list(filter(self.accepts, self.near(key, name, options)))
         has = f"{key or 'the top level'} has {', '.join(options) or 'no keys'}"
+        has = "--help lists the groups" if near and len(options) > FEW else has
         self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({has})" if near else has)
+
+    def near(self, key: str, name: str, options: list[str]) -> list[str]:
+        """The keys that an unknown one may mean: by its last part, by a name of the field, by resemblance."""
+        leaves = {leaf.rpartition(".")[2]: leaf for leaf in reversed(self.known) if leaf != _join(key, name)}
+        if name in leaves:
+            return [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)][:2]
+        meant = meant_key(name) if self.schema is TrainConfig else None
+        if meant and (meant in self.known or "." not in meant or meant.startswith("hydra.")):
+            return [meant]
+        if own := similar(name, options):
+            return [_join(key, match) for match in own]
+        others = [leaves[match] for match in similar(name, list(leaves))]
+        return others or [_join(key, match) for match in nearest(name, options)]
 
     def value(self, key: str, value: Any, annotation: Any) -> Any:
         """The value that has the annotation's type."""

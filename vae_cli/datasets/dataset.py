@@ -17,7 +17,7 @@ from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split
 from vae_cli.datasets.support import check_data
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, warn
 from vae_cli.types import Binarize, Domain, HeldOut, OpenFraction, PositiveInt, Seed
 
 
@@ -200,6 +200,14 @@ class OwnDataset(HeldOutDataset):
         """True if x of so many dimensions is standardised."""
         automatic = self.domain == "real" and event_dims == 1
         return automatic if self.standardise == "auto" else self.standardise
+
+    def warn_of_bytes(self, where: str, *arrays: np.ndarray) -> None:
+        """Warn where bytes of images are read as plain numbers."""
+        images = (x for x in arrays if x.dtype == np.uint8 and x.ndim > 2)
+        if self.domain == "real" and any(x.size and x.max() > 1 for x in images):
+            warn(
+                f"{where}: bytes of images are read as numbers from 0 to 255; dataset.domain=levels reads them as k/255"
+            )
 
     def stored(self, array: np.ndarray, where: str) -> Tensor:
         """An array (N, ...) as a Split keeps it; UserError with the shape or the row at fault."""

@@ -23,7 +23,7 @@ from platformdirs import user_cache_dir
 
 from vae_cli.errors import UserError
 from vae_cli.runs.atomic_files import write_atomically
-from vae_cli.runs.folder import run_around
+from vae_cli.runs.find import run_around
 
 T = TypeVar("T")
 LARGEST = 2**28  # bytes that a gzipped file may unpack to; the largest of ours has 47 million
