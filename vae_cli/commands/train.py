@@ -130,7 +130,7 @@ def _sweep() -> str | None:
 def _begin(
     config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, checkpoint: Checkpoint | None
 ) -> None:
-    """Write the first files; a refusal before this leaves an earlier end of the run as it was."""
+    """Write the first files; a run that is refused before this keeps its earlier results."""
     if checkpoint:
         run.repair(checkpoint)
     run.begin(plain(config))
