@@ -242,7 +242,7 @@ def load(
         module = build_module(config, facts)
     except UserError:
         raise
-    except Exception as error:  # sizes that no network can have meet torch with almost any exception
+    except Exception as error:  # torch raises many kinds of exception for impossible sizes
         problem = f"its facts of the data (event_shape={data['event_shape']}) fit no model of the run's {CONFIG}"
         raise UserError(f"{path}: {problem} ({first_line(error)}); {checkpoints.others(path)}") from error
     load_weights(module, checkpoint, path)
