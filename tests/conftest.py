@@ -14,9 +14,11 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 import pytest
 import torch
 
+from tests.support import quick_composition
 from tests.support.shapes import check_shapes
 
 check_shapes()  # before the first import of vae_cli
+quick_composition.install()
 
 from vae_cli.evaluation import optional
 

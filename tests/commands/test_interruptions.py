@@ -28,6 +28,7 @@ from tests.support.runs import results
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import RunFolder
 
+SHORT = (*SMALL, "trainer.max_epochs=1")
 ELSEWHERE = "/dev/shm"
 """Another file system than that of the tests' folders."""
 
@@ -61,7 +62,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     work.mkdir()
     fork("vae-train", "--version", folder=work)  # starts the server that the others are forked from
     began, run = time.time(), work / "run"
-    done = fork("vae-train", *VADE, "trainer.checkpoint_every=null", *HERE, folder=work, FIGURES="drawn")
+    done = fork("vae-train", *VADE, "trainer.checkpoint_every=null", *HERE, folder=work)
     assert (done.code, done.err) == (0, "")
     assert results(run)["train/epochs"] == 6
     files = ("config.yaml", "checkpoints/last.ckpt", "results.json")
@@ -99,17 +100,22 @@ def test_a_run_that_is_killed_again_and_again(parts: tuple[float, ...], whole: W
     assert fingerprint(work / "run") == before
 
 
-@pytest.mark.parametrize(
-    ("number", "when", "code", "word"),
-    [
-        (signal.SIGTERM, "metrics.csv", 143, "terminated"),  # training, or clustering
-        (signal.SIGINT, "results.json", 130, "interrupted"),  # drawing
-    ],
-)
-def test_a_signal(number: int, when: str, code: int, word: str, whole: Whole, tmp_path: Path) -> None:
-    work = place(tmp_path)
-    figures = {"FIGURES": "drawn"} if when == "results.json" else {}
-    running = forked("vae-train", *VADE, *HERE, folder=work, **figures)
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run with figures that nothing has interrupted."""
+    work = tmp_path_factory.mktemp("drawn") / "work"
+    work.mkdir()
+    assert fork("vae-train", *SHORT, *HERE, folder=work, FIGURES="drawn").code == 0
+    return work / "run"
+
+
+@pytest.mark.parametrize("drawing", [False, True], ids=["training", "drawing"])
+def test_a_signal(drawing: bool, whole: Whole, drawn: Path, tmp_path: Path) -> None:
+    """It comes while the model is trained, or clustered, or at the end, while figures are drawn."""
+    work, expected = place(tmp_path), drawn if drawing else whole.folder
+    line, when, figures = (SHORT, "results.json", {"FIGURES": "drawn"}) if drawing else (VADE, "metrics.csv", {})
+    number, code, word = (signal.SIGINT, 130, "interrupted") if drawing else (signal.SIGTERM, 143, "terminated")
+    running = forked("vae-train", *line, *HERE, folder=work, **figures)
     appears(work / "run" / when)
     done = running.end(number, after=0)
     command = "vae-train resume=run"
@@ -119,7 +125,7 @@ def test_a_signal(number: int, when: str, code: int, word: str, whole: Whole, tm
     for _ in range(2):
         done = fork(*command.split(), folder=work, **figures)
         assert (done.code, done.err) == (0, "")
-        assert_same(work / "run", whole.folder, figures=bool(figures))
+        assert_same(work / "run", expected, figures=drawing)
     assert done.out == "run: done already\n"
 
 

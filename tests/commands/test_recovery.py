@@ -147,9 +147,16 @@ def test_own_images(tmp_path: Path) -> None:
     expect("image that cannot be read", done)
 
 
-@pytest.mark.parametrize("content", [b"\0\0\x08\3", compress(bytes(2**28 + 1), 1), compress(bytes(999))[:20]], ids=len)
-def test_damaged_idx(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(content)
+IDX = {
+    "not compressed": lambda: b"\0\0\x08\3",
+    "larger than any idx file": lambda: compress(bytes(2**28 + 1), 1),
+    "cut off": lambda: compress(bytes(999))[:20],
+}
+
+
+@pytest.mark.parametrize("content", IDX)
+def test_damaged_idx(content: str, tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(IDX[content]())
     expect("damaged data, idx", fork("vae-train", "dataset=mnist", "dataset.root=.", *SMALL[1:], folder=tmp_path))
 
 
@@ -198,7 +205,7 @@ def test_out_of_memory_in_evaluation(work: Path) -> None:
 def test_wandb_out_of_reach(work: Path) -> None:
     with socket.socket() as closed:  # bound, but nobody listens
         closed.bind(("127.0.0.1", 0))
-        server = {"WANDB_BASE_URL": f"http://127.0.0.1:{closed.getsockname()[1]}", "WANDB_INIT_TIMEOUT": "3"}
+        server = {"WANDB_BASE_URL": f"http://127.0.0.1:{closed.getsockname()[1]}", "WANDB_INIT_TIMEOUT": "1"}
         key = {"WANDB_API_KEY": "0" * 40, "WANDB_MODE": "online"}
         line = [word for word in TRAIN if not word.startswith("logger")]
         line += ["logger=wandb", "trainer.max_epochs=1", "hydra.run.dir=new"]

@@ -74,7 +74,7 @@ def test_a_run_is_two_lines_of_python(finished):
     ("call", "message"),
     [
         (lambda run: run.encode(torch.zeros(3, 7)), r"takes \(N, 1, 8, 8\)"),
-        (lambda run: run.encode(torch.full((3, 64), 0.5)), "binary x"),
+        (lambda run: run.encode(torch.full((3, 64), 0.5)), "scores binary data"),
         (lambda run: run.decode(torch.zeros(3, 5)), r"takes \(N, 4\)"),
     ],
 )
@@ -108,7 +108,7 @@ def test_what_comes_after_training_can_be_done_again(overrides, tmp_path):
 
 VADE = (
     "model=vade", "dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "trainer.max_epochs=2", "logger=csv",
-    "pretraining.epochs=2", "initialisation.fixed_epochs=2", "initialisation.dimensions=3", "optimizer.lr=0.01",
+    "pretraining.epochs=2", "initialisation.fixed_epochs=2", "initialisation=gmm", "optimizer.lr=0.01",
     "dataset.batch_size=64",
 )  # fmt: skip
 

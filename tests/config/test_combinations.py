@@ -17,7 +17,7 @@ from vae_cli.datasets.info import DatasetInfo
 from vae_cli.evaluation.inference_gaps import inference_gaps
 from vae_cli.training.build import build_module
 
-SMALL = {
+SMALL: dict[tuple[str, str | None], list[str]] = {
     **{("network", name): sizes for name, sizes in SMALL_NETWORKS.items()},
     **{("posterior", name): ["posterior.hidden=[6]"] for name in ("bottom_up", "coupling", "graph", "iaf", "top_down")},
     **{("divergence", f"image_discriminator{end}"): ["divergence.width=8"] for end in ("", "_hinge")},

@@ -1,10 +1,14 @@
 """What a newcomer types: each line says what to type instead, and that works."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.configs import composed
+from vae_cli.config.command_line import with_search_path
+from vae_cli.config.compose import Composer, session
 from vae_cli.config.preflight import prepare_training
 from vae_cli.config.schema import plain
 from vae_cli.config.sources import Sources
@@ -29,6 +33,11 @@ def refused(*arguments: str) -> str:
     [
         (["epochs=3"], "epochs: unknown key (command line); nearest: trainer.max_epochs ("),
         (["trainer.epochs=3"], "nearest: trainer.max_epochs ("),
+        (["max_epoch=3"], "nearest: trainer.max_epochs ("),
+        (["val_size=3"], "nearest: dataset.val_size ("),
+        (["network=conv", "hidden_dims=[3]"], "hidden_dims: unknown key (command line); nearest: "),
+        (["objective=full_covariance"], "nearest: model=full_covariance, posterior=full_covariance; objective has"),
+        (["dataset=resnet"], "nearest: network=resnet; dataset has"),
         (["model=iwae"], "nearest: objective=iwae; model has"),
         (["model=beta-VAE"], "nearest: objective.beta=4; model has"),
         (["likelihood=mse"], "nearest: likelihood=gaussian; likelihood has"),
@@ -68,10 +77,15 @@ def test_the_way_out_for_momentum_works() -> None:
     composed("optimizer.lr=0", "optimizer.betas=[0,0.5]")
 
 
+@cache
+def defaults() -> dict[str, Any]:
+    return plain(composed())
+
+
 @pytest.mark.parametrize("key", sorted({key for key in KEYS.values() if not key.startswith("hydra.")}))
 def test_keys_that_names_of_the_field_mean_are_there(key: str) -> None:
     group, _, name = key.partition(".")
-    node = plain(composed())[group]
+    node = defaults()[group]
     assert not name or name in node
 
 
@@ -89,23 +103,18 @@ def preset(name: str, content: bytes) -> None:
     Path(f"vae_conf/experiment/{name}.yaml").write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (
-            b"\xef\xbb\xbf# @package _global_\ndefaults:\n  - override /dataset: digits\n",
-            "save it as UTF-8 without one",
-        ),
-        (b"\xef\xbb\xbf# @package _global_\ntrainer:\n  max_epochs: 1\n", "save it as UTF-8 without one"),
-        (b"trainer:\n  max_epochs: 1\n", "'# @package _global_' belongs in the file's first line"),
-        (b"defaults:\n  - override /dataset: digits\n", "'# @package _global_' belongs in the file's first line"),
-    ],
-)
-def test_a_preset_that_does_not_reach_the_top_level(content: bytes, told: str) -> None:
-    preset("mine", content)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("header", [b"", b"# @package _global_\n", b"# a comment\n# @package _global_\n"])
+def test_a_preset_is_read_with_and_without_header_and_byte_order_mark(mark: bytes, header: bytes) -> None:
+    preset("mine", mark + header + b"defaults:\n  - override /dataset: digits\ntrainer:\n  max_epochs: 3\n")
+    with session():
+        sources = Sources.find()
+        config = Composer("train", sources).compose(with_search_path(["experiment=mine"], sources))
+    assert (config.dataset._target_, config.trainer.max_epochs) == ("vae_cli.datasets.Digits", 3)
+    assert "experiment" not in config
+
+
+def test_a_fault_of_a_preset_without_header_is_located() -> None:
+    preset("mine", b"\xef\xbb\xbftrainer:\n  max_epoch: 3\n")
     line = refused("experiment=mine")
-    assert told in line and "vae_conf/experiment/mine.yaml" in line
-    preset(
-        "mine", b"# @package _global_\n" + content.removeprefix(b"\xef\xbb\xbf").removeprefix(b"# @package _global_\n")
-    )
-    prepare_training(["experiment=mine"])
+    assert "(vae_conf/experiment/mine.yaml:2)" in line and "nearest: trainer.max_epochs" in line

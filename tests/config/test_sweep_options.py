@@ -28,15 +28,15 @@ def jobs(*arguments: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("option", Sources.find().options("sweep"))
 def test_every_ready_made_sweep_composes(option: str) -> None:
-    lines = [f"sweep={option}", "seed=0,1", "-m"]
+    lines = [f"sweep={option}", "seed=0", "-m"]
     assert prepare_training(lines) == lines
 
 
 def test_the_command_line_wins_over_a_ready_made_sweep() -> None:
-    found = jobs("-m", "sweep=lambda_alpha", "objective.alpha=0,0.25", "model.latent_dim=2")
+    found = jobs("-m", "sweep=lambda_alpha", "objective.alpha=0.25", "model.latent_dim=2")
     assert {job["model.latent_dim"] for job in found} == {"2"}
     pairs = [(job["objective.alpha"], job["objective.lambda_"]) for job in found]
-    assert sorted(pairs) == sorted(itertools.product(["0", "0.25"], ["1", "10", "100"]))
+    assert sorted(pairs) == sorted(itertools.product(["0.25"], ["1", "10", "100"]))
 
 
 def test_a_ready_made_sweep_needs_no_flag() -> None:

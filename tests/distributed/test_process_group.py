@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.commands import fork
+from tests.support.commands import fork, shadow_libraries
 from tests.support.configs import composed
 from vae_cli.datasets import BatchLoader, Split
 from vae_cli.datasets.noise import bernoulli
@@ -89,11 +89,14 @@ def test_several_nodes_need_slurm(tmp_path: Path) -> None:
     assert done.code == 2 and "start it by srun --nodes=2 --ntasks-per-node=1" in done.err
 
 
-def test_two_processes_come_to_the_numbers_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("accumulate", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_two_processes_come_to_the_numbers_of_one(accumulate: int, tmp_path: Path) -> None:
     line = ["dataset=digits", "model=vade", "network.hidden=[16]", "model.latent_dim=3", "prior.components=3"]
     line += ["pretraining.epochs=1", "initialisation=gmm", "initialisation.fixed_epochs=1", "evaluate.batch_size=100"]
     line += ["evaluate.samples=2", "dataset.batch_size=101", "logger=csv", "trainer.accelerator=cpu"]
+    line.append(f"trainer.accumulate_grad_batches={accumulate}")
     rows = {}
+    shadow_libraries(tmp_path)  # which the second process leaves alone
     for devices in (1, 2):
         folder = tmp_path / str(devices)
         run = [*line, f"trainer.devices={devices}", f"hydra.run.dir={folder}"]
@@ -104,5 +107,6 @@ def test_two_processes_come_to_the_numbers_of_one(tmp_path: Path) -> None:
         results = json.loads((folder / "results.json").read_text())
         numbers = {k: v for k, v in results.items() if k.startswith("test/") and isinstance(v, float)}
         rows[devices] = [*table, numbers]
+    assert not (tmp_path / "shadowed").exists()
     for one, two in zip(rows[1], rows[2], strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-4)

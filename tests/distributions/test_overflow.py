@@ -14,7 +14,7 @@ from tests.support.commands import fork
 from tests.support.configs import changed, composed
 from tests.support.evaluation import evaluated
 from tests.support.models import IMAGE, batch_of, binary_images, binary_vae, small_mlp
-from vae_cli.commands.train import train
+from tests.support.training import train
 from vae_cli.errors import UserError
 from vae_cli.evaluation.estimators import elbo, iw_log_likelihood
 from vae_cli.models import likelihoods, posteriors, priors
@@ -240,17 +240,16 @@ def table(tmp_path, monkeypatch):
             x[250 + row if split == "test" else int(order[200 + row]), 2] = value
         np.savez("x.npz", x_train=x[:250], x_test=x[250:])
         config = composed(*TABLE, "logger=csv", "trainer.max_epochs=6", "dataset.batch_size=50")
-        data = config.dataset.build().load()
         if far[0][0] == "val":
-            assert data.val.x[far[0][1], 2] == far[0][2]
-        return config, data
+            assert config.dataset.build().load().val.x[far[0][1], 2] == far[0][2]
+        return config
 
     return written
 
 
 def test_a_bound_that_is_never_finite_chooses_nothing_and_ends_nothing(table, capsys):
-    config, data = table(("val", 17, -99999.0), ("val", 30, -5e7))
-    results = train(changed(config, patience=2), data, Path("run"))
+    config = table(("val", 17, -99999.0), ("val", 30, -5e7))
+    results = train(changed(config, patience=2), Path("run"))
     shown = capsys.readouterr().err
     assert shown.count("warning: epoch 1: the bound of rows 17, 30 of the validation split") == 1
     assert "(2 of 50); the entry of row 17 that is farthest from 0 is -99999" in shown
@@ -266,7 +265,7 @@ def test_an_epoch_without_a_finite_bound_is_no_candidate(table, monkeypatch):
     """All but the third of six epochs have none; patience counts that one alone."""
     from vae_cli.training.lightning_module import LatentModelModule
 
-    config, data = table(("test", 0, 0.0))
+    config = table(("test", 0, 0.0))
     config = changed(config, patience=1)
     step = LatentModelModule.validation_step
 
@@ -276,14 +275,14 @@ def test_an_epoch_without_a_finite_bound_is_no_candidate(table, monkeypatch):
             self.validation.sums = self.validation.sums * math.nan
 
     monkeypatch.setattr(LatentModelModule, "validation_step", spoilt)
-    results = train(config, data, Path("run"))
+    results = train(config, Path("run"))
     assert results["train/best_epoch"] == 3 and results["train/epochs"] == 6 and results["train/best_by"] == "val/elbo"
     assert math.isfinite(results["val/elbo"])
 
 
 def test_test_rows_that_overflow_are_named_and_left_out(table, capsys):
-    config, data = table(("test", 3, -99999.0), ("test", 44, -5e7))
-    results = train(config, data, Path("run"))
+    config = table(("test", 3, -99999.0), ("test", 44, -5e7))
+    results = train(config, Path("run"))
     shown = capsys.readouterr()
     assert "warning: test split: the numbers of rows 3, 44" in shown.err and "(2 in all)" in shown.err
     assert results["test/not_finite_rows"] == 2 and results["test/first_not_finite_rows"] == [3, 44]

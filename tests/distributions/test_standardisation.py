@@ -15,8 +15,8 @@ from torch.distributions import Independent, Normal
 from tests.support.commands import fork
 from tests.support.configs import composed
 from tests.support.faults import expect
+from tests.support.training import train
 from vae_cli import load
-from vae_cli.commands.train import train
 from vae_cli.datasets import Npz
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributions.standardisation import Original, Scored, Standardisation
@@ -41,8 +41,7 @@ def run(folder: Path, x: np.ndarray, *overrides: str):
     folder.mkdir()
     np.savez(folder / "x.npz", x=x)
     config = composed(*TINY, f"dataset.path={folder}/x.npz", *overrides)
-    data = config.dataset.build().load()
-    return train(config, data, folder), data
+    return train(config, folder), config.dataset.build().load()
 
 
 def test_statistics_are_those_of_the_training_rows_in_float64():
@@ -102,7 +101,7 @@ def test_the_model_is_that_of_a_table_standardised_by_hand(tmp_path):
     assert own["test/distortion"] == pytest.approx(other["test/distortion"] + units.log_scale, abs=1e-4)
 
 
-VADE = ("model=vade", "pretraining.epochs=1", "initialisation.dimensions=2", "prior.components=3", *SMALL)
+VADE = ("model=vade", "pretraining.epochs=1", "initialisation=gmm", "prior.components=3", *SMALL)
 HVAE = ("model=hvae", "likelihood=gaussian", "model.below=[3]", *SMALL)
 
 
@@ -221,7 +220,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_model_gives_samples_in_the_original_units(kind, tmp_path):
     x = table()
-    extra = ["initialisation.dimensions=2", "pretraining.epochs=1"] if kind == "layerwise" else []
+    extra = ["initialisation=gmm", "pretraining.epochs=1"] if kind == "layerwise" else []
     numbers, data = run(tmp_path / kind, x, *KINDS[kind], *SMALL, *extra)
     assert all(math.isfinite(value) for value in numbers.values() if isinstance(value, float))
     means, units = load(tmp_path / kind).sample(50), data.standardisation

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 
-from tests.support.commands import Done, start
+from tests.support.commands import Done, fork
 
 COMPONENTS, ROWS = 6, 2000
 
@@ -24,8 +24,10 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarra
     x = means[labels] + np.einsum("nij,nj->ni", shapes[labels], rng.normal(size=(ROWS, 12)))
     np.savez(work / "table.npz", x=(x + 0.3 * rng.normal(size=x.shape)).astype(np.float32))
     table = ("dataset=npz", "dataset.path=table.npz", f"prior.components={COMPONENTS}")
-    choices = ("model=vade", *table, "pretraining.epochs=10", "initialisation.fixed_epochs=4", "hydra.run.dir=run")
-    return work, labels, start("vae-train", *choices, folder=work)
+    phases = ("pretraining.epochs=10", "initialisation=gmm", "initialisation.fixed_epochs=4")
+    small = ("network.hidden=[64]", "evaluate.samples=5", "trainer.accelerator=cpu", "logger=none")
+    choices = ("model=vade", *table, *phases, *small, "hydra.run.dir=run")
+    return work, labels, fork("vae-train", *choices, folder=work, FIGURES="yes")
 
 
 def test_the_phases_are_shown_and_the_figures_drawn(clustered: tuple[Path, np.ndarray, Done]) -> None:
@@ -42,7 +44,7 @@ def test_the_phases_are_shown_and_the_figures_drawn(clustered: tuple[Path, np.nd
 def test_a_table_without_labels_is_clustered(clustered: tuple[Path, np.ndarray, Done]) -> None:
     """Every row of the table is assigned, and nearly all of them as they were drawn."""
     work, labels, _ = clustered
-    done = start("vae-eval", "run=run", "evaluate.samples=5", folder=work)
+    done = fork("vae-eval", "run=run", "evaluate.samples=5", folder=work)
     assert (done.code, done.err) == (0, "")
     (file,) = (work / "run" / "evaluations").glob("*_clusters.npz")
     arrays = np.load(file)
@@ -55,8 +57,8 @@ def test_a_table_without_labels_is_clustered(clustered: tuple[Path, np.ndarray, 
 
 def test_one_component_can_be_sampled(clustered: tuple[Path, np.ndarray, Done]) -> None:
     work, _, _ = clustered
-    done = start("vae-sample", "run=run", "n=40", "component=2", folder=work)
+    done = fork("vae-sample", "run=run", "n=40", "component=2", folder=work)
     assert (done.code, done.err) == (0, "")
     assert np.load(work / "run" / "samples" / "best_c2_n40_seed0.npz")["x"].shape == (40, 12)
-    refused = start("vae-sample", "run=run", "component=6", folder=work)
+    refused = fork("vae-sample", "run=run", "component=6", folder=work)
     assert refused.code != 0 and "components are 0 to 5" in refused.err and len(refused.err.splitlines()) == 1

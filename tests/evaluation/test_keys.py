@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.configs import composed
-from vae_cli.commands.train import train
+from tests.support.training import train
 from vae_cli.evaluation import keys
 from vae_cli.evaluation.metrics import METRICS
 
-SMALL = ("trainer.max_epochs=1", "evaluate.samples=2", "model.latent_dim=2")
+SMALL = ("trainer.max_epochs=1", "trainer.limit_batches=2", "evaluate.samples=2", "model.latent_dim=2")
 MLP = ("dataset=digits", "network.hidden=[8]")
 RUNS = {
     "vae": MLP,
@@ -38,8 +38,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, obj
     found = {}
     for number, (name, overrides) in enumerate(RUNS.items()):
         folder = tmp_path_factory.mktemp("runs") / str(number)
-        config = composed(*SMALL, *overrides)
-        train(config, config.dataset.build().load(), folder)
+        train(composed(*SMALL, *overrides), folder)
         found[name] = json.loads((folder / "results.json").read_text())
     return found
 

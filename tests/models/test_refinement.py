@@ -12,7 +12,7 @@ from vae_cli.models import posteriors
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.refinement import Refinement, refine
 
-STEPS = {"steps": 400, "samples": 16, "lr": 0.05}
+STEPS = {"steps": 250, "samples": 16, "lr": 0.05}
 
 
 def spoiled(posterior) -> torch.nn.Module:
@@ -47,12 +47,12 @@ def test_gaps_are_those_of_the_closed_form():
     settings = GapsConfig(
         images=8,
         chains=8,
-        temperatures=100,
+        temperatures=60,
         leapfrogs=5,
-        refine_steps=150,
+        refine_steps=100,
         refine_samples=16,
         refine_lr=0.05,
-        elbo_samples=2000,
+        elbo_samples=1000,
         iw_samples=2000,
     )
     found = {name: value.mean().item() for name, value in inference_gaps(model, batch, 10**6, settings).items()}
@@ -66,7 +66,7 @@ def test_gaps_are_those_of_the_closed_form():
 
 def semi_amortised(posterior, **settings) -> LatentVariableModel:
     model = spoiled(posterior)
-    model.refinement = Refinement(**{"steps": 300, "train_steps": 4, "samples": 16, "lr": 0.05} | settings)
+    model.refinement = Refinement(**{"steps": 200, "train_steps": 4, "samples": 16, "lr": 0.05} | settings)
     return model
 
 

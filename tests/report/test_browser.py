@@ -43,11 +43,13 @@ def measured(text: str, width: int) -> tuple[float, ...]:
     return tuple(map(float, found[1].split()))
 
 
-@pytest.fixture
-def text(workplace: Path) -> str:
-    write_sweep(Path("all/a"), [0.5, 1, 4], [0, 1], **{"dataset.path": f"/{'long' * 30}/data.npz"})
-    write_run(Path("all/b"), {"seed": 7}, results={"status": "failed", "error": "x" * 300})
-    return made()
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("page"))
+        write_sweep(Path("all/a"), [0.5, 1, 4], [0, 1], **{"dataset.path": f"/{'long' * 30}/data.npz"})
+        write_run(Path("all/b"), {"seed": 7}, results={"status": "failed", "error": "x" * 300})
+        return made(plotted=True)
 
 
 @pytest.mark.parametrize("width", [360, 390, 1200])
@@ -57,6 +59,57 @@ def test_the_table_scrolls_in_its_box_and_the_page_does_not(text: str, width: in
     assert images == text.count("<img ")
     if width < 500:
         assert content > box
+
+
+def after(text: str, script: str, *flags: str) -> list[str]:
+    """The words that a script, run in the page, returns."""
+    code = f"<script>onload = () => document.title = (() => {{ {script} }})().join('|')</script>"
+    Path("page.html").write_text(text + code, encoding="utf-8")
+    shown = run(*flags, "--virtual-time-budget=10000", "--dump-dom", (Path.cwd() / "page.html").as_uri())
+    found = re.search(r"<title>([^<]*)</title>", shown)
+    assert found, shown[:500]
+    return html.unescape(found[1]).split("|")
+
+
+FIRST = "[...document.querySelector('tbody').rows].map((row) => row.cells[1].textContent.match(/beta=[^ ]+/)[0])"
+
+
+def test_a_click_on_a_column_sorts_its_table(text: str) -> None:
+    click = "document.querySelectorAll('thead button')[4].click();"
+    assert after(text, f"return {FIRST}")[:3] == ["beta=0.5", "beta=1", "beta=4"]
+    up = after(text, f"{click} return {FIRST}")
+    assert up == ["beta=4", "beta=1", "beta=0.5", "beta=1"]  # a failed run, without numbers, is last in both orders
+    assert after(text, f"{click} {click} return {FIRST}") == ["beta=0.5", "beta=1", "beta=4", "beta=1"]
+
+
+def test_columns_can_be_chosen_rows_filtered_and_images_enlarged(text: str) -> None:
+    boxes = after(text, "return [...document.querySelectorAll('.tools [type=checkbox]')].map((one) => one.checked)")
+    assert {"true", "false"} == set(boxes)
+    width = "[...document.querySelector('thead tr').cells].filter((one) => one.offsetWidth).length"
+    choose = "for (const one of document.querySelectorAll('.tools input')) if (!one.checked) one.click();"
+    few, all_columns = after(text, f"const before = {width}; {choose} return [before, {width}]")
+    assert int(all_columns) - int(few) == boxes.count("false")
+    enlarge = "document.querySelector('figure img').click(); const box = document.querySelector('dialog');"
+    opened = "[box.open, box.firstChild.src === document.querySelector('figure img').src]"
+    assert after(text, f"{enlarge} return {opened}") == ["true", "true"]
+    assert after(text, f"{enlarge} box.click(); return [box.open]") == ["false"]
+
+
+def test_plots_follow_the_scheme_of_the_page(text: str) -> None:
+    style = "['body', '.plot', '.image'].map((one) => getComputedStyle(document.querySelector(one)))"
+    script = f"const [page, plot, image] = {style}; return [page.backgroundColor, plot.filter, image.filter]"
+    light = after(text, script, "--blink-settings=preferredColorScheme=1")
+    dark = after(text, script, "--blink-settings=preferredColorScheme=0")
+    assert light == ["rgb(255, 255, 255)", "none", "none"]
+    assert dark[0] == "rgb(22, 22, 22)" and "invert" in dark[1] and "invert" not in dark[2]
+
+
+@pytest.mark.slow
+def test_five_hundred_runs_load_in_two_seconds(workplace: Path) -> None:
+    write_sweep(Path("all"), [0.1 * k for k in range(1, 126)], [0, 1, 2, 3])
+    page = made()
+    found = [float(after(page, "document.body.offsetHeight; return [performance.now()]")[0]) for _ in range(3)]
+    assert min(found) < 2000, found
 
 
 def test_the_page_prints(text: str) -> None:

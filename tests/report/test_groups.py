@@ -56,7 +56,7 @@ def test_runs_are_grouped_by_all_but_seed_and_machine() -> None:
 def test_one_configuration_has_no_choices() -> None:
     write_sweep(Path("all"), [1], [0, 1])
     (one,) = group(find([Path("all")]))
-    assert (one.name, one.standing) == ("all runs", "n = 2")
+    assert (one.name, one.states) == ("all runs", "n = 2")
     assert one.estimate("test/elbo") == Estimate.of([-110.0, -111.0])
     assert one.estimate("test/nothing") is None
 
@@ -66,7 +66,7 @@ def test_only_finished_runs_enter_means() -> None:
     write_run(Path("all/c"), {"seed": 2}, results={"status": "failed", "error": "x", "test/elbo": -1e9})
     write_run(Path("all/d"), {"seed": 3}, done=False)
     (one,) = group(find([Path("all")]))
-    assert one.standing == "n = 2, 1 failed, 1 unfinished"
+    assert one.states == "n = 2, 1 failed, 1 unfinished"
     assert one.estimate("test/elbo") == Estimate.of([-110.0, -111.0])
 
 
@@ -75,8 +75,8 @@ def test_a_repeated_seed_counts_once_by_its_newest_run() -> None:
         folder = write_run(Path("all") / name, results={"test/elbo": elbo})
         os.utime(folder / "results.json", (1e9 - age, 1e9 - age))
     (one,) = group(find([Path("all")]))
-    assert one.standing == "n = 1, 1 repeated"
-    assert one.estimate("test/elbo") == Estimate(-90.0, None, 1)
+    assert one.states == "n = 1, 1 repeated"
+    assert one.estimate("test/elbo") == Estimate(-90.0, None, 1, 0.2)
 
 
 def test_a_class_brings_its_own_settings_without_naming_them() -> None:
@@ -145,7 +145,7 @@ def test_runs_whose_data_have_changed_are_of_two_configurations() -> None:
     write_run(Path("all/4"), {"model.latent_dim": 8}, results={"data/sha256": "a" * 64}, validation=[-80])
     groups = group(find([Path("all")]))
     one, two = "a" * 12, "b" * 12
-    assert [(g.name, g.standing) for g in groups] == [
+    assert [(g.name, g.states) for g in groups] == [
         (f"sha256={one}, latent_dim=8", "n = 1"),
         (f"sha256={one}, latent_dim=32", "n = 2, 1 unfinished"),
         (f"sha256={two}, latent_dim=32", "n = 1"),

@@ -1,16 +1,42 @@
 import base64
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from tests.support.report_folders import write_run, write_sweep
 from tests.support.report_markup import Markup, assert_self_contained, made
-from vae_cli.report.groups import group
 from vae_cli.report.page import SHOWN
 from vae_cli.report.runs import find
-from vae_cli.report.table import Table
+from vae_cli.report.table import tables
 
 pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def test_a_section_for_each_data_set_and_links_to_the_folders_of_runs() -> None:
+    write_sweep(Path("all/a"), [0.5, 1], [0, 1])
+    write_sweep(Path("all/b"), [2], [0], **{"dataset._target_": "vae_cli.datasets.FashionMNIST"})
+    results = Path("all/b/objective.beta=2_seed=0/results.json")
+    results.write_text(results.read_text().replace("mnist", "fashion mnist"))
+    failed = {"dataset._target_": "vae_cli.datasets.FashionMNIST", "seed": 1}
+    write_run(Path("all/c 1"), failed, results={"status": "failed", "error": "x", "data/name": None})
+    markup = Markup(made())
+    sections = [attributes["id"] for attributes in markup.all("section")]
+    assert sections == ["data-1", "data-2"] and {"href": "#data-1"} in markup.all("a")
+    assert len(markup.all("table")) == 2
+    folders = {unquote(attributes["href"]) for attributes in markup.all("a") if "#" not in attributes["href"]}
+    runs = {run.folder for run in find([Path("all")])}
+    assert {(Path("all") / folder).resolve() for folder in folders} == runs
+    assert "2 data sets: fashion mnist, mnist, 1 not finished." in " ".join(markup.text.split())
+
+
+def test_the_best_of_a_column_is_bold_only_where_it_exceeds_its_error() -> None:
+    for beta, elbo in ((1, -90.0), (2, -90.2), (3, -95.0)):
+        results = {"test/elbo": elbo, "test/rate": elbo, "test/iw_log_likelihood": elbo + beta**3}
+        write_run(Path(f"all/{beta}"), {"objective.beta": beta}, results={**results, "test/iw_log_likelihood_se": 0.1})
+    bold = {metric for row in tables(find([Path("all")]))[0].rows for metric in row.leads}
+    assert bold == {"test/iw_log_likelihood"}  # the ELBOs of the first two have errors of 0.39; a rate has no best
+    assert made().count("<b>") == 1 and "<b>-68</b>" in made()
 
 
 def alternatives(text: str, of: str) -> list[str]:
@@ -19,7 +45,7 @@ def alternatives(text: str, of: str) -> list[str]:
 
 def test_the_page_is_valid_and_needs_nothing_else() -> None:
     write_sweep(Path("all"), [0.5, 1], [0, 1])
-    text = made()
+    text = made(plotted=True)
     assert_self_contained(text)
     markup = Markup(text)
     assert text.startswith("<!doctype html>")
@@ -27,7 +53,7 @@ def test_the_page_is_valid_and_needs_nothing_else() -> None:
     assert all(image["alt"] for image in markup.all("img"))
     identities = [attributes["id"] for _, attributes in markup.elements if "id" in attributes]
     assert len(set(identities)) == len(identities)
-    for rule in ("@media print", "@media (max-width", "prefers-color-scheme: dark", "overflow-x: auto"):
+    for rule in ("@media print", "@media (max-width", "prefers-color-scheme: dark", "overflow: auto"):
         assert rule in text
 
 
@@ -38,7 +64,7 @@ def test_the_table_is_on_the_page() -> None:
     assert "-106.5 ± 6.4" in markup.text and "-111.5 ± 6.4" in markup.text
     assert len([row for row in markup.all("tr") if row.get("class") == "best"]) == 1
     cells = [len(markup.all(tag)) for tag in ("th", "td")]
-    columns = 3 + len(Table.of(group(find([Path("all")]))).metrics)
+    columns = 3 + len(tables(find([Path("all")]))[0].metrics)
     assert cells == [columns + 2, 2 * (columns - 1)]
 
 
@@ -47,7 +73,9 @@ def test_what_is_not_finished_is_listed_with_its_reason() -> None:
     write_run(Path("all/b"), {"seed": 1}, results={"status": "failed", "error": "the loss became <nan> & stayed"})
     write_run(Path("all/c"), {"seed": 2}, done=False)
     (write_run(Path("all/d")) / "results.json").write_text("{")
-    text = Markup(made()).text
+    page = made()
+    text = Markup(page).text
+    assert "<details>\n<summary>3 not finished</summary>" in page
     assert "4 runs, 1 configuration, 3 not finished" in text
     assert "all/b: failed: the loss became <nan> & stayed" in text
     assert "all/c: unfinished: still running or killed, 3 epochs so far" in text
@@ -57,7 +85,7 @@ def test_what_is_not_finished_is_listed_with_its_reason() -> None:
 def test_values_and_titles_are_text_and_no_markup() -> None:
     for name in ("<script>alert(1)</script>", "b"):
         write_run(Path(f"all/{len(name)}"), {"dataset.path": name})
-    text = made(title='<img src="http://a/b.png">')
+    text = made(title='<img src="http://a/b.png">', plotted=True)
     assert_self_contained(text)
     assert "path=<script>alert(1)</script>" in Markup(text).text
 

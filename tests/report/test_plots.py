@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from tests.support.report_folders import write_run, write_sweep
 from vae_cli.figures.style import styled
 from vae_cli.report.groups import group
 from vae_cli.report.metrics import present
-from vae_cli.report.page import svg
+from vae_cli.report.page import Picture
 from vae_cli.report.plots import Plot, colours, plots
+from vae_cli.report.plots.search import search_plots
 from vae_cli.report.runs import find
+from vae_cli.report.write import report
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -23,7 +26,7 @@ def drawn(folder: str = "all") -> dict[str, Plot]:
     groups = group(find([Path(folder)]))
     with styled():
         found = plots(groups, present(groups))
-        assert all(svg(plot.figure).startswith("data:image/svg+xml;base64,") for plot in found)
+        assert all(Picture.of_figure("", plot.figure).uri.startswith("data:image/svg+xml;base64,") for plot in found)
     assert plt.get_fignums() == []
     assert len({plot.name for plot in found}) == len(found)
     return {plot.name: plot for plot in found}
@@ -120,6 +123,40 @@ def test_names_that_matplotlib_would_read_as_mathematics() -> None:
     for name in ("a$b$_c^{", "d"):
         write_run(Path(f"all/{name}"), {"dataset.path": name})
     assert legend(drawn()["rate_distortion"].figure)[0] == r"path=a\$b\$_c^{"
+
+
+def test_a_search_has_its_history_and_the_importances_of_its_parameters() -> None:
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    assert search_plots(Path()) == []
+    study = optuna.create_study(study_name="s", storage="sqlite:///study.db", direction="maximize")
+    assert search_plots(Path()) == []
+    kinds = {
+        "optimizer.lr": optuna.distributions.UniformDistribution(0, 1),
+        "seed": optuna.distributions.CategoricalDistribution((0, 1)),
+    }
+    scores = [-3.0, -5.0, -math.inf, -1.0, -2.0, -4.0]
+    for number, score in enumerate(scores):
+        params = {"optimizer.lr": -score / 5 if math.isfinite(score) else 0.0, "seed": number % 2}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=kinds, value=score))
+    with styled():
+        history, importances = search_plots(Path())
+    (points,) = history.figure.axes[0].collections
+    assert np.asarray(points.get_offsets()).tolist() == [[n, s] for n, s in enumerate(scores) if math.isfinite(s)]
+    assert np.asarray(history.figure.axes[0].get_lines()[0].get_ydata()).tolist() == [-3, -3, -1, -1, -1]
+    bars: Any = importances.figure.axes[0].patches
+    assert sum(bar.get_width() for bar in bars) == pytest.approx(1) and bars[0].get_width() > bars[1].get_width()
+    names = [note.get_text() for note in importances.figure.axes[0].texts]
+    assert names[0] == "optimizer.lr" and names[2] == "seed"
+
+
+def test_a_report_of_a_search_shows_its_plots() -> None:
+    optuna = pytest.importorskip("optuna")
+    write_sweep(Path("all"), [0.5, 1], [0])
+    study = optuna.create_study(study_name="s", storage="sqlite:///all/study.db", direction="maximize")
+    study.optimize(lambda trial: trial.suggest_uniform("optimizer.lr", 0, 1), n_trials=1)
+    report((Path("all"),), Path("all"))
+    assert "Search in all" in Path("all/report.html").read_text()
 
 
 def test_colours_are_distinct() -> None:

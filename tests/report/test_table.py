@@ -6,15 +6,15 @@ import pytest
 from rich.console import Console
 
 from tests.support.report_folders import write_run, write_sweep
-from vae_cli.report.groups import group
 from vae_cli.report.runs import find
-from vae_cli.report.table import Table
+from vae_cli.report.table import Table, csv_text, latex_text, tables
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
 
 def table(folder: str = "all") -> Table:
-    return Table.of(group(find([Path(folder)])))
+    (one,) = tables(find([Path(folder)]))
+    return one
 
 
 def printed(width: int = 160) -> str:
@@ -29,7 +29,7 @@ def test_csv_is_read_back_at_full_precision() -> None:
     write_run(Path("all/alone"), {"objective.beta": 8})
     write_run(Path("all/failed"), {"objective.beta": 9}, results={"status": "failed"})
     made = table()
-    rows = list(csv.DictReader(io.StringIO(made.csv())))
+    rows = list(csv.DictReader(io.StringIO(csv_text([made]))))
     assert [row["objective.beta"] for row in rows] == ["0.5", "4", "8", "9"]
     assert [row["runs"] for row in rows] == ["n = 3", "n = 3", "n = 1", "n = 0, 1 failed"]
     assert [row["best"] for row in rows] == ["0", "0", "1", "0"]
@@ -48,7 +48,7 @@ def test_csv_is_read_back_at_full_precision() -> None:
 def test_latex_escapes_what_tex_would_read() -> None:
     write_run(Path("all/a"), {"dataset.path": "a_b & 50%$#{c}~^d\\e|f.npz"}, validation=[-3])
     write_run(Path("all/b"), {"dataset.path": "plain"}, validation=[-2])
-    text = table().latex()
+    text = latex_text([table()])
     escaped = r"a\_b \& 50\%\$\#\{c\}\textasciitilde{}\textasciicircum{}d\textbackslash{}e\textbar{}f.npz"
     assert f"path={escaped} & 1 & $" in text
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0]
@@ -62,7 +62,7 @@ def test_latex_escapes_what_tex_would_read() -> None:
 def test_latex_marks_the_best_and_has_intervals() -> None:
     write_sweep(Path("all"), [0.5, 4], [0, 1])
     lines = table().latex().splitlines()
-    assert any(line.startswith(r"\textbf{beta=0.5} & 2 & $\mathbf{-106.5 \pm 6.4}$") for line in lines)
+    assert any(line.startswith(r"beta=0.5 & 2 & $\mathbf{-106.5 \pm 6.4}$") for line in lines)
     assert any(line.startswith(r"beta=4 & 2 & ${-141.5 \pm 6.4}$") for line in lines)
     assert "±" not in table().latex()
 
@@ -90,3 +90,11 @@ def test_markup_in_a_value_is_printed_as_it_is() -> None:
     write_run(Path("all/a"), {"dataset.path": "[red]a[/red]"})
     write_run(Path("all/b"), {"dataset.path": "b"})
     assert "path=[red]a[/red]" in printed()
+
+
+def test_the_numbers_of_a_users_own_metric_come_last() -> None:
+    own = {"test/absolute_error": 3.5, "test/absolute_error_se": 0.1}
+    write_run(Path("all/alone"), results=own)
+    made = table()
+    assert made.metrics[-1] == "test/absolute_error"
+    assert "test absolute_error" in latex_text([made]).replace("\\_", "_")

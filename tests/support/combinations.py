@@ -17,6 +17,7 @@ from vae_cli.config.schema import ClusterConfig, EvaluateConfig, LoggerConfig, N
 from vae_cli.config.view import ConfigView
 from vae_cli.runs.layout import conf_folder
 
+CONF = conf_folder()
 FILE = ROOT / "tests" / "config" / "combinations.txt"
 ALLOWED = "allowed"
 Choice = dict[str, str]
@@ -66,7 +67,7 @@ VALUES = {
 
 def values(group: str) -> tuple[str, ...]:
     """The options of a group, or the values of a key."""
-    return VALUES.get(group) or tuple(sorted(path.stem for path in (conf_folder() / group).glob("*.yaml")))
+    return VALUES.get(group) or tuple(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
 
 
 @cache
@@ -80,7 +81,7 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
             chosen |= {str(name).removeprefix("override /"): option for name, option in entry.items()}
         elif entry != "_self_":
             base = read(path.with_name(f"{entry}.yaml"))[1]
-    whole = path.parent == conf_folder() or text.startswith("# @package _global_")
+    whole = path.parent == CONF or text.startswith("# @package _global_")
     return chosen, merged(base, content if whole else {path.parent.name: content})
 
 
@@ -93,7 +94,7 @@ def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 def chosen(choice: Choice) -> dict[str, str | None]:
     """The option of each group, in the order of composition."""
     fixed = {group: option for group, option in choice.items() if "." not in group}
-    defaults = {group: option for group, option in read(conf_folder() / "train.yaml")[0].items() if "/" not in group}
+    defaults = {group: option for group, option in read(CONF / "train.yaml")[0].items() if "/" not in group}
     found = defaults | {"dataset": "digits"} | fixed
     for group in reversed(list(found)):  # an option chooses among the groups above its own
         if found[group]:
@@ -102,12 +103,12 @@ def chosen(choice: Choice) -> dict[str, str | None]:
 
 
 def file(group: str, option: str) -> Path:
-    return conf_folder() / group / f"{option}.yaml"
+    return CONF / group / f"{option}.yaml"
 
 
 def composed(choice: Choice) -> dict[str, Any]:
     """The configuration that hydra composes for these choices, in a hundredth of its time."""
-    config = read(conf_folder() / "train.yaml")[1]
+    config = read(CONF / "train.yaml")[1]
     for group, option in chosen(choice).items():
         config = merged(config, read(file(group, option))[1] if option else {})
     for key, value in choice.items():

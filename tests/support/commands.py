@@ -29,6 +29,7 @@ FORKS.set_forkserver_preload(
         "vae_cli.commands.sample",
         "matplotlib.pyplot",
         "sklearn.datasets",
+        "optuna.storages",
         "tests.support.training",
         "tests.support.warm",
     ]
@@ -48,6 +49,12 @@ def environment(**changes: str) -> dict[str, str]:
     """This process's environment without what would change a run, and with `changes`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("VAE_", "WANDB_", "PIP_"))}
     return kept | {"PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"} | changes
+
+
+def shadow_libraries(folder: Path) -> None:
+    """Files named as libraries that, if any is imported from there, leave a file `shadowed`."""
+    for name in ("random", "json", "torch", "numpy"):
+        (folder / f"{name}.py").write_text("open('shadowed', 'a').write(__name__ + ' ')\n")
 
 
 def line(command: str, *arguments: str) -> list[str]:

@@ -25,7 +25,7 @@ GROUPS = (
     "annealing", "pretraining", "initialisation", "second_stage", "optimizer", "scheduler", "evaluate", "logger",
 )  # fmt: skip
 NULLABLE = ("codebook", "refinement", "divergence", "annealing", "pretraining", "initialisation", "second_stage")
-RARE = {("initialisation", "umap"): 0.1, ("logger", "wandb"): 0.0, ("logger", "tensorboard"): 0.0}
+RARE = {("initialisation", "umap_gmm"): 0.1, ("logger", "wandb"): 0.0, ("logger", "tensorboard"): 0.0}
 """How often an option that is slow to import is kept when it is drawn."""
 FIXED = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.threads", "seed", "cluster")
 
@@ -119,8 +119,8 @@ def draw(seed: int, number: int, kinds: dict[str, Kind], composer: Composer) -> 
     values = drawn_keys(random, kind)
     config = compose({group: groups[group] for group in ("dataset", "model") if group in groups}, composer)
     umap = "Umap" in str(OmegaConf.select(config, "initialisation._target_"))
-    if umap and "initialisation" not in groups and random.random() > RARE["initialisation", "umap"]:
-        groups["initialisation"] = "codes"
+    if umap and "initialisation" not in groups and random.random() > RARE["initialisation", "umap_gmm"]:
+        groups["initialisation"] = "gmm"
     if "likelihood" not in groups or random.random() < 0.7:
         groups["likelihood"] = random.choice(_fitting_likelihoods(config, values))
     return completed(Combination(groups, values, random.randrange(10**6)), composer, random.choice([0.1, 0.3, 0.6]))

@@ -9,8 +9,7 @@ import torch
 from tests.support.commands import fork
 from tests.support.configs import composed
 from tests.support.models import START
-from tests.support.training import interrupted
-from vae_cli.commands.train import train
+from tests.support.training import interrupted, train
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.models.model import StartsFromData
 from vae_cli.runs import checkpoints
@@ -66,7 +65,7 @@ def test_steps_are_those_of_a_plain_loop(accumulate, limit, tmp_path):
     """90 examples are five batches of 16 and one of 10."""
     limited = [] if limit is None else [f"trainer.limit_batches={limit}"]
     config = composed(*SGD, f"trainer.accumulate_grad_batches={accumulate}", *limited)
-    results = train(config, config.dataset.build().load(), tmp_path)
+    results = train(config, tmp_path)
     assert results["train/steps"] == 2 * -(-(limit or 6) // accumulate)
     own, right = weights(tmp_path), plain_loop(config, accumulate, limit)
     for name, value in right.items():
@@ -75,7 +74,7 @@ def test_steps_are_those_of_a_plain_loop(accumulate, limit, tmp_path):
 
 def test_a_resumed_epoch_accumulates_as_it_would_have(tmp_path):
     config = composed(*SGD, "trainer.accumulate_grad_batches=4")
-    train(config, config.dataset.build().load(), tmp_path / "whole")
+    train(config, tmp_path / "whole")
     (tmp_path / "resumed").mkdir()
     interrupted(
         composed(*SGD, "trainer.accumulate_grad_batches=4"), tmp_path / "resumed", "batch", 3
@@ -84,6 +83,7 @@ def test_a_resumed_epoch_accumulates_as_it_would_have(tmp_path):
     assert all(torch.equal(own[name], right[name]) for name in right)
 
 
+@pytest.mark.slow  # by default tests/distributed/test_process_group.py accumulates
 def test_two_processes_accumulate_to_the_same_weights(tmp_path):
     for devices in (1, 2):
         line = [*SGD, "trainer.accelerator=cpu", "trainer.accumulate_grad_batches=4", f"trainer.devices={devices}"]

@@ -8,7 +8,7 @@ import torch
 
 from tests.support.configs import composed
 from tests.support.models import mixture_vae
-from vae_cli.commands.train import train
+from tests.support.training import train
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import UserError
 from vae_cli.objectives import ELBO, Reconstruction
@@ -59,8 +59,7 @@ def test_pretraining_is_not_watched(capsys):
 def test_the_best_checkpoint_is_one_of_the_last_phase_and_patience_waits_for_it(tmp_path):
     """The learning rate is so small that validation gets no better: patience alone decides how long the end is."""
     config = composed(*VADE, "trainer.patience=1", "trainer.max_epochs=30", "optimizer.lr=1e-12")
-    data = config.dataset.build().load()
-    results = train(config, data, tmp_path)
+    results = train(config, tmp_path)
     assert 4 < results["train/epochs"] < 33
     assert checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["epoch"] >= 3
 
@@ -70,7 +69,7 @@ def test_too_many_components_are_refused_before_training(tmp_path):
     with pytest.raises(
         UserError, match=r"prior\.components=700: too many .* 1238 .*; use prior\.components=619 or less"
     ):
-        train(config, config.dataset.build().load(), tmp_path)
+        train(config, tmp_path)
 
 
 def test_codes_are_averages_over_draws_that_add_their_variance():

@@ -17,7 +17,7 @@ from vae_cli.training.build import build_module
 
 LAYERED = ("bottom_up", "top_down", "graph")
 # what has differed: importance weights that came back by a hook, a flow, rows that learn by one, a second derivative
-REPRESENTATIVES = (("diagonal", "dreg"), ("coupling", "stl"), ("per_example", "elbo"), ("deterministic", "aae"))
+REPRESENTATIVES = (("coupling", "dreg"), ("diagonal", "dreg"), ("per_example", "elbo"), ("deterministic", "aae"))
 
 
 def combination(posterior: str, objective: str) -> list[str]:
@@ -61,7 +61,7 @@ def step(config, batch, facts, compiled: bool) -> dict[str, torch.Tensor]:
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 @pytest.mark.parametrize(
     ("posterior", "objective"),
-    pairs(options("posterior"), options("objective"), among=lambda p, o: (p, o) in REPRESENTATIVES[:2]),
+    pairs(options("posterior"), options("objective"), among=lambda p, o: (p, o) in REPRESENTATIVES[:1]),
 )
 def test_compiled_equals_eager(posterior: str, objective: str) -> None:
     try:

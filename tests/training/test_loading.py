@@ -12,10 +12,9 @@ import vae_cli
 from tests.support.commands import Done, fingerprint, fork
 from tests.support.configs import composed
 from tests.support.plugins.strange import PLUGIN
+from tests.support.training import train
 from vae_cli.commands.run import Run
-from vae_cli.commands.train import train
 from vae_cli.errors import ConfigError, UserError
-from vae_cli.training.loading import load_data
 
 TINY = ("trainer.max_epochs=1", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=none", "network.hidden=[8]")
 OPTION = """_target_: strange.{}
@@ -86,8 +85,7 @@ def test_a_sweep_goes_on_and_says_why_a_job_was_refused(place):
 
 def npz_run(folder: Path, x: np.ndarray, *options: str) -> Run:
     np.savez(folder / "data.npz", x=x)
-    config = composed("dataset=npz", f"dataset.path={folder / 'data.npz'}", *options, *TINY)
-    train(config, load_data(config), folder / "run")
+    train(composed("dataset=npz", f"dataset.path={folder / 'data.npz'}", *options, *TINY), folder / "run")
     return vae_cli.load(folder / "run")
 
 
@@ -120,7 +118,9 @@ def test_python_reads_the_array_that_a_run_was_trained_on_as_the_run_did(tmp_pat
 
 def test_python_refuses_other_shapes_in_every_method_that_takes_x(tmp_path):
     colour = RNG.integers(0, 256, (300, 3, 4, 5), dtype=np.uint8)
-    run = npz_run(tmp_path, colour, *LEVELS, "model=vade", "prior.components=2", "pretraining.epochs=1")
+    run = npz_run(
+        tmp_path, colour, *LEVELS, "model=vade", "initialisation=gmm", "prior.components=2", "pretraining.epochs=1"
+    )
     last = colour[:6].transpose(0, 2, 3, 1)
     for method in (run.encode, run.log_likelihood, run.responsibilities, run.cluster):
         method(colour[:6])

@@ -101,7 +101,7 @@ def test_without_held_epochs_the_objective_begins_at_once():
 
 
 @pytest.mark.parametrize(
-    ("codes", "message"), [(torch.ones(50, 3), "all the same"), (torch.full((50, 3), torch.nan), "NaN")]
+    ("codes", "message"), [(torch.ones(50, 3), "all equal"), (torch.full((50, 3), torch.nan), "NaN")]
 )
 def test_codes_that_cannot_be_clustered_are_refused(codes, message):
     model, _, _ = mixture_vae(components=3)
@@ -110,12 +110,16 @@ def test_codes_that_cannot_be_clustered_are_refused(codes, message):
         held.on_start(model, TrainingCodes(narrow(codes), 1000, seed=0))
 
 
-def test_few_points_are_embedded_too():
+def test_few_points_are_embedded_too_and_again_as_before():
     z, _ = blobs(12)
     model, _, _ = mixture_vae(components=3)
     held, _ = INITIALISATIONS["umap"](1000).extend(TRAINING, model)
-    held.on_start(model, TrainingCodes(narrow(z), 1000, seed=0))
-    assert len(held.objective.assignments) == 12
+    found = []
+    for _ in range(2):
+        held.on_start(model, TrainingCodes(narrow(z), 1000, seed=0))
+        found.append((held.objective.assignments, model.prior.means.clone()))
+    (first, means), (again, others) = found
+    assert len(first) == 12 and torch.equal(first, again) and torch.equal(means, others)
 
 
 def test_an_empty_cluster_starts_at_a_code_of_its_own_as_wide_as_all():

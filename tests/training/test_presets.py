@@ -80,6 +80,7 @@ def test_every_preset_on_every_dataset_with_every_likelihood(model, dataset, lik
             configuration(dataset, *overrides)
         return
     extra = ("prior.components=2",) if model in ("ae", "vade") else ()
+    extra += ("initialisation=gmm",) if model == "vade" else ()
     extra += ("divergence.width=8",) if model.endswith("gan") else ()
     train_a_step(configuration(dataset, *overrides, *extra))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,19 +14,24 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, Omega
 
 from vae_cli.config import signatures
 from vae_cli.config.annotations import choices, describe, fits, is_opaque, members
+from vae_cli.config.job_names import job_folder
 from vae_cli.config.rules import RULES
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import not_in_names, types_of
-from vae_cli.config.sources import Sources
-from vae_cli.config.suggest import meant_key, nearest
-from vae_cli.config.view import Accepts, ConfigView
+from vae_cli.config.sources import Sources, find_plugins, plugins
+from vae_cli.config.suggest import meant_key, nearest, similar
+from vae_cli.config.view import ConfigView
+from vae_cli.config.ways import Accepts, passable
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs import layout
 
-OmegaConf.register_new_resolver("vae_job", layout.job_name, replace=True)
+OmegaConf.register_new_resolver("vae_job", job_folder, replace=True)
+OmegaConf.register_new_resolver("vae_suffix", lambda name: f"-{name}" if name else "", replace=True)
 OmegaConf.register_new_resolver("vae_not_in_names", not_in_names, replace=True)
 OmegaConf.register_new_resolver("vae_outputs", lambda: str(layout.outputs_folder()), replace=True)
 
+FEW = 20
+"""A message lists so many keys at most beside the nearest."""
 S = TypeVar("S")
 Where = Callable[[str], str]
 """Tells where a dotted key is set: the command line, or a file and line."""
@@ -43,7 +47,8 @@ def check(
 
     Raises ConfigError for the first key that is unknown, missing, mistyped, out of range or out of place.
     """
-    parsed = _Check(where, schema).root(config)
+    find_plugins()
+    parsed: S = _Check(where, schema, accepts).root(config)
     if isinstance(parsed, TrainConfig):
         check_rules(parsed, where, accepts)
     return parsed
@@ -53,7 +58,7 @@ def check_rules(config: TrainConfig, where: Where, accepts: Accepts) -> None:
     """Raise a ConfigError for the first combination that cannot run; it proposes keys that the command accepts."""
     for rule in RULES:
         if refusal := rule(ConfigView(config, where)):
-            raise ConfigError(refusal.message(accepts), rule=getattr(rule, "__name__", None), key=refusal.key)
+            raise ConfigError(passable(rule, refusal, config, accepts).message, rule=rule.__name__, key=refusal.key)
 
 
 @dataclass
@@ -61,7 +66,8 @@ class _Check:
     """One pass over a configuration."""
 
     where: Where
-    schema: type = TrainConfig
+    schema: type
+    accepts: Accepts
     known: list[str] = dataclasses.field(default_factory=list)
 
     def root(self, config: DictConfig) -> Any:
@@ -126,6 +132,8 @@ class _Check:
             names = signatures.class_names(path)
             near = [] if name in names else nearest(name, names)
             hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
+            if str(error).startswith("'there is no package"):
+                hint = "put it into the working directory or beside vae_conf, or set PYTHONPATH to its folder"
             self.fail(_join(key, "_target_"), str(error.args[0]), hint, target)
 
     def fields(self, key: str, value: Any, schema: type) -> Any:
@@ -133,7 +141,7 @@ class _Check:
         annotations = _hints(schema)
         if not isinstance(value, dict):
             self.fail(key, f"expected a mapping of {', '.join(annotations)}", value=value)
-        return schema(**self.keys(key, value, annotations, dict.fromkeys(annotations, True)))
+        return schema(**self.keys(key, value, annotations, _required(schema)))
 
     def keys(
         self, key: str, value: dict[str, Any], annotations: dict[str, Any], required: dict[str, bool]
@@ -146,24 +154,41 @@ class _Check:
             if needed and name not in value:
                 options = Sources.find().options(name) if not key else []
                 expected = f"{name} has {', '.join(options)}" if options else f"expected {describe(annotations[name])}"
+                group, _, option = key.partition(".")
+                if option in Sources.find().options(group):
+                    expected = f"use {group}={option}"
                 self.fail(_join(key, name), "missing", expected)
         return {name: self.value(_join(key, name), item, annotations[name]) for name, item in value.items()}
 
     def unknown(self, key: str, name: str, names: list[str]) -> NoReturn:
         trains = self.schema is TrainConfig
         options = names if key or not trains else sorted({*names, *Sources.find().groups()})
-        same = [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)]
-        meant = meant_key(name) if trains else None
-        near = same[:2] or ([meant] if meant else [_join(key, match) for match in nearest(name, options)])
+        near = list(filter(self.accepts, self.near(key, name, options)))
         has = f"{key or 'the top level'} has {', '.join(options) or 'no keys'}"
+        has = "--help lists the groups" if near and len(options) > FEW else has
         self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({has})" if near else has)
+
+    def near(self, key: str, name: str, options: list[str]) -> list[str]:
+        """The keys that an unknown one may mean: by its last part, by a name of the field, by resemblance."""
+        leaves = {leaf.rpartition(".")[2]: leaf for leaf in reversed(self.known) if leaf != _join(key, name)}
+        if name in leaves:
+            return [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)][:2]
+        meant = meant_key(name) if self.schema is TrainConfig else None
+        if meant and (meant in self.known or "." not in meant or meant.startswith("hydra.")):
+            return [meant]
+        if own := similar(name, options):
+            return [_join(key, match) for match in own]
+        others = [leaves[match] for match in similar(name, list(leaves))]
+        return others or [_join(key, match) for match in nearest(name, options)]
 
     def value(self, key: str, value: Any, annotation: Any) -> Any:
         """The value that has the annotation's type."""
         kinds = members(annotation)
+        if annotation == dict[str, Node]:
+            return self.plugins(key, value)
         schemas: list[Any] = [kind for kind in kinds if kind is not Node and dataclasses.is_dataclass(kind)]
         if (Node in kinds and value is not None) or (isinstance(value, dict) and "_target_" in value):
-            return self.node(key, value, annotation)
+            return self.node(key, value, annotation, whole=Node not in kinds)
         if schemas and not (value is None and type(None) in kinds):
             return self.fields(key, value, schemas[0])
         if not fits(value, annotation):
@@ -172,8 +197,20 @@ class _Check:
             self.fail(key, f"expected {describe(annotation)}", hint, value)
         return value
 
-    def node(self, key: str, value: Any, annotation: Any) -> Node:
-        """The class that a mapping names, with arguments of its signature."""
+    def plugins(self, key: str, value: Any) -> dict[str, Node]:
+        """Classes of the user's own by name; null leaves one out."""
+        if not isinstance(value, dict):
+            self.fail(key, "expected a mapping", f"use {key}.NAME._target_=package.Class", value)
+        metrics = key == "evaluate.metrics"
+        kind = signatures.opaque("Metric") if metrics else Any
+        given = {str(name): item for name, item in value.items() if item is not None}
+        return {name: self.node(f"{key}.{name}", item, kind, whole=not metrics) for name, item in given.items()}
+
+    def node(self, key: str, value: Any, annotation: Any, *, whole: bool) -> Node:
+        """The class that a mapping names, with arguments of its signature.
+
+        whole: the arguments before the star are keys, too, because no builder gives them
+        """
         if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
             self.fail(key, "names no class", f"a mapping with {key}._target_ belongs here")
         target = value["_target_"]
@@ -182,18 +219,26 @@ class _Check:
         if annotation is not Any and Node not in members(annotation) and not expected & signature.ancestors:
             self.fail(f"{key}._target_", f"expected {describe(annotation)}", value=target)
         given = {n: v for n, v in value.items() if n not in ("_target_", "_partial_", "_convert_", "_recursive_")}
-        annotations = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-        if signature.open:
+        takes = signature.constructor
+        parameters = takes.parts | takes.keys if whole else takes.keys
+        annotations = {name: parameter.annotation for name, parameter in parameters.items()}
+        if takes.open or (whole and takes.inherited):
             annotations.update(dict.fromkeys(given.keys() - annotations.keys(), Any))
-        required = {name: parameter.required for name, parameter in signature.parameters.items()}
+        required = {name: parameter.required for name, parameter in parameters.items()}
         self.keys(key, given, annotations, required)
         return Node(target, {name: item for name, item in value.items() if name != "_target_"})
 
 
 def allowed() -> tuple[str, ...]:
     """Prefixes of the classes that a configuration may name."""
-    plugins = os.environ.get("VAE_PLUGINS", "").replace(":", ",").split(",")
-    return ("vae_cli.", "torch.optim.", "torch.nn.", *(f"{name.strip()}." for name in plugins if name.strip()))
+    return ("vae_cli.", "torch.optim.", "torch.nn.", *(f"{name}." for name in plugins()))
+
+
+def _required(schema: type) -> dict[str, bool]:
+    """True for a key that must be there; a key of a later version has a default, for the runs of earlier ones."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(schema)
+    return {field.name: field.default is missing and field.default_factory is missing for field in fields}
 
 
 def _hints(schema: type) -> dict[str, Any]:

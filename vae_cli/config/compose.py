@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
@@ -21,7 +20,6 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.config.help import defaults
-from vae_cli.config.schema import CAVIConfig, EvalConfig, KLConfig, TrainConfig
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_option, nearest
 from vae_cli.errors import ConfigError, first_line
@@ -29,6 +27,8 @@ from vae_cli.runs.layout import conf_folder, display
 
 COMMAND_LINE = "command line"
 PLUGINS_FOLDER = str(Path(__file__).parents[1] / "plugins")
+OWN_CLASS = re.compile(r"(callbacks|evaluate\.metrics|dataset\.\w+)\.")
+"""Start of keys of a user's own class, which the YAML files of hydra do not have."""
 EXTRAS = {
     ("hydra/sweeper", "optuna"): "sweep",
     ("hydra/launcher", "joblib"): "sweep",
@@ -76,9 +76,16 @@ class Composer:
         return any((folder / override.key_or_group).is_dir() for folder in self.sources.folders)
 
     def tidy(self, overrides: Sequence[str]) -> list[str]:
-        """`+experiment=x` is `experiment=x`: our groups are in the defaults list already."""
-        parsed = [(override, override.input_line or "") for override in parse(overrides)]
-        return [line.lstrip("+") if self.is_group(override) else line for override, line in parsed]
+        """`+experiment=x` is `experiment=x`: our groups are in the defaults list; keys of a user's class are added."""
+        lines = []
+        for override in parse(overrides):
+            line = override.input_line or ""
+            if self.is_group(override):
+                line = line.lstrip("+")
+            elif override.type is OverrideType.CHANGE and OWN_CLASS.match(override.key_or_group):
+                line = f"++{line}"
+            lines.append(line)
+        return lines
 
     def forced(self, overrides: Sequence[str]) -> list[str]:
         """Overrides that set unknown keys too: our check names the nearest key, hydra does not."""
@@ -97,28 +104,9 @@ class Composer:
                 problem = f"{override.input_line}: not the name of an option ({COMMAND_LINE})"
                 raise ConfigError(f"{problem}; {override.key_or_group} has {has}")
         try:
-            config = hydra.compose(self.name, lines, return_hydra_config=True)
+            return hydra.compose(self.name, lines, return_hydra_config=True)
         except (yaml.YAMLError, HydraException, OmegaConfBaseException, ValueError, TypeError, AssertionError) as error:
             raise ConfigError(self._explain(error, overrides)) from error
-        self._check_places(config, overrides)
-        return config
-
-    def _check_places(self, config: DictConfig, overrides: Sequence[str]) -> None:
-        """Refuse a preset whose keys have landed in a group of its own instead of at the top level."""
-        known = {field.name for root in (TrainConfig, EvalConfig, KLConfig, CAVIConfig) for field in fields(root)}
-        for group in self.sources.groups():
-            if group in config and group not in known and isinstance(config[group], DictConfig):
-                file = next((f for f in self._files(overrides) if f.parent.name == group), None)
-                if file:
-                    raise ConfigError(f"{display(file)}: its keys do not reach the top level; {_header_fault(file)}")
-
-    def _files(self, overrides: Sequence[str]) -> Iterator[Path]:
-        """The files that a configuration is composed from, the last first."""
-        loader = GlobalHydra.instance().config_loader()
-        found = loader.compute_defaults_list(self.name, self.forced(overrides), RunMode.RUN).defaults
-        for default in reversed(found):
-            if file := self.sources.file(default.config_path or ""):
-                yield file
 
     def _explain(self, error: Exception, overrides: Sequence[str]) -> str:
         """One line for an error of hydra, omegaconf or yaml."""
@@ -131,10 +119,8 @@ class Composer:
             return self._missing(error, overrides)
         text = str(error)
         if match := re.search(r"In '(.+?)': Could not override '(.+?)'", text):
-            file, (group, _, package) = self.sources.file(match[1]), match[2].partition("@")
+            file, group = self.sources.file(match[1]), match[2].partition("@")[0]
             place = self._mention(group, "", [file] if file else [])
-            if package and group in self.sources.groups():
-                return f"override {group}: not found ({place}); {_header_fault(file)}"
             return f"override {group}: no such group in the defaults ({place}); {_near(group, self.sources.groups())}"
         if match := re.search(r"Could not override '(.+?)'. No match in the defaults list", text):
             groups = list(defaults(conf_folder() / f"{self.name}.yaml"))
@@ -168,8 +154,15 @@ class Composer:
         has = f"{group} has {', '.join(options) or 'no options'}"
         if extra := EXTRAS.get((group, option)):
             return f"{group}={option}: its plugin is not installed ({place}); pip install 'vae-cli[{extra}]'; {has}"
-        near = f"nearest: {meant}" if (meant := meant_option(group, option)) else _near(option, options)
+        near = f"nearest: {', '.join(meant)}" if (meant := self._meant(group, option)) else _near(option, options)
         return f"{group}={option}: no such option ({place}); {near}; {has}"
+
+    def _meant(self, group: str, option: str) -> list[str]:
+        """The choices that an option of the field, or of another group, means."""
+        if meant := meant_option(group, option):
+            return [meant]
+        groups = self.sources.groups() if self.name == "train" else []
+        return [f"{other}={option}" for other in groups if option in self.sources.options(other)]
 
     def _mention(self, group: str, option: str, first: Sequence[Path]) -> str:
         """The file and line whose defaults name a group and an option."""
@@ -214,13 +207,6 @@ def line_of(file: Path, key: str, package: str = "") -> int | None:
             return None
         line, node = found[-1][0].start_mark.line + 1, found[-1][1]
     return line
-
-
-def _header_fault(file: Path | None) -> str:
-    """The reason why hydra does not put the keys of a preset at the top level."""
-    if file and file.read_bytes().startswith(BOM_UTF8):
-        return "the file begins with a byte order mark; save it as UTF-8 without one"
-    return "'# @package _global_' belongs in the file's first line"
 
 
 def _near(word: str, words: Sequence[str]) -> str:

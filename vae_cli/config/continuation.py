@@ -20,14 +20,14 @@ def fingerprint(config: dict[str, Any] | DictConfig) -> str:
     for key in keys_that(lambda one: not one.changes_results):
         OmegaConf.update(kept, key, None, force_add=True)
     plain = json.loads(json.dumps(OmegaConf.to_container(kept)), parse_int=float)  # beta=1 is beta=1.0
-    return hashlib.sha256(json.dumps(_without_null(plain), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_without_empty(plain), sort_keys=True).encode()).hexdigest()
 
 
-def _without_null(value: Any) -> Any:
-    """A mapping without null values: a key of a later version is null in the runs of an earlier one."""
+def _without_empty(value: Any) -> Any:
+    """A mapping without null and without {}: a key of a later version is absent in the runs of an earlier one."""
     if not isinstance(value, dict):
         return value
-    return {name: _without_null(item) for name, item in value.items() if item is not None}
+    return {name: _without_empty(item) for name, item in value.items() if item not in (None, {})}
 
 
 def is_done(config: dict[str, Any] | DictConfig, run: RunFolder) -> bool:

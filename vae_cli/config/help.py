@@ -136,7 +136,8 @@ REPORT = """\
 
     examples:
       vae-report
-      vae-report outputs/multirun/DATE/TIME
+      vae-report outputs/train/DATE/TIME               # the page of a run
+      vae-report outputs/multirun/DATE/TIME            # a sweep
       vae-report outputs/train/DATE outputs/multirun/DATE/TIME out=report
 """
 
@@ -174,7 +175,7 @@ def _usage(command: str, argv: Sequence[str]) -> str:
 
 def description(file: Path) -> str:
     """The first comment of a YAML file, without hydra directives."""
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         if not line.startswith("#"):
             break
         if not re.match(r"#\s*@", line):

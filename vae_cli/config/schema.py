@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Annotated, Any, Literal
 
 from hydra.utils import instantiate
@@ -14,6 +14,7 @@ from vae_cli.types import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    RunName,
     Samples,
     Seed,
     SeveralInt,
@@ -42,6 +43,7 @@ class Setting:
 MACHINE = Setting(on_resume=True, distinguishes=False)
 WATCHED = Setting(changes_results=False, on_resume=True, distinguishes=False)
 """Keys of figures, loggers and checkpoints."""
+IDENTITY = Setting(changes_results=False, on_resume=True, distinguishes=False, names_job=False)
 START = Setting(changes_results=False, distinguishes=False)
 
 
@@ -70,8 +72,9 @@ def plain(config: Any) -> dict[str, Any]:
     """The nested mapping that a dataclass of this module was parsed from."""
     if isinstance(config, Node):
         return config.plain()
-    values = {field.name: getattr(config, field.name) for field in fields(config)}
-    return {name: plain(value) if is_dataclass(value) else value for name, value in values.items()}
+    values = config if isinstance(config, dict) else {one.name: getattr(config, one.name) for one in fields(config)}
+    nested = {name for name, value in values.items() if is_dataclass(value) or isinstance(value, dict)}
+    return {name: plain(value) if name in nested else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ class EvaluateConfig:
     active_threshold: PositiveFloat
     seed: Seed
     gaps: GapsConfig | None
+    metrics: dict[str, Node] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,6 @@ class WandbConfig:
     project: str
     entity: str | None
     group: str | None
-    tags: list[str]
     mode: Literal["auto", "online", "offline", "disabled"]
 
 
@@ -208,6 +211,9 @@ class TrainConfig:
     figures: Annotated[list[Literal["png", "pdf", "svg"]], WATCHED]
     init: str | None
     init_parts: list[str] | None
+    name: Annotated[RunName | None, IDENTITY]
+    tags: Annotated[list[str], IDENTITY]
+    callbacks: Annotated[dict[str, Node], Setting(on_resume=True)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

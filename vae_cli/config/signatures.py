@@ -52,19 +52,39 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Signature:
-    """The configurable keys of a class, its literal class constants, and the names of the class and its ancestors.
+class Constructor:
+    """The arguments of a class.
 
-    open: True for a class that takes any keyword (**kwargs).
+    Args:
+        keys: arguments after the star
+        parts: arguments before the star, which a builder gives
+        open: True if the class takes any keyword (**kwargs)
+        inherited: True if the constructor is that of a class of another package, whose arguments are not read
+    """
+
+    keys: dict[str, Parameter]
+    parts: dict[str, Parameter]
+    open: bool = False
+    inherited: bool = False
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The constructor of a class, its literal class constants, and the names of the class and its ancestors.
+
     foreign: True for a class of torch, whose annotations state no ranges.
     """
 
     name: str
-    parameters: dict[str, Parameter]
+    constructor: Constructor
     constants: dict[str, Any]
     ancestors: frozenset[str]
-    open: bool = False
     foreign: bool = False
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The configurable keys, where a builder gives the parts."""
+        return self.constructor.keys
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -91,10 +111,9 @@ def read(target: str) -> Signature:
     constants = {name: value for _, node in reversed(lineage) for name, value in _constants(node).items()}
     _check_capabilities(found[0].file, name, constants)
     ancestors = {node.name for _, node in lineage} | {base for _, node in lineage for base in _base_names(node)}
-    parameters, takes_any = _parameters(lineage, target)
+    constructor = _constructor(lineage, target)
     literal = {name: value for name, value in constants.items() if value is not _UNKNOWN}
-    keys, foreign = {p.name: p for p in parameters}, target.startswith("torch.")
-    return Signature(found[1].name, keys, literal, frozenset(ancestors), takes_any, foreign)
+    return Signature(found[1].name, constructor, literal, frozenset(ancestors), foreign=target.startswith("torch."))
 
 
 def _check_capabilities(file: Path, name: str, constants: dict[str, Any]) -> None:
@@ -222,18 +241,18 @@ def _mentions(node: ast.expr, name: str) -> bool:
     return any(name in (getattr(n, "id", None), getattr(n, "attr", None)) for n in ast.walk(node))
 
 
-def _parameters(lineage: list[tuple[_Module, ast.ClassDef]], target: str) -> tuple[list[Parameter], bool]:
-    """The parameters that configuration gives, and whether any other is taken as well."""
+def _constructor(lineage: list[tuple[_Module, ast.ClassDef]], target: str) -> Constructor:
+    """The constructor of the class whose lineage this is."""
     if any(_mentions(decorator, "dataclass") for decorator in lineage[0][1].decorator_list):
         fields: dict[str, Parameter] = {}
         for module, node in reversed(lineage):
             fields.update(_fields(module, node))
-        return list(fields.values()), False
+        return Constructor(fields, {})
     for module, node in lineage:
         for item in node.body:
             if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-                return _arguments(module, item.args, target), item.args.kwarg is not None
-    return [], False
+                return _arguments(module, item.args, target)
+    return Constructor({}, {}, inherited=not target.startswith("vae_cli."))
 
 
 def _fields(module: _Module, node: ast.ClassDef) -> dict[str, Parameter]:
@@ -255,15 +274,17 @@ def _fields(module: _Module, node: ast.ClassDef) -> dict[str, Parameter]:
     return fields
 
 
-def _arguments(module: _Module, args: ast.arguments, target: str) -> list[Parameter]:
-    """The keyword-only arguments; of a foreign class all of them, but for an optimiser's first, the parameters."""
-    named = list(zip(args.kwonlyargs, args.kw_defaults, strict=True))
+def _arguments(module: _Module, args: ast.arguments, target: str) -> Constructor:
+    """The arguments by their place; those of a torch class are all keys, but for the first of an optimiser."""
+    plain = [*args.posonlyargs, *args.args][1:]
+    optional = dict(zip(reversed(plain), reversed(args.defaults), strict=False))
+    parts = {a.arg: Parameter(a.arg, _evaluate(module, a.annotation), a not in optional) for a in plain}
+    named = zip(args.kwonlyargs, args.kw_defaults, strict=True)
+    keys = {a.arg: Parameter(a.arg, _evaluate(module, a.annotation), default is None) for a, default in named}
     if target.startswith("torch."):
-        plain = [*args.posonlyargs, *args.args]
-        defaults = [None] * (len(plain) - len(args.defaults)) + list(args.defaults)
-        skipped = 2 if target.startswith("torch.optim.") else 1
-        named = [*list(zip(plain, defaults, strict=True))[skipped:], *named]
-    return [Parameter(a.arg, _evaluate(module, a.annotation), default is None) for a, default in named]
+        parameters = plain[0].arg if target.startswith("torch.optim.") else None
+        keys, parts = {name: one for name, one in parts.items() if name != parameters} | keys, {}
+    return Constructor(keys, parts, open=args.kwarg is not None)
 
 
 class _Names(dict[str, Any]):

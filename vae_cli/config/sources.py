@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,19 @@ def user_folders(extra: str | None = None) -> list[Path]:
             folders.append(Path(name).resolve())
     here = Path.cwd() / "vae_conf"
     return [*folders, here] if here.is_dir() and here not in folders else folders
+
+
+def plugins() -> list[str]:
+    """The packages of the user's own whose classes a configuration may name: VAE_PLUGINS."""
+    names = os.environ.get("VAE_PLUGINS", "").replace(":", ",").split(",")
+    return [name.strip() for name in names if name.strip()]
+
+
+def find_plugins() -> None:
+    """Let Python find packages of VAE_PLUGINS beside `vae_conf` and in the working directory, after all others."""
+    if plugins():
+        folders = [str(folder.parent) for folder in user_folders()] + [str(Path.cwd())]
+        sys.path += [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
 
 
 @dataclass(frozen=True)

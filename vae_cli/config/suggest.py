@@ -101,15 +101,23 @@ OPTIONS = {
 """By group: names of the field, and the overrides that they mean."""
 
 
+def similar(word: str, words: Sequence[str], count: int = 2) -> list[str]:
+    """At most `count` of the words that begin with this one or resemble it.
+
+    >>> similar("objectve", ["model", "objective", "posterior"]), similar("x", ["model"])
+    (['objective'], [])
+    """
+    begun = [other for other in words if word and other.startswith(word)]
+    return list(dict.fromkeys([*begun, *get_close_matches(word, words, count)]))[:count]
+
+
 def nearest(word: str, words: Sequence[str], count: int = 2) -> list[str]:
     """At most `count` of the words that resemble this one; where none does, the one that is least unlike.
 
-    >>> nearest("objectve", ["model", "objective", "posterior"])
-    ['objective']
+    >>> nearest("x", ["model", "text"])
+    ['text']
     """
-    begun = [other for other in words if word and other.startswith(word)]
-    similar = get_close_matches(word, words, count)
-    return list(dict.fromkeys([*begun, *similar]))[:count] or get_close_matches(word, words, 1, 0)
+    return similar(word, words, count) or get_close_matches(word, words, 1, 0)
 
 
 def meant_key(word: str) -> str | None:

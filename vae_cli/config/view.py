@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from vae_cli.config import signatures
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.signatures import Signature
 from vae_cli.config.sources import Sources
-
-Accepts = Callable[[str], bool]
-"""True for a key, or a group, that a command accepts."""
-WAY_KEY = re.compile(r"([a-z][\w.]*)=")
 
 
 @dataclass(frozen=True)
@@ -31,10 +29,11 @@ class Refusal:
     problem: str
     ways: tuple[str, ...] = ()
 
-    def message(self, accepts: Accepts = lambda _: True) -> str:
-        """The problem, and the ways out all of whose keys the command accepts."""
-        ways = [way for way in self.ways if way and all(map(accepts, WAY_KEY.findall(way)))]
-        return f"{self.problem}; use {' or '.join(ways)}" if ways else self.problem
+    @property
+    def message(self) -> str:
+        """The problem, and the ways out."""
+        ways = " or ".join(filter(None, self.ways))
+        return f"{self.problem}; use {ways}" if ways else self.problem
 
 
 @dataclass(frozen=True)
@@ -102,13 +101,19 @@ def options(group: str, fits: Callable[[Signature | None], bool]) -> str:
     sources, found = Sources.find(), []
     for option in sources.options(group):
         file = sources.file(f"{group}/{option}")
-        target = re.search(r"^\s*_target_:\s*[\"']?([\w.]+)", file.read_text(encoding="utf-8"), re.M) if file else None
+        target = _target(file) if file else None
         try:
-            if fits(signatures.read(target[1]) if target else None):
+            if fits(signatures.read(target) if target else None):
                 found.append(option)
         except LookupError:
             continue  # an option that its own check refuses
     return f"{group}={'|'.join(found)}" if found else ""
+
+
+@cache
+def _target(file: Path) -> str | None:
+    found = re.search(r"^\s*_target_:\s*[\"']?([\w.]+)", file.read_text(encoding="utf-8"), re.M)
+    return found[1] if found else None
 
 
 def providing(group: str, *words: str) -> str:

@@ -7,6 +7,7 @@ from vae_cli.datasets.factors import Factors
 from vae_cli.datasets.idx import KMNIST, MNIST, FashionMNIST
 from vae_cli.datasets.image_folder import ImageFolder
 from vae_cli.datasets.images import ImageFiles
+from vae_cli.datasets.items import HuggingFace, TorchDataset
 from vae_cli.datasets.loader import BatchLoader
 from vae_cli.datasets.npz import Npz
 from vae_cli.datasets.omniglot import Omniglot
@@ -27,6 +28,7 @@ __all__ = [
     "Factors",
     "FashionMNIST",
     "GaussianMixture",
+    "HuggingFace",
     "ImageFiles",
     "ImageFolder",
     "LinearGaussian",
@@ -34,5 +36,6 @@ __all__ = [
     "Omniglot",
     "Shapes",
     "Split",
+    "TorchDataset",
     "TwoPoints",
 ]

@@ -7,27 +7,24 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.datasets.arrays import LEVEL_TOLERANCE, are_levels, check, events, floats
-from vae_cli.datasets.data import Data
-from vae_cli.datasets.dataset import HeldOutDataset, Source
+from vae_cli.datasets.arrays import check
+from vae_cli.datasets.dataset import OwnDataset, Source
 from vae_cli.datasets.split import Split
-from vae_cli.errors import ConfigError, UserError, first_line, warn
-from vae_cli.types import Domain
+from vae_cli.errors import UserError, first_line
 
-__all__ = ["LEVEL_TOLERANCE", "Npz", "events", "labels", "memory_bytes", "read_arrays"]
 SPLITS = ("train", "val", "test")
 NAMES = ("x", "y", *(f"{name}_{split}" for split in SPLITS for name in "xy"))
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Npz(HeldOutDataset):
+class Npz(OwnDataset):
     """Arrays of a .npz file: x_train, x_test and optionally x_val, or one array x that is split by seeds.
 
     x is (N, D), (N, H, W) or (N, C, H, W). Optional labels y_train, ... or y, (N,), are integers from 0 or names.
@@ -35,24 +32,11 @@ class Npz(HeldOutDataset):
 
     Args:
         path: the .npz file
-        domain: the support of x, checked row by row: binary, levels (k/255), unit ([0, 1]) or real
-        standardise: the model gets (x - mean) / standard deviation of the training rows; auto: for real (N, D) alone
     """
 
     path: str
-    domain: Domain
-    standardise: bool | Literal["auto"] = False
 
     name: ClassVar[str] = "npz"
-
-    def load(self) -> Data:
-        """The data, split, and standardised if that is asked for."""
-        data = super().load()
-        return data.standardised() if self._standardises(len(data.event_shape)) else data
-
-    def _standardises(self, event_dims: int) -> bool:
-        automatic = self.domain == "real" and event_dims == 1
-        return automatic if self.standardise == "auto" else self.standardise
 
     def read(self) -> Source:
         """The arrays, checked: UserError names the file, the array and the row."""
@@ -62,7 +46,7 @@ class Npz(HeldOutDataset):
             if y.startswith("y") and f"x{y[1:]}" not in arrays:
                 raise UserError(f"{path}: holds {y}, but no x{y[1:]} that it labels")
         class_names = number_labels(arrays, path)
-        check_bytes(path, arrays, self.domain)
+        self.warn_of_bytes(str(path), *(array for name, array in arrays.items() if name.startswith("x")))
         if "x" in arrays:
             if others := [name for name in arrays if name not in ("x", "y")]:
                 problem = f"{path}: holds x beside {', '.join(others)}"
@@ -77,15 +61,14 @@ class Npz(HeldOutDataset):
         return Source(self.domain, splits["train"], splits["test"], val=splits.get("val"), class_names=class_names)
 
     def _split(self, path: Path, arrays: Arrays, x: str, y: str) -> Split:
-        precise = self._standardises(arrays[x].ndim - 1)
-        values = events(arrays[x], self.domain, f"{path}: {x}", floats(arrays[x]) if precise else np.float32)
+        values = self.stored(arrays[x], f"{path}: {x}")
         if y not in arrays:
             return Split(values)
         return Split(values, labels(arrays[y], len(values), f"{path}: {y}"))
 
 
 def read_arrays(path: Path) -> Arrays:
-    """The arrays of a file that are named as ours; nothing in it is ever unpickled."""
+    """The arrays of a file that have a name in NAMES; nothing is unpickled."""
     if not path.is_file():
         raise UserError(f"dataset.path={path}: there is no such file")
     try:
@@ -101,7 +84,7 @@ def read_arrays(path: Path) -> Arrays:
                 return {name: read_array(path, file, name) for name in file.files if name in NAMES}
     except UserError:
         raise
-    except Exception as error:  # a damaged header ends in a tokenizer's error, others in almost any
+    except Exception as error:  # damaged files raise many kinds of exception, a damaged header one of tokenize
         raise UserError(f"{path}: not a readable .npz file ({first_line(error)})") from error
 
 
@@ -111,7 +94,7 @@ def read_array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
         array = file[name]
     except Exception as error:
         reason = first_line(error)
-        if "pickle" in reason:  # numpy's advice is to allow it, which runs whatever the file says
+        if "pickle" in reason:  # numpy proposes allow_pickle, which runs code of the file
             raise UserError(f"{path}: not a readable .npz file ({name} holds Python objects; save numbers)") from error
         if isinstance(error, SyntaxError | TokenError | TypeError | AttributeError):
             reason = "its header cannot be read"
@@ -169,20 +152,6 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def check_bytes(path: Path, arrays: Arrays, domain: Domain) -> None:
-    """Refuse bytes of 0 and 1 as grey levels; warn where bytes of images are read as plain numbers."""
-    bytes_ = [x for name, x in arrays.items() if name.startswith("x") and x.dtype == np.uint8 and x.size]
-    largest = max((int(x.max()) for x in bytes_), default=0)
-    if largest == 1 and any(are_levels(x, domain) for x in bytes_):
-        raise ConfigError(
-            f"{path}: x holds bytes of 0 and 1, which are no grey levels k/255 (dataset.domain={domain}); "
-            "use dataset.domain=binary likelihood=bernoulli, "
-            "or dataset.domain=real dataset.binarize=none likelihood=gaussian"
-        )
-    if largest > 1 and domain == "real" and any(x.ndim > 2 for x in bytes_):
-        warn(f"{path}: bytes of images are read as the numbers 0 to 255; dataset.domain=levels reads them as k/255")
 
 
 def memory_bytes() -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from hydra.utils import get_class
 from torch import Tensor
 
 from vae_cli.batch import Batch
 from vae_cli.distributed import process_group
+from vae_cli.distributed.progress import task
 from vae_cli.distributions.overflow import counted, finite_rows
 from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.evaluation.estimators import rows_at_once
@@ -34,7 +36,8 @@ class Evaluation:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.metrics = [kind(context) for kind in METRICS if kind.applies(context)]
+        own = [node for node in context.settings.metrics.values() if get_class(node.target).applies(context)]
+        self.metrics = [*(kind(context) for kind in METRICS if kind.applies(context)), *(n.build(context) for n in own)]
         self.rows: AdaptiveChunks | None = None
         self.examples = 0
         self.left_out: list[int] = []
@@ -86,6 +89,6 @@ class Evaluation:
         common: Values = {"examples": self.examples} | counted(self.left_out)
         results = {f"{prefix}/{name}": value for name, value in common.items()}
         for metric in self.metrics:
-            with optional(metric.title):
+            with optional(metric.title), task(metric.title):
                 results |= {f"{metric.prefix or prefix}/{name}": value for name, value in metric.compute().items()}
         return results

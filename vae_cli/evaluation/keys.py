@@ -89,6 +89,8 @@ SECTIONS = (
 )
 LABELS = {number.name: number.label for one in SECTIONS for number in one.numbers if number.label}
 """Names of numbers in a report, in its order."""
+BETTER = {number.name: number.better for one in SECTIONS for number in one.numbers if number.better}
+"""1 where a larger number is better, -1 where a smaller one is."""
 MAIN = tuple(number.name for one in SECTIONS for number in one.numbers if number.main)
 """Numbers in the tables of a terminal."""
 

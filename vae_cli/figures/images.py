@@ -50,7 +50,8 @@ def samples(inputs: Inputs) -> Figure:
     """Means of p(x|z) at draws z ~ p(z)."""
     x = _sampled(inputs.model)
     figure = _figure(x, COLUMNS, COLUMNS)
-    _show(figure.subplots(), _unit(x, inputs.points), COLUMNS)
+    figure.set_layout_engine("none")  # nothing stands beside the grid
+    _show(figure.add_axes((0, 0, 1, 1)), _unit(x, inputs.points), COLUMNS)
     return figure
 
 

@@ -12,16 +12,19 @@ from vae_cli.config import comparison
 from vae_cli.config.comparison import written
 from vae_cli.config.settings import setting_of
 from vae_cli.report.estimate import Estimate
+from vae_cli.report.names import CLASS, FULL, choices_of, rank, shown
 from vae_cli.report.runs import Run
 from vae_cli.runs.folder import RunFolder
 
-CLASS = "_target_"
 DATA = (CLASS, "path", "binarize", "val_size", "val_seed")
 FACTS = ("data/name", "data/sha256", "data/domain")
 """Settings and facts that identify a data set; others, such as a batch size, do not."""
 
 CHANGED = "dataset.sha256"
 """The choice that separates configurations if the data changed between runs of one setting."""
+
+SHORT = 4
+"""Digits of numbers in names, unless more are needed to tell configurations apart."""
 
 LONG = 80
 """Longest name in a legend, in characters."""
@@ -38,17 +41,24 @@ class Group:
         number: of the configuration in the report, from 1
         choices: the keys in which it differs from others, with their values
         words: short names of these keys
+        alone: there is no other configuration
+        digits: of numbers in names
     """
 
     number: int
     runs: tuple[Run, ...]
     choices: dict[str, Any]
     words: dict[str, str]
+    alone: bool = True
+    digits: int = FULL
 
     @property
     def name(self) -> str:
-        """The choices as text."""
-        return self.without(None) or "all runs"
+        """The choices as text, after the name that all its runs were given."""
+        choices, given = self.without(None), {run.config.get("name") for run in self.runs}
+        if len(given) == 1 and (name := given.pop()):
+            return f"{name} ({choices})" if choices else str(name)
+        return choices or ("all runs" if self.alone else "the defaults")
 
     @property
     def label(self) -> str:
@@ -57,7 +67,9 @@ class Group:
 
     def without(self, key: str | None) -> str:
         """The choices as text, except for one key."""
-        return ", ".join(f"{self.words[name]}={shown(value)}" for name, value in self.choices.items() if name != key)
+        return ", ".join(
+            f"{self.words[name]}={shown(value, self.digits)}" for name, value in self.choices.items() if name != key
+        )
 
     @cached_property
     def finished(self) -> tuple[Run, ...]:
@@ -65,10 +77,10 @@ class Group:
         done = [run for run in self.runs if run.status == "done"]
         done.sort(key=lambda run: RunFolder(run.folder).results_file.stat().st_mtime_ns)
         newest = {run.config.get("seed"): run for run in done}
-        return tuple(newest[seed] for seed in sorted(newest, key=_rank))
+        return tuple(newest[seed] for seed in sorted(newest, key=rank))
 
     @property
-    def standing(self) -> str:
+    def states(self) -> str:
         """Number of runs that count, and the states of the others."""
         states = Counter(run.status for run in self.runs)
         repeated = states.pop("done", 0) - len(self.finished)
@@ -77,10 +89,12 @@ class Group:
 
     def estimate(self, metric: str) -> Estimate | None:
         """The estimate of a metric over the finished runs that have it."""
-        values = [run.numbers[metric] for run in self.finished if metric in run.numbers]
-        return Estimate.of(values) if values else None
+        measured = [run for run in self.finished if metric in run.numbers]
+        if not measured:
+            return None
+        return Estimate.of([run.numbers[metric] for run in measured], measured[0].numbers.get(f"{metric}_se"))
 
-    @property
+    @cached_property
     def comparison(self) -> tuple[object, ...]:
         """Equal for configurations whose validation can be compared: data, bound, probability or density.
 
@@ -112,17 +126,22 @@ def group(runs: Sequence[Run]) -> list[Group]:
         if run.config:
             together.setdefault(run.key, []).append(run)
     parts = [_by_data(same) for same in together.values()]
-    keys = _differing([same[0] for same in together.values()])
+    named = choices_of([same[0] for same in together.values()])
     mixed = any(len(part) > 1 for part in parts)
-    keys = [CHANGED] * mixed + keys
-    words = _words(keys)
     chosen = [
-        (({CHANGED: digest} if mixed and digest else {}) | _choices(same[0], keys), tuple(same))
-        for part in parts
+        (({CHANGED: digest} if mixed and digest else {}) | choices, tuple(same))
+        for part, choices in zip(parts, named.choices, strict=True)
         for digest, same in part.items()
     ]
-    chosen.sort(key=lambda pair: [_rank(pair[0].get(key)) for key in keys])
-    return [Group(number, same, choices, words) for number, (choices, same) in enumerate(chosen, 1)]
+    keys, words = [CHANGED, *named.words], {CHANGED: "sha256"} | named.words
+    chosen.sort(key=lambda pair: [rank(pair[0].get(key)) for key in keys])
+    alone = len(chosen) == 1
+
+    def groups(digits: int) -> list[Group]:
+        return [Group(number, same, one, words, alone, digits) for number, (one, same) in enumerate(chosen, 1)]
+
+    short = groups(SHORT)
+    return short if len({one.without(None) for one in short}) == len(short) else groups(FULL)
 
 
 def _by_data(runs: Sequence[Run]) -> dict[str | None, list[Run]]:
@@ -132,6 +151,17 @@ def _by_data(runs: Sequence[Run]) -> dict[str | None, list[Run]]:
     for run in runs:
         parts.setdefault(run.digest or next(iter(told), None), []).append(run)
     return parts
+
+
+def data_sets(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs by the name of their data set, in order; a run without results has the name that equal settings have."""
+    known = {run.data_settings: name for run in runs if (name := run.results.get("data/name"))}
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.config:
+            name = run.results.get("data/name") or known.get(run.data_settings) or run.data_settings[0]
+            found.setdefault(str(name), []).append(run)
+    return dict(sorted(found.items()))
 
 
 def changed(groups: Sequence[Group]) -> list[str]:
@@ -148,15 +178,35 @@ def changed(groups: Sequence[Group]) -> list[str]:
     ]
 
 
+def comparable(groups: Sequence[Group]) -> list[list[Group]]:
+    """Sets of two groups or more whose numbers can be compared."""
+    found: dict[tuple[object, ...], list[Group]] = {}
+    for one in groups:
+        if one.finished:
+            found.setdefault(one.comparison, []).append(one)
+    return [same for same in found.values() if len(same) > 1]
+
+
 def best(groups: Sequence[Group]) -> list[bool]:
     """True for a group with the best mean validation among comparable ones; test data do not count."""
-    contests: dict[tuple[object, ...], list[int]] = {}
-    for number, one in enumerate(groups):
-        if one.validation is not None:
-            contests.setdefault(one.comparison, []).append(number)
-    rivals = [numbers for numbers in contests.values() if len(numbers) > 1]
-    winners = {max(numbers, key=lambda number: groups[number].validation or 0.0) for numbers in rivals}
-    return [number in winners for number in range(len(groups))]
+    measured = [[one for one in same if one.validation is not None] for same in comparable(groups)]
+    winners = {max(same, key=lambda one: one.validation or 0.0).number for same in measured if len(same) > 1}
+    return [one.number in winners for one in groups]
+
+
+def leaders(groups: Sequence[Group], metric: str, better: int) -> set[int]:
+    """Numbers of the groups that are best in a metric by more than the error of the difference.
+
+    Args:
+        better: 1 where larger is better, -1 where smaller is, 0 where neither is
+    """
+    found = set[int]()
+    for same in comparable(groups) if better else []:
+        measured = [(estimate, one) for one in same if (estimate := one.estimate(metric))]
+        measured.sort(key=lambda pair: -better * pair[0].mean)
+        if len(measured) > 1 and measured[0][0].differs(measured[1][0]):
+            found.add(measured[0][1].number)
+    return found
 
 
 def shared(groups: Sequence[Group]) -> dict[str, Any]:
@@ -167,50 +217,3 @@ def shared(groups: Sequence[Group]) -> dict[str, Any]:
         for name, value in first.items()
         if setting_of(name).distinguishes and all(name in other and other[name] == value for other in others)
     }
-
-
-def shown(value: Any) -> str:
-    """A value as on the command line."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "none"}[value]
-    if isinstance(value, list):
-        return f"[{','.join(map(shown, value))}]"
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def _differing(runs: Sequence[Run]) -> list[str]:
-    """Keys in which configurations differ, those of the data first; keys of a class count within that class."""
-    found = []
-    names = list(dict.fromkeys(name for run in runs for name in run.config if setting_of(name).distinguishes))
-    for name in names:
-        node, _, leaf = name.rpartition(".")
-        classes: dict[str, set[str]] = {}
-        for run in runs:
-            owner = "" if leaf == CLASS else str(run.config.get(f"{node}.{CLASS}"))
-            classes.setdefault(owner, set()).add(written(run.config.get(name, ...)))
-        if any(len(values) > 1 for values in classes.values()):
-            found.append(name)
-    kept = [name for name in found if f"{name}.{CLASS}" not in found]  # an empty group, if others have a class
-    nodes = list(dict.fromkeys(name.partition(".")[0] for name in names))
-    return sorted(kept, key=lambda name: (not name.startswith("dataset."), nodes.index(name.partition(".")[0])))
-
-
-def _words(keys: Sequence[str]) -> dict[str, str]:
-    """Short names of keys: the last part, or the whole key if two last parts are equal."""
-    names = {key: key.removesuffix(f".{CLASS}") for key in keys}
-    last = {key: name.rpartition(".")[2] for key, name in names.items()}
-    counts = Counter(last.values())
-    return {key: last[key] if counts[last[key]] == 1 else names[key] for key in keys}
-
-
-def _choices(run: Run, keys: Sequence[str]) -> dict[str, Any]:
-    """The values of this configuration under these keys, classes by their last names."""
-    found = {key: run.config[key] for key in keys if key in run.config}
-    return {key: str(v).rpartition(".")[2] if key.endswith(CLASS) else v for key, v in found.items()}
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    """Sort key: numbers, then text, then None."""
-    if isinstance(value, int | float):
-        return 0, float(value), ""
-    return (2, 0.0, "") if value is None else (1, 0.0, str(value))

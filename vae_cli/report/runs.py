@@ -26,13 +26,14 @@ OTHERS = {"wandb", ".hydra", ".submitit", SUPERSEDED}
 
 @dataclass(frozen=True)
 class Run:
-    """A run: configuration and results by flat names, a row for each epoch, and its state."""
+    """A run: configuration and results by flat names, a row for each epoch, its state, and the overrides by key."""
 
     folder: Path
     config: dict[str, Any]
     results: dict[str, Any]
     history: list[dict[str, float]]
-    standing: Standing
+    state: Standing
+    typed: dict[str, str]
 
     @property
     def name(self) -> str:
@@ -42,20 +43,26 @@ class Run:
     @property
     def status(self) -> str:
         """The state of the run's folder, or damaged if its files are not readable."""
-        return self.standing.state
+        return self.state.state
 
     @property
     def reason(self) -> str:
         """The reason why it is not done, in one line."""
-        if self.standing == (UNFINISHED, ""):
+        if self.state == (UNFINISHED, ""):
             return f"still running or killed, {len(self.history)} epochs so far; resume it by resume=DIR"
-        return self.standing.reason or "no reason was written"
+        return self.state.reason or "no reason was written"
 
     @property
     def digest(self) -> str | None:
         """The first digits of the SHA-256 of its data; None if results.json has none."""
         digest = self.results.get("data/sha256")
         return digest[:12] if isinstance(digest, str) else None
+
+    @property
+    def data_settings(self) -> tuple[str, str]:
+        """The class of the data set, and its file."""
+        name = str(self.config.get("dataset._target_")).rpartition(".")[2]
+        return name, str(self.config.get("dataset.path"))
 
     @cached_property
     def key(self) -> tuple[tuple[str, str], ...]:
@@ -125,7 +132,7 @@ def read(folder: Path) -> Run | None:
         return None
     except UserError as error:
         reason = str(error).replace(f"{run}/", "")
-        return Run(folder, {}, {}, [], Standing("damaged", reason))
+        return Run(folder, {}, {}, [], Standing("damaged", reason), {})
     if config is None and not status and "status" not in results:
         return None
     known = dict(flat(config or {}))
@@ -134,4 +141,6 @@ def read(folder: Path) -> Run | None:
     if config and (parts := results.get("init/parts")):
         place = f"epoch {results['init/epoch']}, sha256 {str(results['init/sha256'])[:12]}"
         known["init.weights"] = f"{parts} ({place})"
-    return Run(folder, known, results, history, run.standing())
+    pairs = (override.lstrip("+").partition("=") for override in run.overrides_if_readable())
+    typed = {key: value for key, sign, value in pairs if sign and not key.startswith("hydra")}
+    return Run(folder, known, results, history, run.standing(), typed)

@@ -1,4 +1,4 @@
-"""The table of a report: a row for each configuration, as text, CSV and LaTeX."""
+"""The tables of a report, one for each data set: a row for each configuration, as text, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.groups import Group, best, shown
-from vae_cli.report.metrics import is_main, present, words
+from vae_cli.report.groups import Group, best, data_sets, group, leaders
+from vae_cli.report.metrics import better, is_main, present, words
+from vae_cli.report.names import shown
+from vae_cli.report.runs import Run
 
 LATEX = {
     **{character: rf"\{character}" for character in "&%$#_{}"},
@@ -28,11 +30,21 @@ LATEX = {
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration: its group, `best` if it leads its comparison, and its estimates by metric."""
+    """One configuration: its group, `best` if it leads its comparison, and its estimates by metric.
+
+    Args:
+        leads: the metrics in which it is better than all others by more than the error
+    """
 
     group: Group
     best: bool
     estimates: dict[str, Estimate | None]
+    leads: frozenset[str]
+
+    @property
+    def title(self) -> str:
+        """The name, marked if the configuration is the best."""
+        return self.group.name + " (best)" * self.best
 
     def cell(self, metric: str) -> str:
         """An estimate as text, with its own n if some finished runs lack the metric."""
@@ -44,74 +56,100 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The metrics and the rows."""
+    """The name of a data set, the metrics and the rows."""
 
+    data: str
     metrics: list[str]
     rows: list[Row]
 
     @classmethod
-    def of(cls, groups: Sequence[Group]) -> Table:
-        """The table of all groups, with the metrics that at least one has."""
+    def of(cls, data: str, runs: Sequence[Run]) -> Table:
+        """The table of all configurations, with the metrics that at least one has."""
+        groups = group(runs)
         metrics = present(groups)
         winners = best(groups)
+        ahead = {metric: leaders(groups, metric, better(metric)) for metric in metrics}
         rows = [
-            Row(one, winner, {metric: one.estimate(metric) for metric in metrics})
+            Row(
+                one,
+                winner,
+                {metric: one.estimate(metric) for metric in metrics},
+                frozenset(metric for metric in metrics if one.number in ahead[metric]),
+            )
             for one, winner in zip(groups, winners, strict=True)
         ]
-        return cls(metrics, rows)
+        return cls(data, metrics, rows)
+
+    @property
+    def groups(self) -> list[Group]:
+        """The configurations in their order."""
+        return [row.group for row in self.rows]
+
+    @property
+    def shown(self) -> list[str]:
+        """The metrics that a terminal has room for."""
+        return [metric for metric in self.metrics if is_main(metric)]
 
     def print(self, console: Console) -> None:
-        """Print the main metrics; the best configurations are bold."""
-        table = RichTable(header_style="bold")
-        longest = max(len(_titled(row)) for row in self.rows)
+        """Print the main metrics; a number that is better than all others by more than its error is bold."""
+        table = RichTable(title=self.data, title_justify="left", title_style="bold", header_style="bold")
+        longest = max(len(row.title) for row in self.rows)
         table.add_column("#", justify="right")
         table.add_column("configuration", overflow="fold", width=max(13, min(longest, console.width // 4)))
         table.add_column("runs")
-        metrics = [metric for metric in self.metrics if is_main(metric)]
-        for metric in metrics:
+        for metric in self.shown:
             table.add_column(words(metric).removesuffix(" (nats)"), justify="right")
         for row in self.rows:
-            style = "bold" if row.best else None
-            first = (str(row.group.number), escape(_titled(row)), row.group.standing)
-            table.add_row(*first, *map(row.cell, metrics), style=style)
+            cells = [f"[bold]{row.cell(one)}[/bold]" if one in row.leads else row.cell(one) for one in self.shown]
+            table.add_row(str(row.group.number), escape(row.title), row.group.states, *cells)
         console.print(table)
 
-    def csv(self) -> str:
-        """Full precision: the choices, then mean, half width of the interval and n of each metric."""
-        keys = list(dict.fromkeys(key for row in self.rows for key in row.group.choices))
-        columns = [name for metric in self.metrics for name in (metric, f"{metric} half width", f"{metric} n")]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["number", "configuration", *keys, "runs", "best", *columns])
-        for row in self.rows:
-            choices = [shown(row.group.choices[key]) if key in row.group.choices else "" for key in keys]
-            found = [row.estimates[metric] for metric in self.metrics]
-            numbers = [(e.mean, e.half_width, e.count) if e else (None, None, 0) for e in found]
-            flat = [number for triple in numbers for number in triple]
-            first = [row.group.number, row.group.name, *choices, row.group.standing, int(row.best)]
-            writer.writerow([*first, *flat])
-        return text.getvalue()
-
     def latex(self) -> str:
-        """A tabular for booktabs; the best configurations are bold."""
+        """A tabular for booktabs, with the same numbers in bold."""
         lines = [
-            r"% \usepackage{booktabs}; mean \pm half width of a 95 % confidence interval over runs (Student's t)",
+            f"% {self.data}",
             rf"\begin{{tabular}}{{lr{'r' * len(self.metrics)}}}",
             r"\toprule",
             " & ".join(["configuration", "$n$", *(_escaped(words(metric)) for metric in self.metrics)]) + r" \\",
             r"\midrule",
         ]
         for row in self.rows:
-            name, bold = _escaped(row.group.name), r"\mathbf" if row.best else ""
-            cells = [row.cell(metric).replace("±", r"\pm") for metric in self.metrics]
-            numbers = [f"${bold}{{{cell}}}$" if cell else "--" for cell in cells]
-            first = rf"\textbf{{{name}}}" if row.best else name
-            lines.append(" & ".join([first, str(len(row.group.finished)), *numbers]) + r" \\")
+            cells = [f"${self._latex(row, metric)}$" if row.cell(metric) else "--" for metric in self.metrics]
+            lines.append(" & ".join([_escaped(row.group.name), str(len(row.group.finished)), *cells]) + r" \\")
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
+    def _latex(self, row: Row, metric: str) -> str:
+        return (r"\mathbf" if metric in row.leads else "") + "{" + row.cell(metric).replace("±", r"\pm") + "}"
 
-def _titled(row: Row) -> str:
-    return row.group.name + " (best)" * row.best
+
+def tables(runs: Sequence[Run]) -> list[Table]:
+    """A table for each data set."""
+    return [Table.of(name, those) for name, those in data_sets(runs).items()]
+
+
+def csv_text(found: Sequence[Table]) -> str:
+    """Full precision: the choices, then mean, half width of the interval and n of each metric."""
+    keys = list(dict.fromkeys(key for one in found for row in one.rows for key in row.group.choices))
+    metrics = list(dict.fromkeys(metric for one in found for metric in one.metrics))
+    columns = [name for metric in metrics for name in (metric, f"{metric} half width", f"{metric} n")]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["number", "configuration", "data", *keys, "runs", "best", *columns])
+    for one in found:
+        for row in one.rows:
+            choices = [shown(row.group.choices[key]) if key in row.group.choices else "" for key in keys]
+            measured = [row.estimates.get(metric) for metric in metrics]
+            numbers = [(e.mean, e.half_width, e.count) if e else (None, None, 0) for e in measured]
+            flat = [number for triple in numbers for number in triple]
+            first = [row.group.number, row.group.name, one.data, *choices, row.group.states, int(row.best)]
+            writer.writerow([*first, *flat])
+    return text.getvalue()
+
+
+def latex_text(found: Sequence[Table]) -> str:
+    """A tabular for each data set."""
+    first = r"% \usepackage{booktabs}; mean \pm half width of a 95 % confidence interval over runs (Student's t)"
+    return "\n".join([first, *(one.latex() for one in found)])
 
 
 def _escaped(text: str) -> str:

@@ -10,11 +10,13 @@ from typing import Any
 from rich.console import Console
 
 from vae_cli.figures.style import styled
-from vae_cli.report.groups import changed, group
-from vae_cli.report.page import page
+from vae_cli.report.groups import changed
+from vae_cli.report.page import report_page
 from vae_cli.report.plots import Plot, plots
+from vae_cli.report.plots.search import STUDY, search_plots
+from vae_cli.report.run_page import run_page
 from vae_cli.report.runs import Run, find
-from vae_cli.report.table import Table
+from vae_cli.report.table import Table, csv_text, latex_text, tables
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.layout import display
 
@@ -27,22 +29,23 @@ def report(folders: Sequence[Path], out: Path) -> None:
     If no run has begun yet, print only their states.
     """
     runs = find(folders)
-    groups = group(runs)
-    if not groups:  # all are queued
+    found = tables(runs)
+    if not found:  # all are queued
         _list(runs)
         return
-    table = Table.of(groups)
     with styled():
-        drawn = plots(groups, table.metrics)
-        text = page("vae-report: " + ", ".join(map(display, folders)), runs, table, drawn)
+        drawn = [(table, plots(table.groups, table.metrics)) for table in found]
+        searches = [plot for folder in search_folders(runs) for plot in search_plots(folder)]
+        title = "vae-report: " + ", ".join(map(display, folders))
+        text = run_page(runs[0], out) if len(runs) == 1 else report_page(title, runs, drawn, searches, out)
         out.mkdir(parents=True, exist_ok=True)
         written = [out / f"report.{kind}" for kind in ("html", "csv", "tex")]
-        for path, content in zip(written, (text, table.csv(), table.latex()), strict=True):
+        for path, content in zip(written, (text, csv_text(found), latex_text(found)), strict=True):
             write_text_atomically(path, content)
         console = Console()
-        table.print(console if console.is_terminal else Console(width=WIDTH))
-        for sentence in changed(groups):
-            print(sentence)
+        for table in found:
+            table.print(console if console.is_terminal else Console(width=WIDTH))
+            print(*changed(table.groups), sep="\n", end="")
         _list(runs)
         print("written to " + ", ".join(os.path.relpath(path) for path in written))
         if settings := wandb_settings(runs):
@@ -54,6 +57,11 @@ def _list(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.status != "done":
             print(f"{run.name}: {run.status}: {run.reason}")
+
+
+def search_folders(runs: Sequence[Run]) -> list[Path]:
+    """The folders of searches that these runs are trials of."""
+    return [folder for folder in dict.fromkeys(run.folder.parent for run in runs) if (folder / STUDY).is_file()]
 
 
 def wandb_settings(runs: Sequence[Run]) -> dict[str, Any] | None:
@@ -71,12 +79,17 @@ def sweep(runs: Sequence[Run]) -> Path:
     return Path(os.path.commonpath([run.folder for run in runs]))
 
 
-def _log(settings: Mapping[str, Any], runs: Sequence[Run], drawn: Sequence[Plot], out: Path) -> None:
+def _log(
+    settings: Mapping[str, Any], runs: Sequence[Run], drawn: Sequence[tuple[Table, Sequence[Plot]]], out: Path
+) -> None:
     """Log the plots to a W&B run in the group of the sweep."""
     from vae_cli.training.loggers.weights_and_biases import log_report  # it imports torch, which takes seconds
 
     folder = sweep(runs)
-    figures = {f"report/{plot.name}": plot.figure for plot in drawn}
+    several = len(drawn) > 1
+    figures = {
+        f"report/{f'{table.data}/' * several}{plot.name}": plot.figure for table, found in drawn for plot in found
+    }
     mode = log_report(settings, folder, out.resolve(), figures)
     if mode != "disabled":
         print(f"plots logged to Weights & Biases ({mode}) as {folder.name}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.utils import get_class
 from pytorch_lightning.callbacks import Callback
 
 from vae_cli.config.schema import TrainConfig, TrainerConfig
@@ -16,12 +17,14 @@ from vae_cli.datasets import Data
 from vae_cli.datasets.loader import BatchLoader
 from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.distributed.rank import is_rank_zero, rank
+from vae_cli.errors import ConfigError
 from vae_cli.models.model import StartsFromData
 from vae_cli.runs.checkpoints import Checkpoint
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training import warm_start
 from vae_cli.training.callbacks import (
     EpochProgress,
+    EvaluationProgress,
     History,
     ImageLogger,
     LogWriter,
@@ -48,6 +51,14 @@ def selection_of(data: Data, module: LatentModelModule) -> Selection:
     return Selection(monitor if selects else None, mode, module.epochs - module.phases[-1].epochs)
 
 
+def check_callbacks(config: TrainConfig) -> None:
+    """Raise a ConfigError for a class of `callbacks` that is none of Lightning's."""
+    for name, node in config.callbacks.items():
+        if not issubclass(get_class(node.target), Callback):
+            problem = f"callbacks.{name}._target_={node.target}: no callback of Lightning"
+            raise ConfigError(f"{problem}; inherit from pytorch_lightning.Callback, or use callbacks.{name}=null")
+
+
 def build_callbacks(
     config: TrainConfig,
     run: RunFolder,
@@ -59,14 +70,15 @@ def build_callbacks(
     """The callbacks of a training, in the order in which Lightning calls them."""
     settings, selection = config.trainer, selection_of(data, module)
     limit = settings.limit_batches and settings.limit_batches * config.dataset.arguments["batch_size"]
-    shown: list[Callback] = [EpochProgress(history), StatusWriter(run, history)] if is_rank_zero() else []
+    shown: list[Callback] = [EpochProgress(history), EvaluationProgress(), StatusWriter(run, history)]
     files = {"dirpath": run.checkpoints, "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
+        *(node.build() for node in config.callbacks.values()),
         RandomState(config.seed),
         PhaseInitialiser(data, config.seed, limit),
         MixtureMonitor(),
         history,
-        *shown,
+        *(shown if is_rank_zero() else ()),
         *([LogWriter(loggers, history, config.logger.every)] if loggers else []),
         FixedNameCheckpoint(filename="best", **asdict(selection), **files),
         LastCheckpoint(settings.checkpoint_every, filename="last", **files),

@@ -29,7 +29,7 @@ def check_support(config: TrainConfig, domain: str) -> None:
     scores = _scores(config.likelihood)
     if domain not in scores:
         values = dict(flat(plain(config)))
-        raise ConfigError(unsupported(ConfigView(config, lambda key: str(values[key])), domain, scores).message())
+        raise ConfigError(unsupported(ConfigView(config, lambda key: str(values[key])), domain, scores).message)
 
 
 def _scores(likelihood: Node) -> tuple[str, ...]:

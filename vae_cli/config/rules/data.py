@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from vae_cli.config.view import ConfigView, Refusal, stating
 
@@ -26,10 +27,10 @@ def unsupported(view: ConfigView, domain: str, support: Sequence[str]) -> Refusa
     elif view.argument("dataset.domain"):
         ways.append(f"dataset.domain={'|'.join(support)} if x lies there")
     elif "binary" in support:
-        probabilities = stating("dataset", "domain", lambda other: other in ("unit", "levels"))
-        ways.append(f"{probabilities} with dataset.binarize=dynamic")
+        if probabilities := _datasets(view, "domain", lambda other: other in ("unit", "levels")):
+            ways.append(f"{probabilities} with dataset.binarize=dynamic")
     else:
-        ways.append(stating("dataset", "domain", lambda other: other in support))
+        ways.append(_datasets(view, "domain", lambda other: other in support))
     state = f", binarize={binarize}" if binarize is not None else ""
     return Refusal(
         "likelihood",
@@ -45,12 +46,17 @@ def network_layout(view: ConfigView) -> Refusal | None:
     if layout is None or layouts is None or layout in layouts:
         return None
     networks = stating("network", "layouts", lambda other: layout in other)
-    datasets = stating("dataset", "layout", lambda other: other in layouts)
+    datasets = _datasets(view, "layout", lambda other: other in layouts)
     return Refusal(
         "network",
         f"{view.name('network')} reads {' or '.join(layouts)} data, {view.name('dataset')} gives {layout} data",
         (networks, datasets),
     )
+
+
+def _datasets(view: ConfigView, constant: str, fits: Callable[[Any], bool]) -> str:
+    """The data sets whose class constant fits; none for a user's own files, which no data set replaces."""
+    return "" if view.argument("dataset.path") else stating("dataset", constant, fits)
 
 
 def binarize_domain(view: ConfigView) -> Refusal | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
 from vae_cli.evaluation.keys import LABELS
 from vae_cli.figures.curves import Curve, curve, first_bound, focus
 from vae_cli.report.groups import Group
-from vae_cli.report.plots.plot import Plot, colours, legend, single, text
+from vae_cli.report.plots.plot import MANY, Plot, colours, legend, single, text
 
 
 def curves(groups: Sequence[Group], name: str) -> Plot | None:
@@ -20,15 +21,16 @@ def curves(groups: Sequence[Group], name: str) -> Plot | None:
         return None
     figure, axes = single(names)
     settled: list[Curve] = []
+    style: dict[str, Any] = {"rasterized": sum(len(one.runs) for one in groups) > MANY}
     for colour, one, first in zip(colours(len(groups)), groups, firsts, strict=True):
         label: str | None = text(one.label)
         for run in one.runs:
             if len(found := curve(run.history, f"val/{name}", first)):
-                axes.plot(*found.T, color=colour, linewidth=0.9, label=label, marker="o" if len(found) == 1 else "")
+                axes.plot(*found.T, color=colour, linewidth=0.9, label=label, marker="o" * (len(found) == 1), **style)
                 settled.append(found)
                 label = None
             if len(found := curve(run.history, f"train/{name}", first)):
-                axes.plot(*found.T, color=colour, linewidth=0.7, linestyle=":")
+                axes.plot(*found.T, color=colour, linewidth=0.7, linestyle=":", **style)
     focus(axes, settled)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     axes.set(xlabel="epoch", ylabel=LABELS[name])

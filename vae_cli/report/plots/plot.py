@@ -17,25 +17,33 @@ from vae_cli.figures.style import LINES, TEXT_WIDTH
 NAMED = 10
 """Most entries of a legend; with more, only the table of the page shows the colours."""
 
+MANY = 40
+"""Configurations from which on plots that grow with their number are left out, and lines are drawn as pixels."""
+
 WIDTH, HEIGHT = 0.65 * TEXT_WIDTH, 0.47 * TEXT_WIDTH
 """Inches; about the width of a phone."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure, its name for a logger, its section of the page, and its title."""
+    """A figure, its name for a logger, its section of the page, and its title.
+
+    Args:
+        main: the page does not fold it
+    """
 
     name: str
     section: str
     title: str
     figure: Figure
+    main: bool = True
 
 
 def colours(count: int) -> list[str]:
-    """A colour for each group: distinct ones for few groups, shades for many."""
+    """A colour for each group: distinct ones for few groups, shades for many, none too pale for a line."""
     if count <= len(LINES):
         return list(LINES[:count])
-    return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 0.95, count))]
+    return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 0.8, count))]
 
 
 def single(names: Sequence[str]) -> tuple[Figure, Axes]:

@@ -10,12 +10,16 @@ from matplotlib.figure import Figure
 
 from vae_cli.figures.style import GREY
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.groups import CHANGED, DATA, LONG, Group, shown
-from vae_cli.report.metrics import words
+from vae_cli.report.groups import CHANGED, DATA, LONG, Group
+from vae_cli.report.metrics import is_main, words
+from vae_cli.report.names import shown
 from vae_cli.report.plots.plot import WIDTH, Plot, colours, legend, single, text
 
 TICKS = 8
 """Most swept values with a tick of their own."""
+
+LETTERS = 5
+"""Longest text of such a tick."""
 
 Point = tuple[float, Estimate, str]
 
@@ -52,7 +56,8 @@ def against(groups: Sequence[Group], key: str, metric: str) -> Plot | None:
     axes.set(xlabel=groups[0].words[key], ylabel=words(metric))
     legend(figure, axes, list(lines))
     word = groups[0].words[key]
-    return Plot(f"against_{word}/{metric}", f"Against {word}", f"{words(metric)} against {word}", figure)
+    title = f"{words(metric)} against {word}"
+    return Plot(f"against_{word}/{metric}", f"Against {word}", title, figure, main=is_main(metric))
 
 
 def bars(groups: Sequence[Group], metric: str, section: str) -> Plot | None:
@@ -108,6 +113,7 @@ def _axis(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
         return
     if values[0] > 0 and values[-1] / values[0] > 7:
         axes.set_xscale("log")
-    if len(values) <= TICKS:
-        axes.set_xticks(values, [f"{value:g}" for value in values])
+    texts = [f"{value:g}" for value in values]
+    if len(values) <= TICKS and max(map(len, texts)) <= LETTERS:
+        axes.set_xticks(values, texts)
         axes.set_xticks([], minor=True)

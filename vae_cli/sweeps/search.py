@@ -1,0 +1,48 @@
+"""The end of a search: the score of each trial, the best trial, a command that trains it longer, and figures."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vae_cli.config.search import WORST, score
+from vae_cli.figures.style import styled
+from vae_cli.report.plots.search import search_plots
+from vae_cli.runs.atomic_files import room, write_atomically
+from vae_cli.runs.folder import RunFolder
+
+LONGER = 4
+"""Times the epochs of a trial that the command for the best one trains."""
+
+
+def add_scores(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Add to each row its score (None for -inf), by which trials are chosen, and if it is the best or was pruned."""
+    results = [RunFolder(folder / row["folder"]).results_if_readable() for row in rows]
+    scores = list(map(score, results))
+    best = max(scores, default=WORST)
+    for row, value, numbers in zip(rows, scores, results, strict=True):
+        row["score"] = None if value == WORST else value
+        row["best"] = value == best != WORST
+        row["pruned"] = str(numbers.get("train/stopped")).endswith("(pruned)")
+
+
+def longer(rows: Sequence[dict[str, Any]], folder: Path) -> str | None:
+    """The command that trains the best trial for more epochs; None where no trial has a score."""
+    row = next((row for row in rows if row["best"]), None)
+    if row is None:
+        return None
+    epochs = RunFolder(folder / row["folder"]).config().trainer.max_epochs
+    left_out = ("hparams_search=", "sweep=", "trainer.max_epochs=", "callbacks.pruning")
+    kept = [override for override in row["overrides"] if not override.lstrip("+").startswith(left_out)]
+    return shlex.join(["vae-train", *kept, f"trainer.max_epochs={LONGER * epochs}"])
+
+
+def save_figures(folder: Path) -> None:
+    """Write the plots of a search into its folder."""
+    with styled():
+        for plot in search_plots(folder):
+            path = room(folder / "figures") / f"{Path(plot.name).name}.png"
+            write_atomically(path, partial(plot.figure.savefig, format="png", dpi=200, metadata={"Software": None}))
