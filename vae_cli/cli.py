@@ -137,14 +137,17 @@ def _report(argv: list[str]) -> None:
 
 def _readable(run: str, ckpt: str) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, because that import takes seconds."""
-    from vae_cli.runs import checkpoints
-    from vae_cli.runs.folder import RunFolder
+    from vae_cli.distributed.progress import task
 
-    path = RunFolder(Path(run)).checkpoint(ckpt)
-    try:
-        checkpoints.load(path)
-    except UserError as error:
-        raise UserError(f"{error}; {checkpoints.others(path)}") from error
+    with task("reading the checkpoint"):
+        from vae_cli.runs import checkpoints
+        from vae_cli.runs.folder import RunFolder
+
+        path = RunFolder(Path(run)).checkpoint(ckpt)
+        try:
+            checkpoints.load(path)
+        except UserError as error:
+            raise UserError(f"{error}; {checkpoints.others(path)}") from error
 
 
 def _main(command: str, work: Callable[[list[str]], None]) -> None:

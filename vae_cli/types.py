@@ -3,6 +3,7 @@
 from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import StringConstraints
 
 T = TypeVar("T")
 
@@ -24,6 +25,9 @@ NonEmpty = Annotated[list[T], MinLen(1)]
 """A list of at least one value."""
 
 Seed = Annotated[int, Ge(0), Lt(2**32)]
+
+RunName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
+"""Name of a run, which is part of the name of its folder."""
 
 Shape = tuple[int, ...]
 """Event shape without batch dimensions: (C, H, W) for images, (D,) for vectors."""

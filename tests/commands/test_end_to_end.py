@@ -33,7 +33,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
     """A finished run in `run` below a working directory, W&B offline, and what its command printed."""
     work = tmp_path_factory.mktemp("end_to_end") / "work"
     work.mkdir()
-    return work, start("vae-train", *SMALL, "trainer.max_epochs=2", "hydra.run.dir=run", folder=work)
+    named = ("name=first", "tags=[a,b]", "hydra.run.dir=run")
+    return work, start("vae-train", *SMALL, "trainer.max_epochs=2", *named, folder=work)
 
 
 @pytest.fixture
@@ -54,13 +55,40 @@ def test_a_run_prints_a_line_an_epoch_and_a_table(finished: tuple[Path, Done]) -
     _, done = finished
     assert (done.code, done.err) == (0, "")
     assert "\r" not in done.out and "\x1b" not in done.out
-    assert len(re.findall(r"^epoch \d/2 .* images/s", done.out, re.M)) == 2
+    assert len(re.findall(r"^ +left  train/loss +val/elbo  val/distortion +val/rate  examples/s$", done.out, re.M)) == 1
+    assert len(re.findall(r"^epoch [12]/2  +0:\d\d( +-?[\d.]+){4} +[\d,]+$", done.out, re.M)) == 2
     for name in MEANS:
         assert f" test/{name} " in done.out
-    last = done.out.splitlines()[-1]
-    assert last.startswith("written to run: ")
+    *_, written, evaluate, sample, resume, report = done.out.splitlines()
+    assert written.startswith("written to run: ")
     for name in ("results.json", "metrics.csv", "figures/", "checkpoints/", "config.yaml"):
-        assert name in last
+        assert name in written
+    assert evaluate == "next: vae-eval run=run evaluate=paper"
+    assert (sample.strip(), report.strip()) == ("vae-sample run=run", "vae-report run")
+    assert resume.strip() == "vae-train resume=run trainer.max_epochs=4"
+
+
+def test_a_run_begins_with_a_header(finished: tuple[Path, Done]) -> None:
+    _, done = finished
+    before, _, _ = done.out.partition("train/loss")
+    header = dict(line.split(maxsplit=1) for line in before.splitlines()[:-1])
+    assert header["run"] == "run" and header["likelihood"] == "bernoulli"
+    assert header["model"].startswith("vae, ") and "posterior diagonal" in header["model"]
+    assert header["objective"].startswith("elbo, beta=1") and "2 epochs" in header["objective"]
+    assert header["data"] == "digits: 1,238 train, 200 val, 359 test; 1 x 8 x 8, binary"
+    assert int(header["parameters"].replace(",", "")) == numbers(finished[0] / "run")["model/parameters"]
+    assert header["device"].startswith("CPU, 32-true, ") or "32-true" in header["device"]
+
+
+def test_the_log_holds_what_the_terminal_shows(finished: tuple[Path, Done]) -> None:
+    """With times; libraries write warnings only."""
+    work, done = finished
+    log = (work / "run" / "vae-train.log").read_text()
+    for text in done.out.splitlines():
+        assert text.strip() in log
+    begins = re.findall(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (\w+) (\S+): ", log, re.M)
+    assert len(begins) >= 10 and {level for level, name in begins if name != "vae_cli"} <= {"WARNING"}
+    assert json.loads((work / "run" / "status.json").read_text())["state"] == "done"
 
 
 def test_a_run_leaves_its_files(run: Path) -> None:
@@ -94,7 +122,11 @@ def test_the_offline_wandb_file_holds_everything(run: Path) -> None:
     found = records(file)
     described = of_kind(found, "run")[0]
     config = OmegaConf.to_container(RunFolder(run).config())
-    assert {name: described["config"]["update"][name] for name in config} == config
+    update = described["config"]["update"]
+    assert {name: update[name] for name in config} == config
+    assert (described["display_name"], described["tags"]) == ("first", ["a", "b"])
+    assert update["overrides"] == [*SMALL, "trainer.max_epochs=2", "name=first", "tags=[a,b]"]
+    assert (run / "config.yaml").read_text().startswith("# vae-train dataset=digits ")
     rows = [item["item"] for item in of_kind(found, "history")]
     logged = [row for row in rows if "val/elbo" in row]
     assert [row["val/elbo"] for row in logged] == [float(row["val/elbo"]) for row in epochs(run)]
@@ -171,7 +203,7 @@ def test_vae_sample_draws_pictures_and_numbers(run: Path) -> None:
 def on_a_terminal(command: str, *arguments: str, folder: Path) -> tuple[int, str]:
     """Run a command on a terminal of its own: its exit code and everything it wrote there."""
     ours, theirs = pty.openpty()
-    settings = {"cwd": folder, "env": environment(TERM="xterm-256color", COLUMNS="150", LINES="40")}
+    settings = {"cwd": folder, "env": environment(TERM="xterm-256color", COLUMNS="80", LINES="40")}
     process = subprocess.Popen(line(command, *arguments), stdin=theirs, stdout=theirs, stderr=theirs, **settings)
     os.close(theirs)
     written = bytearray()
@@ -189,12 +221,17 @@ def on_a_terminal(command: str, *arguments: str, folder: Path) -> tuple[int, str
 
 def test_a_run_goes_on_in_its_folder_on_a_terminal(run: Path) -> None:
     before, rows, files = numbers(run), epochs(run), set(fingerprint(run))
-    code, shown = on_a_terminal("vae-train", "resume=run", "trainer.max_epochs=3", folder=run.parent)
+    code, shown = on_a_terminal("vae-train", "resume=last", "trainer.max_epochs=3", folder=run.parent)
     assert code == 0, shown
     assert "\r" in shown
     assert "━" in shown and re.search(r"epoch 3/3", shown)
-    assert re.search(r"[\d,]+ images/s", shown) and re.search(r"left \S*\d:\d\d", re.sub(r"\x1b\[[\d;]*m", "", shown))
-    assert "trained 3 epochs" in shown and shown.index("test/elbo") > shown.index("trained 3 epochs")
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
+    assert re.search(r"epoch 3/3  +\d:\d\d( +-?[\d.]+){4} +[\d,]+(?=\r?\n)", plain)
+    drawn = [line for line in plain.replace("\r", "\n").splitlines() if "━" in line or line.startswith("epoch")]
+    assert max(map(len, drawn)) <= 80
+    for work in ("importing torch", "loading the data", "evaluating the test split", "figures"):
+        assert f"{work} ━" in plain
+    assert plain.index("test/elbo") > plain.index("epoch 3/3")
     assert len(epochs(run)) == 3
     assert epochs(run)[:2] == rows
     assert OmegaConf.load(run / "config.yaml").trainer.max_epochs == 3
@@ -217,7 +254,7 @@ def test_a_sweep_is_a_group_of_runs_and_a_table(tmp_path: Path) -> None:
     assert [row["status"] for row in rows] == ["done"] * 2
     table = done.out[done.out.index("sweep in all") :]
     for beta in (0.5, 1):
-        assert f"objective.beta={beta} " in table
+        assert re.search(rf"^ +objective.beta={beta} +done ", table, re.M)
     folders = [tmp_path / "work" / "all" / row["folder"] for row in rows]
     described = [of_kind(records(next(folder.glob("wandb/*/*.wandb"))), "run")[0] for folder in folders]
     assert len({run["run_id"] for run in described}) == 2
@@ -233,7 +270,7 @@ def test_a_sweep_survives_a_job_that_diverges(tmp_path: Path) -> None:
     assert [row["status"] for row in rows] == ["failed", "done"]
     assert "the loss became" in rows[0]["error"] and rows[1]["error"] is None
     table = done.out[done.out.index("sweep in all") :]
-    assert re.search(r"lr=1000000000000.0 +│ failed", table) and re.search(r"lr=0.001 +│ done", table)
+    assert re.search(r"lr=1000000000000.0 +failed", table) and re.search(r"lr=0.001 +done", table)
 
 
 def test_loggers_and_a_users_own_options(tmp_path: Path) -> None:
@@ -247,21 +284,26 @@ def test_loggers_and_a_users_own_options(tmp_path: Path) -> None:
         file.parent.mkdir(parents=True)
         file.write_text(content)
     small = [argument for argument in SMALL if not argument.startswith("model.")]
-    choices = ["experiment=mine", "logger=csv,none,tensorboard", "trainer.max_epochs=1", "hydra.sweep.dir=all"]
+    choices = [
+        "experiment=mine",
+        "logger=csv,none,[csv,tensorboard]",
+        "logger.every=20",
+        "trainer.max_epochs=1",
+        "hydra.sweep.dir=all",
+    ]
     done = fork("vae-train", "-m", *small, *choices, folder=work)
     assert (done.code, done.err) == (0, "")
-    runs = {name: next((work / "all").glob(f"*logger={name}*")) for name in ("csv", "none", "tensorboard")}
-    for name, run in runs.items():
+    seen = set()
+    for run in (file.parent for file in (work / "all").glob("*/config.yaml")):
         config = OmegaConf.load(run / "config.yaml")
-        assert (config.logger[name] if name != "none" else True, config.model.latent_dim, config.objective.beta) == (
-            True,
-            3,
-            0.7,
-        )
+        chosen = tuple(key for key in ("csv", "tensorboard", "wandb") if config.logger[key])
+        seen.add(chosen)
+        assert (config.model.latent_dim, config.objective.beta) == (3, 0.7)
         assert numbers(run)["status"] == "done"
         assert not (run / "wandb").exists()
-        assert (run / "metrics.csv").exists() == (name != "none")
-        assert bool(list(run.rglob("events.out.tfevents.*"))) == (name == "tensorboard")
+        assert (run / "metrics.csv").exists() == (run / "steps.csv").exists() == bool(chosen)
+        assert bool(list(run.rglob("events.out.tfevents.*"))) == ("tensorboard" in chosen)
+    assert seen == {("csv",), (), ("csv", "tensorboard")}
 
 
 def test_a_sweep_of_wandb_drives_a_run(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,7 +46,8 @@ def test_every_way_to_fail_has_its_code() -> None:
 def test_a_failed_run_says_so_in_its_folder(workplace: Path) -> None:
     RunFolder(workplace).write_end("failed", "disk full")
     assert json.loads(Path("results.json").read_text()) == {"status": "failed", "error": "disk full"}
-    assert [path.name for path in workplace.iterdir()] == ["results.json"]
+    assert json.loads(Path("status.json").read_text())["state"] == "failed"
+    assert sorted(path.name for path in workplace.iterdir()) == ["results.json", "status.json"]
 
 
 def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
@@ -72,8 +74,7 @@ def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
     assert rows[0]["test/elbo"] == -100.25
     out = capsys.readouterr().out
     assert "-100.250" in out
-    assert "objective.beta=2" in out
-    assert "job2: no data" in out
+    assert re.search(r"^ +job2 +failed", out, re.M) and "job2: no data" in out
     assert "dataset=digits" not in out
 
 
@@ -94,7 +95,9 @@ def test_a_failing_run_exits_with_one_line(workplace: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert json.loads((workplace / "one" / "results.json").read_text())["status"] == "failed"
-    assert "Traceback" in (workplace / "one" / "vae-train.log").read_text()
+    log = (workplace / "one" / "vae-train.log").read_text()
+    assert "Traceback" in log and f" ERROR vae_cli: {done.stderr.strip().removeprefix('vae-train: error: ')}" in log
+    assert json.loads((workplace / "one" / "status.json").read_text())["state"] == "failed"
 
 
 def test_a_users_own_option_reaches_the_job(workplace: Path) -> None:

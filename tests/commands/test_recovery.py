@@ -205,7 +205,7 @@ def test_out_of_memory_in_evaluation(work: Path) -> None:
 def test_wandb_out_of_reach(work: Path) -> None:
     with socket.socket() as closed:  # bound, but nobody listens
         closed.bind(("127.0.0.1", 0))
-        server = {"WANDB_BASE_URL": f"http://127.0.0.1:{closed.getsockname()[1]}", "WANDB_INIT_TIMEOUT": "3"}
+        server = {"WANDB_BASE_URL": f"http://127.0.0.1:{closed.getsockname()[1]}", "WANDB_INIT_TIMEOUT": "1"}
         key = {"WANDB_API_KEY": "0" * 40, "WANDB_MODE": "online"}
         line = [word for word in TRAIN if not word.startswith("logger")]
         line += ["logger=wandb", "trainer.max_epochs=1", "hydra.run.dir=new"]

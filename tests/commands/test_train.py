@@ -74,7 +74,7 @@ def test_a_run_is_two_lines_of_python(finished):
     ("call", "message"),
     [
         (lambda run: run.encode(torch.zeros(3, 7)), r"takes \(N, 1, 8, 8\)"),
-        (lambda run: run.encode(torch.full((3, 64), 0.5)), "binary x"),
+        (lambda run: run.encode(torch.full((3, 64), 0.5)), "scores binary data"),
         (lambda run: run.decode(torch.zeros(3, 5)), r"takes \(N, 4\)"),
     ],
 )

@@ -8,10 +8,11 @@ from omegaconf import OmegaConf
 from tests.support.configs import unchecked
 from vae_cli.config.annotations import describe
 from vae_cli.config.check import allowed, check
+from vae_cli.config.job_names import job_name
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
 from vae_cli.runs import layout
-from vae_cli.runs.layout import conf_folder, job_name
+from vae_cli.runs.layout import conf_folder
 from vae_cli.types import NonNegativeFloat, OpenFraction, PositiveInt
 
 NEEDED = dict.fromkeys(("npz", "image_folder", "huggingface"), "dataset.path=x")
@@ -83,7 +84,7 @@ def test_the_ways_out_of_a_refused_combination_work() -> None:
         "trainer.precision=bf16-mixed",
         "trainer.devices=[0]",
         "trainer.gradient_clip_val=1",
-        "logger.wandb.tags=[a,b]",
+        "tags=[a,b]",
         "figures=[png,pdf]",
         "optimizer.amsgrad=true",  # a key that our YAML leaves to torch's default
         "+optimizer.amsgrad=true",
@@ -111,7 +112,7 @@ def test_legal_values_pass(override: str) -> None:
         ("trainer=null", "trainer=null"),
         ("objective.beta={_target_:vae_cli.objectives.ELBO}", "objective.beta._target_=vae_cli.objectives.ELBO"),
         ("objective.beta={_target_:os.system}", "objective.beta._target_=os.system"),
-        ("logger.wandb.tags=[{_target_:os.system}]", "logger.wandb.tags._target_=os.system"),
+        ("tags=[{_target_:os.system}]", "tags._target_=os.system"),
         ("figures=[jpg]", 'figures=["jpg"]'),
         ("figures=png", "figures=png"),
     ],
@@ -163,7 +164,7 @@ def test_job_names_are_valid_for_any_overrides(overrides: str, tmp_path: Path) -
     (tmp_path / name).mkdir()
     assert len(name) <= 100
     assert not name.startswith((".", "-"))
-    assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=-")
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=,-")
     assert name == job_name(overrides) != job_name(f"{overrides} ")
 
 

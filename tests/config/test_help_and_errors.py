@@ -58,6 +58,7 @@ OVERRIDES = [
     (["trainer.precision=bf16"], "trainer.precision=bf16: ", "nearest: bf16-mixed"),
     (["logger=[csv,wand]"], "logger=wand: ", "nearest: wandb"),
     (["logger.project=x"], "logger.project: ", "nearest: logger.wandb.project"),
+    (["logger=csv", "logger.wandb.project=x"], "logger.wandb.entity: missing", "use logger=wandb"),
     (["~objective.beta"], "objective.beta: missing", "a number >= 0"),
     (["~nothing"], "nothing", "does not exist"),
     (["seed=${nope}"], "seed=${nope}: ", "nope"),

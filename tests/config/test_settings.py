@@ -23,14 +23,23 @@ def below(*names: str) -> set[str]:
     [
         (
             "changes_results",
-            below("resume", "ckpt", "logger", "figures", "cluster", *(f"trainer.{name}" for name in WATCHED)),
+            below(
+                "name",
+                "tags",
+                "resume",
+                "ckpt",
+                "logger",
+                "figures",
+                "cluster",
+                *(f"trainer.{name}" for name in WATCHED),
+            ),
         ),
         (
             "distinguishes",
-            below("seed", "resume", "ckpt", "logger", "figures", "cluster", "evaluate.memory_mb")
+            below("name", "tags", "seed", "resume", "ckpt", "logger", "figures", "cluster", "evaluate.memory_mb")
             | {f"trainer.{name}" for name in MACHINE | WATCHED},
         ),
-        ("names_job", below("cluster")),
+        ("names_job", below("name", "tags", "cluster")),
         ("selects_data", below("dataset.batch_size", "dataset.standardise")),
     ],
 )
@@ -41,10 +50,10 @@ def test_roles_of_keys(question: str, otherwise: set[str]) -> None:
 def test_keys_that_may_change_on_resume() -> None:
     trainer = {f"trainer.{name}" for name in MACHINE | WATCHED | {"max_epochs", "patience"}}
     assert {key for key in KEYS if setting_of(key).on_resume} == below(
-        "evaluate", "logger", "figures", "cluster", "dataset.path"
+        "name", "tags", "evaluate", "logger", "figures", "cluster", "dataset.path"
     ) | trainer
     named = keys_that(lambda one: one.on_resume)
-    others = {"evaluate", "logger", "figures", "cluster", "callbacks", "dataset.path", "dataset.root"}
+    others = {"name", "tags", "evaluate", "logger", "figures", "cluster", "callbacks", "dataset.path", "dataset.root"}
     assert others | trainer == set(named)
 
 

@@ -68,7 +68,9 @@ def test_grey_bytes_are_no_masks():
 @pytest.mark.parametrize("domain", ["unit", "levels"])
 def test_a_model_of_grey_levels_refuses_bytes_of_zero_and_one_and_both_ways_out_work(domain):
     x = MASK.astype(np.uint8)
-    with pytest.raises(UserError, match=r"bytes of 0 and 1 are no grey levels; give 255 \* x .* or x / 255"):
+    with pytest.raises(
+        UserError, match=r"bytes of 0 and 1, which are no grey levels k/255; give 255 \* x .* or x / 255"
+    ):
         events_like(x, (1, 4, 4), domain, "x")
     np.testing.assert_array_equal(floats(events_like(255 * x, (1, 4, 4), domain, "x")), MASK)
     np.testing.assert_allclose(floats(events_like(x / 255, (1, 4, 4), domain, "x")), MASK / 255, atol=1e-7)

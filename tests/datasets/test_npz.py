@@ -9,6 +9,7 @@ import torch
 
 from tests.support.configs import composed
 from vae_cli.datasets import Npz
+from vae_cli.datasets.support import check_data
 from vae_cli.errors import ConfigError, UserError
 
 RNG = np.random.default_rng(0)
@@ -241,7 +242,7 @@ MASK = RNG.integers(0, 2, (20, 6, 6), dtype=np.uint8)
 @pytest.mark.parametrize("binarize", ["none", "dynamic", "static", "threshold"])
 def test_bytes_of_zero_and_one_are_no_grey_levels(tmp_path, domain, binarize):
     with pytest.raises(ConfigError, match=r"bytes of 0 and 1.*domain=binary"):
-        npz(saved(tmp_path, x=MASK), domain, binarize=binarize).load()
+        check_data(npz(saved(tmp_path, x=MASK), domain, binarize=binarize).load(), "npz")
     data = npz(saved(tmp_path, x=MASK), "binary", val_size=0).load()
     assert sum(int((split.x > 0).sum()) for split in (data.train, data.test)) == MASK.sum()
 

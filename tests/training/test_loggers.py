@@ -128,6 +128,7 @@ def test_a_resumed_run_replaces_later_rows(tmp_path: Path) -> None:
         board.finish({}, succeeded=False)
     expected = [(1, 1), (2, 2), (3, 23), (4, 24), (5, 25)]
     assert [(row["step"], row["step/loss"]) for row in rows(run.steps_file)] == expected
+    assert run.steps_file.read_text().splitlines()[1] == "1,1,1.0,"
     assert [row.get("step/rate") for row in rows(run.steps_file)] == [None] * 4 + [1.0]
     assert [(event.step, event.value) for event in events(tmp_path / "tensorboard").Scalars("step/loss")] == expected
 

@@ -118,7 +118,7 @@ def test_a_run_says_what_it_began_with(work: Path, source: Path) -> None:
     done = train(work, *VADE, "init=größe=1, a", "pretraining.epochs=1", "hydra.run.dir=vade")
     assert (done.code, done.err) == (0, "")
     where = "größe=1, a/checkpoints/best.ckpt, epoch 1"
-    assert done.out.startswith(f"init: posterior, likelihood from {where}; not prior: ")
+    assert f"\ninit: posterior, likelihood from {where}; not prior: " in done.out
     assert "use pretraining=none initialisation=none" in done.out
     found = results(work / "vade")
     assert found["init/checkpoint"] == str(source / "checkpoints" / "best.ckpt")

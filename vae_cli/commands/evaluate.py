@@ -16,7 +16,9 @@ from vae_cli.datasets import Data
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival
 from vae_cli.distributed.process_group import ProcessLayout, use_threads, world_size
+from vae_cli.distributed.progress import task
 from vae_cli.distributed.rank import is_rank_zero, rank
+from vae_cli.distributed.terminal import say
 from vae_cli.errors import ConfigError
 from vae_cli.evaluation.cluster_assignments import Assignments
 from vae_cli.evaluation.evaluation import Evaluation
@@ -27,7 +29,7 @@ from vae_cli.runs import results
 from vae_cli.runs.atomic_files import room, write_json
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.results import Results
-from vae_cli.training.callbacks import EpochProgress, History
+from vae_cli.training.callbacks import EvaluationProgress
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import quiet_libraries
 
@@ -74,7 +76,8 @@ def evaluate_run(config: EvalConfig) -> Results:
     quiet_libraries()
     began, arrival = time.perf_counter(), Arrival.now()
     folder = RunFolder(Path(config.run))
-    run = load(folder.path, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
+    with task("loading the run"):
+        run = load(folder.path, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
     machine.check(config.trainer.accelerator, config.trainer.precision)
     check_split(run.data, config.evaluate)
     place = room(folder.evaluations)
@@ -100,7 +103,7 @@ def _trainer(config: EvalConfig, folder: Path) -> pl.Trainer:
         accelerator=config.trainer.accelerator,
         devices=1,
         precision=config.trainer.precision,
-        callbacks=[EpochProgress(History(None))],
+        callbacks=[EvaluationProgress()],
         default_root_dir=folder,
         logger=False,
         enable_progress_bar=False,
@@ -116,7 +119,7 @@ def _write(run: Run, config: EvalConfig, numbers: Results, stem: Path) -> None:
     print_table(numbers, f"{run.folder.name}, {config.ckpt} checkpoint")
     write_json(written[0], numbers | results.provenance())
     if run.has_clusters and not config.trainer.limit_batches:
-        with optional("table of the clusters"):
+        with optional("table of the clusters"), task("clustering every example"):
             clusters = Assignments.of(run.model, run.data, run.module.device, config.evaluate.batch_size)
             written += clusters.write(stem.with_name(f"{stem.name}_clusters"))
-    print("written to " + ", ".join(os.path.relpath(path) for path in written))
+    say("written to " + ", ".join(os.path.relpath(path) for path in written))

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from signal import Signals
@@ -28,7 +28,7 @@ class Failure:
     message: str
     exit_code: int
     status: str = "failed"
-    error: BaseException | None = None
+    error: BaseException | None = field(default=None, compare=False)
 
     @property
     def is_stop(self) -> bool:

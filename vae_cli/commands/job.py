@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vae_cli.commands.failure import Failure, attempt, report
+from vae_cli.commands.header import show_configuration
 from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
@@ -24,10 +25,12 @@ from vae_cli.config.search import WORST, chooses, same_data, score
 from vae_cli.config.sources import Sources
 from vae_cli.distributed import slurm
 from vae_cli.distributed.cores import Arrival
+from vae_cli.distributed.progress import task as show
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
 from vae_cli.distributed.terminal import outlive
 from vae_cli.errors import FAILED, REFUSED
+from vae_cli.runs.find import link_newest
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.status import Status
@@ -69,7 +72,7 @@ class Job:
         return cls(config, folder, list(settings.overrides.task), sweeping, sweeping and chooses(settings.sweeper))
 
     def train_alone(self) -> Any:
-        """Train while no other process works in the folder; the results, or a Failure that the folder tells of."""
+        """Train while no other process works in the folder; the results, or a Failure, which the folder records."""
         with self.run.hold():
             earlier = self.run.started
             result = attempt(self.train, self.run.log_file)
@@ -97,13 +100,19 @@ class Job:
             if checkpoint and self.sweeping:
                 print(f"{self.run.name}: resumes from its last checkpoint")
             self.run.write_overrides(self.overrides)
-        from vae_cli.training.loading import load_data
+            show_configuration(config, self.run, {} if config.resume else HydraConfig.get().runtime.choices)
+        with show("importing torch"):
+            from vae_cli.training.loading import load_data
 
         arrival = Arrival.now()
-        data = load_again(config) if config.resume else load_data(config)
+        with show("loading the data"):
+            data = load_again(config) if config.resume else load_data(config)
         if self.searching:
             same_data(self.run.path, data.sha256)
-        from vae_cli.commands.train import train  # after the data: the import takes seconds, a fault of the data none
+        if is_rank_zero() and not self.sweeping:
+            link_newest(self.run)
+        with show("importing Lightning"):  # after the data are read, because the import takes seconds
+            from vae_cli.commands.train import train
 
         return train(config, data, self.run.path, arrival, checkpoint)
 
@@ -132,6 +141,8 @@ class Job:
         elif failure.is_stop and not self.sweeping:
             failure = replace(failure, message=f"{failure.message}; {remedy(self.run)}")
         report("vae-train", failure)
+        if self.run.log_file.is_file():
+            logging.getLogger("vae_cli").error(failure.message)
         if not self.sweeping:
             sys.exit(failure.exit_code)
         if failure.is_stop:

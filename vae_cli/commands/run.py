@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
+from vae_cli.runs.find import named
 from vae_cli.runs.folder import CONFIG, RunFolder
 from vae_cli.training.build import build_module
 from vae_cli.training.data_location import load_again, other_data
@@ -36,13 +37,6 @@ from vae_cli.types import Domain
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-WORDS: dict[Domain, str] = {
-    "binary": "binary x",
-    "unit": "x in [0, 1]",
-    "levels": "x = k/255 or bytes",
-    "real": "real x",
-}
 
 
 class Run:
@@ -63,7 +57,8 @@ class Run:
         count = sum(p.numel() for p in self.model.parameters())
         parts = f"q(z|x) {config.posterior.name}, p(z) {config.prior.name}, p(x|z) {config.likelihood.name}"
         status, epoch = RunFolder(self.folder).standing().state, results.get("train/best_epoch")
-        return {
+        labels = {"name": config.name, "tags": ", ".join(config.tags)}
+        return {name: label for name, label in labels.items() if label} | {
             "model": f"{parts}, network {config.network.name}, d = {self.model.latent_dim}, {count:,} parameters",
             "objective": config.objective.name,
             "data": f"{facts.name}, x {facts.event_shape}, {facts.examples:,} training examples",
@@ -112,7 +107,7 @@ class Run:
 
         Bytes of images become k/255, a table is standardised as the training rows were.
         """
-        scored = f"this model scores {WORDS[self.facts.domain]}; x"
+        scored = f"this model scores {self.facts.domain} data; x"
         units, array = self.facts.standardisation, numbers(x, "x")
         stored = events_like(
             array, self.facts.event_shape, self.facts.domain, scored, floats(array) if units else np.float32
@@ -228,10 +223,11 @@ def load(
     """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read.
 
     Args:
+        folder: of the run; `last` is the newest
         dataset_path: present place of moved data, for `Run.data`.
         dataset_root: likewise, for data sets with a root folder.
     """
-    run = RunFolder(Path(folder))
+    run = RunFolder(named(str(folder)))
     if not run.has_config:
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
     config = check(run.config())
@@ -242,12 +238,12 @@ def load(
     data = checkpoint["data"]
     try:
         facts = DatasetInfo.read(data)
-        if facts.domain not in WORDS:
+        if facts.domain not in get_args(Domain):
             raise ValueError(f"domain {facts.domain}")
         module = build_module(config, facts)
     except UserError:
         raise
-    except Exception as error:  # sizes that no network can have meet torch with almost any exception
+    except Exception as error:  # torch raises many kinds of exception for impossible sizes
         problem = f"its facts of the data (event_shape={data['event_shape']}) fit no model of the run's {CONFIG}"
         raise UserError(f"{path}: {problem} ({first_line(error)}); {checkpoints.others(path)}") from error
     load_weights(module, checkpoint, path)

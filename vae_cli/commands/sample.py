@@ -11,6 +11,8 @@ import torch
 
 from vae_cli.commands.run import load
 from vae_cli.config.schema import SampleConfig
+from vae_cli.distributed.progress import task
+from vae_cli.distributed.terminal import say
 from vae_cli.figures.tiles import save_grid
 from vae_cli.runs.atomic_files import room, write_atomically
 from vae_cli.runs.folder import RunFolder
@@ -22,7 +24,8 @@ def sample_run(config: SampleConfig) -> Path:
 
     For images a grid of the means goes to .png.
     """
-    run = load(Path(config.run), config.ckpt)
+    with task("loading the run"):
+        run = load(Path(config.run), config.ckpt)
     torch.manual_seed(config.seed)
     z = run.draw(config.n, config.component)
     likelihood = run.decode(z)
@@ -38,5 +41,5 @@ def sample_run(config: SampleConfig) -> Path:
         written.append(stem.with_suffix(".png"))
         low, high = mean.aminmax() if run.facts.domain == "real" else (0.0, 1.0)
         save_grid((mean - low) / (high - low), written[-1])
-    print("written to " + ", ".join(os.path.relpath(path) for path in written))
+    say("written to " + ", ".join(os.path.relpath(path) for path in written))
     return written[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,13 +16,16 @@ from hydra.types import RunMode
 from torch import Tensor
 
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
+from vae_cli.commands.header import show_data, show_machine
 from vae_cli.config.schema import EvaluateConfig, TrainConfig, plain
 from vae_cli.datasets import Data
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival, release
 from vae_cli.distributed.process_group import ProcessLayout, broadcast_module, use_threads
+from vae_cli.distributed.progress import task
 from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.distributed.terminal import say
 from vae_cli.distributions.standardisation import constant
 from vae_cli.errors import warn
 from vae_cli.evaluation.optional import optional
@@ -32,6 +36,7 @@ from vae_cli.runs import checkpoints, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import sweep_name
+from vae_cli.runs.overrides import presets
 from vae_cli.runs.results import Results
 from vae_cli.runs.status import UNFINISHED
 from vae_cli.training import loggers, resumption, warm_start
@@ -62,9 +67,13 @@ def train(
     with ExitStack() as end:
         end.callback(release)
         resumed = checkpoint.content["global_step"] if checkpoint else None
-        run_loggers = end.enter_context(loggers.opened(config.logger, run, _sweep(), plain(config), resumed, summary))
+        with task("starting the loggers"):
+            typed = run.overrides_if_readable()
+            known = plain(config) | {"overrides": typed, "presets": presets(typed)}
+            opened = loggers.opened(config.logger, run, _sweep(), known, resumed, summary)
+            run_loggers = end.enter_context(opened)
         if is_rank_zero():
-            _begin(config, run, data, checkpoint)
+            _begin(config, run, data, module, checkpoint)
         end.enter_context(processes.complete(folder, resumes=checkpoint is not None))
         history, trainer = build_trainer(config, processes, run, data, module, run_loggers, checkpoint)
         fit(config, processes, data, module, trainer, checkpoint, loaded)
@@ -77,7 +86,7 @@ def train(
             _draw(config, run, data, module, history, run_loggers, summary)
         trainer.strategy.barrier()
     if is_rank_zero():
-        _end(run, summary, f"{data.name}, seed={config.seed}")
+        _end(config, run, summary, data.name)
     return summary
 
 
@@ -118,11 +127,17 @@ def _sweep() -> str | None:
     return sweep_name(Path(HydraConfig.get().sweep.dir))
 
 
-def _begin(config: TrainConfig, run: RunFolder, data: Data, checkpoint: Checkpoint | None) -> None:
-    """Write the first files; a refusal before this leaves an earlier end of the run as it was."""
+def _begin(
+    config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, checkpoint: Checkpoint | None
+) -> None:
+    """Write the first files; a run that is refused before this keeps its earlier results."""
     if checkpoint:
         run.repair(checkpoint)
     run.begin(plain(config))
+    show_data(data)
+    device = torch.cuda.get_device_name() if on_gpu(config.trainer) else "CPU"
+    count = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes).count
+    show_machine(module, device, config.trainer.precision, count, torch.get_num_threads())
     if data.standardisation and isinstance(data.train.x, Tensor) and (columns := constant(data.train.x)):
         warn(f"dataset.standardise: {columns} of the training split; the scale there is 1")
 
@@ -136,7 +151,7 @@ def _restore_best(run: RunFolder, data: Data, module: LatentModelModule, batch_s
     if "ex_post" in module.model.prior.provides:
         if is_rank_zero():
             train = data.loader("train", batch_size=batch_size, seed=0, shuffle=False, device=module.device)
-            with optional("mixture on the codes (prior=ex_post)"):
+            with optional("mixture on the codes (prior=ex_post)"), task("fitting a mixture to the codes"):
                 module.model.prior.fit(posterior_moments(module.model, train).means, seed)
             checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
         broadcast_module(module)
@@ -149,7 +164,8 @@ def _training(
     """The course of training: its length, the reason of its end, the epoch that is kept."""
     rows, selection = history.rows, selection_of(data, module)
     patience = next((one for one in trainer.checkpoint_callbacks if isinstance(one, PhaseAwareEarlyStopping)), None)
-    early = patience.reason if patience else None
+    reasons = (getattr(one, "reason", None) for one in trainer.checkpoint_callbacks)
+    early = next(filter(None, reasons), "a callback" if len(rows) < module.epochs else None)
     summary: Results = {"train/epochs": len(rows), "train/steps": trainer.global_step}
     summary |= {"train/stopped": early or f"trainer.max_epochs={max_epochs}"}
     summary |= {"train/best_epoch": best, "train/best_by": selection.words(rows)}
@@ -159,8 +175,9 @@ def _training(
     if selection.monitor:
         summary[selection.monitor] = rows[best - 1][selection.monitor]
     if early and is_rank_zero():
-        trained = f"stopped at epoch {len(rows)} by" if patience and not patience.at_once else "no epoch was trained:"
-        print(f"{trained} {early}; set trainer.patience=null to continue", flush=True)
+        trained = f"stopped at epoch {len(rows)} by" if not (patience and patience.at_once) else "no epoch was trained:"
+        remedy = "; set trainer.patience=null to continue" if patience and patience.reason else ""
+        say(f"{trained} {early}{remedy}")
     if selection.monitor and not selection.candidates(rows) and is_rank_zero():
         warn(f"{selection.monitor} was finite at no epoch: the weights are those of the last one, epoch {best}")
     return summary
@@ -206,9 +223,24 @@ def _draw(
     loggers.log_figures(run_loggers, run.figures, history.rows[-1])
 
 
-def _end(run: RunFolder, summary: Results, title: str) -> None:
+def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> None:
     """Write the results, last of all: a run that is killed before this is not done. Print them."""
     run.write_results(summary)
-    print_table(summary, title)
+    run.write_end_of_status("done")
+    print_table(summary, f"{data}, seed={config.seed}")
     written = sorted(p.name + "/" * p.is_dir() for p in run.path.iterdir() if not p.name.startswith("."))
-    print(f"written to {os.path.relpath(run.path)}: {', '.join(written)}")
+    place = os.path.relpath(run.path)
+    say(f"written to {place}: {', '.join(written)}")
+    if not _sweep():
+        say(f"next: {_next(place, 2 * config.trainer.max_epochs)}")
+
+
+def _next(place: str, epochs: int) -> str:
+    """Command lines for the next steps with a finished run."""
+    lines = (
+        ("vae-eval", f"run={place}", "evaluate=paper"),
+        ("vae-sample", f"run={place}"),
+        ("vae-train", f"resume={place}", f"trainer.max_epochs={epochs}"),
+        ("vae-report", place),
+    )
+    return "\n      ".join(map(shlex.join, lines))

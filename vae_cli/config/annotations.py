@@ -8,7 +8,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from vae_cli.config.signatures import Opaque
 
@@ -20,6 +20,8 @@ def describe(annotation: Any) -> str:
     """A type in words."""
     if get_origin(annotation) is Annotated:
         base, *bounds = get_args(annotation)
+        if any(isinstance(bound, StringConstraints) for bound in bounds):
+            return "a name of at most 60 letters, digits, . _ and -"
         if any(isinstance(bound, MinLen) for bound in bounds):
             return f"{describe(base)} of at least one value"
         limits = [f"{SIGNS[type(b)][0]} {getattr(b, SIGNS[type(b)][1])}" for b in bounds if type(b) in SIGNS]

@@ -14,6 +14,7 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, Omega
 
 from vae_cli.config import signatures
 from vae_cli.config.annotations import choices, describe, fits, is_opaque, members
+from vae_cli.config.job_names import job_folder
 from vae_cli.config.rules import RULES
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import not_in_names, types_of
@@ -24,7 +25,8 @@ from vae_cli.config.ways import Accepts, passable
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs import layout
 
-OmegaConf.register_new_resolver("vae_job", layout.job_name, replace=True)
+OmegaConf.register_new_resolver("vae_job", job_folder, replace=True)
+OmegaConf.register_new_resolver("vae_suffix", lambda name: f"-{name}" if name else "", replace=True)
 OmegaConf.register_new_resolver("vae_not_in_names", not_in_names, replace=True)
 OmegaConf.register_new_resolver("vae_outputs", lambda: str(layout.outputs_folder()), replace=True)
 
@@ -152,6 +154,9 @@ class _Check:
             if needed and name not in value:
                 options = Sources.find().options(name) if not key else []
                 expected = f"{name} has {', '.join(options)}" if options else f"expected {describe(annotations[name])}"
+                group, _, option = key.partition(".")
+                if option in Sources.find().options(group):
+                    expected = f"use {group}={option}"
                 self.fail(_join(key, name), "missing", expected)
         return {name: self.value(_join(key, name), item, annotations[name]) for name, item in value.items()}
 

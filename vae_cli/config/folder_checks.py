@@ -17,7 +17,8 @@ from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import EvalConfig, SampleConfig, TrainConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
-from vae_cli.runs.folder import CHECKPOINTS, OVERRIDES, RunFolder, initial_checkpoint, nearest, run_around
+from vae_cli.runs.find import initial_checkpoint, nearest, run_around
+from vae_cli.runs.folder import CHECKPOINTS, OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
 
 R = TypeVar("R", EvalConfig, SampleConfig)

@@ -16,6 +16,7 @@ from vae_cli.config.check import check
 from vae_cli.config.command_line import arguments, quote, quoted, with_search_path
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session
 from vae_cli.config.folder_checks import creatable, free, initial, located, plain_names
+from vae_cli.config.job_names import EXCLUDED, left_out
 from vae_cli.config.schema import EvalConfig, SampleConfig
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import nearest
@@ -49,7 +50,8 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
         master = composer.compose([line for line in lines if line not in sweeps])
         plain_names(master)
         if args.multirun or master.hydra.mode == RunMode.MULTIRUN:
-            check_sweep(composer, master, lines)
+            jobs = check_sweep(composer, master, lines)
+            lines.append(f"{EXCLUDED}=[{','.join(map(quote, left_out(jobs)))}]")
         else:
             for line in sweeps:
                 key = str(line).partition("=")[0]

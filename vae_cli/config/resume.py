@@ -16,7 +16,8 @@ from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import keys_that, setting_of
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
-from vae_cli.runs.folder import CONFIG, LAST, RunFolder, nearest, newest_run
+from vae_cli.runs.find import nearest, newest_run
+from vae_cli.runs.folder import CONFIG, LAST, RunFolder
 from vae_cli.runs.layout import display, outputs_folder
 
 RUN_DIR = "hydra.run.dir"
@@ -39,7 +40,7 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
     elif config.ckpt == "last" and given:
         return own if own.has_checkpoint else None
     elif config.ckpt == "last":
-        run = newest_run()
+        run = newest_run(saved=True)
         if run is None:
             root = display(outputs_folder() / "train")
             raise ConfigError(f"ckpt=last: no run in {root} has {LAST} ({COMMAND_LINE}); start one, or use resume=DIR")
@@ -108,7 +109,8 @@ def same_choices(saved: TrainConfig, composed: DictConfig, run: RunFolder) -> No
     """Refuse to resume a run whose classes are not the ones that the command line chooses."""
     for key, node in vars(saved).items():
         old = node.target if isinstance(node, Node) else None
-        if old != (new := OmegaConf.select(composed, f"{key}._target_")):
+        chosen = composed[key]
+        if old != (new := chosen.get("_target_") if isinstance(chosen, DictConfig) else None):
             raise ConfigError(
                 f"ckpt=last: {run} holds a run with {key} {old}, not {new} ({COMMAND_LINE}); "
                 f"use its choices, or another {RUN_DIR}"

@@ -14,6 +14,7 @@ from vae_cli.types import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    RunName,
     Samples,
     Seed,
     SeveralInt,
@@ -42,6 +43,7 @@ class Setting:
 MACHINE = Setting(on_resume=True, distinguishes=False)
 WATCHED = Setting(changes_results=False, on_resume=True, distinguishes=False)
 """Keys of figures, loggers and checkpoints."""
+IDENTITY = Setting(changes_results=False, on_resume=True, distinguishes=False, names_job=False)
 START = Setting(changes_results=False, distinguishes=False)
 
 
@@ -143,7 +145,6 @@ class WandbConfig:
     project: str
     entity: str | None
     group: str | None
-    tags: list[str]
     mode: Literal["auto", "online", "offline", "disabled"]
 
 
@@ -210,6 +211,8 @@ class TrainConfig:
     figures: Annotated[list[Literal["png", "pdf", "svg"]], WATCHED]
     init: str | None
     init_parts: list[str] | None
+    name: Annotated[RunName | None, IDENTITY]
+    tags: Annotated[list[str], IDENTITY]
     callbacks: Annotated[dict[str, Node], Setting(on_resume=True)] = field(default_factory=dict)
 
 

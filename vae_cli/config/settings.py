@@ -60,4 +60,5 @@ def _keys(schema: type, prefix: str, fits: Callable[[Setting], bool]) -> Iterato
 def not_in_names() -> list[str]:
     """The keys that are no part of the name of a job's folder, each by itself, as hydra requires."""
     whole, types = keys_that(lambda one: not one.names_job), types_of(TrainConfig)
-    return [*whole, *(f"{key}.{name}" for key in whole for name in types_of(types[key][0]))]
+    mappings = [(key, types[key][0]) for key in whole if is_dataclass(types[key][0])]
+    return [*whole, *(f"{key}.{name}" for key, kind in mappings for name in types_of(kind))]

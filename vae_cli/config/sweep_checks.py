@@ -20,8 +20,8 @@ from vae_cli.errors import ConfigError
 from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
 
 
-def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> None:
-    """Check each job of a grid; for a search, which chooses its own values, each listed value."""
+def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> list[list[str]]:
+    """Check each job of a grid; for a search, which chooses its own values, each listed value. Their overrides."""
     if master.resume is not None:
         raise ConfigError(f"resume={master.resume}: continues a single run ({COMMAND_LINE}); remove --multirun")
     creatable(Path(master.hydra.sweep.dir))
@@ -35,6 +35,9 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> Non
         if override.is_sweep_override() and not override.is_discrete_sweep() and not searches(master):
             problem = f"{override.input_line}: names no values ({COMMAND_LINE})"
             raise ConfigError(f"{problem}; list them, as in seed=1,2, or search with hparams_search=optuna")
+        if override.is_sweep_override() and override.key_or_group == "name":
+            problem = f"{override.input_line}: a sweep has one name ({COMMAND_LINE})"
+            raise ConfigError(f"{problem}, its jobs have the names of their overrides; give one")
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
     trials: list[DictConfig] = []
     for job in jobs:
@@ -52,6 +55,7 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> Non
                 )
     if trials:
         _check_earlier(trials[0], Path(master.hydra.sweep.dir))
+    return jobs
 
 
 def _check_earlier(trial: DictConfig, folder: Path) -> None:

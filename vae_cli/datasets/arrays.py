@@ -13,7 +13,17 @@ from vae_cli.types import Domain, Shape
 CHANNELS = (1, 3)
 MOST_CHANNELS = 4  # of an image whose channels may be last: grey, grey and alpha, RGB, RGBA
 ELSE = "; use dataset.domain=real dataset.binarize=none likelihood=gaussian for other numbers"
-LEVEL_TOLERANCE = 0.01  # of a level: what rounding to a few decimals leaves of k/255; `tolerance` adds the type's own
+VALUES: dict[Domain, str] = {
+    "binary": "0 or 1",
+    "levels": "k/255 with a whole k",
+    "unit": "in [0, 1]",
+    "real": "finite",
+}
+"""The values of each domain in words."""
+NO_LEVELS = "bytes of 0 and 1, which are no grey levels k/255"
+LEVEL_TOLERANCE = (
+    0.01  # of a level: the error of k/255 rounded to a few decimals; `tolerance` adds the error of the type
+)
 
 
 def numbers(values: ArrayLike | Tensor, where: str) -> np.ndarray:
@@ -54,7 +64,7 @@ def events_like(
         raise UserError(f"{where}: {last or f'shape {array.shape}'}; this model takes {takes}")
     x = array.reshape(len(array), *shape)
     if are_levels(x, domain) and x.max() == 1:
-        raise UserError(f"{where}: bytes of 0 and 1 are no grey levels; give 255 * x for black and white, or x / 255")
+        raise UserError(f"{where} holds {NO_LEVELS}; give 255 * x for black and white, or x / 255")
     return stored(x, domain, where, dtype)
 
 
@@ -81,16 +91,16 @@ def stored(x: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] =
         return torch.from_numpy(np.require(x, requirements=("C", "W")))
     with np.errstate(over="ignore"):
         values = x.astype(dtype)
-    check(values, np.isfinite(values), "finite", where)
+    check(values, np.isfinite(values), VALUES["real"], where)
     if domain == "real":
         return torch.from_numpy(values)
     hint = "" if x.dtype.kind not in "ui" else "; dataset.domain=levels takes bytes, numpy.uint8, as k/255"
-    check(x, (values >= 0) & (values <= 1), f"in [0, 1] (dataset.domain={domain}){hint or way}", where)
+    check(x, (values >= 0) & (values <= 1), f"{VALUES['unit']} (dataset.domain={domain}){hint or way}", where)
     if domain == "unit":
         return torch.from_numpy(values)
     levels = np.rint(255 * values)
     fine = abs(255 * values - levels) <= tolerance(x.dtype)
-    check(x, fine, f"k/255 with a whole k (dataset.domain=levels){way}", where)
+    check(x, fine, f"{VALUES['levels']} (dataset.domain=levels){way}", where)
     return torch.from_numpy(levels.astype(np.uint8))
 
 

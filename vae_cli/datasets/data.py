@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Unpack
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_cli.datasets.loader import BatchLoader
+from vae_cli.datasets.loader import BatchLoader, Order
 from vae_cli.datasets.noise import seed_of
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split, SplitName, sha256_of
@@ -19,7 +20,7 @@ from vae_cli.types import Binarize, Domain, Shape
 
 @dataclass
 class Data:
-    """A data set as delivered: after binarisation, split; `exact` is p(x) where it is known (float64, on the CPU).
+    """Three splits after binarisation; `exact` is p(x) where it is known (float64, on the CPU).
 
     Splits hold x in its own units; loaders deliver it standardised, where there is a standardisation.
     """
@@ -43,28 +44,12 @@ class Data:
         """SHA-256 of what is delivered: all three splits, after binarisation."""
         return sha256_of(self.train, self.val, self.test)
 
-    def loader(
-        self,
-        split: SplitName,
-        *,
-        batch_size: int,
-        seed: int,
-        shuffle: bool,
-        device: torch.device,
-        limit: int | None = None,
-        rank: int = 0,
-        processes: int = 1,
-        whole: bool = False,
-    ) -> BatchLoader:
-        """Batches of a split, at most `limit` an epoch; what fits in memory moves to the device only once.
-
-        `order` holds the arguments of BatchLoader.
-        """
-        resident = self._resident.get((split, device))
-        if resident is None:
-            resident = self._resident[split, device] = self._seen(getattr(self, split)).to(device)
-        order = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "limit": limit, "seen": split == "train"}
-        return BatchLoader(resident, device=device, rank=rank, processes=processes, whole=whole, **order)
+    def loader(self, split: SplitName, **order: Unpack[Order]) -> BatchLoader:
+        """Batches of a split; a split that fits in memory moves to the device only once."""
+        key = split, order["device"]
+        if key not in self._resident:
+            self._resident[key] = self._seen(getattr(self, split)).to(order["device"])
+        return BatchLoader(self._resident[key], seen=split == "train", **order)
 
     def _seen(self, split: Split) -> Split:
         """A split as the model sees it."""

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from vae_cli.datasets.dataset import OwnDataset, Source
-from vae_cli.datasets.npz import check_bytes, labels
+from vae_cli.datasets.npz import labels
 from vae_cli.datasets.split import Split
 from vae_cli.errors import UserError
 
@@ -49,7 +49,7 @@ class ItemDataset(OwnDataset):
         if not pairs:
             raise UserError(f"{where}: no items")
         array = stacked([x for x, _ in pairs], where)
-        check_bytes(where, {"x": array}, self.domain)
+        self.warn_of_bytes(where, array)
         x = self.stored(array, where)
         if any(y is None for _, y in pairs):
             return Split(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NotRequired, TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -13,50 +14,49 @@ from vae_cli.datasets.split import Split
 from vae_cli.distributed.shard import BatchShard, shard_context
 
 
-class BatchLoader:
-    """A sized iterable of Batch: x float32, index int64 and y int64 on the device; the last batch may be short.
-
-    Each pass is one epoch: a new permutation if shuffled, and new noise if x is drawn at each visit.
+class Order(TypedDict):
+    """The batches of a pass.
 
     Args:
         limit: largest number of batches in an epoch
         rank, processes: each rank gets its shard of every batch
         whole: each rank gets its shard of the list of batches instead
-        seen: the batches come from the training split
     """
 
-    def __init__(
-        self,
-        split: Split,
-        *,
-        batch_size: int,
-        seed: int,
-        shuffle: bool,
-        device: torch.device,
-        limit: int | None = None,
-        rank: int = 0,
-        processes: int = 1,
-        whole: bool = False,
-        seen: bool = False,
-    ) -> None:
-        self.split = split
-        self.seen = seen
-        self.batch_size = batch_size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.device = device
-        self.batches = -(-len(split) // batch_size)
+    batch_size: int
+    seed: int
+    shuffle: bool
+    device: torch.device
+    limit: NotRequired[int | None]
+    rank: NotRequired[int]
+    processes: NotRequired[int]
+    whole: NotRequired[bool]
+
+
+class BatchLoader:
+    """A sized iterable of Batch: x float32, index int64 and y int64 on the device; the last batch may be short.
+
+    Each pass is one epoch: a new permutation if shuffled, and new noise if x is drawn at each visit.
+
+    seen: True if the batches come from the training split
+    """
+
+    def __init__(self, split: Split, *, seen: bool = False, **order: Unpack[Order]) -> None:
+        self.split, self.seen = split, seen
+        self.batch_size, self.seed, self.shuffle = order["batch_size"], order["seed"], order["shuffle"]
+        self.device = order["device"]
+        self.rank, self.processes = order.get("rank", 0), order.get("processes", 1)
+        limit, self.first = order.get("limit"), 0
+        self.batches = -(-len(split) // self.batch_size)
         if limit is not None:
             self.batches = min(self.batches, limit)
-        self.rank, self.processes = rank, processes
-        self.first = 0
-        if whole:
-            self.first, end = (r * self.batches // processes for r in (rank, rank + 1))
+        if order.get("whole"):
+            self.first, end = (r * self.batches // self.processes for r in (self.rank, self.rank + 1))
             self.batches, self.processes = end - self.first, 1
         self.epoch = 0
         self.batch = 0
         self._resuming = False
-        self._generator = torch.Generator(device=device)
+        self._generator = torch.Generator(device=self.device)
 
     def __len__(self) -> int:
         return self.batches

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.datasets.arrays import are_levels, check
+from vae_cli.datasets.arrays import check
 from vae_cli.datasets.dataset import OwnDataset, Source
 from vae_cli.datasets.split import Split
-from vae_cli.errors import ConfigError, UserError, first_line, warn
-from vae_cli.types import Domain
+from vae_cli.errors import UserError, first_line
 
 SPLITS = ("train", "val", "test")
 NAMES = ("x", "y", *(f"{name}_{split}" for split in SPLITS for name in "xy"))
@@ -47,7 +46,7 @@ class Npz(OwnDataset):
             if y.startswith("y") and f"x{y[1:]}" not in arrays:
                 raise UserError(f"{path}: holds {y}, but no x{y[1:]} that it labels")
         class_names = number_labels(arrays, path)
-        check_bytes(path, arrays, self.domain)
+        self.warn_of_bytes(str(path), *(array for name, array in arrays.items() if name.startswith("x")))
         if "x" in arrays:
             if others := [name for name in arrays if name not in ("x", "y")]:
                 problem = f"{path}: holds x beside {', '.join(others)}"
@@ -69,7 +68,7 @@ class Npz(OwnDataset):
 
 
 def read_arrays(path: Path) -> Arrays:
-    """The arrays of a file that are named as ours; nothing in it is ever unpickled."""
+    """The arrays of a file that have a name in NAMES; nothing is unpickled."""
     if not path.is_file():
         raise UserError(f"dataset.path={path}: there is no such file")
     try:
@@ -85,7 +84,7 @@ def read_arrays(path: Path) -> Arrays:
                 return {name: read_array(path, file, name) for name in file.files if name in NAMES}
     except UserError:
         raise
-    except Exception as error:  # a damaged header ends in a tokenizer's error, others in almost any
+    except Exception as error:  # damaged files raise many kinds of exception, a damaged header one of tokenize
         raise UserError(f"{path}: not a readable .npz file ({first_line(error)})") from error
 
 
@@ -95,7 +94,7 @@ def read_array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
         array = file[name]
     except Exception as error:
         reason = first_line(error)
-        if "pickle" in reason:  # numpy's advice is to allow it, which runs whatever the file says
+        if "pickle" in reason:  # numpy proposes allow_pickle, which runs code of the file
             raise UserError(f"{path}: not a readable .npz file ({name} holds Python objects; save numbers)") from error
         if isinstance(error, SyntaxError | TokenError | TypeError | AttributeError):
             reason = "its header cannot be read"
@@ -153,20 +152,6 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def check_bytes(path: Path | str, arrays: Arrays, domain: Domain) -> None:
-    """Refuse bytes of 0 and 1 as grey levels; warn where bytes of images are read as plain numbers."""
-    bytes_ = [x for name, x in arrays.items() if name.startswith("x") and x.dtype == np.uint8 and x.size]
-    largest = max((int(x.max()) for x in bytes_), default=0)
-    if largest == 1 and any(are_levels(x, domain) for x in bytes_):
-        raise ConfigError(
-            f"{path}: x holds bytes of 0 and 1, which are no grey levels k/255 (dataset.domain={domain}); "
-            "use dataset.domain=binary likelihood=bernoulli, "
-            "or dataset.domain=real dataset.binarize=none likelihood=gaussian"
-        )
-    if largest > 1 and domain == "real" and any(x.ndim > 2 for x in bytes_):
-        warn(f"{path}: bytes of images are read as the numbers 0 to 255; dataset.domain=levels reads them as k/255")
 
 
 def memory_bytes() -> int:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from vae_cli.datasets.arrays import LEVEL_TOLERANCE, channels_last
+from vae_cli.datasets.arrays import LEVEL_TOLERANCE, NO_LEVELS, VALUES, channels_last
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.images import ImageFiles
 from vae_cli.datasets.noise import BLOCK
@@ -19,14 +19,11 @@ from vae_cli.errors import ConfigError
 from vae_cli.types import Domain
 
 SPLITS = ("train", "val", "test")
-IN_DOMAIN: dict[Domain, tuple[str, Callable[[Tensor], Tensor]]] = {
-    "binary": ("0 or 1", lambda x: (x == 0) | (x == 1)),
-    "levels": (
-        "k/255 with a whole k",
-        lambda x: (x >= 0) & (x <= 1) & ((255 * x - (255 * x).round()).abs() <= LEVEL_TOLERANCE),
-    ),
-    "unit": ("in [0, 1]", lambda x: (x >= 0) & (x <= 1)),
-    "real": ("finite", torch.isfinite),
+IN_DOMAIN: dict[Domain, Callable[[Tensor], Tensor]] = {
+    "binary": lambda x: (x == 0) | (x == 1),
+    "levels": lambda x: (x >= 0) & (x <= 1) & ((255 * x - (255 * x).round()).abs() <= LEVEL_TOLERANCE),
+    "unit": lambda x: (x >= 0) & (x <= 1),
+    "real": torch.isfinite,
 }
 
 
@@ -100,14 +97,16 @@ def _check_tensor(split: Split, domain: Domain, where: str) -> None:
     is_bytes = split.x.dtype == torch.uint8
     if is_bytes and domain != "binary":
         return
-    words, lies_in = ("0 or 255", lambda x: (x == 0) | (x == 255)) if is_bytes else IN_DOMAIN[domain]
+    words, lies_in = VALUES[domain], IN_DOMAIN[domain]
+    if is_bytes:
+        words, lies_in = "0 or 255", lambda x: (x == 0) | (x == 255)
     for number, x in enumerate(split.x.split(BLOCK)):
         fine = lies_in(x)
         if not fine.all():
             index = tuple(fine.logical_not().nonzero()[0].tolist())
             row, value = int(split.rows[number * BLOCK + index[0]]), x[index].item()
             message = f"{where}: row {row} holds {value:g}; its domain is {domain}, every value must be {words}"
-            fitting: list[Domain] = [name for name, (_, inside) in IN_DOMAIN.items() if inside(split.x).all()]
+            fitting: list[Domain] = [name for name, inside in IN_DOMAIN.items() if inside(split.x).all()]
             raise DomainError(message, "levels" if is_bytes else next(iter(fitting), None))
 
 
@@ -120,7 +119,7 @@ def _check_levels(arrays: Sequence[Tensor | ImageFiles], named: str) -> None:
             return  # usually the first of the streamed images
     if largest == 1:
         raise ConfigError(
-            f"{named}: x holds bytes of 0 and 1, which are no grey levels k/255; store 0 and 255, "
+            f"{named}: x holds {NO_LEVELS}; store 0 and 255, "
             "or use dataset=npz dataset.domain=binary likelihood=bernoulli"
         )
 

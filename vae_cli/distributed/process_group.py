@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from vae_cli.distributed import slurm
 from vae_cli.distributed.cores import Arrival, claim, set_by_user
 from vae_cli.distributed.rank import is_rank_zero, rank
+from vae_cli.distributed.terminal import say
 from vae_cli.errors import UserError
 
 T = TypeVar("T")
@@ -126,7 +127,7 @@ def use_threads(
     if not (given or gpu or slurm.job() or set_by_user() or arrival is None):
         threads = arrival.choose(THREADS)
         if threads < THREADS and is_rank_zero():
-            print(f"threads: {threads} of {THREADS}, the other cores are in use; trainer.threads sets another number")
+            say(f"threads: {threads} of {THREADS}, the other cores are in use; trainer.threads sets another number")
     if layout.starts_others and not given:
         threads = max(1, threads // layout.devices)
     torch.set_num_threads(threads)

@@ -1,13 +1,19 @@
-"""A terminal or a pipe that may be closed while a command runs: later output is lost without an error."""
+"""Text on the terminal: it stays in the run's log; a terminal or pipe that closes during a command is no error."""
 
 from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
+import shutil
 import sys
+from collections.abc import Iterable
 from stat import S_ISFIFO
 from typing import Any
+
+GAP = "  "
+"""Between two columns of a line."""
 
 
 class Terminal(io.FileIO):
@@ -37,6 +43,53 @@ def outlive() -> None:
 def _may_close(stream: io.TextIOWrapper) -> bool:
     piped = isinstance(_raw(stream), io.FileIO) and S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     return piped or stream.isatty()
+
+
+def say(text: str) -> None:
+    """Print text; the log of the run, if there is one, keeps it with its time."""
+    print(text, flush=True)
+    note(text)
+
+
+def note(text: str) -> None:
+    """Keep text in the log of the run alone."""
+    logging.getLogger("vae_cli").info(text)
+
+
+def is_live() -> bool:
+    """True if stdout is a terminal on which a line can be drawn again; jobs side by side have TERM=dumb."""
+    return sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def width() -> int | None:
+    """Columns of the terminal; None for a pipe or a file, whose lines have no limit."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def fitting(parts: Iterable[str], columns: int | None) -> str:
+    """The first of `parts`, side by side, that fit into so many columns.
+
+    >>> fitting(["epoch 1/2", "loss 164.21", "rate 22.02"], 25)
+    'epoch 1/2  loss 164.21'
+    """
+    line = ""
+    for part in parts:
+        longer = f"{line}{GAP}{part}" if line else part
+        if columns is not None and len(longer) > columns:
+            break
+        line = longer
+    return line
+
+
+def clock(seconds: float) -> str:
+    """A duration as on a clock.
+
+    >>> clock(38), clock(754), clock(3723)
+    ('0:38', '12:34', '1:02:03')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _raw(stream: io.TextIOWrapper) -> Any:

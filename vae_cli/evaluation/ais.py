@@ -6,7 +6,6 @@ Shape legend: S chains, B batch, d latent dimensions, T temperatures. All result
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_cli.batch import Batch
+from vae_cli.distributed.progress import track
 from vae_cli.distributions.overflow import without_overflow
 from vae_cli.distributions.precision import float32
 from vae_cli.evaluation.estimators import prior_proposal
@@ -80,7 +80,7 @@ def tuned_steps(path: Path, z: Tensor, schedule: Tensor, leapfrogs: int) -> Tens
     """
     step = torch.full(z.shape[1:2], 0.1, device=z.device)
     sizes = []
-    for t in schedule[1:].tolist():
+    for t in track(schedule[1:].tolist(), "pilot chains"):
         z, accepted = hamiltonian(path, z, t, step, leapfrogs)
         rate = accepted.float().mean(0)
         step = (step * GROWTH ** torch.where(rate > TARGET, 1.0, TARGET / (TARGET - 1))).clamp(1e-5, 10.0)
@@ -88,9 +88,9 @@ def tuned_steps(path: Path, z: Tensor, schedule: Tensor, leapfrogs: int) -> Tens
     return torch.stack(sizes)
 
 
-def _legs(schedule: Tensor, steps: Tensor) -> Iterator[tuple[float, float, Tensor]]:
+def _legs(schedule: Tensor, steps: Tensor) -> list[tuple[float, float, Tensor]]:
     """(temperature before, temperature after, step size after) along a schedule."""
-    yield from zip(schedule[:-1].tolist(), schedule[1:].tolist(), steps, strict=True)
+    return list(zip(schedule[:-1].tolist(), schedule[1:].tolist(), steps, strict=True))
 
 
 @torch.no_grad()
@@ -102,7 +102,7 @@ def forward_weights(
     (Neal 2001, eq. 3 to 5)
     """
     log_w = torch.zeros(z.shape[:2], device=z.device)
-    for before, after, step in _legs(schedule, steps):
+    for before, after, step in track(_legs(schedule, steps), "chains"):
         first, last = path.ends(z)
         log_w = log_w + (after - before) * (last - first)
         z, _ = hamiltonian(path, z, after, step, leapfrogs)
@@ -118,7 +118,7 @@ def backward_weights(
     z and x must be one draw from the model (Grosse et al. 2015, eq. 9).
     """
     log_w = torch.zeros(z.shape[:2], device=z.device)
-    for before, after, step in reversed(list(_legs(schedule, steps))):
+    for before, after, step in track(_legs(schedule, steps)[::-1], "reversed chains"):
         z, _ = hamiltonian(path, z, after, step, leapfrogs)
         first, last = path.ends(z)
         log_w = log_w + (after - before) * (last - first)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vae_cli.batch import Batch
 from vae_cli.distributed import process_group
+from vae_cli.distributed.progress import task
 from vae_cli.distributions.overflow import counted, finite_rows
 from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.evaluation.estimators import rows_at_once
@@ -88,6 +89,6 @@ class Evaluation:
         common: Values = {"examples": self.examples} | counted(self.left_out)
         results = {f"{prefix}/{name}": value for name, value in common.items()}
         for metric in self.metrics:
-            with optional(metric.title):
+            with optional(metric.title), task(metric.title):
                 results |= {f"{metric.prefix or prefix}/{name}": value for name, value in metric.compute().items()}
         return results

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import StringIO
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from vae_cli.distributed.terminal import note
 from vae_cli.evaluation.keys import SPLITS, find
 
 SHOWN = (*SPLITS, "exact", "gaps")
 """Prefixes of the rows."""
+WIDTH = 100
+"""Columns of the table where there is no terminal."""
 
 
 def print_table(results: Mapping[str, object], title: str) -> None:
     """The numbers of training, of splits, of gaps and of exact answers, each with its standard error and unit."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
     for column, justify in (("", "left"), ("value", "right"), ("standard error", "right"), ("unit", "left")):
         table.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
     for key, value in results.items():
@@ -25,8 +30,11 @@ def print_table(results: Mapping[str, object], title: str) -> None:
         unit = number.unit if number else ""  # a metric of the user's own
         text = f"{value:.4g}" if unit == "samples" else _number(value)
         table.add_row(key, text, _number(error) if isinstance(error, float) else "", unit)
-    console = Console()
-    (console if console.is_terminal else Console(width=100)).print(table)
+    console, log = Console(), Console(file=StringIO(), width=WIDTH)
+    (console if console.is_terminal else Console(width=WIDTH)).print(table)
+    with log.capture() as lines:
+        log.print(table)
+    note(lines.get())
 
 
 def _number(value: object) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
+from vae_cli.distributed.progress import task
+
 Points = NDArray[np.floating]
 
 EPOCHS = 200
@@ -22,7 +24,7 @@ def umap_embedding(points: Points, dimensions: int, neighbours: int, min_dist: f
     UMAP is reproducible with one thread only. The spectral start needs more points than dimensions; few points start
     at random.
     """
-    with warnings.catch_warnings():
+    with task(f"UMAP of {len(points):,} points"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about an optional package, threads and the start
         import umap  # the import takes seconds
 

@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL.Image import Image
 
+from vae_cli.distributed.progress import track
 from vae_cli.evaluation.optional import optional
 from vae_cli.figures.examples import MAX_IMAGES, Examples, Inputs, Points, observed
 from vae_cli.figures.style import styled
@@ -61,7 +62,7 @@ def save(figures: dict[str, Figure], folder: Path, kinds: Sequence[str] = ("png"
     """Write each figure as NAME.KIND (200 dpi) atomically, then clear it."""
     with styled(), optional("figures"):
         folder.mkdir(exist_ok=True)
-        for name, figure in figures.items():
+        for name, figure in track(list(figures.items()), "writing the figures"):
             with optional(f"figure {name}"):
                 for kind in kinds:
                     write = partial(figure.savefig, format=kind, dpi=200, metadata=METADATA[kind])
@@ -78,7 +79,7 @@ def collect(model: LatentVariableModel, data: Data, split: SplitName, device: to
 def _drawn(views: Sequence[View], inputs: Inputs) -> dict[str, Figure]:
     """The figures that apply and that have something to show."""
     figures = {}
-    for view in views:
+    for view in track(views, "figures"):
         with optional(f"figure {view.name}"):
             if view.suits(inputs) and (figure := view.draw(inputs)):
                 figures[view.name] = figure

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vae_cli.errors import ConfigError
+from vae_cli.runs.find import named
 from vae_cli.runs.layout import display, outputs_folder
 
 OUT = "out="
@@ -23,14 +24,14 @@ class Arguments:
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Arguments:
-        """Every argument except out=DIR is a folder; folders of a sweep's jobs contain `=` and `,`."""
-        named = [Path(argument.removeprefix(OUT)).expanduser() for argument in argv if argument.startswith(OUT)]
-        folders = tuple(Path(argument) for argument in argv if not argument.startswith(OUT)) or (outputs_folder(),)
+        """Every argument except out=DIR is a folder, which may contain `=` and `,`; `last` is the newest run."""
+        places = [Path(argument.removeprefix(OUT)).expanduser() for argument in argv if argument.startswith(OUT)]
+        folders = tuple(named(argument) for argument in argv if not argument.startswith(OUT)) or (outputs_folder(),)
         for folder in folders:
             if not folder.is_dir():
                 remedy = "give folders of runs or sweeps, and set out=DIR for the report"
                 raise ConfigError(f"{display(folder)}: no such folder; {remedy}")
-        out = named[-1] if named else folders[0]
+        out = places[-1] if places else folders[0]
         if out.exists() and not out.is_dir():
             raise ConfigError(f"{OUT}{out}: is a file; set out to a folder for report.html, report.csv and report.tex")
         for kind, mark in MARKS.items():

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_cli.errors import ConfigError, UserError, first_line, warn
-from vae_cli.runs import saved_config
+from vae_cli.runs import overrides, saved_config
 from vae_cli.runs.atomic_files import keep_as, remove_partial, write_json, write_text_atomically
-from vae_cli.runs.layout import display, outputs_folder
+from vae_cli.runs.layout import display
 from vae_cli.runs.lock import LOCK, held
 from vae_cli.runs.status import UNFINISHED, Standing, Status
 
@@ -156,20 +156,15 @@ class RunFolder:
         if earlier := self.results_if_readable():
             numbers = {name: value for name, value in earlier.items() if name != "error"}
             self.write_results(numbers | {"status": UNFINISHED})
-        saved_config.write(config, self.config_file)
+        saved_config.write(config, self.config_file, shlex.join(["vae-train", *self.overrides_if_readable()]))
 
     def overrides_if_readable(self) -> list[str]:
         """The overrides of the first start."""
-        try:
-            return [str(line) for line in OmegaConf.load(self.path / OVERRIDES)]
-        except (OSError, yaml.YAMLError, ValueError):
-            return ["damaged"]
+        return overrides.read(self.path / OVERRIDES)
 
-    def write_overrides(self, overrides: Sequence[str]) -> None:
+    def write_overrides(self, lines: Sequence[str]) -> None:
         """Keep the overrides, unless those of an earlier start are here."""
-        if not (self.path / OVERRIDES).exists():
-            text = OmegaConf.to_yaml(OmegaConf.create(list(overrides)))
-            write_text_atomically(self.path / OVERRIDES, text)
+        overrides.write(lines, self.path / OVERRIDES)
 
     def status(self) -> Status | None:
         """The state of the run while it waits or trains; None where none is readable."""
@@ -204,8 +199,13 @@ class RunFolder:
         """Add to the results that the run has ended otherwise than well; nothing where the disk is full."""
         try:
             self.write_results(self.results_if_readable() | {"status": status, "error": error})
+            self.write_end_of_status(status)
         except OSError:
             return  # the line on stderr says the same
+
+    def write_end_of_status(self, state: str) -> None:
+        """State in status.json that the run has ended, after results.json."""
+        self.write_status(replace(self.status() or Status("running"), state=state))  # pyright: ignore
 
     def history(self) -> list[dict[str, float]]:
         """The numbers of each epoch, without empty cells; empty where no metrics.csv was written."""
@@ -269,35 +269,6 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
             if self.path != Path.cwd():
                 self.path.rmdir()
-
-
-def newest_run() -> RunFolder | None:
-    """The newest run under outputs/train that has a last checkpoint."""
-    runs = [RunFolder(path.parent) for path in (outputs_folder() / "train").glob(f"*/*/{CONFIG}")]
-    return max((run for run in runs if run.checkpoint("last").exists()), key=lambda run: run.started or 0, default=None)
-
-
-def nearest(key: str) -> str:
-    """The remedy for a key that should name a run."""
-    newest = newest_run()
-    return f"nearest: {key}={newest}" if newest else "set it to the folder of a run"
-
-
-def run_around(path: Path) -> RunFolder | None:
-    """The run whose folder a path lies in, or is."""
-    path = path.resolve()
-    runs = (RunFolder(folder) for folder in (path, *path.parents))
-    return next((run for run in runs if run.has_checkpoint), None)
-
-
-def initial_checkpoint(init: str) -> Path:
-    """The file that `init` names, or the best checkpoint of the run in that folder; ConfigError where there is none."""
-    path = Path(init).expanduser().absolute()
-    file = RunFolder(path).checkpoint("best") if path.is_dir() else path
-    if not file.is_file():
-        problem = "it has no checkpoints/best.ckpt" if path.is_dir() else "there is no such file or folder"
-        raise ConfigError(f"init={init}: {problem}; {nearest('init')}")
-    return file
 
 
 def _parsed(file: Path, parse: Callable[[str], T], missing: T) -> T:

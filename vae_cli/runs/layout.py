@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from pathlib import Path
 
 DATA = ("dataset.path", "dataset.root")
@@ -32,12 +30,6 @@ def display(path: Path) -> str:
 def outputs_folder() -> Path:
     """The root of all runs: VAE_OUTPUT_DIR, else ./outputs."""
     return Path(os.environ.get("VAE_OUTPUT_DIR") or "outputs").absolute()
-
-
-def job_name(overrides: str) -> str:
-    """The folder name of a job of a sweep: valid and unique for any overrides, readable for most."""
-    slug = re.sub(r"[^A-Za-z0-9._=-]+", "_", overrides)[:80].lstrip(".-") or "job"
-    return f"{slug}-{hashlib.sha256(overrides.encode()).hexdigest()[:8]}"
 
 
 def sweep_name(folder: Path) -> str:

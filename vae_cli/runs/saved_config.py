@@ -40,9 +40,10 @@ def resolved(config: dict[str, Any] | DictConfig) -> DictConfig:
     return kept
 
 
-def write(config: dict[str, Any] | DictConfig, file: Path) -> None:
-    """Write the resolved configuration, after the number of the format."""
-    write_text_atomically(file, f"format: {FORMAT}\n{OmegaConf.to_yaml(resolved(config))}")
+def write(config: dict[str, Any] | DictConfig, file: Path, command: str) -> None:
+    """Write the resolved configuration, after a comment with the command line and the number of the format."""
+    comment = " ".join(command.splitlines())
+    write_text_atomically(file, f"# {comment}\nformat: {FORMAT}\n{OmegaConf.to_yaml(resolved(config))}")
 
 
 def read(file: Path) -> DictConfig:
@@ -69,10 +70,11 @@ def _from_format_1(config: DictConfig) -> DictConfig:
     if isinstance(trainer := config.get("trainer"), DictConfig):
         trainer.pop("figures_every", None)
     logger = config.get("logger")
-    name = logger.pop("name", None) if isinstance(logger, DictConfig) else None
+    name, tags = (logger.pop(key, None) if isinstance(logger, DictConfig) else None for key in ("name", "tags"))
     chosen = {"csv": name == "csv", "tensorboard": name == "tensorboard", "wandb": logger if name == "wandb" else None}
     OmegaConf.update(config, "logger", {"every": 50, "images": 10, **chosen}, merge=False, force_add=True)
     OmegaConf.update(config, "figures", ["png", "pdf"], force_add=True)
+    config.update({"name": None, "tags": tags or []})
     return config
 
 

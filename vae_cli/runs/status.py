@@ -9,13 +9,15 @@ from typing import Any, Literal, NamedTuple
 
 UNFINISHED = "unfinished"
 """Status in results.json of a run that has begun and not ended."""
+ENDED = ("done", "failed", "interrupted", "cancelled")
+"""States of a run that has ended."""
 PATIENCE = 600.0
 """Seconds without the end of an epoch after which a run counts as killed, or three epochs if that is more."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a run before its end, which the run or its launcher writes; later results.json has the state.
+    """The state of a run, which the run or its launcher writes; results.json has the reason of an end.
 
     Args:
         job: number of the SLURM job
@@ -25,7 +27,7 @@ class Status:
         seconds: duration of an epoch
     """
 
-    state: Literal["queued", "running", "requeued"]
+    state: Literal["queued", "running", "requeued", "done", "failed", "interrupted", "cancelled"]
     job: str | None = None
     requeued: int = 0
     epoch: int = 0
@@ -53,10 +55,11 @@ class Standing(NamedTuple):
     def of(cls, results: Mapping[str, Any], status: Status | None, written: float, ended: float) -> Standing:
         """The state from results.json and status.json, and from the times at which `status` and `results` were written.
 
-        A status.json that is newer than the results of an earlier start is that of the present one.
+        A status.json that is newer than the results of an earlier start is that of the present one, unless it is that
+        of an end, which is written after the results.
         """
         end = str(results.get("status", UNFINISHED))
-        if status is None or end == "done" or (end != UNFINISHED and written <= ended):
+        if status is None or status.state in ENDED or end == "done" or (end != UNFINISHED and written <= ended):
             lines = str(results.get("error") or "").split("\n")
             return cls(end, " ".join(lines[-1].split()))
         age = time.time() - written

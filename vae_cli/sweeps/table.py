@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
@@ -22,6 +23,9 @@ from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
 from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 WIDTH = 160
 DONE = ("done",)
@@ -105,27 +109,36 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> None:
-    """Print the jobs with the overrides that differ, then the errors."""
+    """Print the jobs by the names of their folders, with the numbers that fit side by side, then the errors."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.measure import Measurement
 
     title = f"sweep in {display(folder)}" + (f"; {shares}" if shares else "")
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    table.add_column("job")
-    table.add_column("status")
     shown = [name for name in ("score", *SHOWN) if any(row.get(name) is not None for row in rows)]
-    for name in shown:
-        table.add_column(name.removeprefix("test/"), justify="right")
-    table.add_column("folder", overflow="fold")
-    common = set.intersection(*(set(row["overrides"]) for row in rows)) if len(rows) > 1 else set()
-    for row in rows:
-        job = " ".join(line for line in row["overrides"] if line not in common)
-        status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
-        status += ", [bold]best[/bold]" * row.get("best", False)
-        numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
-        table.add_row(job or "default", status, *numbers, row["folder"])
-    console = Console()
-    (console if console.is_terminal else Console(width=WIDTH)).print(table)
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    unlimited = console.options.update(max_width=10_000)
+    while shown and Measurement.get(console, unlimited, _table(rows, title, shown)).maximum > console.width:
+        shown.pop()
+    console.print(_table(rows, title, shown), crop=False, soft_wrap=not shown)
     for row in rows:
         if row["error"]:
             print(f"{row['folder']}: {row['error']}")
+    print(f"next: {shlex.join(['vae-report', display(folder)])}")
+
+
+def _table(rows: list[dict[str, Any]], title: str, shown: list[str]) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("job", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for name in shown:
+        table.add_column(name.removeprefix("test/"), justify="right", no_wrap=True)
+    for row in rows:
+        status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
+        status += ", pruned" * row.get("pruned", False) + ", [bold]best[/bold]" * row.get("best", False)
+        numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
+        table.add_row(escape(row["folder"]), status, *numbers)
+    return table

@@ -24,6 +24,7 @@ from vae_cli.runs.folder import RunFolder
 from vae_cli.training import warm_start
 from vae_cli.training.callbacks import (
     EpochProgress,
+    EvaluationProgress,
     History,
     ImageLogger,
     LogWriter,
@@ -69,7 +70,7 @@ def build_callbacks(
     """The callbacks of a training, in the order in which Lightning calls them."""
     settings, selection = config.trainer, selection_of(data, module)
     limit = settings.limit_batches and settings.limit_batches * config.dataset.arguments["batch_size"]
-    shown: list[Callback] = [EpochProgress(history), StatusWriter(run, history)] if is_rank_zero() else []
+    shown: list[Callback] = [EpochProgress(history), EvaluationProgress(), StatusWriter(run, history)]
     files = {"dirpath": run.checkpoints, "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         *(node.build() for node in config.callbacks.values()),
@@ -77,7 +78,7 @@ def build_callbacks(
         PhaseInitialiser(data, config.seed, limit),
         MixtureMonitor(),
         history,
-        *shown,
+        *(shown if is_rank_zero() else ()),
         *([LogWriter(loggers, history, config.logger.every)] if loggers else []),
         FixedNameCheckpoint(filename="best", **asdict(selection), **files),
         LastCheckpoint(settings.checkpoint_every, filename="last", **files),

@@ -12,10 +12,11 @@ from torch import Tensor
 from vae_cli.capabilities import Capable
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.distributed.terminal import say
 from vae_cli.errors import ConfigError
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs import checkpoints
-from vae_cli.runs.folder import initial_checkpoint
+from vae_cli.runs.find import initial_checkpoint
 from vae_cli.runs.layout import display
 from vae_cli.runs.results import Results
 
@@ -32,7 +33,7 @@ class WarmStart:
         checkpoint: its file
         sha256: of the file
         epoch: number of epochs before the checkpoint
-        parts: that have its weights
+        parts: parts that have its weights
         left: the other parts, each with the reason
     """
 
@@ -55,14 +56,14 @@ class WarmStart:
         if not is_rank_zero():
             return
         left = f"; not {'; not '.join(self.left)}" if self.left else ""
-        print(f"init: {', '.join(self.parts)} from {display(Path(self.checkpoint))}, epoch {self.epoch}{left}")
+        say(f"init: {', '.join(self.parts)} from {display(Path(self.checkpoint))}, epoch {self.epoch}{left}")
         if phases:
             off = " ".join(f"{name}=none" for name in phases)
-            print(f"init: {' and '.join(phases)} follow as configured; use {off} to leave that out", flush=True)
+            say(f"init: {' and '.join(phases)} follow as configured; use {off} to leave that out")
 
 
 def start(model: LatentVariableModel, init: str, init_parts: Sequence[str] | None, facts: DatasetInfo) -> WarmStart:
-    """Load the checkpoint `init` into the parts of `init_parts`, all of which must fit, or into all that fit."""
+    """Load the checkpoint `init` into the parts of `init_parts`, which must all fit; None: into all that fit."""
     file = initial_checkpoint(init)
     checkpoint = checkpoints.load(file)
     state = model.state_dict()

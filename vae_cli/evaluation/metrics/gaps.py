@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.batch import Batch
+from vae_cli.distributed.progress import task
 from vae_cli.distributions.overflow import counted, finite_rows
 from vae_cli.evaluation import numbers
 from vae_cli.evaluation.averages import with_errors
@@ -39,7 +40,8 @@ class InferenceGaps(Metric):
         def measure(part: Batch, at_once: int) -> tuple[Tensor, dict[str, Tensor]]:
             return part.index, inference_gaps(model, part, at_once, gaps)
 
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        images = task("images", gaps.images)
+        with images as shown, torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(settings.seed)
             for batch in self.context.loader():
                 for index, values in rows.map(batch.part(0, left), measure, most=AT_ONCE):
@@ -47,6 +49,7 @@ class InferenceGaps(Metric):
                     left_out += index[~finite].tolist()
                     self.means.update({name: value[finite] for name, value in values.items()})
                 left -= min(left, len(batch))
+                shown.reach(gaps.images - left)
                 if not left:
                     break
         warn_left_out("gaps", left_out)

@@ -5,12 +5,13 @@ from vae_cli.training.callbacks.image_logger import ImageLogger
 from vae_cli.training.callbacks.log_writer import LogWriter
 from vae_cli.training.callbacks.mixture_monitor import MixtureMonitor
 from vae_cli.training.callbacks.phase_start import PhaseInitialiser
-from vae_cli.training.callbacks.progress import EpochProgress
+from vae_cli.training.callbacks.progress import EpochProgress, EvaluationProgress
 from vae_cli.training.callbacks.random_state import RandomState
 from vae_cli.training.callbacks.status_writer import StatusWriter
 
 __all__ = [
     "EpochProgress",
+    "EvaluationProgress",
     "History",
     "ImageLogger",
     "LogWriter",

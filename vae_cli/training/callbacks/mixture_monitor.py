@@ -6,7 +6,6 @@ import logging
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
-from rich.console import Console
 
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.training.lightning_module import LatentModelModule
@@ -28,6 +27,6 @@ class MixtureMonitor(Callback):
         for name, fault in found.items():
             if name not in self.named:
                 message = f"epoch {trainer.current_epoch + 1}: {fault}"
-                Console(soft_wrap=True, highlight=False).print(f"[yellow]warning:[/yellow] {message}")
+                print(f"warning: {message}", flush=True)
                 logging.getLogger("vae_cli").warning(message)
         self.named = set(found)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
-from rich.console import Console
 
 from vae_cli.datasets import Data
 from vae_cli.distributed.process_group import broadcast_module
+from vae_cli.distributed.progress import task
+from vae_cli.distributed.terminal import clock, say
 from vae_cli.errors import UserError
 from vae_cli.models.model import LatentVariableModel, PosteriorMoments, posterior_moments
 from vae_cli.training.lightning_module import LatentModelModule
@@ -20,7 +20,7 @@ from vae_cli.training.phases import TrainingCodes
 DRAWS = 5
 """Draws of each training image that are encoded, for data that are drawn anew at each visit."""
 BATCH = 1000
-"""Images encoded at a time; the noise depends on it, so it is not configurable."""
+"""Images encoded at a time; the noise depends on this number, so that it is not configurable."""
 
 
 class PhaseInitialiser(Callback):
@@ -60,16 +60,14 @@ class PhaseInitialiser(Callback):
 
     def _begin(self, pl_module: LatentModelModule, begin: Callable[[LatentVariableModel, TrainingCodes], None]) -> None:
         """The initialisation on rank 0."""
-        began = time.perf_counter()
         pl_module.eval()
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
+        codes = f"{len(self.data.train):,} codes"
+        with task(f"clustering {codes}") as clustering, torch.random.fork_rng(devices):
             torch.manual_seed(self.seed)
             begin(pl_module.model, self._codes(pl_module))
         pl_module.train()
-        Console(soft_wrap=True, highlight=False).print(
-            f"{len(self.data.train):,} codes clustered in {time.perf_counter() - began:.1f} s"
-        )
+        say(f"{codes} clustered in {clock(clustering.elapsed)}")
 
     def _codes(self, pl_module: LatentModelModule) -> TrainingCodes:
         """Codes of the training set; means over several draws for data that are drawn anew at each visit."""

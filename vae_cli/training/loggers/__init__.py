@@ -25,14 +25,16 @@ __all__ = ["RunLogger", "log_figures", "log_images", "opened", "quiet_libraries"
 
 
 def quiet_libraries() -> None:
-    """Send Lightning's notices and Python's warnings to the log file; drop those of W&B."""
+    """Send warnings of Lightning and Python to the log file; drop the notices of W&B."""
     os.environ.setdefault("WANDB_SILENT", "true")
     logging.captureWarnings(True)
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    warnings.filterwarnings("ignore", ".*is available but not used.*")
+        logger.setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "The `srun` command is available on your system but is not used")
+    warnings.filterwarnings("ignore", ".isinstance.treespec, LeafSpec", FutureWarning)
 
 
 @contextmanager

@@ -23,7 +23,8 @@ class StepsFile(RunLogger):
         self.rows: list[Row] = []
         if resumed is not None:
             with suppress(UserError, KeyError):  # a damaged file is written anew
-                self.rows += [row for row in run.steps() if row["step"] <= resumed]
+                earlier = [row for row in run.steps() if row["step"] <= resumed]
+                self.rows += [row | {name: int(row[name]) for name in ("epoch", "step")} for row in earlier]
 
     def log_step(self, row: Row) -> None:
         self.rows.append(row)

@@ -65,7 +65,7 @@ class TensorBoardLogger(RunLogger):
     def _hyperparameters(self, numbers: Mapping[str, float]) -> None:
         from torch.utils.tensorboard.summary import hparams
 
-        chosen = {k: v for k, v in flat(self.config) if k == "seed" or setting_of(k).distinguishes}
+        chosen = {k: v for k, v in flat(self.config) if k in ("name", "tags", "seed") or setting_of(k).distinguishes}
         plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in chosen.items()}
         for part in hparams(plain, dict(numbers)):
             self.writer._get_file_writer().add_summary(part, self.step)  # as add_hparams, but into this very run

@@ -18,24 +18,21 @@ from vae_cli.errors import UserError, first_line, warn
 from vae_cli.runs.layout import sweep_name
 from vae_cli.training.loggers.run_logger import Row, RunLogger
 
-PATIENCE = float(os.environ.get("WANDB_INIT_TIMEOUT") or 30)
-"""Timeout of W&B's server, seconds."""
-
 
 class WandbLogger(RunLogger):
     """Sends rows and images to a W&B run, whose horizontal axis is the step; the summary holds the final numbers.
 
     Args:
         group: sweep to which the run belongs, unless the settings name a group
-        config: whole configuration, which W&B keeps
+        config: whole configuration, which W&B keeps, with the name and the tags of the run
     """
 
     shows_images: ClassVar = True
 
     def __init__(self, settings: WandbConfig, folder: Path, group: str | None, config: Mapping[str, Any]) -> None:
-        names = {"id": run_id(folder), "name": folder.name, "group": settings.group or group}
+        names = {"id": run_id(folder), "name": config["name"] or folder.name, "group": settings.group or group}
         try:
-            self.run = started(asdict(settings), dir=folder, tags=list(settings.tags), config=dict(config), **names)
+            self.run = started(asdict(settings), dir=folder, tags=list(config["tags"]), config=dict(config), **names)
         except UserError as error:
             raise UserError(f"{error}; use logger.wandb.mode=offline or logger=csv") from error
         self.run.define_metric("step")
@@ -102,13 +99,15 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
     import wandb
     from wandb.errors import AuthenticationError, CommError, UsageError
 
+    patience = float(os.environ.get("WANDB_INIT_TIMEOUT") or 30)  # seconds
+
     def init(mode: str) -> Any:
         return wandb.init(
             project=settings["project"],
             entity=settings["entity"],
             mode=mode,  # pyright: ignore[reportArgumentType]
             resume="allow",
-            settings=wandb.Settings(console="off", silent=True, init_timeout=PATIENCE),
+            settings=wandb.Settings(console="off", silent=True, init_timeout=patience),
             **arguments,
         )
 

@@ -27,18 +27,20 @@ PAUSE = 0.2
 @contextmanager
 def _shared(config: DictConfig, jobs: int) -> Iterator[Shares]:
     """Divide the cores among the processes that start in this context; report the division to the sweep's table."""
-    shares, before = Shares.of(config, jobs), os.environ.get("OMP_NUM_THREADS")
+    shares, before = Shares.of(config, jobs), dict(os.environ)
     if SweepTable.current:
         SweepTable.current.shares = shares
     if not searches(config):
         print(f"sweep: {jobs} jobs, {shares}", flush=True)
     os.environ["OMP_NUM_THREADS"] = str(shares.threads)
+    if shares.jobs > 1:
+        os.environ["TERM"] = "dumb"  # bars of several processes would overwrite each other
     try:
         yield shares
     finally:
-        del os.environ["OMP_NUM_THREADS"]
-        if before is not None:
-            os.environ["OMP_NUM_THREADS"] = before
+        for name in ("OMP_NUM_THREADS", "TERM"):
+            os.environ.pop(name, None)
+        os.environ |= {name: before[name] for name in ("OMP_NUM_THREADS", "TERM") if name in before}
 
 
 def _register(name: str, node: object, **changes: object) -> None:

@@ -1,0 +1,1 @@
+"""`make bench`: speed of training and evaluation beside other programs."""

@@ -1,0 +1,134 @@
+"""`make bench`: training and evaluation speed beside a plain loop, Lightning with a DataLoader, and pythae, in one run.
+
+Every program trains one MLP (784-512-512-32, ReLU), batch 128, Adam, MNIST, float32 by default. Programs alternate by
+epoch, so that a drift of the machine affects all; medians over the rounds, ratios of medians.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from vae_cli.commands.benchmark import neighbours, pythae
+from vae_cli.commands.benchmark.loops import EVENT, lightning_loader, plain_loop
+from vae_cli.config.check import check
+from vae_cli.config.compose import Composer, session
+from vae_cli.config.schema import TrainConfig
+from vae_cli.config.sources import Sources
+from vae_cli.datasets import Data
+from vae_cli.datasets.info import DatasetInfo
+from vae_cli.distributed.process_group import ProcessLayout
+from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
+from vae_cli.runs.folder import RunFolder
+from vae_cli.training.build import build_model, build_module
+from vae_cli.training.fit import build_trainer, fit
+from vae_cli.training.loggers import quiet_libraries
+
+
+def configure(*overrides: str) -> TrainConfig:
+    """The default configuration with a csv logger."""
+    with session():
+        return check(Composer("train", Sources.find()).compose(["logger=none", *overrides]))
+
+
+def runner(data: Data, *overrides: str) -> Callable[[], float]:
+    """This runner: its configuration, module, callbacks and Trainer."""
+    config = configure("trainer.max_epochs=2", *overrides)
+    facts = DatasetInfo.of(data)
+
+    def epoch() -> float:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            module = build_module(config, facts)
+            if config.trainer.compile:
+                module.phases[-1].objective.compile()
+            layout = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
+            history, trainer = build_trainer(config, layout, RunFolder(Path(folder)), data, module, [])
+            fit(config, layout, data, module, trainer)
+        return history.rows[-1]["train/samples_per_second"]
+
+    return epoch
+
+
+def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
+    """Pairs (image, sample) a second of the importance-weighted log-likelihood, as the evaluation runs it."""
+    config = configure(*overrides)
+    model = build_model(config, EVENT)
+    size, k = config.evaluate.batch_size, 100
+    batch = next(iter(data.loader("test", batch_size=size, seed=0, shuffle=False, device=torch.device("cpu"))))
+    rows = rows_at_once(model, batch.x.device).count
+
+    def pairs() -> float:
+        start = time.perf_counter()
+        repeats = 4
+        for _ in range(repeats):
+            iw_log_likelihood(model, batch, model.encode(batch), k, rows)
+        return repeats * k * len(batch) / (time.perf_counter() - start)
+
+    return pairs
+
+
+def measure(programs: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Rates of each program by round, after one round for warming up."""
+    rates: dict[str, list[float]] = {name: [] for name in programs}
+    for turn in range(rounds + 1):
+        for name, run in programs.items():
+            print(f"  round {turn}/{rounds}: {name:<60}", end="\r", file=sys.stderr, flush=True)
+            rate = run()
+            if turn:
+                rates[name].append(rate)
+    return rates
+
+
+def report(title: str, unit: str, rates: dict[str, list[float]], references: list[str]) -> None:
+    """Medians, ranges and ratios."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("")
+    for column in (f"{unit} (median)", "range", *(f"x {name}" for name in references)):
+        table.add_column(column, justify="right")
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    for name, values in rates.items():
+        ratios = [f"{medians[name] / medians[reference]:.2f}" for reference in references]
+        table.add_row(name, f"{medians[name]:,.0f}", f"{min(values):,.0f} - {max(values):,.0f}", *ratios)
+    Console(width=120).print(table)
+
+
+def main(rounds: int = 5) -> None:
+    """Measure everything and print three tables."""
+    quiet_libraries()
+    warnings.simplefilter("ignore")
+    data: Data = configure().dataset.build().load()
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds")
+    training = measure(
+        {
+            "this runner": runner(data),
+            "this runner, trainer.compile=true": runner(data, "trainer.compile=true"),
+            "plain loop": plain_loop(data),
+            "Lightning + DataLoader": lightning_loader(data, 0),
+            "Lightning + DataLoader, 2 workers": lightning_loader(data, 2),
+            "pythae": pythae.loop(data),
+        },
+        rounds,
+    )
+    report("Training", "images/s", training, ["plain loop", "Lightning + DataLoader", "pythae"])
+    likelihood = measure(
+        {"this runner": runner_likelihood(data), "pythae get_nll": pythae.likelihood(data)},
+        rounds,
+    )
+    report("Importance-weighted log-likelihood", "pairs/s", likelihood, ["pythae get_nll"])
+    together = measure(neighbours.programs(), rounds)
+    report("Runs side by side", "images/s, all together", together, ["one run", "one run, OpenMP as it is"])
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,51 @@
+"""The first lines of a training: what the configuration knows, before torch is imported, then what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from vae_cli.config.schema import Node, TrainConfig
+from vae_cli.distributed.terminal import say
+from vae_cli.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from vae_cli.datasets import Data
+    from vae_cli.training.lightning_module import LatentModelModule
+
+
+def show_configuration(config: TrainConfig, run: RunFolder, choices: Mapping[str, str]) -> None:
+    """Print the run's folder, model, likelihood and objective; `choices` are the options of groups, where known."""
+    option = {group: choices.get(group) or node.name for group, node in vars(config).items() if isinstance(node, Node)}
+    layers = config.model.arguments.get("below", ())
+    latents = " + ".join(map(str, (*layers, config.model.arguments["latent_dim"])))
+    parts = [f"{group} {option[group]}" for group in ("network", "codebook", "posterior", "prior") if group in option]
+    weights = [f"{k}={v:g}" for k, v in config.objective.arguments.items() if type(v) in (int, float) and v]
+    steps = [f"{config.trainer.max_epochs} epochs", option["optimizer"], f"lr {config.optimizer.arguments.get('lr')}"]
+    _show("run", run)
+    _show("data", option["dataset"])
+    _show("model", ", ".join([option["model"], f"{latents} latents", *parts]))
+    _show("likelihood", option["likelihood"])
+    _show("objective", ", ".join([option["objective"], *weights, *steps, f"seed {config.seed}"]))
+
+
+def show_data(data: Data) -> None:
+    """Print the splits and the shape of an example."""
+    sizes = [f"{len(getattr(data, split)):,} {split}" for split in ("train", "val", "test")]
+    _show("data", f"{data.name}: {', '.join(sizes)}; {_shape(data.event_shape)}, {data.domain}")
+
+
+def show_machine(module: LatentModelModule, device: str, precision: str, processes: int, threads: int) -> None:
+    """Print the size of the model and the machine that trains it."""
+    parameters = sum(one.numel() for one in module.model.parameters())
+    _show("parameters", f"{parameters:,}")
+    others = [f"{processes} processes"] * (processes > 1)
+    _show("device", ", ".join([device, precision, *others, f"{threads} {'thread' if threads == 1 else 'threads'}"]))
+
+
+def _show(label: str, value: object) -> None:
+    say(f"{label:<10}  {value}")
+
+
+def _shape(sizes: Iterable[int]) -> str:
+    return " x ".join(map(str, sizes))

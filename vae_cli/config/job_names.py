@@ -1,0 +1,51 @@
+"""The folders of a sweep's jobs, which are named by the overrides that vary among them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from vae_cli.config.settings import not_in_names
+from vae_cli.runs.overrides import key_of
+
+LONGEST = 90
+"""Characters of a name; a longer one is cut, and a hash tells it from others."""
+EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
+
+
+def left_out(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """The keys that the names of these jobs leave out: those with one value in all jobs, unless nothing varies."""
+    alike = set.intersection(*map(set, jobs))
+    varies = any(set(job) - alike for job in jobs)
+    return [*not_in_names(), *(sorted(map(key_of, alike)) if varies else [])]
+
+
+def job_name(overrides: str) -> str:
+    """The folder name of a job: its overrides in full, or, where a character or the length does not fit, with a hash.
+
+    >>> job_name("objective.beta=2,seed=1"), job_name("network.hidden=[16,16]")
+    ('objective.beta=2,seed=1', 'network.hidden=16,16-dedc0db9')
+    """
+    overrides = re.sub(r"(^|,)\++", r"\1", overrides)  # +key=value adds a key
+    name = re.sub(r"[^A-Za-z0-9._=,+-]+", "_", re.sub(r"[\[\]'\" ]", "", overrides))[:LONGEST].strip(".-,")
+    return name if name and name == overrides else f"{name or 'job'}-{_digest(overrides)}"
+
+
+def job_folder(varied: str, *, _root_: DictConfig) -> str:
+    """The folder of a job in its sweep, by hydra's override_dirname.
+
+    A run of an earlier version has the name of all its overrides, and continues in that folder.
+    """
+    hydra, out = _root_.hydra, not_in_names()
+    whole = ",".join(sorted(line for line in hydra.overrides.task if key_of(line) not in out))
+    slug = re.sub(r"[^A-Za-z0-9._=-]+", "_", whole)[:80].lstrip(".-") or "job"
+    earlier = f"{slug}-{_digest(whole)}"
+    return earlier if (Path(hydra.sweep.dir) / earlier).is_dir() else job_name(varied or "default")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,72 @@
+"""The runs that a command line means: the newest one, the one around a folder, the one of a warm start."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+
+from vae_cli.errors import ConfigError
+from vae_cli.runs.folder import CONFIG, RunFolder
+from vae_cli.runs.layout import display, outputs_folder
+
+NEWEST = "last"
+"""The word for the newest run on a command line, and the name of the link to it in the folder of outputs."""
+
+
+def link_newest(run: RunFolder) -> None:
+    """Let outputs/last lead to this run; of runs that start at one time any wins. Nothing where links cannot be made.
+
+    Jobs of a sweep do not move the link: they are many, and their names tell them apart.
+    """
+    link = outputs_folder() / NEWEST
+    partial = link.with_name(f".{NEWEST}.{token_hex(4)}.partial")
+    with suppress(OSError):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        partial.symlink_to(os.path.relpath(run.path.resolve(), link.parent.resolve()), target_is_directory=True)
+        partial.replace(link)
+
+
+def newest_run(saved: bool = False) -> RunFolder | None:
+    """The run of outputs/last, else the one under outputs/train that began last; `saved`: with a last checkpoint."""
+    linked = RunFolder((outputs_folder() / NEWEST).resolve())
+    if linked.has_checkpoint or (linked.has_run and not saved):
+        return linked
+    runs = [RunFolder(path.parent) for path in (outputs_folder() / "train").glob(f"*/*/{CONFIG}")]
+    found = [run for run in runs if run.has_checkpoint or not saved]
+    return max(found, key=lambda run: run.started or 0, default=None)
+
+
+def named(place: str) -> Path:
+    """The path that a user names; `last` is the newest run, even if there is a folder of that name."""
+    if place != NEWEST:
+        return Path(place).expanduser().absolute()
+    if (run := newest_run()) is None:
+        raise ConfigError(
+            f"{NEWEST}: there is no run in {display(outputs_folder())}; start one, or use the path of a folder"
+        )
+    return run.path
+
+
+def nearest(key: str) -> str:
+    """The remedy for a key that should name a run."""
+    newest = newest_run(saved=True)
+    return f"nearest: {key}={newest}" if newest else "set it to the folder of a run"
+
+
+def run_around(path: Path) -> RunFolder | None:
+    """The run whose folder a path lies in, or is."""
+    path = path.resolve()
+    runs = (RunFolder(folder) for folder in (path, *path.parents))
+    return next((run for run in runs if run.has_checkpoint), None)
+
+
+def initial_checkpoint(init: str) -> Path:
+    """The file that `init` names, or the best checkpoint of the run in that folder; ConfigError where there is none."""
+    path = Path(init).expanduser().absolute()
+    file = RunFolder(path).checkpoint("best") if path.is_dir() else path
+    if not file.is_file():
+        problem = "it has no checkpoints/best.ckpt" if path.is_dir() else "there is no such file or folder"
+        raise ConfigError(f"init={init}: {problem}; {nearest('init')}")
+    return file
