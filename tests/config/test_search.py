@@ -5,6 +5,7 @@ import math
 import re
 import shlex
 import sqlite3
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.support.plugins.fragile import PLUGIN
 from vae_cli.config.preflight import prepare_training
 from vae_cli.config.search import score
 from vae_cli.errors import ConfigError
+from vae_cli.runs.folder import RunFolder
 
 SMALL = ("dataset=digits", "network.hidden=[16]", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=csv")
 FRAGILE = ("objective._target_=fragile.Fragile", "trainer.max_epochs=2", "trainer.limit_batches=3")
@@ -167,3 +169,33 @@ def test_a_search_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     done = fork("vae-train", *line, "hydra.sweeper.n_trials=2", folder=work)
     assert "an earlier trial of this search, of data that have changed since" in done.err
     assert [value for _, value in trials(work / "study")][1] == -math.inf
+
+
+def test_a_trial_below_the_median_of_earlier_ones_stops(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    line = [*SMALL, "dataset.subset=300", "dataset.val_size=100", "trainer.max_epochs=4", "hydra.sweep.dir=study"]
+    line += ["callbacks.pruning.startup_trials=2", "callbacks.pruning.warmup_epochs=1", "hydra.sweeper.n_trials=5"]
+    done = fork("vae-train", *line, "hparams_search=optuna_pruned", "model.latent_dim=2,4", folder=work)
+    assert (done.code, done.err) == (0, "")
+    rows = json.loads((work / "study/sweep.json").read_text())
+    assert not any(row["pruned"] for row in rows[:2]) and any(row["pruned"] for row in rows)
+    assert done.out.count("earlier trials (pruned)") == sum(row["pruned"] for row in rows)
+    scores = [[row["val/elbo"] for row in RunFolder(work / "study" / row["folder"]).history()] for row in rows]
+    for number, row in enumerate(rows):
+        best = [max(scores[number][: epoch + 1]) for epoch in range(len(scores[number]))]
+        medians = [
+            statistics.median(earlier[epoch] for earlier in scores[:number] if len(earlier) > epoch)
+            for epoch in range(len(best))
+            if any(len(earlier) > epoch for earlier in scores[:number])
+        ]
+        below = [epoch > 0 and value < median for epoch, (value, median) in enumerate(zip(best, medians, strict=False))]
+        assert row["score"] == max(scores[number])
+        if number >= 2:
+            assert below == [False] * (len(below) - 1) + [row["pruned"]]
+    with sqlite3.connect(work / "study/study.db") as file:
+        found = file.execute("SELECT COUNT(*) FROM trial_intermediate_values").fetchone()
+    assert found == (sum(map(len, scores)),)
+    (command,) = [one for one in done.out.splitlines() if one.startswith("train the best trial longer: vae-train ")]
+    assert "pruning" not in command
+    prepare_training(shlex.split(command)[6:])

@@ -44,6 +44,21 @@ def test_settings_tell_apart_what_was_typed_alike() -> None:
     assert names() == ["model=vade, components=10", "model=vade, components=20", "model=vae"]
 
 
+def test_a_name_that_was_given_comes_first() -> None:
+    typed("a", ["name=wide", "objective.beta=4"], {"format": 2, "name": "wide", "objective.beta": 4})
+    typed("b", ["name=other"], {"format": 2, "name": "other"})
+    typed("c", [], {"format": 2, "seed": 1, "name": "yet another"})
+    assert names() == ["beta=1", "wide (beta=4)"]  # two names of one configuration are none
+
+
+def test_numbers_of_a_search_have_the_digits_that_tell_them_apart() -> None:
+    for number, rate in enumerate((0.0012520653814999472, 0.008459126528049376)):
+        typed(str(number), [f"optimizer.lr={rate}"], {"optimizer.lr": rate})
+    assert names() == ["lr=0.001252", "lr=0.008459"]
+    typed("2", ["optimizer.lr=0.00125209"], {"optimizer.lr": 0.00125209})
+    assert names() == ["lr=0.0012520653815", "lr=0.00125209", "lr=0.00845912652805"]
+
+
 def test_a_run_with_nothing_typed_has_the_defaults() -> None:
     typed("a", ["model=vade"], VADE)
     typed("b", [])

@@ -101,7 +101,7 @@ def test_without_held_epochs_the_objective_begins_at_once():
 
 
 @pytest.mark.parametrize(
-    ("codes", "message"), [(torch.ones(50, 3), "all the same"), (torch.full((50, 3), torch.nan), "NaN")]
+    ("codes", "message"), [(torch.ones(50, 3), "all equal"), (torch.full((50, 3), torch.nan), "NaN")]
 )
 def test_codes_that_cannot_be_clustered_are_refused(codes, message):
     model, _, _ = mixture_vae(components=3)

@@ -72,7 +72,7 @@ class Job:
         return cls(config, folder, list(settings.overrides.task), sweeping, sweeping and chooses(settings.sweeper))
 
     def train_alone(self) -> Any:
-        """Train while no other process works in the folder; the results, or a Failure that the folder tells of."""
+        """Train while no other process works in the folder; the results, or a Failure, which the folder records."""
         with self.run.hold():
             earlier = self.run.started
             result = attempt(self.train, self.run.log_file)
@@ -111,7 +111,7 @@ class Job:
             same_data(self.run.path, data.sha256)
         if is_rank_zero() and not self.sweeping:
             link_newest(self.run)
-        with show("importing Lightning"):  # after the data: the import takes seconds, a fault of the data none
+        with show("importing Lightning"):  # after the data are read, because the import takes seconds
             from vae_cli.commands.train import train
 
         return train(config, data, self.run.path, arrival, checkpoint)

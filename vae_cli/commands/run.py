@@ -57,7 +57,8 @@ class Run:
         count = sum(p.numel() for p in self.model.parameters())
         parts = f"q(z|x) {config.posterior.name}, p(z) {config.prior.name}, p(x|z) {config.likelihood.name}"
         status, epoch = RunFolder(self.folder).standing().state, results.get("train/best_epoch")
-        return {
+        labels = {"name": config.name, "tags": ", ".join(config.tags)}
+        return {name: label for name, label in labels.items() if label} | {
             "model": f"{parts}, network {config.network.name}, d = {self.model.latent_dim}, {count:,} parameters",
             "objective": config.objective.name,
             "data": f"{facts.name}, x {facts.event_shape}, {facts.examples:,} training examples",
@@ -242,7 +243,7 @@ def load(
         module = build_module(config, facts)
     except UserError:
         raise
-    except Exception as error:  # sizes that no network can have meet torch with almost any exception
+    except Exception as error:  # torch raises many kinds of exception for impossible sizes
         problem = f"its facts of the data (event_shape={data['event_shape']}) fit no model of the run's {CONFIG}"
         raise UserError(f"{path}: {problem} ({first_line(error)}); {checkpoints.others(path)}") from error
     load_weights(module, checkpoint, path)

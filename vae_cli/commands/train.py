@@ -130,7 +130,7 @@ def _sweep() -> str | None:
 def _begin(
     config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, checkpoint: Checkpoint | None
 ) -> None:
-    """Write the first files; a refusal before this leaves an earlier end of the run as it was."""
+    """Write the first files; a run that is refused before this keeps its earlier results."""
     if checkpoint:
         run.repair(checkpoint)
     run.begin(plain(config))
@@ -164,7 +164,8 @@ def _training(
     """The course of training: its length, the reason of its end, the epoch that is kept."""
     rows, selection = history.rows, selection_of(data, module)
     patience = next((one for one in trainer.checkpoint_callbacks if isinstance(one, PhaseAwareEarlyStopping)), None)
-    early = patience.reason if patience else None
+    reasons = (getattr(one, "reason", None) for one in trainer.checkpoint_callbacks)
+    early = next(filter(None, reasons), "a callback" if len(rows) < module.epochs else None)
     summary: Results = {"train/epochs": len(rows), "train/steps": trainer.global_step}
     summary |= {"train/stopped": early or f"trainer.max_epochs={max_epochs}"}
     summary |= {"train/best_epoch": best, "train/best_by": selection.words(rows)}
@@ -174,8 +175,9 @@ def _training(
     if selection.monitor:
         summary[selection.monitor] = rows[best - 1][selection.monitor]
     if early and is_rank_zero():
-        trained = f"stopped at epoch {len(rows)} by" if patience and not patience.at_once else "no epoch was trained:"
-        say(f"{trained} {early}; set trainer.patience=null to continue")
+        trained = f"stopped at epoch {len(rows)} by" if not (patience and patience.at_once) else "no epoch was trained:"
+        remedy = "; set trainer.patience=null to continue" if patience and patience.reason else ""
+        say(f"{trained} {early}{remedy}")
     if selection.monitor and not selection.candidates(rows) and is_rank_zero():
         warn(f"{selection.monitor} was finite at no epoch: the weights are those of the last one, epoch {best}")
     return summary

@@ -21,7 +21,9 @@ VALUES: dict[Domain, str] = {
 }
 """The values of each domain in words."""
 NO_LEVELS = "bytes of 0 and 1, which are no grey levels k/255"
-LEVEL_TOLERANCE = 0.01  # of a level: what rounding to a few decimals leaves of k/255; `tolerance` adds the type's own
+LEVEL_TOLERANCE = (
+    0.01  # of a level: the error of k/255 rounded to a few decimals; `tolerance` adds the error of the type
+)
 
 
 def numbers(values: ArrayLike | Tensor, where: str) -> np.ndarray:

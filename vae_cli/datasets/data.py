@@ -20,7 +20,7 @@ from vae_cli.types import Binarize, Domain, Shape
 
 @dataclass
 class Data:
-    """A data set as delivered: after binarisation, split; `exact` is p(x) where it is known (float64, on the CPU).
+    """Three splits after binarisation; `exact` is p(x) where it is known (float64, on the CPU).
 
     Splits hold x in its own units; loaders deliver it standardised, where there is a standardisation.
     """

@@ -25,7 +25,7 @@ from vae_cli.types import Binarize, Domain, HeldOut, OpenFraction, PositiveInt, 
 class Source:
     """The arrays as read, before examples are held back; test and val are None if the data have no such split.
 
-    class_names: what each label stands for, in their order, where labels were names
+    class_names: names of the labels 0, 1, ...; None if they have none
     """
 
     domain: Domain
@@ -72,7 +72,7 @@ class Dataset(ABC):
         """Read, generate or fetch the arrays."""
 
     def load(self) -> Data:
-        """The data, split: the same in every run."""
+        """The data in three splits, equal in every run."""
         source = self.read()
         train, test = self._test_split(source)
         train, val = self._own_val(train, source.val) if source.val is not None else self._validation(train)
@@ -90,7 +90,7 @@ class Dataset(ABC):
         )
 
     def _validation(self, train: Split) -> tuple[Split, Split]:
-        """Without validation examples, and these: of a fraction at least one, and never all."""
+        """Training and validation examples; a fraction holds out at least one example and leaves at least one."""
         count, examples = self.val_size, len(train)
         if isinstance(count, float) and not 0 < count < 1:
             raise UserError(f"dataset.val_size={count}: a fraction lies between 0 and 1; a number of examples is whole")
@@ -145,7 +145,7 @@ class BinarizedDataset(Dataset):
         if data.domain == "binary":
             return data
         if self.binarize != "none":
-            check_data(data, f"dataset {self.name}")  # of what is drawn or cut, nothing more can be seen
+            check_data(data, f"dataset {self.name}")  # before x becomes 0 or 1, which hides its values
         return data.binarised(self.binarize, self.val_seed)
 
     def _some(self, train: Split, size: int) -> Split:

@@ -1,4 +1,4 @@
-"""Factors of variation: what each example of a generated data set was made from."""
+"""Factors of variation of generated examples."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Factors:
-    """Values (N, F) int64 of F named factors, 0 <= values[:, k] < sizes[k], in order where a factor has one."""
+    """Values (N, F) int64 of F named factors, 0 <= values[:, k] < sizes[k], ascending where a factor is ordered."""
 
     names: tuple[str, ...]
     sizes: tuple[int, ...]
     values: Tensor
 
     def select(self, index: Tensor | slice) -> Factors:
-        """Those of the examples at these positions."""
+        """Factors of the examples at these positions."""
         return replace(self, values=self.values[index])

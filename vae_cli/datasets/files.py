@@ -1,4 +1,4 @@
-"""Data files on disk: where they lie, how they get there, and that they are what they should be."""
+"""Data files on disk: their folder, their download, and the check of their content."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from vae_cli.runs.atomic_files import write_atomically
 from vae_cli.runs.find import run_around
 
 T = TypeVar("T")
-LARGEST = 2**28  # bytes that a gzipped file may unpack to; the largest of ours has 47 million
-PATIENCE = 10.0  # seconds that a mirror may keep us waiting
-SLOWEST = 20_000  # bytes a second below which a mirror is given up
+LARGEST = 2**28  # largest unpacked file, bytes; the largest in use has 47 million
+PATIENCE = 10.0  # timeout of a mirror, seconds
+SLOWEST = 20_000  # least rate of a mirror, bytes a second
 
 
 def data_root(root: str | None) -> Path:
@@ -130,7 +130,7 @@ def download(url: str) -> bytes:
 
 
 def obtain(path: Path, urls: Sequence[str], expected_md5: str) -> None:
-    """See that a file is in its place and undamaged; fetch it only if there is none."""
+    """Check a file by its MD5; fetch it if it is missing."""
     if not path.is_file():
         fetch(path, urls, expected_md5)
     elif md5(read_bytes(path), usedforsecurity=False).hexdigest() != expected_md5:

@@ -93,7 +93,7 @@ class IdxDataset(BinarizedDataset):
         return {name: self._find(folder, name) for name in self.canonical}
 
     def _find(self, folder: Path, name: str) -> bytes | None:
-        """The verified bytes of a file; None if it lies nowhere; UserError if it is damaged."""
+        """The verified bytes of a file; None if there is no file; UserError if it is damaged."""
         names = [name] if name.endswith(".gz") else [name, f"{name}.gz"]
         places = (self._raw_folder(folder), folder, *self.elsewhere)
         for path in (place / n for place in places for n in names):
@@ -117,7 +117,7 @@ class IdxDataset(BinarizedDataset):
             )
 
     def _from_mirrors(self, folder: Path, missing: Sequence[str]) -> list[str]:
-        """Fetch files from torchvision's mirrors; why that failed, if it did. A mirror that fails once is left out."""
+        """Fetch files from torchvision's mirrors; returns the reasons of failures. A mirror that fails is left out."""
         from torchvision import datasets
 
         failures: list[str] = []

@@ -98,7 +98,7 @@ def split_folders(root: Path) -> dict[SplitName, Path]:
     ]
     found: dict[SplitName, Path] = {split: path for split, path in named if path.is_dir()}
     if not {"train", "test"} & found.keys():
-        return {}  # valid and invalid, say, are labels
+        return {}  # so that valid and invalid are labels
     names = ", ".join(path.name for _, path in named if path.is_dir())
     if not {"train", "test"} <= found.keys():
         problem = f"{root}: has a folder {names}, but not the other one of train and test"
@@ -126,7 +126,7 @@ def image_names(folder: Path) -> tuple[str, ...]:
 
 
 def _tell_unused(root: Path, folders: Sequence[Path]) -> None:
-    """Say which images beside the splits' folders belong to none of them."""
+    """Warn of images that lie beside the folders of the splits."""
     others = [path for path in sorted(root.iterdir()) if path not in folders and not path.name.startswith(".")]
     images = [path for path in others if path.is_file() and path.suffix.lower() in FORMATS]
     images += [path / name for path in others if path.is_dir() for name in image_names(path)]

@@ -1,4 +1,4 @@
-"""Image files as an array that is read when it is needed: hostile files end in one line, not in a traceback."""
+"""Image files as an array that is read when it is needed: a hostile file raises UserError."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Channels = Literal["grey", "rgb"]
-FORMATS = {  # only raster formats that Pillow decodes by itself: no external program ever sees a file
+FORMATS = {  # only raster formats that Pillow decodes by itself: no external program reads a file
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -57,18 +57,18 @@ def decode(path: Path, size: int, channels: Channels, background: Background = "
                 fitted = np.array(ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR))
     except UserError:
         raise
-    except Exception as error:  # decoders meet a hostile file with almost any exception
+    except Exception as error:  # decoders raise many kinds of exception for a hostile file
         raise UserError(f"{path}: not a readable image ({first_line(error)})") from error
     return torch.from_numpy(fitted).reshape(size, size, -1).permute(2, 0, 1)
 
 
 def _opaque(image: Image.Image, background: Background) -> Image.Image:
-    """The image composed on the background where it has transparent pixels, whatever lies hidden under them."""
+    """The image composed on the background where it has transparent pixels."""
     from PIL import Image
 
     if not {"A", "a"} & set(image.getbands()) and "transparency" not in image.info:
         return image
-    if image.mode == "La":  # Pillow converts alpha that is multiplied in by way of alpha that is not
+    if image.mode == "La":  # Pillow converts premultiplied alpha by way of straight alpha
         image = image.convert("LA")
     pixels = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", pixels.size, background), pixels)
@@ -136,12 +136,12 @@ class ImageFiles:
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Chunks(TorchDataset):
-    """Reads a chunk of positions; an error travels as a value, for a worker would wrap it in its traceback."""
+    """Reads a chunk of positions; an error travels as a value, because a worker wraps an exception in its traceback."""
 
     def __init__(self, files: ImageFiles) -> None:
         self.files = files

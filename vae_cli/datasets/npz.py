@@ -68,7 +68,7 @@ class Npz(OwnDataset):
 
 
 def read_arrays(path: Path) -> Arrays:
-    """The arrays of a file that are named as ours; nothing in it is ever unpickled."""
+    """The arrays of a file that have a name in NAMES; nothing is unpickled."""
     if not path.is_file():
         raise UserError(f"dataset.path={path}: there is no such file")
     try:
@@ -84,7 +84,7 @@ def read_arrays(path: Path) -> Arrays:
                 return {name: read_array(path, file, name) for name in file.files if name in NAMES}
     except UserError:
         raise
-    except Exception as error:  # a damaged header ends in a tokenizer's error, others in almost any
+    except Exception as error:  # damaged files raise many kinds of exception, a damaged header one of tokenize
         raise UserError(f"{path}: not a readable .npz file ({first_line(error)})") from error
 
 
@@ -94,7 +94,7 @@ def read_array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
         array = file[name]
     except Exception as error:
         reason = first_line(error)
-        if "pickle" in reason:  # numpy's advice is to allow it, which runs whatever the file says
+        if "pickle" in reason:  # numpy proposes allow_pickle, which runs code of the file
             raise UserError(f"{path}: not a readable .npz file ({name} holds Python objects; save numbers)") from error
         if isinstance(error, SyntaxError | TokenError | TypeError | AttributeError):
             reason = "its header cannot be read"

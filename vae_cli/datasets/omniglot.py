@@ -53,7 +53,7 @@ class Omniglot(BinarizedDataset):
     layout: ClassVar[EventKind] = "image"
 
     def read(self) -> Source:
-        """Both sets; the labels of the second go on where those of the first end."""
+        """Both sets; the labels of the second follow those of the first."""
         from torchvision.datasets import Omniglot
 
         folder = data_root(self.root) / Omniglot.folder

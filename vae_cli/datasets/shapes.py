@@ -50,7 +50,7 @@ def stencils() -> NDArray[np.uint8]:
     down, across = np.meshgrid(points, points, indexing="ij")
     cos, sin = np.cos(ANGLES)[:, None, None], np.sin(ANGLES)[:, None, None]
     x, y = cos * across + sin * down, cos * down - sin * across
-    radii = RADII[:, None, None, None] * (1 + 1e-9)  # a point on an edge is inside, however a machine rounds
+    radii = RADII[:, None, None, None] * (1 + 1e-9)  # tolerance: a point on an edge is inside on every machine
     covered = np.stack([inside(x / radii, y / radii) for inside in INSIDE])
     blocks = covered.reshape(*covered.shape[:3], pixels, SUBPIXELS, pixels, SUBPIXELS)
     return np.rint(255 * blocks.mean((4, 6))).astype(np.uint8)

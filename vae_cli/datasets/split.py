@@ -1,4 +1,4 @@
-"""One part of a data set: examples as they are stored, and what is known of each."""
+"""One part of a data set: stored examples with labels, factors and files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SplitName = Literal["train", "val", "test"]
 class Split:
     """x (N, *event), uint8 (k of k/255), float32, or image files; y (N,) int64 or None; dynamic: x is a probability.
 
-    source (N,): where each example stood in what was read, if not in this order.
-    factors: what each example was generated from, where that is known.
-    files: the file of each example, where it came from one of its own, relative to what was read.
+    source (N,): position of each example in the data as read; None if the order is that of the data.
+    factors: factors of each example; None if they are unknown.
+    files: file of each example, relative to the folder that was read; None for data without such files.
     """
 
     x: Tensor | ImageFiles
@@ -68,7 +68,7 @@ class Split:
                 yield self.x.index_select(0, chunk)
 
     def binarised(self, mode: Binarize, seed: int) -> Split:
-        """As `mode` says: left alone, marked to be drawn at each visit, drawn once with the seed, or thresholded."""
+        """x unchanged, marked to be drawn at each visit, drawn once by the seed, or thresholded at 1/2."""
         if mode == "none":
             return self
         if mode == "dynamic":
@@ -81,7 +81,7 @@ class Split:
 def sha256_of(*splits: Split) -> str:
     """SHA-256 over types, shapes and bytes of all arrays; over names and sizes of image files that are streamed.
 
-    Arrays of float64 count in float32, so that a table is the same one whether it is standardised or not.
+    Arrays of float64 count in float32, so that standardisation does not change the hash of a table.
     """
     total = sha256()
     for split in splits:

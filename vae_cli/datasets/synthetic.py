@@ -23,7 +23,7 @@ class Synthetic(Dataset):
         train_size: training vectors, before validation vectors are held out
         test_size: test vectors
         data_seed: seed of the parameters and of all x
-        binarize: none, as for presets that need x unchanged
+        binarize: none; accepted because presets set it
     """
 
     dim: PositiveInt

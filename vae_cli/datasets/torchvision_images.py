@@ -46,7 +46,7 @@ class CIFAR10(BinarizedDataset):
         from torchvision.datasets import CIFAR10
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # recent numpy deplores how older ones pickled a dtype
+            warnings.simplefilter("ignore")  # recent numpy warns of the dtype pickles of older ones
             parts = [CIFAR10(folder, train=train, download=download) for train in (True, False)]
         train, test = (
             Split(torch.from_numpy(part.data.transpose(0, 3, 1, 2).copy()), torch.tensor(part.targets))

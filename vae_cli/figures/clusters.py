@@ -1,4 +1,4 @@
-"""Figures of a mixture prior: what its components generate, and which test points they take."""
+"""Figures of a mixture prior: samples of its components, and their test points."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import TEXT_WIDTH, class_text
 
 SAMPLES = 10
-"""Colour of each component."""
+"""Samples of each component."""
 FEW = 50
-"""Points that are not worth an embedding."""
+"""Fewer points than this are not embedded."""
 SHOWN = 30
 """Components at most, those of largest weight."""
 
@@ -65,7 +65,7 @@ def _heat_map(x: Tensor, names: list[str]) -> Figure:
 
 
 def confusion(inputs: Inputs) -> Figure:
-    """Shares of each label that each component takes, components in the order that matches labels best."""
+    """Share of each label in each component; components are in the order that matches labels best."""
     examples = inputs.examples
     assert examples.y is not None and examples.clusters is not None
     counts = contingency(examples.clusters.numpy(), examples.y.numpy()).T
@@ -109,7 +109,7 @@ def latent_scatter(inputs: Inputs) -> Figure:
 
 
 def _flat(points: Tensor, seed: int) -> tuple[NDArray[np.floating], list[str]]:
-    """Coordinates (N, 2) and their names: as they are for d = 2, beyond by UMAP, for two axes show too little."""
+    """Coordinates (N, 2) and their names: z itself for d <= 2, a UMAP embedding otherwise."""
     if points.shape[1] <= 2 or len(points) < FEW:
         plane = Plane(points, "z")
         flat = plane(points)
@@ -118,6 +118,6 @@ def _flat(points: Tensor, seed: int) -> tuple[NDArray[np.floating], list[str]]:
 
 
 def _bare(axes: Axes) -> None:
-    """Neither ticks nor equal scales mean anything in an embedding."""
+    """Remove the ticks, which mean nothing in an embedding."""
     axes.set_xticks([])
     axes.set_yticks([])

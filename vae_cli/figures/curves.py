@@ -27,7 +27,7 @@ QUANTITIES = {
     "loss": "loss",
 }
 PANELS = 3
-"""As many as the text width holds."""
+"""Panels in the width of the text."""
 SPLITS = {"train": ("training", BLUE), "val": ("validation", ORANGE)}
 
 
@@ -63,7 +63,7 @@ def training_curves(history: Sequence[Row]) -> Figure | None:
 
 
 def first_bound(rows: Iterable[Row]) -> float:
-    """The first epoch that trains a bound. Curves begin there: losses of pretraining have another scale."""
+    """The first epoch that trains a bound, where curves begin, because losses of pretraining have another scale."""
     return min((row["epoch"] for row in rows if {"train/elbo", "epoch"} <= row.keys()), default=-math.inf)
 
 
@@ -74,7 +74,7 @@ def curve(history: Sequence[Row], key: str, first: float = -math.inf) -> Curve:
 
 
 def focus(axes: Axes, curves: Sequence[Curve]) -> None:
-    """Fit the vertical axis to the values after the first tenth, whose steep fall would flatten the others."""
+    """Fit the vertical axis to the values after the first tenth of training, which has another scale."""
     settled = np.concatenate([found[math.ceil(len(found) / 10) if len(found) >= 10 else 0 :, 1] for found in curves])
     margin = 0.05 * (np.ptp(settled) or abs(settled[0]) or 1.0)
     axes.set_ylim(settled.min() - margin, settled.max() + margin)

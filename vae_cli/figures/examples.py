@@ -43,7 +43,7 @@ def observed(model: LatentVariableModel, device: torch.device, seed: int) -> Ite
 
 
 MAX_IMAGES = 30
-"""Images that are kept to be shown; 5,000 large ones would fill the memory."""
+"""Images that are kept in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)

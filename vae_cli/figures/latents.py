@@ -1,4 +1,4 @@
-"""The latent space: where the encoder puts test points."""
+"""The latent space: posterior means of test points."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import BLUE, CLASSES, TEXT_WIDTH, class_text
 
 LEGIBLE = 20
-"""Classes that a legend can name; where there are more, a colour bar."""
+"""Classes that a legend names; for more there is a colour bar."""
 
 
 DOTS: dict[str, Any] = {"s": 4, "alpha": 0.7, "linewidths": 0, "rasterized": True}
@@ -63,7 +63,7 @@ def coloured(
     title: str,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Points (N, 2) in the colours of their groups (N,), named in a legend; where there are too many, a colour bar."""
+    """Points (N, 2) in the colours of their groups (N,), with a legend, or a colour bar for many groups."""
     classes, member = np.unique(groups, return_inverse=True)
     if len(classes) > LEGIBLE:
         shown = axes.scatter(*points.T, c=groups, cmap="viridis", **DOTS)
@@ -73,7 +73,7 @@ def coloured(
         bar.update_ticks()
         return
     colours = _colours(len(classes))
-    axes.scatter(*points.T, color=[colours[k] for k in member], **DOTS)  # all in one, so that no class lies on top
+    axes.scatter(*points.T, color=[colours[k] for k in member], **DOTS)  # one call, so that no class covers another
     _legend(axes, colours, [class_text(one, names) for one in classes], title)
 
 

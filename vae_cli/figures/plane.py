@@ -1,4 +1,4 @@
-"""Points of any dimension seen in two."""
+"""Projection of points of any dimension onto a plane."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 class Plane:
-    """Coordinates (N, 2) for points (N, d): themselves for d = 2, else the first two principal components of `points`.
+    """Coordinates (N, 2) for points (N, d): the points for d = 2, else the first two principal components of `points`.
 
-    (N, 1) for d = 1; a single point, which has no principal components, is seen in its first two coordinates.
+    They are (N, 1) for d = 1. A single point, which has no principal components, has its first two coordinates.
     `labels` name the coordinates, with the share of the variance that a component explains.
     """
 
@@ -22,7 +22,7 @@ class Plane:
             self.labels = self.labels[:2]
         elif len(self.labels) > 2:
             self.pca = PCA(2, random_state=0)
-            with np.errstate(invalid="ignore"):  # nothing varies where a posterior has collapsed
+            with np.errstate(invalid="ignore"):  # a collapsed posterior has no variance
                 self.pca.fit(points.numpy())
             shares = np.nan_to_num(self.pca.explained_variance_ratio_)
             self.labels = [f"principal component {j} ({share:.0%} of variance)" for j, share in enumerate(shares, 1)]

@@ -1,4 +1,4 @@
-"""The looks of every figure, in one place: fonts, spines, colours."""
+"""Style of all figures: fonts, spines, colours."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -9,7 +9,7 @@ import matplotlib
 GREY = "#8c8c8c"
 BLUE, ORANGE = "#0072B2", "#E69F00"
 LINES = (BLUE, ORANGE, "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, told apart in every common form of colour blindness; less yellow, too pale for a line."""
+"""Palette of Okabe and Ito for all common forms of colour blindness, without yellow, which is too pale for a line."""
 
 CLASSES = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
@@ -38,7 +38,7 @@ RC: dict[Any, Any] = {
     "axes.titlelocation": "left",
     "lines.linewidth": 1.2,
     "lines.markersize": 3,
-    "image.interpolation": "none",  # pixels stay pixels; a PDF embeds them as they are
+    "image.interpolation": "none",  # sharp pixels; a PDF embeds them unchanged
     "axes.formatter.useoffset": False,
     "savefig.bbox": "tight",
     "savefig.pad_inches": 0.02,
@@ -49,7 +49,7 @@ RC: dict[Any, Any] = {
 
 
 NAME = 24
-"""Letters of a class's name that a figure shows."""
+"""Characters of the name of a class in a figure."""
 
 
 def class_text(label: int, names: Sequence[str] | None) -> str:
@@ -62,9 +62,11 @@ def class_text(label: int, names: Sequence[str] | None) -> str:
         return str(label)
     name = " ".join(names[label].split())
     name = name if len(name) <= NAME else f"{name[: NAME - 3]}..."
-    return (" " * name.startswith("_") + name).replace("$", r"\$")  # else no legend shows it, or as mathematics
+    return (" " * name.startswith("_") + name).replace(
+        "$", r"\$"
+    )  # matplotlib hides a leading _ and reads $ as mathematics
 
 
 def styled() -> AbstractContextManager[None]:
-    """matplotlib's settings for the time of a block; those outside are left alone."""
+    """A context with matplotlib's settings RC."""
     return matplotlib.rc_context(RC)

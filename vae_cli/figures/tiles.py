@@ -1,4 +1,4 @@
-"""Many images as one: exact pixels in an array or a PNG."""
+"""Grids of images with exact pixels, as an array or a PNG."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from torch import Tensor
 from vae_cli.runs.atomic_files import write_atomically
 
 SHOWN = 300
+"""Smallest width of an image for a screen, pixels."""
 
 
 def gap(width: int) -> int:
-    """White pixels between neighbours; there are none around the whole."""
+    """Width of the white gap between neighbours; the grid has no border."""
     return max(1, width // 16)
 
 
 def grid(x: Tensor, columns: int) -> NDArray[np.uint8]:
     """Images x (N, C, H, W) in [0, 1], row by row, as bytes (height, width) in grey or (height, width, 3) in colour.
 
-    Values are clipped and rounded to the nearest of 256 levels; a last row that is not full ends in white.
+    Values are clipped and rounded to the nearest of 256 levels; an incomplete last row ends in white.
     Channels that are neither one nor three are averaged to grey.
     """
     x = torch.nan_to_num(x.detach().float().cpu())
@@ -50,6 +51,6 @@ def image(x: Tensor, columns: int) -> Image.Image:
 
 
 def save_grid(x: Tensor, path: Path, columns: int | None = None) -> None:
-    """Write `grid` as a PNG, one pixel a pixel; as square as can be unless told the number of columns."""
+    """Write `grid` as a PNG without scaling; the default number of columns makes it about square."""
     image = Image.fromarray(grid(x, columns or math.ceil(math.sqrt(len(x)))))
     write_atomically(path, lambda file: image.save(file, format="PNG"))

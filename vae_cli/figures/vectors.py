@@ -21,7 +21,7 @@ from vae_cli.models.model import LatentVariableModel
 
 Cloud = NDArray[np.floating]
 VARIABLES = 12
-"""Variables with a panel of their own; where there are more, those of largest variance."""
+"""Variables with a panel; of more variables, those of largest variance."""
 
 
 def reconstructions(inputs: Inputs) -> Figure:
@@ -41,7 +41,7 @@ def reconstructions(inputs: Inputs) -> Figure:
 
 
 def samples(inputs: Inputs) -> Figure:
-    """Test data beside as many draws x ~ p(x|z), z ~ p(z): the draws, not their means, are distributed like data."""
+    """Test data beside as many draws x ~ p(x|z), z ~ p(z): the draws, unlike means, follow the model."""
     figure, panels, clouds, edges = _beside(inputs.model, inputs.points)
     for axes, points in zip(panels, clouds, strict=True):
         if len(edges) == 1:
@@ -64,7 +64,7 @@ def density(inputs: Inputs) -> Figure:
 
 
 def traversals(inputs: Inputs) -> Figure:
-    """Mean of p(x|z) against one dimension of z in each panel: the variables that move most, standardised."""
+    """Mean of p(x|z) against one dimension of z in each panel: the variables that change most, standardised."""
     model, examples = inputs.model, inputs.examples
     path = Traversal.of(model, examples, rows=10, columns=41)
     scale = examples.x.std(0, unbiased=False)
@@ -84,7 +84,7 @@ def traversals(inputs: Inputs) -> Figure:
 
 
 def draws(model: LatentVariableModel, count: int) -> Tensor:
-    """x ~ p(x|z), z ~ p(z): (count, D); of a model without an encoder, which is trained by its means alone, these."""
+    """x ~ p(x|z), z ~ p(z), (count, D); E[x|z] for a model without an encoder, whose training sees means alone."""
     z = model.prior().sample(torch.Size((count,)))
     decoded = (model.decode(part[None]) for part in z.split(250))
     x = torch.cat([(p.sample() if model.infers else p.mean)[0].float().cpu() for p in decoded])
@@ -94,8 +94,8 @@ def draws(model: LatentVariableModel, count: int) -> Tensor:
 def _beside(model: LatentVariableModel, examples: Points) -> tuple[Figure, list[Axes], list[Cloud], list[Cloud]]:
     """Axes of one scale for test data and for draws from the model, both clouds in a plane, and bins along its axes.
 
-    The frame fits the data; the share of draws beyond it is stated. Principal components are those of standardised
-    columns, where the model's are: else the column of the smallest unit would be the first of them.
+    The frame fits the data; a title states the share of draws outside. For a model of standardised columns the
+    principal components are those of standardised columns, because else the smallest unit dominates them.
     """
     x, drawn = examples.x, draws(model, len(examples.x))
     if (units := model.likelihood.standardisation) and x.shape[1] > 2:
@@ -116,13 +116,13 @@ def _beside(model: LatentVariableModel, examples: Points) -> tuple[Figure, list[
 
 
 def _edges(values: Cloud) -> Cloud:
-    """Forty bins over the range of the data, and ten beyond it on either side for a model that strays."""
+    """Forty bins over the range of the data, and ten beyond it on either side."""
     low, high = np.histogram_bin_edges(values, 1)
     return np.linspace(low - (high - low) / 4, high + (high - low) / 4, 61)
 
 
 def _explained(x: Tensor, means: Tensor) -> float | None:
-    """R^2, the share of the variance of x that its reconstruction explains; None where x does not vary."""
+    """R^2, the share of the variance of x that its reconstruction explains; None for a constant x."""
     variance = x.var(unbiased=False)
     return float(1 - (x - means).square().mean() / variance) if variance > 0 else None
 

@@ -13,8 +13,8 @@ class Annealing(ABC):
     """A factor of the weights of an objective that rises from `start` to 1.
 
     Args:
-        weights: the weights it multiplies, by name; None is all
-        start: the factor at epoch 0
+        weights: names of the weights that it multiplies; None: all
+        start: factor at epoch 0
     """
 
     weights: list[str] | None
@@ -28,7 +28,7 @@ class Annealing(ABC):
 
     @abstractmethod
     def progress(self, epoch: float) -> float:
-        """Part of the rise that is done: 0 at the start, 1 or more at the end."""
+        """Fraction of the rise that is done; 1 or more after its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class CyclicalAnnealing(Annealing):
 
     Args:
         epochs: length of a cycle
-        cycles: their number; the factor is 1 after the last
+        cycles: number of cycles; the factor is 1 after the last
         rise: fraction of a cycle in which the factor rises
     """
 

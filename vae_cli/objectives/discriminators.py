@@ -22,8 +22,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 from vae_cli.models.networks import ACTIVATIONS, Network
 from vae_cli.types import PositiveInt, Shape
 
-HIDDEN = tuple(ACTIVATIONS.values())  # what ends a hidden layer
-SLOPE = 0.2  # of the leaky rectifier below 0, as in Radford et al. 2016
+HIDDEN = tuple(ACTIVATIONS.values())
+"""Classes of the last module of a hidden layer."""
+SLOPE = 0.2
+"""Slope of the leaky ReLU below 0 (Radford et al. 2016)."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,12 @@ class DiscriminatorLoss:
 
     @property
     def metrics(self) -> dict[str, Tensor]:
-        """Both, by the names under which they are logged."""
+        """Both, by their logged names."""
         return {"discriminator_loss": self.loss, "discriminator_accuracy": self.accuracy}
 
 
 class Discriminator(nn.Module):
-    """Scores (N,) of points (N, d): large where the first of two samples is the likelier one.
+    """Scores (N,) of points (N, d): large where the first of two samples has the larger density.
 
     Args:
         layers: the network, with one output
@@ -79,7 +81,7 @@ def dense_discriminator(dims: int, hidden: list[PositiveInt], *, spectral: bool)
 
 
 def network_discriminator(network: Network, event_shape: Shape, outputs: int, *, spectral: bool) -> Discriminator:
-    """A discriminator of flattened events (N, D): an encoder with so many outputs, and a linear score of them."""
+    """A discriminator of flattened events (N, D): an encoder with `outputs` outputs, and a linear score of them."""
     encoder = network.encoder(event_shape, outputs)
     trunk = encoder.children() if isinstance(encoder, nn.Sequential) else [encoder]
     layers = [nn.Unflatten(1, event_shape), *trunk, nn.LeakyReLU(SLOPE), nn.Linear(outputs, 1)]
@@ -117,7 +119,7 @@ def hinge(discriminator: Discriminator, first: Float[Tensor, "M d"], second: Flo
 
 
 def accuracy(first: Tensor, second: Tensor) -> Tensor:
-    """Mean over both samples of the fraction on its own side of T = 0; a score of 0 counts one half."""
+    """Fraction of the scores on the right side of T = 0, mean over both samples; a score of 0 counts one half."""
     return ((first.sign().mean() - second.sign().mean()) / 4 + 0.5).detach()
 
 

@@ -41,7 +41,7 @@ class Divergence(nn.Module, Capable):
 
 
 def squared_distances(a: Float[Tensor, "M d"], b: Float[Tensor, "N d"]) -> Float[Tensor, "M N"]:
-    """|a_i - b_j|^2, (M, N), by their differences: |a|^2 + |b|^2 - 2 a b loses its digits far from 0."""
+    """|a_i - b_j|^2, (M, N), by their differences, because |a|^2 + |b|^2 - 2 a b loses precision far from 0."""
     return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
@@ -61,7 +61,7 @@ class _MMD(Divergence):
         raise NotImplementedError
 
     def scale(self, squared: Tensor, dims: int) -> Tensor:
-        """The kernel's parameter, from the squared distances between q and p, (M, N), of so many dimensions."""
+        """Parameter of the kernel, from the squared distances between q and p (M, N) in `dims` dimensions."""
         raise NotImplementedError
 
     def forward(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> Float[Tensor, ""]:
@@ -138,7 +138,7 @@ class SlicedWasserstein(Divergence):
         directions = torch.randn(q.shape[-1], self.projections, device=q.device)
         directions = directions / directions.norm(dim=0)
         with float32():
-            centre = p.detach().mean(0)  # projections of points far from 0 would lose their digits
+            centre = p.detach().mean(0)  # else projections of points far from 0 lose precision
             sides = [((z - centre) @ directions).sort(0).values for z in (q, p)]
             return (sides[0] - sides[1]).square().mean()
 

@@ -44,7 +44,7 @@ class TCVAE(Objective):
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
 
     def log_weights(self, batch: Batch, examples: int) -> Tensor:
-        """log weight of each pair of a code and an image, (B, B), for a training set of so many examples."""
+        """log weight of each pair of a code and an image, (B, B), for a training set of `examples` examples."""
         return log_minibatch_weights(len(batch), examples, batch.x)
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:

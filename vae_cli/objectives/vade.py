@@ -28,7 +28,7 @@ from vae_cli.types import Fraction, NonNegativeFloat
 
 
 class VaDEAnalytic(ELBO):
-    """The ELBO of VaDE with q(c|x) = gamma, the best one that depends on x alone, in closed form.
+    """The ELBO of VaDE with q(c|x) = gamma, the optimal one that depends on x alone, in closed form.
 
     gamma = softmax_c(log pi_c + E_q log p(z|c)), so that the rate is -H(q) - logsumexp_c(log pi_c + E_q log p(z|c)),
     which exceeds that of the marginal mixture by E_q KL(gamma || p(c|z)) (Jiang et al. 2017, eq. 12).

@@ -12,7 +12,7 @@ from vae_cli.config import comparison
 from vae_cli.config.comparison import written
 from vae_cli.config.settings import setting_of
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.names import CLASS, choices_of, rank, shown
+from vae_cli.report.names import CLASS, FULL, choices_of, rank, shown
 from vae_cli.report.runs import Run
 from vae_cli.runs.folder import RunFolder
 
@@ -22,6 +22,9 @@ FACTS = ("data/name", "data/sha256", "data/domain")
 
 CHANGED = "dataset.sha256"
 """The choice that separates configurations if the data changed between runs of one setting."""
+
+SHORT = 4
+"""Digits of numbers in names, unless more are needed to tell configurations apart."""
 
 LONG = 80
 """Longest name in a legend, in characters."""
@@ -38,6 +41,8 @@ class Group:
         number: of the configuration in the report, from 1
         choices: the keys in which it differs from others, with their values
         words: short names of these keys
+        alone: there is no other configuration
+        digits: of numbers in names
     """
 
     number: int
@@ -45,11 +50,15 @@ class Group:
     choices: dict[str, Any]
     words: dict[str, str]
     alone: bool = True
+    digits: int = FULL
 
     @property
     def name(self) -> str:
-        """The choices as text."""
-        return self.without(None) or ("all runs" if self.alone else "the defaults")
+        """The choices as text, after the name that all its runs were given."""
+        choices, given = self.without(None), {run.config.get("name") for run in self.runs}
+        if len(given) == 1 and (name := given.pop()):
+            return f"{name} ({choices})" if choices else str(name)
+        return choices or ("all runs" if self.alone else "the defaults")
 
     @property
     def label(self) -> str:
@@ -58,7 +67,9 @@ class Group:
 
     def without(self, key: str | None) -> str:
         """The choices as text, except for one key."""
-        return ", ".join(f"{self.words[name]}={shown(value)}" for name, value in self.choices.items() if name != key)
+        return ", ".join(
+            f"{self.words[name]}={shown(value, self.digits)}" for name, value in self.choices.items() if name != key
+        )
 
     @cached_property
     def finished(self) -> tuple[Run, ...]:
@@ -125,7 +136,12 @@ def group(runs: Sequence[Run]) -> list[Group]:
     keys, words = [CHANGED, *named.words], {CHANGED: "sha256"} | named.words
     chosen.sort(key=lambda pair: [rank(pair[0].get(key)) for key in keys])
     alone = len(chosen) == 1
-    return [Group(number, same, choices, words, alone) for number, (choices, same) in enumerate(chosen, 1)]
+
+    def groups(digits: int) -> list[Group]:
+        return [Group(number, same, one, words, alone, digits) for number, (one, same) in enumerate(chosen, 1)]
+
+    short = groups(SHORT)
+    return short if len({one.without(None) for one in short}) == len(short) else groups(FULL)
 
 
 def _by_data(runs: Sequence[Run]) -> dict[str | None, list[Run]]:

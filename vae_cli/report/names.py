@@ -12,6 +12,8 @@ from vae_cli.config.settings import setting_of
 from vae_cli.report.runs import Run
 
 CLASS = "_target_"
+FULL = 12
+"""Digits of numbers as they were set, without the noise of binary fractions."""
 PRESET = "experiment"
 """The group that sets keys of other groups and has none of its own."""
 
@@ -93,13 +95,13 @@ def _choices(run: Run, keys: Sequence[str]) -> dict[str, Any]:
     return {key: str(v).rpartition(".")[2] if key.endswith(CLASS) else v for key, v in found.items()}
 
 
-def shown(value: Any) -> str:
-    """A value as on the command line."""
+def shown(value: Any, digits: int = FULL) -> str:
+    """A value as on the command line, floats with so many digits."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "none"}[value]
     if isinstance(value, list):
-        return f"[{','.join(map(shown, value))}]"
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+        return f"[{','.join(shown(one, digits) for one in value)}]"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def rank(value: Any) -> tuple[int, float, str]:

@@ -35,7 +35,13 @@ class Line:
 def run_page(run: Run, out: Path) -> str:
     """The page of a run, which lies in the folder `out`."""
     curves = training_curves(run.history)
-    facts = [str(run.results.get("data/name") or run.data_settings[0]), f"seed={run.config.get('seed')}", run.status]
+    tags = run.config.get("tags") or []
+    facts = [
+        *filter(None, [run.config.get("name"), *tags]),
+        str(run.results.get("data/name") or run.data_settings[0]),
+        f"seed={run.config.get('seed')}",
+        run.status,
+    ]
     if epochs := run.results.get("train/epochs"):
         facts.append(f"{epochs} epochs, best {run.results.get('train/best_epoch')}")
     if seconds := run.results.get("wall_seconds"):

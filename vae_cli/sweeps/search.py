@@ -19,12 +19,14 @@ LONGER = 4
 
 
 def add_scores(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Add to each row the score by which trials are chosen (None where it is -inf), and mark the best."""
-    scores = [score(RunFolder(folder / row["folder"]).results_if_readable()) for row in rows]
+    """Add to each row its score (None for -inf), by which trials are chosen, and if it is the best or was pruned."""
+    results = [RunFolder(folder / row["folder"]).results_if_readable() for row in rows]
+    scores = list(map(score, results))
     best = max(scores, default=WORST)
-    for row, value in zip(rows, scores, strict=True):
+    for row, value, numbers in zip(rows, scores, results, strict=True):
         row["score"] = None if value == WORST else value
         row["best"] = value == best != WORST
+        row["pruned"] = str(numbers.get("train/stopped")).endswith("(pruned)")
 
 
 def longer(rows: Sequence[dict[str, Any]], folder: Path) -> str | None:
@@ -33,8 +35,8 @@ def longer(rows: Sequence[dict[str, Any]], folder: Path) -> str | None:
     if row is None:
         return None
     epochs = RunFolder(folder / row["folder"]).config().trainer.max_epochs
-    left_out = ("hparams_search=", "sweep=", "trainer.max_epochs=")
-    kept = [override for override in row["overrides"] if not override.startswith(left_out)]
+    left_out = ("hparams_search=", "sweep=", "trainer.max_epochs=", "callbacks.pruning")
+    kept = [override for override in row["overrides"] if not override.lstrip("+").startswith(left_out)]
     return shlex.join(["vae-train", *kept, f"trainer.max_epochs={LONGER * epochs}"])
 
 

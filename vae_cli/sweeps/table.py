@@ -138,7 +138,7 @@ def _table(rows: list[dict[str, Any]], title: str, shown: list[str]) -> Table:
         table.add_column(name.removeprefix("test/"), justify="right", no_wrap=True)
     for row in rows:
         status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
-        status += ", [bold]best[/bold]" * row.get("best", False)
+        status += ", pruned" * row.get("pruned", False) + ", [bold]best[/bold]" * row.get("best", False)
         numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
         table.add_row(escape(row["folder"]), status, *numbers)
     return table

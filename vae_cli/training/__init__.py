@@ -1,1 +1,1 @@
-"""One LightningModule for every system, and what surrounds it."""
+"""Training: one LightningModule for every system, phases, callbacks, checkpoints, loggers."""

@@ -1,4 +1,4 @@
-"""From a checked configuration to objects."""
+"""Builds the objects of a checked configuration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vae_cli.training.phases import Phase, PhaseSource
 
 
 def assemble(node: Node, **parts: Any) -> Any:
-    """The object of a node; parameters before the star of its class get the parts with their names."""
+    """The object of a node; each parameter before the star of its class gets the part of its name."""
     arguments = inspect.signature(get_class(node.target)).parameters.values()
     wanted = [argument.name for argument in arguments if argument.kind is argument.POSITIONAL_OR_KEYWORD]
     if unknown := [name for name in wanted if name not in parts]:
@@ -33,7 +33,7 @@ def assemble(node: Node, **parts: Any) -> Any:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """The parts that a class may have as parameters before the star, beside its configured arguments.
+    """Parts for the parameters before the star of a class; its other arguments are configured.
 
     Args:
         layers: dimensions of each layer of z, the nearest to x first.
@@ -95,7 +95,7 @@ def build_model(config: TrainConfig, event_shape: tuple[int, ...], examples: int
 
 
 def build_phases(config: TrainConfig, model: LatentVariableModel, event_shape: tuple[int, ...]) -> list[Phase]:
-    """Pretraining, initialisation and second_stage, where chosen, around the objective's trainer.max_epochs."""
+    """The phase of the objective, between those of pretraining, initialisation and second_stage where chosen."""
     size, network = model.latent_dim, config.network.build()
     parts = {
         "latent_dim": size,

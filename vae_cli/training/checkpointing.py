@@ -1,4 +1,4 @@
-"""Lightning's checkpoints: under fixed names, written and read by `vae_cli.runs.checkpoints`."""
+"""Lightning's checkpoints under fixed names; `vae_cli.runs.checkpoints` writes and reads them."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def _is_finite(score: Tensor | None) -> bool:
 class LastCheckpoint(FixedNameCheckpoint):
     """The checkpoint to resume from: at the end of an epoch, every `minutes` within one, and where a signal stops.
 
-    The last batch of an epoch leaves it to the end of the epoch; a batch between two optimiser steps leaves it to the
-    next batch, because no checkpoint holds gradients.
+    The end of the epoch saves after its last batch. Between two optimiser steps nothing is saved, because a checkpoint
+    holds no gradients.
     """
 
     def __init__(self, minutes: float | None, **settings: Any) -> None:
@@ -98,7 +98,7 @@ class LastCheckpoint(FixedNameCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save if the time has passed, or if the run is to stop."""
+        """Save if the interval has passed or a signal asks the run to stop."""
         done = batch_idx + 1
         if done == trainer.num_training_batches or done % trainer.accumulate_grad_batches:
             return
@@ -111,7 +111,7 @@ class LastCheckpoint(FixedNameCheckpoint):
             self.signals.stop()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save, and end the training if the run is to stop, once the loggers have the row of this epoch."""
+        """Save, and end the training if a signal asks for it; the loggers have the row of this epoch."""
         super().on_train_epoch_end(trainer, pl_module)
         self.saved = time.monotonic()
         self._agree(trainer)

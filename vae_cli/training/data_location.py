@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_again(config: TrainConfig) -> Data:
-    """The data of an earlier run; where they are gone, the error has the key of their new place."""
+    """The data of an earlier run; where they are gone, the error names the key of their new path."""
     from vae_cli.training.loading import load_data
 
     gone = [key for key, place in _places(config.dataset.arguments).items() if not Path(place).exists()]

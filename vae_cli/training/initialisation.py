@@ -36,7 +36,7 @@ class Initialisation(Capable, ABC):
     Args:
         points: number of codes that are clustered at most, chosen at random; the others get the label of their nearest
             neighbours among them
-        restarts: starts of expectation-maximisation; the likeliest is kept
+        restarts: starts of expectation-maximisation; the one of largest likelihood is kept
         fixed_epochs: epochs with q(c|x) fixed at the clusters, before training by the objective
         classification_weight: weight of -log p(c|z) at the fixed cluster c
         augmentation: size of the random shifts of images before z in that term is encoded, in [0, 1]
@@ -80,7 +80,9 @@ class Initialisation(Capable, ABC):
         if not np.isfinite(z).all():
             raise UserError("the codes to be clustered hold NaN or infinite values; use a lower optimizer.lr")
         if not z.std():
-            raise UserError("the codes to be clustered are all the same: the encoder tells no two inputs apart")
+            raise UserError(
+                "the codes to be clustered are all equal: the encoder has collapsed; use a lower optimizer.lr"
+            )
         order = np.random.default_rng(training.seed).permutation(len(z))
         chosen, others = np.split(order, [max(2 * components, min(self.points, training.limit))])
         chosen.sort()
@@ -118,10 +120,10 @@ class UmapMixture(Initialisation):
 
 
 def _fitted(points: Points, components: int, restarts: int, seed: int) -> GaussianMixture:
-    """Expectation-maximisation with full covariances, the likeliest of several starts."""
+    """Expectation-maximisation with full covariances; the start of largest likelihood."""
     mixture = GaussianMixture(components, n_init=restarts, random_state=seed, reg_covar=1e-6 * points.var())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a start that has not converged is a start all the same
+        warnings.simplefilter("ignore")  # a start that has not converged counts too
         return mixture.fit(points)
 
 

@@ -40,7 +40,7 @@ class LatentModelModule(LightningModule):
 
     Args:
         settings: of the validation and the evaluation
-        facts: of the data; they are kept in checkpoints
+        facts: of the data, which checkpoints keep
     """
 
     def __init__(
@@ -64,7 +64,9 @@ class LatentModelModule(LightningModule):
         self.validation = Means()
         self.steps_per_epoch = 1
         self.row: dict[str, float] = {}
-        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation batches than processes
+        self.allow_zero_length_dataloader_with_multiple_devices = (
+            True  # also with fewer validation batches than processes
+        )
         self.rows: AdaptiveChunks | None = None
         self.window_weights: Sequence[float] = ()
         self.overflowed: list[tuple[int, float]] = []
@@ -72,7 +74,7 @@ class LatentModelModule(LightningModule):
 
     @property
     def position(self) -> PhasePosition:
-        """The phase of the present epoch."""
+        """The phase of the current epoch."""
         return phase_at(self.phases, self.current_epoch)
 
     @property
@@ -81,7 +83,7 @@ class LatentModelModule(LightningModule):
         return sum(phase.epochs for phase in self.phases)
 
     def on_train_start(self) -> None:
-        """A training that resumes within an epoch has no start of an epoch."""
+        """Set the modes of the phase, also for a training that resumes within an epoch."""
         self.position.phase.set_modes(self.model)
 
     def on_train_epoch_start(self) -> None:
@@ -212,7 +214,7 @@ class LatentModelModule(LightningModule):
         return self.schedule((epoch - position.start) / (position.end - position.start))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the facts of the data, so that a run's folder is enough to load it, and the sums of the present epoch."""
+        """Add the facts of the data, so that a run's folder is enough to load it, and the sums of the current epoch."""
         if not all(value.isfinite().all() for value in self.parameters()):
             self._diverged("the parameters were no longer finite in", "", "")
         checkpoint["threads"] = torch.get_num_threads()

@@ -33,8 +33,8 @@ class Phase:
 
     Args:
         on_start: prepares the model once, before the first epoch
-        continues_schedule: optimiser and learning rate continue from the phase before; else they start anew
-        trains: the part of the model that is in training mode, the rest is in evaluation mode; None is the whole
+        continues_schedule: optimiser and learning rate continue from the phase before; otherwise they start anew
+        trains: part of the model in training mode, the rest being in evaluation mode; None: the whole model
     """
 
     name: str

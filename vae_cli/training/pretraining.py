@@ -58,7 +58,7 @@ class Autoencoder(Capable):
 
     Args:
         epochs: length of the phase
-        corruption: the fraction of each input that is masked; 0 is a plain autoencoder
+        corruption: fraction of each input that is masked; 0 is a plain autoencoder
     """
 
     requires: ClassVar = {"posterior": ("encoder", "continuous")}
@@ -72,12 +72,12 @@ class Autoencoder(Capable):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerWise(Capable):
-    """Greedy, from outside inwards: the outermost pair of layers, then one more pair at a time, then all layers.
+    """Greedy layer-wise: the outermost pair of layers, then one more pair at a time, then all (Bengio et al. 2006).
 
     Args:
         layer_epochs: epochs at each depth
         epochs: epochs of the whole network at the end
-        corruption: the fraction of each input that is masked
+        corruption: fraction of each input that is masked
     """
 
     requires: ClassVar = {"posterior": ("encoder", "continuous", "single_layer"), "network": ("mirrored",)}

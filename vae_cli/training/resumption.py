@@ -1,4 +1,4 @@
-"""The checkpoint that a run resumes from: whether it fits, before anything of the run is written."""
+"""Checks the checkpoint that a run resumes from, before any file of the run is written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vae_cli.training.phases import phase_at
 def prepare(
     config: TrainConfig, module: LatentModelModule, facts: DatasetInfo, trainer: pl.Trainer, checkpoint: Checkpoint
 ) -> None:
-    """Try a checkpoint on the model, the data and Lightning's loops; its weights and its origin are in the module.
+    """Refuse a checkpoint that does not fit the model, the data or Lightning's loops; load its weights and its origin.
 
     Args:
         trainer: a Trainer for the trial alone
@@ -55,13 +55,13 @@ def _rehearse(module: LatentModelModule, checkpoint: Checkpoint, trainer: pl.Tra
 
 
 def _first(module: LatentModelModule) -> int:
-    """The epochs of the phases before the one that trainer.max_epochs counts."""
+    """Number of epochs of the phases before that of trainer.max_epochs."""
     number = next(n for n, phase in enumerate(module.phases) if phase.name == "training")
     return sum(phase.epochs for phase in module.phases[:number])
 
 
 def _check_epochs(config: TrainConfig, done: int, before: int) -> None:
-    """Refuse fewer epochs than are done, and another number once the second stage has begun."""
+    """Refuse fewer epochs than are done, and any other number once the second stage has begun."""
     asked = config.trainer.max_epochs
     if asked == before:
         return
@@ -74,7 +74,7 @@ def _check_epochs(config: TrainConfig, done: int, before: int) -> None:
 
 
 def _continued(module: LatentModelModule, origin: Origin, epochs: int, progress: dict[str, int]) -> Origin:
-    """The origin of a run that resumes with this number of epochs, and with the place of a change of its schedule.
+    """The origin of a run that resumes with this number of epochs; it records where the learning-rate schedule changes.
 
     A constant rate has the same schedule for every number of epochs.
     """

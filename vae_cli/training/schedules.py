@@ -21,7 +21,7 @@ class Constant:
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine:
-    """From the base rate down along half a cosine.
+    """Half a cosine from the base rate to `final` times it (Loshchilov and Hutter 2017).
 
     Args:
         final: factor at the end
@@ -35,7 +35,7 @@ class Cosine:
 
 @dataclass(frozen=True, kw_only=True)
 class OneCycle:
-    """Up to the base rate and down again, both along half cosines (Smith 2018).
+    """Half a cosine up to the base rate, and half a cosine down (Smith 2018).
 
     Args:
         rise: fraction of training in which the rate rises
@@ -54,7 +54,7 @@ class OneCycle:
 
 @dataclass(frozen=True, kw_only=True)
 class Exponential:
-    """From the base rate down by equal factors (Burda et al. 2015 go from 1e-3 to 1e-4).
+    """Exponential decay from the base rate to `final` times it (Burda et al. 2015: from 1e-3 to 1e-4).
 
     Args:
         final: factor at the end

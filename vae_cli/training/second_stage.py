@@ -1,4 +1,4 @@
-"""Second stage: the prior is fitted alone after training, when q(z|x) no longer changes."""
+"""Second stage: the prior alone is fitted after training, when q(z|x) no longer changes."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ class Selection:
 class PhaseAwareEarlyStopping(Checkpoint):
     """Stops after `patience` epochs without a better number; epochs whose number is not finite do not count.
 
-    It reads the rows of `history` alone, so that a resumed run may have another patience. It is a `Checkpoint` for the
-    reason of History, and runs after it.
+    It reads only the rows of `history`, so that a resumed run may have another patience. Its base class is `Checkpoint`
+    for the reason that `History` gives; it runs after `History`.
     """
 
     def __init__(self, patience: int, selection: Selection, history: History) -> None:

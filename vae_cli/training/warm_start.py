@@ -33,7 +33,7 @@ class WarmStart:
         checkpoint: its file
         sha256: of the file
         epoch: number of epochs before the checkpoint
-        parts: that have its weights
+        parts: parts that have its weights
         left: the other parts, each with the reason
     """
 
@@ -63,7 +63,7 @@ class WarmStart:
 
 
 def start(model: LatentVariableModel, init: str, init_parts: Sequence[str] | None, facts: DatasetInfo) -> WarmStart:
-    """Load the checkpoint `init` into the parts of `init_parts`, all of which must fit, or into all that fit."""
+    """Load the checkpoint `init` into the parts of `init_parts`, which must all fit; None: into all that fit."""
     file = initial_checkpoint(init)
     checkpoint = checkpoints.load(file)
     state = model.state_dict()

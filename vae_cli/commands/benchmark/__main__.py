@@ -78,11 +78,11 @@ def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
     return pairs
 
 
-def measure(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Rates of every contestant in every round, after one round that does not count."""
-    rates: dict[str, list[float]] = {name: [] for name in contestants}
+def measure(programs: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Rates of each program by round, after one round for warming up."""
+    rates: dict[str, list[float]] = {name: [] for name in programs}
     for turn in range(rounds + 1):
-        for name, run in contestants.items():
+        for name, run in programs.items():
             print(f"  round {turn}/{rounds}: {name:<60}", end="\r", file=sys.stderr, flush=True)
             rate = run()
             if turn:
@@ -126,7 +126,7 @@ def main(rounds: int = 5) -> None:
         rounds,
     )
     report("Importance-weighted log-likelihood", "pairs/s", likelihood, ["pythae get_nll"])
-    together = measure(neighbours.contestants(), rounds)
+    together = measure(neighbours.programs(), rounds)
     report("Runs side by side", "images/s, all together", together, ["one run", "one run, OpenMP as it is"])
 
 

@@ -1,4 +1,4 @@
-"""`make bench`, runs beside each other on this machine: what they train together, beside what one trains alone."""
+"""`make bench`, the total speed of runs side by side on this machine, and the speed of one run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _train(folder: Path, *overrides: str, **changes: str) -> subprocess.Popen[by
 
 
 def _rate(folder: Path) -> float:
-    """Images a second of all runs in a folder: all that they trained on, over the longest time of one."""
+    """Images a second of all runs in a folder: their sum, over the longest training time."""
     runs = [json.loads(file.read_text()) for file in folder.rglob("results.json")]
     images = [run["train/steps"] * 128 for run in runs]
     seconds = [n / run["train/samples_per_second"] for n, run in zip(images, runs, strict=True)]
@@ -35,7 +35,7 @@ def _rate(folder: Path) -> float:
 
 
 def runs(count: int, *overrides: str, **changes: str) -> Callable[[], float]:
-    """So many commands started at once."""
+    """`count` commands started at once."""
 
     def rate() -> float:
         with tempfile.TemporaryDirectory() as name:
@@ -48,7 +48,7 @@ def runs(count: int, *overrides: str, **changes: str) -> Callable[[], float]:
     return rate
 
 
-def contestants() -> dict[str, Callable[[], float]]:
+def programs() -> dict[str, Callable[[], float]]:
     """The compared settings; the first two are a single run."""
     all_cores = f"trainer.threads={os.cpu_count()}"
     return {

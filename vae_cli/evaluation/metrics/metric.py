@@ -83,7 +83,7 @@ class Metric:
     an example is left out; `update` then adds what it returned.
 
     Attributes:
-        title: names the part in the warning that its numbers are left out
+        title: name of the part in a warning that its numbers are left out
         numbers: the keys that `compute` may return; `NAME_se` is the standard error of NAME
         prefix: of the keys; None for that of the split
         per_example: `measure` returns one row for each example, and an example with a row that is not finite is left

@@ -18,6 +18,9 @@ from vae_cli.report.plots.plot import WIDTH, Plot, colours, legend, single, text
 TICKS = 8
 """Most swept values with a tick of their own."""
 
+LETTERS = 5
+"""Longest text of such a tick."""
+
 Point = tuple[float, Estimate, str]
 
 
@@ -110,6 +113,7 @@ def _axis(axes: Axes, places: Sequence[float], names: Sequence[str]) -> None:
         return
     if values[0] > 0 and values[-1] / values[0] > 7:
         axes.set_xscale("log")
-    if len(values) <= TICKS:
-        axes.set_xticks(values, [f"{value:g}" for value in values])
+    texts = [f"{value:g}" for value in values]
+    if len(values) <= TICKS and max(map(len, texts)) <= LETTERS:
+        axes.set_xticks(values, texts)
         axes.set_xticks([], minor=True)

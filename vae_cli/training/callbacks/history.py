@@ -16,8 +16,8 @@ from vae_cli.training.lightning_module import LatentModelModule
 class History(Checkpoint):
     """One row of metrics for each epoch, saved in the checkpoint and written to metrics.csv.
 
-    The base class is `Checkpoint`, because Lightning calls those after the module has logged its epoch. This callback
-    comes before those that write checkpoints, so that they hold the row of the epoch.
+    The base class is `Checkpoint`, because Lightning calls such callbacks after the module has logged its epoch. This
+    callback comes before those that write checkpoints, so that they hold the row of the epoch.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -27,11 +27,11 @@ class History(Checkpoint):
         self.examples = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows, and the counts of the present epoch."""
+        """The rows, and the counts of the current epoch."""
         return {"rows": self.rows, "seconds": self.seconds, "examples": self.examples}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the rows up to the checkpoint; metrics.csv is written anew."""
+        """Restore the rows up to the checkpoint; the next epoch rewrites metrics.csv."""
         self.rows, self.seconds, self.examples = (state_dict[name] for name in ("rows", "seconds", "examples"))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -51,7 +51,7 @@ class History(Checkpoint):
 
     @property
     def samples_per_second(self) -> float:
-        """Training examples a second in the present epoch."""
+        """Training examples per second in the current epoch."""
         return self.examples / max(self.seconds, 1e-9)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

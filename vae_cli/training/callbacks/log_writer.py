@@ -20,8 +20,8 @@ from vae_cli.training.loggers import RunLogger
 class LogWriter(Checkpoint):
     """Logs the row of each epoch, and of every n-th optimiser step the terms of its batch and the gradient norm.
 
-    Values are read from the device at those steps alone. It is a `Checkpoint` for the reason of History, and runs
-    after it.
+    Values are read from the device at these steps alone. The base class is `Checkpoint` for the reason that `History`
+    gives; this callback runs after `History`.
 
     Args:
         every: optimiser steps between two rows

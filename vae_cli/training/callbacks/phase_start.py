@@ -20,7 +20,7 @@ from vae_cli.training.phases import TrainingCodes
 DRAWS = 5
 """Draws of each training image that are encoded, for data that are drawn anew at each visit."""
 BATCH = 1000
-"""Images encoded at a time; the noise depends on it, so it is not configurable."""
+"""Images encoded at a time; the noise depends on this number, so that it is not configurable."""
 
 
 class PhaseInitialiser(Callback):

@@ -17,12 +17,12 @@ class RandomState(Callback):
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.restored: dict[str, Any] | None = self._get()  # the draws of the set-up depend on the world size
+        self.restored: dict[str, Any] | None = self._get()  # the set-up draws a number that depends on the world size
         self.training: dict[str, Any] | None = None
 
     @staticmethod
     def _get() -> dict[str, Any]:
-        cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []  # of this process's device
+        cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []  # state of this process's device
         return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
     @staticmethod
@@ -32,7 +32,7 @@ class RandomState(Callback):
             torch.cuda.set_rng_state(state["cuda"][0].cpu())
 
     def state_dict(self) -> dict[str, Any]:
-        """The present random state of training."""
+        """The current random state of training."""
         return self.training or self._get()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -40,7 +40,7 @@ class RandomState(Callback):
         self.restored = state_dict
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Restore the state of the checkpoint, or of the construction of this callback, after the set-up."""
+        """Restore, after the set-up, the state of the checkpoint or of the construction of this callback."""
         if self.restored is not None:
             self._set(self.restored)
             self.restored = None
