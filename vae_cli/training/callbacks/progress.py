@@ -60,7 +60,7 @@ class EpochProgress(Checkpoint):
         left = clock(self._left(trainer, self.batches))
         numbers = {name: f"{row[name]:.2f}" for name in METRICS if name in row}
         numbers[SPEED] = f"{row['train/samples_per_second']:,.0f}"
-        wide = {name: max(9, len(name)) for name in numbers}
+        wide = {name: max(8, len(name)) for name in numbers}
         title = fitting([f"{'':{self.space}}", f"{'left':>7}", *(f"{n:>{wide[n]}}" for n in numbers)], width())
         line = [f"{where:{self.space}}", f"{left:>7}", *(f"{value:>{wide[n]}}" for n, value in numbers.items())]
         if title != self.title:
