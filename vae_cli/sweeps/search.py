@@ -40,7 +40,7 @@ def longer(rows: Sequence[dict[str, Any]], folder: Path) -> str | None:
 
 def save_figures(folder: Path) -> None:
     """Write the plots of a search into its folder."""
-    from vae_cli.figures.style import styled  # here: matplotlib takes a second to import
+    from vae_cli.figures.style import styled  # matplotlib, which the check of a command line does not wait for
     from vae_cli.report.plots.search import search_plots
 
     with styled():
