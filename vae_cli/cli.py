@@ -180,11 +180,10 @@ def _main(command: str, work: Callable[[list[str]], None]) -> None:
 def _help(command: str, argv: list[str]) -> int:
     """Print the help or a page; returns the exit code."""
     from vae_cli.config import help
-    from vae_cli.distributed.terminal import show
     from vae_cli.errors import UserError
 
     try:
-        show(help.text(command, argv))
+        print(help.text(command, argv))
     except UserError as error:
         print(f"{command}: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -196,11 +195,10 @@ def _command(command: str, root: str, schema: type[T], argv: list[str], work: Ca
     from omegaconf import DictConfig, OmegaConf
 
     from vae_cli.config.preflight import prepare_command
-    from vae_cli.distributed.terminal import show
 
     config = _checked(command, lambda: prepare_command(root, schema, argv))
     if isinstance(config, DictConfig):
-        show(OmegaConf.to_yaml(config).rstrip())
+        print(OmegaConf.to_yaml(config).rstrip())
         return
     _run(command, lambda: work(config))
 

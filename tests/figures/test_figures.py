@@ -59,11 +59,11 @@ def test_saved_files_are_whole_and_reproducible(tmp_path):
 def test_snapshots_are_samples_and_reconstructions(data):
     model = Affine(data, 4)
     first, again, other = (drawing.snapshots(model, data, CPU, seed) for seed in (0, 0, 1))
-    assert set(first) == {"reconstructions", "samples"}
+    assert set(first) == ({"reconstructions", "samples"} if len(data.event_shape) == 3 else {"samples"})
     assert all(image.mode in ("L", "RGB") and image.width >= 300 for image in first.values())
     assert all(first[name].tobytes() == again[name].tobytes() for name in first)
     assert first["samples"].tobytes() != other["samples"].tobytes()
-    assert first["reconstructions"].tobytes() == other["reconstructions"].tobytes()
+    assert first.get("reconstructions") == other.get("reconstructions")
 
 
 def test_a_snapshot_shows_the_pixels_of_the_figure():

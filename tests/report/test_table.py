@@ -90,3 +90,11 @@ def test_markup_in_a_value_is_printed_as_it_is() -> None:
     write_run(Path("all/a"), {"dataset.path": "[red]a[/red]"})
     write_run(Path("all/b"), {"dataset.path": "b"})
     assert "path=[red]a[/red]" in printed()
+
+
+def test_the_numbers_of_a_users_own_metric_come_last() -> None:
+    own = {"test/absolute_error": 3.5, "test/absolute_error_se": 0.1}
+    write_run(Path("all/alone"), results=own)
+    made = table()
+    assert made.metrics[-1] == "test/absolute_error"
+    assert "test absolute_error" in latex_text([made]).replace("\\_", "_")

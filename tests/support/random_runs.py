@@ -216,9 +216,6 @@ def main() -> None:
     numbers = range(args.start, args.start + args.count) if args.only is None else range(args.only, args.only + 1)
     work = (args.work or Path(tempfile.mkdtemp(prefix="random_runs_"))).absolute()
     work.mkdir(parents=True, exist_ok=True)
-    settings = work / "matplotlibrc"
-    settings.write_text("pdf.use14corefonts: true\n")  # half of the time of a small run is the subsetting of fonts
-    os.environ["MATPLOTLIBRC"] = str(settings)
     counts: Counter[str] = Counter()
     began = time.process_time() + forked_seconds()
     spent: list[float] = []

@@ -57,7 +57,8 @@ class Run:
         count = sum(p.numel() for p in self.model.parameters())
         parts = f"q(z|x) {config.posterior.name}, p(z) {config.prior.name}, p(x|z) {config.likelihood.name}"
         status, epoch = RunFolder(self.folder).state().name, results.get("train/best_epoch")
-        return {
+        labels = {"name": config.name, "tags": ", ".join(config.tags)}
+        return {name: label for name, label in labels.items() if label} | {
             "model": f"{parts}, network {config.network.name}, d = {self.model.latent_dim}, {count:,} parameters",
             "objective": config.objective.name,
             "data": f"{facts.name}, x {facts.event_shape}, {facts.examples:,} training examples",

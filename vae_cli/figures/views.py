@@ -32,7 +32,7 @@ class View:
         name: of its files and of its entry in a logger
         draw: returns None where there is nothing to show
         applies: whether a model and points of its data have this figure; None for a figure of the history alone
-        snapshot: the image that a logger gets during training; None: none
+        snapshot: the image that a logger gets during training, if it is cheap; None: none
     """
 
     name: str
@@ -71,7 +71,7 @@ VIEWS = (
     ),
     View(
         "reconstructions", vectors.reconstructions,
-        lambda model, points: not points.is_image and model.infers, raster(vectors.reconstructions),
+        lambda model, points: not points.is_image and model.infers,
     ),
     View(
         "traversals", images.traversals,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vae_cli.evaluation.keys import BETTER, LABELS, MAIN
+from vae_cli.evaluation.keys import BETTER, LABELS, MAIN, find
 from vae_cli.report.groups import VALIDATION, Group
 
 SPLITS = ("test", "val", "val_split", "train", "train_split", "exact")
@@ -12,11 +12,13 @@ SPLITS = ("test", "val", "val_split", "train", "train_split", "exact")
 
 
 def present(groups: Sequence[Group]) -> list[str]:
-    """The metrics of at least one finished run: those that select runs, then test, other splits, exact ones."""
+    """The metrics of at least one finished run: those that select runs, test, other splits, exact, a user's own."""
     known = [*VALIDATION, *(f"{split}/{name}" for split in SPLITS for name in LABELS)]
     found = {name for one in groups for run in one.finished for name in run.numbers}
     twice = {name for name in found if name.startswith("val/") and f"validation/{name[4:]}" in found}
-    return [name for name in known if name in found - twice]
+    measured = (name for name in found if name.partition("/")[0] in SPLITS and not name.endswith("_se"))
+    own = sorted(name for name in measured if find(name) is None)
+    return [*(name for name in known if name in found - twice), *own]
 
 
 def words(metric: str) -> str:
@@ -26,7 +28,7 @@ def words(metric: str) -> str:
     ('test IW log-likelihood (nats)', 'validation ELBO (nats)')
     """
     split, _, name = metric.partition("/")
-    return f"{split.replace('_', ' ')} {LABELS[name]}"
+    return f"{split.replace('_', ' ')} {LABELS.get(name, name)}"
 
 
 def is_main(metric: str) -> bool:
