@@ -158,8 +158,12 @@ def _main(command: str, work: Callable[[list[str]], None]) -> None:
     outlive()
     argv, code = sys.argv[1:], 0
     try:
-        if {"--help", "-h"} & set(argv):
+        if {"--help", "-h", "--completion"} & set(argv):
             code = _help(command, argv)
+        elif argv[:1] == ["--complete"]:
+            from vae_cli.config.completion import completions
+
+            print("\n".join(completions(command, "".join(argv[1:2]))))
         elif "--version" in argv:
             import vae_cli
 
@@ -183,7 +187,12 @@ def _help(command: str, argv: list[str]) -> int:
     from vae_cli.errors import UserError
 
     try:
-        print(help.text(command, argv))
+        if "--completion" in argv:
+            from vae_cli.config.completion import script
+
+            print(script("".join(argv[argv.index("--completion") + 1 :][:1])), end="")
+        else:
+            print(help.text(command, argv))
     except UserError as error:
         print(f"{command}: error: {error}", file=sys.stderr)
         return error.exit_code

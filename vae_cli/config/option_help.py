@@ -32,10 +32,10 @@ def option(sources: Sources, group: str, name: str) -> list[tuple[str, str]]:
     options = sources.options(group)
     if name not in options:
         raise ConfigError(f"{group}={name}: no such option; nearest: {nearest(name, options, 1)[0]}", key=group)
-    keys, chosen = _keys(sources, group, name)
-    targets = {key.rpartition(".")[0]: one.default for key, one in keys.items() if key.endswith("._target_")}
+    found, chosen = keys(sources, group, name)
+    targets = {key.rpartition(".")[0]: one.default for key, one in found.items() if key.endswith("._target_")}
     rows = []
-    for key, one in keys.items():
+    for key, one in found.items():
         place, _, last = key.rpartition(".")
         if last == "_target_":
             continue
@@ -45,21 +45,21 @@ def option(sources: Sources, group: str, name: str) -> list[tuple[str, str]]:
     return [*rows, *((f"{other}={its}", "chosen with it") for other, its in chosen.items())]
 
 
-def _keys(sources: Sources, group: str, name: str) -> tuple[dict[str, Key], dict[str, str]]:
+def keys(sources: Sources, group: str, name: str) -> tuple[dict[str, Key], dict[str, str]]:
     """The keys of an option and its bases, and the options of other groups that it chooses."""
     file = sources.file(f"{group}/{name}")
     text = file.read_text(encoding="utf-8-sig") if file else ""
     head, _, defaults = text.partition("defaults:\n")
     listed = re.match(r"(?: +-.*\n?)*", defaults)
-    entries = listed[0] if listed else ""
-    keys: dict[str, Key] = {}
-    for base in BASE.findall(entries):
-        keys |= _keys(sources, group, base)[0]
-    keys |= _entries(head + defaults[len(entries) :], "" if "@package _global_" in text else f"{group}.")
-    return keys, dict(CHOICE.findall(entries))
+    lists = listed[0] if listed else ""
+    found: dict[str, Key] = {}
+    for base in BASE.findall(lists):
+        found |= keys(sources, group, base)[0]
+    found |= entries(head + defaults[len(lists) :], "" if "@package _global_" in text else f"{group}.")
+    return found, dict(CHOICE.findall(lists))
 
 
-def _entries(text: str, prefix: str) -> dict[str, Key]:
+def entries(text: str, prefix: str) -> dict[str, Key]:
     """The keys that lines of YAML set, by their dotted names."""
     found: dict[str, Key] = {}
     parents: list[tuple[int, str]] = []
