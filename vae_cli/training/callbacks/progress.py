@@ -60,7 +60,7 @@ class EpochProgress(Checkpoint):
         left = clock(self._left(trainer, self.batches))
         numbers = {name: f"{row[name]:.2f}" for name in METRICS if name in row}
         numbers[SPEED] = f"{row['train/samples_per_second']:,.0f}"
-        wide = {name: max(9, len(name)) for name in numbers}
+        wide = {name: max(8, len(name)) for name in numbers}
         title = fitting([f"{'':{self.space}}", f"{'left':>7}", *(f"{n:>{wide[n]}}" for n in numbers)], width())
         line = [f"{where:{self.space}}", f"{left:>7}", *(f"{value:>{wide[n]}}" for n, value in numbers.items())]
         if title != self.title:
@@ -112,8 +112,6 @@ class EvaluationProgress(Callback):
 
 
 def _where(pl_module: LatentModelModule, epoch: int) -> str:
-    """The epoch of its phase, with the name of the phase if there are several."""
-    position = phase_at(pl_module.phases, epoch)
-    of = str(position.phase.epochs)
-    name = "epoch" if len(pl_module.phases) == 1 else position.phase.name
-    return f"{name} {epoch - position.first + 1:>{len(of)}}/{of}"
+    """The epoch, as in metrics.csv, after the name of its phase if there are several."""
+    name = "epoch" if len(pl_module.phases) == 1 else phase_at(pl_module.phases, epoch).phase.name
+    return f"{name} {epoch + 1:>{len(str(pl_module.epochs))}}/{pl_module.epochs}"
