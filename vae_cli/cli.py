@@ -158,8 +158,12 @@ def _main(command: str, work: Callable[[list[str]], None]) -> None:
     outlive()
     argv, code = sys.argv[1:], 0
     try:
-        if {"--help", "-h"} & set(argv):
+        if {"--help", "-h", "--completion"} & set(argv):
             code = _help(command, argv)
+        elif argv[:1] == ["--complete"]:
+            from vae_cli.config.completion import completions
+
+            print("\n".join(completions(command, "".join(argv[1:2]))))
         elif "--version" in argv:
             import vae_cli
 
@@ -180,11 +184,15 @@ def _main(command: str, work: Callable[[list[str]], None]) -> None:
 def _help(command: str, argv: list[str]) -> int:
     """Print the help or a page; returns the exit code."""
     from vae_cli.config import help
-    from vae_cli.distributed.terminal import show
     from vae_cli.errors import UserError
 
     try:
-        show(help.text(command, argv))
+        if "--completion" in argv:
+            from vae_cli.config.completion import script
+
+            print(script("".join(argv[argv.index("--completion") + 1 :][:1])), end="")
+        else:
+            print(help.text(command, argv))
     except UserError as error:
         print(f"{command}: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -196,11 +204,10 @@ def _command(command: str, root: str, schema: type[T], argv: list[str], work: Ca
     from omegaconf import DictConfig, OmegaConf
 
     from vae_cli.config.preflight import prepare_command
-    from vae_cli.distributed.terminal import show
 
     config = _checked(command, lambda: prepare_command(root, schema, argv))
     if isinstance(config, DictConfig):
-        show(OmegaConf.to_yaml(config).rstrip())
+        print(OmegaConf.to_yaml(config).rstrip())
         return
     _run(command, lambda: work(config))
 

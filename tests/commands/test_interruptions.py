@@ -22,7 +22,7 @@ from tests.support.interruptions import (
     appears,
     assert_same,
     place,
-    standing,
+    state_of,
     written,
 )  # fmt: skip
 from tests.support.runs import results
@@ -92,7 +92,7 @@ def test_a_run_that_is_killed_again_and_again(parts: tuple[float, ...], whole: W
         changes = {"TMPDIR": ELSEWHERE} if number % 2 and Path(ELSEWHERE).is_dir() else {}
         moment = Span(whole.training.begins, draw.uniform(0.8, 1.2) * part * whole.training.seconds)
         kill(moment, work, *VADE, OFTEN, *HERE, **changes)
-        print(f"killed {moment.seconds:.2f} s after {moment.begins}: {standing(work / 'run')}")
+        print(f"killed {moment.seconds:.2f} s after {moment.begins}: {state_of(work / 'run')}")
     done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work)
     assert (done.code, done.err) == (0, "")
     assert_same(work / "run", whole.folder)
@@ -242,7 +242,7 @@ def test_ten_kills_each_from_a_fresh_start(elsewhere: bool, whole: Whole, tmp_pa
         work.mkdir()
         killed = kill(moment, work, *VADE, OFTEN, *HERE, **changes).code != 0
         how = "killed" if killed else "done"
-        print(f"{how} {moment.seconds:.2f} s after {moment.begins}: {standing(work / 'run')}")
+        print(f"{how} {moment.seconds:.2f} s after {moment.begins}: {state_of(work / 'run')}")
         done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work, **changes)
         assert (done.code, done.err) == (0, "")
         assert_same(work / "run", whole.folder)

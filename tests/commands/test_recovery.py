@@ -35,7 +35,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def work(original: Path, tmp_path: Path) -> Path:
     """A copy of it."""
-    return Path(shutil.copytree(original, tmp_path / "work"))
+    return Path(shutil.copytree(original, tmp_path / "work", symlinks=True))
 
 
 @pytest.fixture

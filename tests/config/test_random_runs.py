@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
-from tests.support.random_data import synthetic
-from tests.support.random_options import Combination, composer
+from tests.support.random_data import in_files, synthetic
+from tests.support.random_options import Combination, composer, draw
 from tests.support.random_remedies import remedies, static_complaint
-from tests.support.random_runs import endings
+from tests.support.random_runs import MOST_REMEDIES, endings
 from vae_cli.config.compose import session
 
 FEW, MANY = 2, 60
@@ -27,6 +27,30 @@ def test_drawn_configurations(numbers: range, tmp_path: Path) -> None:
         if ending.kind != "trained"
     ]
     assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [range(3), pytest.param(range(3, 500), marks=[pytest.mark.slow, pytest.mark.timeout(6000)])],
+    ids=len,
+)
+def test_remedies_of_refused_configurations_end_in_a_run_or_another_refusal(numbers: range, tmp_path: Path) -> None:
+    kinds = synthetic() | in_files(tmp_path)
+    with session():
+        for number in numbers:
+            combination, random, step = draw(16, number, kinds, composer()), Random(number), 0
+            while (complaint := static_complaint(combination, composer())) and step < MOST_REMEDIES:
+                named = remedies(complaint.message, composer(), kinds, combination.values)
+                taken = [one.applied(combination, random, kinds, composer()) for one in named]
+                cured = [one for one in taken if one is not None]
+                assert cured, f"{number}: no remedy that a program understands: {complaint.message}"
+                after = [static_complaint(one, composer()) for one in cured]
+                assert all(one is None or one.rule != complaint.rule for one in after), (
+                    number,
+                    complaint.message,
+                    after,
+                )
+                combination, step = cured[after.index(None)] if None in after else random.choice(cured), step + 1
 
 
 REFUSED = [

@@ -33,7 +33,7 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarra
 def test_the_phases_are_shown_and_the_figures_drawn(clustered: tuple[Path, np.ndarray, Done]) -> None:
     work, _, done = clustered
     assert (done.code, done.err) == (0, "")
-    for words in ("pretraining 10/10 ", "codes clustered in", "fixed clusters 4/4 ", "training 1/1 "):
+    for words in ("pretraining 10/15 ", "codes clustered in", "fixed clusters 14/15 ", "training 15/15 "):
         assert words in done.out
     assert "test/cluster_entropy" in done.out and "accuracy" not in done.out  # there are no labels
     for name in ("component_means", "clusters", "samples"):

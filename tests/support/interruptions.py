@@ -86,7 +86,7 @@ def appears(file: Path, earlier: int = 0) -> None:
         time.sleep(0.005)
 
 
-def standing(run: Path) -> str:
+def state_of(run: Path) -> str:
     """How far a run has come, in words."""
     last = run / "checkpoints" / "last.ckpt"
     steps = checkpoints.load(last)["global_step"] if last.exists() else 0

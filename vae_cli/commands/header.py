@@ -21,7 +21,8 @@ def show_configuration(config: TrainConfig, run: RunFolder, choices: Mapping[str
     latents = " + ".join(map(str, (*layers, config.model.arguments["latent_dim"])))
     parts = [f"{group} {option[group]}" for group in ("network", "codebook", "posterior", "prior") if group in option]
     weights = [f"{k}={v:g}" for k, v in config.objective.arguments.items() if type(v) in (int, float) and v]
-    steps = [f"{config.trainer.max_epochs} epochs", option["optimizer"], f"lr {config.optimizer.arguments.get('lr')}"]
+    epochs, rate = config.trainer.max_epochs, f"lr {config.optimizer.arguments.get('lr')}"
+    steps = [f"{epochs} {'epoch' if epochs == 1 else 'epochs'}", option["optimizer"], rate]
     _show("run", run)
     _show("data", option["dataset"])
     _show("model", ", ".join([option["model"], f"{latents} latents", *parts]))

@@ -90,6 +90,8 @@ class Job:
                 result = _requeue(self.run, self.config, closing)
             if result.status != "requeued" and (begun or earlier is None):  # else the results of an earlier run stay
                 self.run.write_end(result.status, result.message)
+                if self.run.log_file.is_file():
+                    logging.getLogger("vae_cli").error(result.message)
             return result
 
     def train(self, closing: ExitStack | None = None) -> dict[str, Any]:
@@ -145,8 +147,6 @@ class Job:
         elif failure.is_stop and not self.sweeping:
             failure = replace(failure, message=f"{failure.message}; {remedy(self.run)}")
         report("vae-train", failure)
-        if self.run.log_file.is_file():
-            logging.getLogger("vae_cli").error(failure.message)
         if not self.sweeping:
             sys.exit(failure.exit_code)
         if failure.is_stop:

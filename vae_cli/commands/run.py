@@ -56,7 +56,7 @@ class Run:
         config, facts, results = self.config, self.facts, self.results
         count = sum(p.numel() for p in self.model.parameters())
         parts = f"q(z|x) {config.posterior.name}, p(z) {config.prior.name}, p(x|z) {config.likelihood.name}"
-        status, epoch = RunFolder(self.folder).standing().state, results.get("train/best_epoch")
+        status, epoch = RunFolder(self.folder).state().name, results.get("train/best_epoch")
         labels = {"name": config.name, "tags": ", ".join(config.tags)}
         return {name: label for name, label in labels.items() if label} | {
             "model": f"{parts}, network {config.network.name}, d = {self.model.latent_dim}, {count:,} parameters",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import dedent, shorten
+from shutil import get_terminal_size
+from textwrap import dedent, wrap
 
 from vae_cli.config import pages
 from vae_cli.config.sources import Sources
@@ -31,7 +32,8 @@ VALUES = (
 TRAIN = """\
     vae-train: train and evaluate a variational autoencoder.
 
-    usage: vae-train [GROUP=OPTION ...] [KEY=VALUE ...] [-m] [--cfg job] [--config-dir DIR]
+    usage: vae-train [GROUP=OPTION ...] [KEY=VALUE ...] [-m] [--cfg job]
+           vae-train GROUP=OPTION --help              the keys of an option
 """
 
 TRAIN_EXAMPLES = """\
@@ -39,15 +41,18 @@ TRAIN_EXAMPLES = """\
       vae-train
       vae-train model=conv_vae dataset=fashion_mnist trainer.max_epochs=5
       vae-train model=vade dataset=mnist         clusters digits without labels
-      vae-train -m objective.beta=0.5,1,2,4      a sweep; -m seed=1,2,3 model=vae,conv_vae: a grid
+      vae-train -m objective.beta=0.5,1,2,4      a sweep; more keys: a grid
       vae-train sweep=lambda_alpha               a ready-made sweep
-      vae-train hparams_search=optuna            a search for the best validation ELBO
+      vae-train hparams_search=optuna            a search by the validation ELBO
       vae-train experiment=linear_gaussian       a preset of all groups
       vae-train model=full_covariance --cfg job  show the configuration, run nothing
       vae-train resume=outputs/train/DATE/TIME trainer.max_epochs=40
 
-    options: -m, --multirun  sweep over comma-separated values; --cfg job [--resolve] [-p KEY]  show;
-      --config-dir DIR  more options (also ./vae_conf and VAE_CONF_DIR); --hydra-help; --version
+    options:
+      -m, --multirun                    sweep over comma-separated values
+      --cfg job [--resolve] [-p KEY]    show the configuration, run nothing
+      --config-dir DIR                  more options, as in ./vae_conf
+      --version, --hydra-help
 """
 
 EVAL = """\
@@ -150,9 +155,13 @@ def text(command: str, argv: Sequence[str] = ()) -> str:
     """
     if topic := _topic(argv):
         return pages.rendered(topic)
+    if options := _options(argv):
+        return "\n\n".join(options)
     if command == "vae-train":
-        return "\n".join([_usage(command, argv), "", *pages.listing()])
-    return "\n".join([_usage(command, argv), "", "pages, as in --help results:", f"  {', '.join(pages.TOPICS)}"])
+        topics = [row(f"  --help {topic}", pages.subject(topic), 26) for topic in pages.TOPICS]
+        return "\n".join([_usage(command, argv), "", "pages:", *topics])
+    topics = row(" ", ", ".join(pages.TOPICS), 2)
+    return "\n".join([_usage(command, argv), "", "pages, as in --help results:", topics])
 
 
 def _usage(command: str, argv: Sequence[str]) -> str:
@@ -167,7 +176,7 @@ def _usage(command: str, argv: Sequence[str]) -> str:
         return "\n".join([dedent(KL), *_groups(sources, "kl"), dedent(KL_EXAMPLES).rstrip()])
     if command == "vae-cavi":
         return "\n".join([dedent(CAVI), *_groups(sources, "cavi"), dedent(CAVI_EXAMPLES).rstrip()])
-    values = [f"  {example:<28}  {meaning}" for example, meaning in VALUES]
+    values = [row(f"  {example}", meaning, 32) for example, meaning in VALUES]
     return "\n".join(
         [dedent(TRAIN), *_groups(sources, "train"), "values:", *values, "", dedent(TRAIN_EXAMPLES).rstrip()]
     )
@@ -200,15 +209,32 @@ def _groups(sources: Sources, root: str) -> list[str]:
             assert file is not None
             mark = "*" if option == chosen.get(group) else " "
             yours = "" if file.is_relative_to(sources.folders[0]) else f" [{display(file)}]"
-            lines.append(_cut(f"  {mark} {option:<21} {description(file)}", yours))
+            lines.append(row(f"  {mark} {option}", description(file) + yours, 26))
     return [*lines, ""]
 
 
-def _cut(line: str, end: str) -> str:
-    """Shorten a line between words to WIDTH, without shortening its end."""
-    if len(line) + len(end) <= WIDTH:
-        return line.rstrip() + end
-    return line[:26] + shorten(line[26:], max(20, WIDTH - 26 - len(end)), placeholder=" ...") + end
+def _options(argv: Sequence[str]) -> list[str]:
+    """The keys of each option that a command line with --help chooses."""
+    sources, found = Sources.find(_config_dir(argv)), []
+    for group, sign, name in (argument.lstrip("+").partition("=") for argument in argv):
+        if sign and re.fullmatch(r"\w+", group) and sources.options(group):
+            from vae_cli.config.option_help import option
+
+            rows = option(sources, group, name)
+            file = sources.file(f"{group}/{name}")
+            title = row(f"{group}={name}:", description(file) if file else "", 0)
+            start = min(40, max((len(left) for left, _ in rows), default=0) + 4)
+            found.append("\n".join([title, *(row(f"  {left}", right, start) for left, right in rows)]))
+    return found
+
+
+def row(left: str, right: str, start: int) -> str:
+    """Two columns, the second of which begins at `start` and is wrapped to the width of the terminal."""
+    width = min(WIDTH, get_terminal_size((WIDTH, 24)).columns)
+    own_line = bool(start) and len(left) >= start
+    text = f"{'' if own_line else left.ljust(start - 1)} {right}"
+    lines = wrap(text, max(width, start + 20), subsequent_indent=" " * start, break_on_hyphens=False)
+    return "\n".join([left] * own_line + lines)
 
 
 def _topic(argv: Sequence[str]) -> str | None:

@@ -29,11 +29,6 @@ def subject(topic: str) -> str:
         return file.readline().partition(": ")[2].strip()
 
 
-def listing() -> list[str]:
-    """The lines of --help that list the pages."""
-    return ["pages:", *(f"  --help {topic:<15}  {subject(topic)}" for topic in TOPICS)]
-
-
 def page(topic: str) -> str:
     """The Markdown of a page.
 

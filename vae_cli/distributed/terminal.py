@@ -1,4 +1,4 @@
-"""Text on the terminal: it stays in the run's log, and a terminal that closes while a command runs is no error."""
+"""Text on the terminal: it stays in the run's log; a terminal or pipe that closes during a command is no error."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from stat import S_ISFIFO
 from typing import Any
 
 GAP = "  "
@@ -16,27 +17,32 @@ GAP = "  "
 
 
 class Terminal(io.FileIO):
-    """A file descriptor that accepts output after its terminal is closed."""
+    """A file descriptor that accepts output after its terminal or pipe is closed."""
 
     def write(self, data: Any, /) -> int | None:
-        """Write, or, where the terminal is closed, do nothing."""
+        """Write, or, where nobody reads any more, do nothing."""
         try:
             return super().write(data)
         except OSError as error:
-            if error.errno != errno.EIO:
+            if error.errno not in (errno.EIO, errno.EPIPE):
                 raise
             return memoryview(data).nbytes
 
 
 def outlive() -> None:
-    """Let stdout and stderr survive the end of their terminal, if they have one."""
+    """Let stdout and stderr survive the end of their terminal or pipe, as after `| head`."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper) and stream.isatty() and not isinstance(_raw(stream), Terminal):
+        if isinstance(stream, io.TextIOWrapper) and _may_close(stream) and not isinstance(_raw(stream), Terminal):
             raw = Terminal(stream.fileno(), "w", closefd=False)
             stream.flush()
             settings = {"encoding": stream.encoding, "errors": stream.errors, "line_buffering": True}
             setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(raw), **settings))
+
+
+def _may_close(stream: io.TextIOWrapper) -> bool:
+    piped = isinstance(_raw(stream), io.FileIO) and S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    return piped or stream.isatty()
 
 
 def say(text: str) -> None:
@@ -48,14 +54,6 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Keep text in the log of the run alone."""
     logging.getLogger("vae_cli").info(text)
-
-
-def show(text: str) -> None:
-    """Print text; a closed pipe, as after `| head`, is no error."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def is_live() -> bool:
@@ -95,4 +93,4 @@ def clock(seconds: float) -> str:
 
 
 def _raw(stream: io.TextIOWrapper) -> Any:
-    return getattr(stream.buffer, "raw", None)
+    return getattr(stream.buffer, "raw", stream.buffer)  # the buffer itself under PYTHONUNBUFFERED

@@ -18,7 +18,7 @@ from vae_cli.errors import UserError
 from vae_cli.runs.folder import CONFIG, RESULTS, STATUS, SUPERSEDED, RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.saved_config import NotARunError
-from vae_cli.runs.status import UNFINISHED, Standing
+from vae_cli.runs.status import UNFINISHED, State
 
 OTHERS = {"wandb", ".hydra", ".submitit", SUPERSEDED}
 """Folders to skip: those of other programs, which may hold a config.yaml, and of superseded runs."""
@@ -32,7 +32,7 @@ class Run:
     config: dict[str, Any]
     results: dict[str, Any]
     history: list[dict[str, float]]
-    state: Standing
+    state: State
     typed: dict[str, str]
 
     @property
@@ -43,7 +43,7 @@ class Run:
     @property
     def status(self) -> str:
         """The state of the run's folder, or damaged if its files are not readable."""
-        return self.state.state
+        return self.state.name
 
     @property
     def reason(self) -> str:
@@ -132,7 +132,7 @@ def read(folder: Path) -> Run | None:
         return None
     except UserError as error:
         reason = str(error).replace(f"{run}/", "")
-        return Run(folder, {}, {}, [], Standing("damaged", reason), {})
+        return Run(folder, {}, {}, [], State("damaged", reason), {})
     if config is None and not status and "status" not in results:
         return None
     known = dict(flat(config or {}))
@@ -143,4 +143,4 @@ def read(folder: Path) -> Run | None:
         known["init.weights"] = f"{parts} ({place})"
     pairs = (override.lstrip("+").partition("=") for override in run.overrides_if_readable())
     typed = {key: value for key, sign, value in pairs if sign and not key.startswith("hydra")}
-    return Run(folder, known, results, history, run.standing(), typed)
+    return Run(folder, known, results, history, run.state(), typed)

@@ -19,7 +19,7 @@ from vae_cli.runs import overrides, saved_config
 from vae_cli.runs.atomic_files import keep_as, remove_partial, write_json, write_text_atomically
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import LOCK, held
-from vae_cli.runs.status import UNFINISHED, Standing, Status
+from vae_cli.runs.status import UNFINISHED, State, Status
 
 if TYPE_CHECKING:
     from vae_cli.runs.checkpoints import Checkpoint
@@ -215,10 +215,10 @@ class RunFolder:
         """The numbers of single steps, without empty cells; empty where no steps.csv was written."""
         return _parsed(self.steps_file, _rows, [])
 
-    def standing(self) -> Standing:
+    def state(self) -> State:
         """The state of the run, from the files alone."""
         files = (self.path / STATUS, self.results_file)
-        return Standing.of(self.results_if_readable(), self.status(), *map(_modified, files))
+        return State.of(self.results_if_readable(), self.status(), *map(_modified, files))
 
     def newest_checkpoint(self) -> Checkpoint:
         """The newest checkpoint that a training can resume from; UserError names the fault of each file."""

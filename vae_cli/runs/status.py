@@ -45,14 +45,14 @@ class Status:
         return place
 
 
-class Standing(NamedTuple):
+class State(NamedTuple):
     """State of a run (done, failed, cancelled, interrupted, queued, running, requeued, unfinished), and the reason."""
 
-    state: str
+    name: str
     reason: str
 
     @classmethod
-    def of(cls, results: Mapping[str, Any], status: Status | None, written: float, ended: float) -> Standing:
+    def of(cls, results: Mapping[str, Any], status: Status | None, written: float, ended: float) -> State:
         """The state from results.json and status.json, and from the times at which `status` and `results` were written.
 
         A status.json that is newer than the results of an earlier start is that of the present one, unless it is that

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from vae_cli.config.search import WORST, score
-from vae_cli.figures.style import styled
-from vae_cli.report.plots.search import search_plots
 from vae_cli.runs.atomic_files import room, write_atomically
 from vae_cli.runs.folder import RunFolder
 
@@ -42,6 +40,9 @@ def longer(rows: Sequence[dict[str, Any]], folder: Path) -> str | None:
 
 def save_figures(folder: Path) -> None:
     """Write the plots of a search into its folder."""
+    from vae_cli.figures.style import styled  # matplotlib, which the check of a command line does not wait for
+    from vae_cli.report.plots.search import search_plots
+
     with styled():
         for plot in search_plots(folder):
             path = room(folder / "figures") / f"{Path(plot.name).name}.png"

@@ -95,13 +95,13 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     rows = []
     for file in sorted(folder.glob(f"*/{OVERRIDES}"), key=lambda path: path.stat().st_mtime_ns):
         run = RunFolder(file.parent)
-        results, standing = run.results_if_readable(), run.standing()
+        results, state = run.results_if_readable(), run.state()
         rows.append(
             {
                 "overrides": run.overrides_if_readable(),
-                "status": standing.state,
+                "status": state.name,
                 **{name: results.get(name) for name in SHOWN},
-                "error": None if standing.state == "done" else standing.reason or None,
+                "error": None if state.name == "done" else state.reason or None,
                 "folder": run.name,
             }
         )

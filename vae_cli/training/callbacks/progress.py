@@ -112,8 +112,6 @@ class EvaluationProgress(Callback):
 
 
 def _where(pl_module: LatentModelModule, epoch: int) -> str:
-    """The epoch of its phase, with the name of the phase if there are several."""
-    position = phase_at(pl_module.phases, epoch)
-    of = str(position.phase.epochs)
-    name = "epoch" if len(pl_module.phases) == 1 else position.phase.name
-    return f"{name} {epoch - position.first + 1:>{len(of)}}/{of}"
+    """The epoch, as in metrics.csv, after the name of its phase if there are several."""
+    name = "epoch" if len(pl_module.phases) == 1 else phase_at(pl_module.phases, epoch).phase.name
+    return f"{name} {epoch + 1:>{len(str(pl_module.epochs))}}/{pl_module.epochs}"
