@@ -7,12 +7,13 @@ import pty
 import random
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Done, environment, fingerprint, fork, forked, line
+from tests.support.commands import Done, Forked, environment, fingerprint, fork, forked, line
 from tests.support.interruptions import (
     HERE,
     OFTEN,
@@ -25,6 +26,7 @@ from tests.support.interruptions import (
     written,
 )  # fmt: skip
 from tests.support.runs import results
+from tests.support.wandb_files import of_kind, records
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import RunFolder
 
@@ -244,3 +246,46 @@ def test_ten_kills_each_from_a_fresh_start(elsewhere: bool, whole: Whole, tmp_pa
         done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work, **changes)
         assert (done.code, done.err) == (0, "")
         assert_same(work / "run", whole.folder)
+
+
+def descendants(process: int) -> list[int]:
+    children = [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return [*children, *(later for child in children for later in descendants(child))]
+
+
+@pytest.fixture
+def watched(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Path, Forked, list[int]]]:
+    """A run with W&B in its second epoch or later, and its processes."""
+    work = place(tmp_path)
+    line = (*SMALL, "trainer.max_epochs=20", "logger=wandb", *HERE)
+    running = forked("vae-train", *line, folder=work, **getattr(request, "param", {}))
+    appears(work / "run" / "metrics.csv")
+    pid = running.process.pid or 0
+    yield work, running, [pid, *descendants(pid)]
+    running.process.kill()
+
+
+@pytest.mark.parametrize("watched", [{"SLURM_JOB_ID": "1"}], indirect=True, ids=["job"])
+def test_slurm_signals_every_process_of_a_run(watched: tuple[Path, Forked, list[int]]) -> None:
+    """The run is interrupted, says so, and W&B has all of its epochs."""
+    work, running, processes = watched
+    for process in reversed(processes):
+        os.kill(process, signal.SIGTERM)
+    done = running.end()
+    assert done.code == 143 and done.err.startswith("vae-train: error: terminated; saved in"), done.err
+    assert len(done.err.splitlines()) == 1
+    ended = results(work / "run")
+    assert (ended["status"], ended["error"]) == ("interrupted", "terminated")
+    (file,) = work.glob("run/wandb/offline-run-*/*.wandb")
+    epochs = [item["item"]["epoch"] for item in of_kind(records(file), "history")]
+    assert max(epochs) == len(RunFolder(work / "run").history()) >= 1
+
+
+def test_a_logger_that_fails_costs_a_warning(watched: tuple[Path, Forked, list[int]]) -> None:
+    work, running, processes = watched
+    for process in processes[1:]:
+        os.kill(process, signal.SIGKILL)
+    done = running.end()
+    (line,) = done.err.splitlines()
+    assert done.code == 0 and line.startswith("warning: logger=wandb: logs no more, the run goes on (")
+    assert results(work / "run")["status"] == "done" and len(RunFolder(work / "run").history()) == 20

@@ -125,7 +125,7 @@ def test_a_resumed_run_replaces_later_rows(tmp_path: Path) -> None:
             row = {"epoch": 1, "step": step, "step/loss": 10 * (resumed or 0) + step}
             file.log_step(row | ({"step/rate": 1.0} if step == 5 else {}))
             board.log_step(row)
-        board.finish({}, succeeded=False)
+        board.finish({})
     expected = [(1, 1), (2, 2), (3, 23), (4, 24), (5, 25)]
     assert [(row["step"], row["step/loss"]) for row in rows(run.steps_file)] == expected
     assert run.steps_file.read_text().splitlines()[1] == "1,1,1.0,"

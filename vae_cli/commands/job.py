@@ -6,6 +6,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,13 @@ class Job:
         return cls(config, folder, list(settings.overrides.task), sweeping, sweeping and chooses(settings.sweeper))
 
     def train_alone(self) -> Any:
-        """Train while no other process works in the folder; the results, or a Failure, which the folder records."""
-        with self.run.hold():
+        """Train while no other process works in the folder; the results, or a Failure, which the folder records.
+
+        The loggers close last, because W&B may take long or fail.
+        """
+        with self.run.hold(), ExitStack() as closing:
             earlier = self.run.started
-            result = attempt(self.train, self.run.log_file)
+            result = attempt(lambda: self.train(closing), self.run.log_file)
             if not isinstance(result, Failure):
                 return result
             begun = self.run.started != earlier
@@ -83,15 +87,15 @@ class Job:
                 self.run.remove_if_empty()
                 return result
             if result.status == "requeued":
-                result = _requeue(self.run, self.config)
+                result = _requeue(self.run, self.config, closing)
             if result.status != "requeued" and (begun or earlier is None):  # else the results of an earlier run stay
                 self.run.write_end(result.status, result.message)
                 if self.run.log_file.is_file():
                     logging.getLogger("vae_cli").error(result.message)
             return result
 
-    def train(self) -> dict[str, Any]:
-        """Train the remaining part of the job; the results."""
+    def train(self, closing: ExitStack | None = None) -> dict[str, Any]:
+        """Train the remaining part of the job; the results. `closing` closes the loggers."""
         config = self._remaining() if self.sweeping else self._chosen()
         if config is None:
             if is_rank_zero():
@@ -116,7 +120,7 @@ class Job:
         with show("importing Lightning"):  # after the data are read, because the import takes seconds
             from vae_cli.commands.train import train
 
-        return train(config, data, self.run.path, arrival, checkpoint)
+        return train(config, data, self.run.path, arrival, checkpoint, closing)
 
     def _remaining(self) -> TrainConfig | None:
         """The configuration of a job of a sweep; None if the job is done."""
@@ -168,7 +172,7 @@ def remedy(run: RunFolder) -> str:
     return f"saved in {display(run.checkpoint('last'))}; continue with: {command}"
 
 
-def _requeue(run: RunFolder, config: DictConfig) -> Failure:
+def _requeue(run: RunFolder, config: DictConfig, closing: ExitStack) -> Failure:
     """Put a run near its time limit back into the queue, unless it has been there too often, or SLURM refuses."""
     limit = config.cluster.requeue
     earlier = run.status()
@@ -178,6 +182,7 @@ def _requeue(run: RunFolder, config: DictConfig) -> Failure:
         return Failure(message, TIME_LIMIT, "interrupted")
     run.write_status(Status("requeued", slurm.job(), count))
     ignore()  # further signals of SLURM: all is saved
+    closing.close()  # before SLURM ends the job
     if not slurm.requeue():
         if earlier:
             run.write_status(earlier)

@@ -54,12 +54,17 @@ def train(
     folder: Path,
     arrival: Arrival | None = None,
     checkpoint: Checkpoint | None = None,
+    closing: ExitStack | None = None,
 ) -> Results:
     """Train and evaluate the model of `config` in `folder`, from its start or from a checkpoint of the same run.
 
     All ranks call it; rank 0 writes the results. With an `arrival` the run shares the cores of the machine with the
-    other runs on it.
+    other runs on it. `closing` closes the loggers, after its owner has written how the run has ended; without it they
+    close here.
     """
+    if closing is None:
+        with ExitStack() as closing:
+            return train(config, data, folder, arrival, checkpoint, closing)
     began, run, summary = time.perf_counter(), RunFolder(folder), Results()
     loggers.quiet_libraries()
     processes = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
@@ -71,14 +76,14 @@ def train(
             typed = run.overrides_if_readable()
             known = plain(config) | {"overrides": typed, "presets": presets(typed)}
             opened = loggers.opened(config.logger, run, _sweep(), known, resumed, summary)
-            run_loggers = end.enter_context(opened)
+            run_loggers = closing.enter_context(opened)
         if is_rank_zero():
             _begin(config, run, data, module, checkpoint)
         end.enter_context(processes.complete(folder, resumes=checkpoint is not None))
         history, trainer = build_trainer(config, processes, run, data, module, run_loggers, checkpoint)
         fit(config, processes, data, module, trainer, checkpoint, loaded)
         best = _restore_best(run, data, module, config.evaluate.batch_size, config.seed)
-        summary |= {"status": "done", "seed": config.seed}
+        summary |= {"status": UNFINISHED, "seed": config.seed}
         summary |= _training(config.trainer.max_epochs, data, module, trainer, history, best)
         summary |= _numbers(config.evaluate, config.trainer.limit_batches, data, module, trainer)
         summary["wall_seconds"] = round(time.perf_counter() - began, 3)
@@ -215,7 +220,7 @@ def _draw(
     summary: Results,
 ) -> None:
     """Draw and save the figures, after the numbers, which an error here does not lose."""
-    run.write_results(summary | {"status": UNFINISHED})
+    run.write_results(summary)
     if not config.figures:
         return
     drawn = drawing.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
@@ -224,7 +229,8 @@ def _draw(
 
 
 def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> None:
-    """Write the results, last of all: a run that is killed before this is not done. Print them."""
+    """Write the results, after all other files: a run that is killed before this is not done. Print them."""
+    summary["status"] = "done"
     run.write_results(summary)
     run.write_end_of_status("done")
     print_table(summary, f"{data}, seed={config.seed}")

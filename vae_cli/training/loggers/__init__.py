@@ -14,8 +14,8 @@ from PIL import Image
 
 from vae_cli.config.schema import LoggerConfig
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.evaluation.optional import optional
 from vae_cli.runs.folder import RunFolder
+from vae_cli.training.loggers.guarded import Guarded
 from vae_cli.training.loggers.run_logger import Row, RunLogger
 from vae_cli.training.loggers.steps_file import StepsFile
 from vae_cli.training.loggers.tensorboard import TensorBoardLogger
@@ -48,25 +48,26 @@ def opened(
 ) -> Iterator[list[RunLogger]]:
     """The loggers of a run on rank 0; at its end they log the numbers that `summary` then has, and close.
 
+    A failure costs the run a warning, except that a logger which cannot start refuses the run.
+
     Args:
         group: sweep to which the run belongs
         config: whole configuration, which W&B and TensorBoard keep
         resumed: step of the checkpoint that the run resumes from
     """
-    loggers, succeeded = list[RunLogger](), False
+    loggers = list[RunLogger]()
     try:
         if is_rank_zero():
             if settings.csv:
-                loggers.append(StepsFile(run, resumed))
+                loggers.append(Guarded("csv", StepsFile(run, resumed)))
             if settings.tensorboard:
-                loggers.append(TensorBoardLogger(run.path / "tensorboard", config, resumed))
+                loggers.append(Guarded("tensorboard", TensorBoardLogger(run.path / "tensorboard", config, resumed)))
             if settings.wandb:
-                loggers.append(WandbLogger(settings.wandb, run.path, group, config))
+                loggers.append(Guarded("wandb", WandbLogger(settings.wandb, run.path, group, config)))
         yield loggers
-        succeeded = True
     finally:
         for logger in loggers:
-            logger.finish(summary, succeeded)
+            logger.finish(summary)
 
 
 def log_figures(loggers: Sequence[RunLogger], folder: Path, row: Row) -> None:
@@ -82,6 +83,5 @@ def log_figures(loggers: Sequence[RunLogger], folder: Path, row: Row) -> None:
 def log_images(loggers: Sequence[RunLogger], images: Mapping[str, Image.Image], row: Row) -> None:
     """Log images to each logger that shows them, at the epoch and the step of the row."""
     for logger in loggers:
-        with optional("images in the logger"):
-            if images and logger.shows_images:
-                logger.log_images(images, {name: row[name] for name in ("epoch", "step")})
+        if images and logger.shows_images:
+            logger.log_images(images, {name: row[name] for name in ("epoch", "step")})

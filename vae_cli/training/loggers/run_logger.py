@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from PIL.Image import Image
 
@@ -13,7 +12,7 @@ Row = Mapping[str, float]
 class RunLogger:
     """A destination of the numbers and images of a run; each row holds `epoch`, from 1, and `step`."""
 
-    shows_images: ClassVar[bool] = False
+    shows_images: bool = False
 
     def log_epoch(self, row: Row) -> None:
         """Log the row of an epoch, as in metrics.csv."""
@@ -24,5 +23,8 @@ class RunLogger:
     def log_images(self, images: Mapping[str, Image], row: Row) -> None:
         """Log images by name at the epoch and the step of the row."""
 
-    def finish(self, summary: Mapping[str, object], succeeded: bool) -> None:
-        """Log the final numbers and close."""
+    def finish(self, summary: Mapping[str, object]) -> None:
+        """Log the final numbers, whose `status` is `done` if the run is, and close."""
+
+    def abandon(self) -> None:
+        """Free what the logger holds, after a failure."""

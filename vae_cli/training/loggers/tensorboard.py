@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from PIL.Image import Image
@@ -28,7 +28,7 @@ class TensorBoardLogger(RunLogger):
         resumed: step of the checkpoint that the run resumes from; TensorBoard hides what was written after it
     """
 
-    shows_images: ClassVar = True
+    shows_images = True
 
     def __init__(self, folder: Path, config: Mapping[str, Any], resumed: int | None) -> None:
         try:
@@ -55,9 +55,9 @@ class TensorBoardLogger(RunLogger):
             array = np.asarray(image.convert("RGB"))
             self.writer.add_image(name, array, int(row["step"]), dataformats="HWC")
 
-    def finish(self, summary: Mapping[str, object], succeeded: bool) -> None:
+    def finish(self, summary: Mapping[str, object]) -> None:
         """Write hyperparameters and final numbers; hp_metric is the number that a search maximises."""
-        if succeeded:
+        if summary.get("status") == "done":
             numbers = {k: v for k, v in summary.items() if isinstance(v, int | float) and k.startswith(MEASURES)}
             self._hyperparameters({"hp_metric": score(summary), **numbers})
         self.writer.close()

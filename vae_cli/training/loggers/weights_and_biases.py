@@ -5,18 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from matplotlib.figure import Figure
 from PIL.Image import Image
 
 from vae_cli.config.schema import WandbConfig
+from vae_cli.distributed import slurm
 from vae_cli.errors import UserError, first_line, warn
 from vae_cli.runs.layout import sweep_name
 from vae_cli.training.loggers.run_logger import Row, RunLogger
+
+UPLOAD = 60.0
+"""Seconds for uploads at the end of a SLURM job, whose time is limited; `wandb sync` sends the rest."""
 
 
 class WandbLogger(RunLogger):
@@ -27,7 +33,7 @@ class WandbLogger(RunLogger):
         config: whole configuration, which W&B keeps, with the name and the tags of the run
     """
 
-    shows_images: ClassVar = True
+    shows_images = True
 
     def __init__(self, settings: WandbConfig, folder: Path, group: str | None, config: Mapping[str, Any]) -> None:
         names = {"id": run_id(folder), "name": config["name"] or folder.name, "group": settings.group or group}
@@ -49,10 +55,15 @@ class WandbLogger(RunLogger):
 
         self.run.log({name: wandb.Image(image) for name, image in images.items()} | dict(row))
 
-    def finish(self, summary: Mapping[str, object], succeeded: bool) -> None:
+    def finish(self, summary: Mapping[str, object]) -> None:
         """Write the final numbers and end the run, so that the next job of a sweep gets a run of its own."""
         self.run.summary.update(dict(summary))
-        self.run.finish(exit_code=0 if succeeded else 1)
+        self.run.finish(exit_code=0 if summary.get("status") == "done" else 1)
+
+    def abandon(self) -> None:
+        import wandb
+
+        wandb.teardown(1)
 
 
 def run_id(folder: Path) -> str:
@@ -100,6 +111,7 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
     from wandb.errors import AuthenticationError, CommError, UsageError
 
     patience = float(os.environ.get("WANDB_INIT_TIMEOUT") or 30)  # seconds
+    longest = UPLOAD if slurm.job() else 0.0  # no limit
 
     def init(mode: str) -> Any:
         return wandb.init(
@@ -107,11 +119,12 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
             entity=settings["entity"],
             mode=mode,  # pyright: ignore[reportArgumentType]
             resume="allow",
-            settings=wandb.Settings(console="off", silent=True, init_timeout=patience),
+            settings=wandb.Settings(console="off", silent=True, init_timeout=patience, finish_timeout=longest),
             **arguments,
         )
 
     try:
+        detach_service()
         mode = wandb_mode(settings["mode"])
         try:
             return init(mode)
@@ -125,3 +138,15 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
             return run
     except (AuthenticationError, CommError, UsageError) as error:
         raise UserError(f"Weights & Biases: {first_line(error)}") from error
+
+
+def detach_service() -> None:
+    """In a SLURM job, start W&B's process as no descendant of this one: SLURM may signal all of these.
+
+    The process ends when nothing has been connected to it for a minute.
+    """
+    if slurm.job() and "WANDB_SERVICE" not in os.environ:
+        line = [sys.executable, "-m", "wandb", "beta", "core", "start", "--idle-timeout=1m"]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        if done.returncode == 0:  # else W&B starts a process itself
+            os.environ["WANDB_SERVICE"] = done.stdout.strip()
