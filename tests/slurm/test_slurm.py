@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -76,7 +77,7 @@ def soon(job: str) -> None:
 
 
 def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work: Path) -> None:
-    run = [*SMALL, "trainer.max_epochs=30"]
+    run = [*SMALL, "logger=[csv,wandb]", "trainer.max_epochs=30"]
     sweep = ["-m", *run, *CLUSTER, "seed=0,1,2,3,4,5", "hydra.sweep.dir=all"]
     with running(work, *sweep) as command:
         wait(lambda: len(list(work.glob("all/*/overrides.yaml"))) == 6)
@@ -138,14 +139,30 @@ def test_a_job_that_fails_says_why_in_its_own_log(work: Path) -> None:
     (error,) = work.glob("all/.submitit/*/*.err")
     assert [row for row in error.read_text().splitlines() if "vae-train: error:" in row]
     assert "Traceback" not in error.read_text() + done.err
+    job = slurm("scontrol", "show", "job", error.parent.name)
+    assert "JobState=FAILED" in job and "ExitCode=1:0" in job
 
 
 def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     sweep = ["-m", *SMALL, *CLUSTER, "trainer.max_epochs=2", "seed=0,1", "hydra.sweep.dir=all", "cluster.wait=false"]
-    held = [*sweep, "cluster.options=[--hold]"]
+    held = [*sweep, "cluster.options=[--hold,--comment=a=b]"]
     done = start("vae-train", *held, folder=work, **HERE)
     assert done.code == 0 and done.out.count("queued") == 2, done.err
     assert "vae-report all shows their states" in done.out
     done = start("vae-train", *sweep, folder=work, **HERE)
     assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
     slurm("scancel", f"--name={work.name}/all")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_the_jobs_go_on_without_the_command_that_waits(number: int, code: int, work: Path) -> None:
+    sweep = ["-m", *SMALL, *CLUSTER, "hydra.sweep.dir=all", "cluster.options=[--hold]"]
+    with running(work, *sweep) as command:
+        wait(lambda: f"{work.name}/all" in slurm("squeue", "--format=%j"))
+        wait((work / "all/.submitit/jobs.json").exists)
+        time.sleep(1)
+        command.send_signal(number)
+        output, _ = command.communicate(timeout=60)
+        (job,) = slurm("squeue", "--noheader", f"--name={work.name}/all", "--format=%F").split()
+    assert command.returncode == code, output
+    assert f"the jobs continue without this command; scancel {job} stops them" in output

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from signal import SIGUSR2
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -22,7 +23,7 @@ from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
 from vae_cli.config.continuation import is_done, remaining
 from vae_cli.config.schema import TrainConfig, plain
-from vae_cli.config.search import WORST, chooses, same_data, score
+from vae_cli.config.search import WORST, chooses, same_data, score, submits
 from vae_cli.config.sources import Sources
 from vae_cli.distributed import slurm
 from vae_cli.distributed.cores import Arrival
@@ -41,7 +42,7 @@ from vae_cli.training.data_location import load_again
 def task(config: DictConfig) -> float:
     """Train in the run's folder; returns the score that a search maximises, -inf for a run that failed.
 
-    Alone the process exits with the code of the job; in a sweep the task returns, so that the next job starts.
+    The process exits with the code of a job that is alone in it; else the task returns, so that the next job starts.
     """
     logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
     outlive()
@@ -63,6 +64,8 @@ class Job:
     overrides: list[str]
     sweeping: bool
     searching: bool
+    alone: bool
+    """True if it is the only job of its process: it is no part of a sweep, or SLURM has started it."""
 
     @classmethod
     def of(cls, config: DictConfig) -> Job:
@@ -70,7 +73,9 @@ class Job:
         settings = HydraConfig.get()
         sweeping = settings.mode == RunMode.MULTIRUN
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
-        return cls(config, folder, list(settings.overrides.task), sweeping, sweeping and chooses(settings.sweeper))
+        searching = sweeping and chooses(settings.sweeper)
+        alone = not sweeping or submits(HydraConfig.instance().cfg)
+        return cls(config, folder, list(settings.overrides.task), sweeping, searching, alone)
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure, which the folder records.
@@ -81,6 +86,8 @@ class Job:
             earlier = self.run.started
             result = attempt(lambda: self.train(closing), self.run.log_file)
             if not isinstance(result, Failure):
+                if self.alone:
+                    ignore(SIGUSR2)  # a time limit does not matter any more
                 return result
             begun = self.run.started != earlier
             if result.exit_code == REFUSED and not (begun or self.sweeping):
@@ -141,13 +148,13 @@ class Job:
         return None if is_done(plain(chosen), self.run) else chosen
 
     def end(self, failure: Failure) -> float:
-        """Report a failure; alone the process exits, as it does in a sweep that is stopped."""
+        """Report a failure; the process exits if the job is alone in it, or if the sweep is stopped."""
         if failure.exit_code != REFUSED and not self.run.path.is_dir():
             failure = Failure(f"{self.run}: the folder of the run has vanished while it trained", FAILED)
         elif failure.is_stop and not self.sweeping:
             failure = replace(failure, message=f"{failure.message}; {remedy(self.run)}")
         report("vae-train", failure)
-        if not self.sweeping:
+        if self.alone:
             sys.exit(failure.exit_code)
         if failure.is_stop:
             raise KeyboardInterrupt if failure.exit_code == INTERRUPTED else SystemExit(failure.exit_code)
@@ -157,11 +164,9 @@ class Job:
 def run_worker(work: Callable[[], Any], run: RunFolder) -> None:
     """Take part in a run of several processes as a rank above 0, which neither writes nor prints."""
     result = attempt(work, run.log_file)
-    if not isinstance(result, Failure):
-        return
-    if not result.is_stop:  # else srun would end rank 0, which saves
+    if isinstance(result, Failure) and not result.is_stop:
         sys.exit(result.exit_code)
-    ignore()
+    ignore()  # srun would end rank 0, which saves or writes results
 
 
 def remedy(run: RunFolder) -> str:

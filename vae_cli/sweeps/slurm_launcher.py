@@ -147,7 +147,7 @@ class Array(Launcher):
                 for job in left.keys() & missed - queue.keys():
                     settle(left.pop(job), job)
                 missed = left.keys() - queue.keys()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             arrays = " ".join(sorted({job.partition("_")[0] for job in left}))
             print(f"the jobs continue without this command; scancel {arrays} stops them")
             raise
