@@ -6,13 +6,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tests.support.commands import fork
 from tests.support.configs import composed
 from tests.support.models import mixture_vae
+from tests.support.plugins.stopping import PLUGIN
 from tests.support.training import train
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import UserError
 from vae_cli.objectives import ELBO, Reconstruction
 from vae_cli.runs import checkpoints
+from vae_cli.runs.folder import RunFolder
 from vae_cli.training.build import build_module
 from vae_cli.training.callbacks import MixtureMonitor, PhaseInitialiser
 
@@ -70,6 +73,21 @@ def test_too_many_components_are_refused_before_training(tmp_path):
         UserError, match=r"prior\.components=700: too many .* 1238 .*; use prior\.components=619 or less"
     ):
         train(config, tmp_path)
+
+
+def test_a_users_callback_adds_to_the_rows_and_stops_a_training_at_any_moment(tmp_path):
+    target = "callbacks.own._target_=stopping.Stops"
+    arguments = (
+        "dataset=digits",
+        "network.hidden=[4]",
+        "evaluate.samples=2",
+        "logger=csv",
+        "hydra.run.dir=run",
+        target,
+    )
+    done = fork("vae-train", *arguments, folder=tmp_path, **PLUGIN)
+    assert (done.code, done.err) == (0, "")
+    assert [row["own/epoch"] for row in RunFolder(tmp_path / "run").history()] == [0.0, 1.0]
 
 
 def test_codes_are_averages_over_draws_that_add_their_variance():

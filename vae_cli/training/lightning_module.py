@@ -168,8 +168,10 @@ class LatentModelModule(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch, once: training terms, validation terms, learning rate."""
-        means = self.totals / self.examples
-        row = {f"train/{name}": mean for name, mean in zip(self.names, means, strict=True)}
+        row = dict[str, Tensor]()
+        if self.examples:  # none if a user's callback stops the training as the epoch begins
+            means = self.totals / self.examples
+            row |= {f"train/{name}": mean for name, mean in zip(self.names, means, strict=True)}
         self.validation.gather()
         if self.validation.names:
             row |= {f"val/{name}": torch.tensor(m.mean) for name, m in self.validation.compute().items()}

@@ -14,7 +14,8 @@ from vae_cli.training.lightning_module import LatentModelModule
 
 
 class History(Checkpoint):
-    """One row of metrics for each epoch, saved in the checkpoint and written to metrics.csv.
+    """One row of metrics for each epoch, saved in the checkpoint and written to metrics.csv; a user's callback adds to
+    it by `pl_module.log`.
 
     The base class is `Checkpoint`, because Lightning calls such callbacks after the module has logged its epoch. This
     callback comes before those that write checkpoints, so that they hold the row of the epoch.
@@ -58,6 +59,7 @@ class History(Checkpoint):
         """Add the row and write the file."""
         assert isinstance(pl_module, LatentModelModule)
         row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **pl_module.row}
+        row |= {name: float(value) for name, value in trainer.callback_metrics.items() if name not in row}
         if len(pl_module.phases) > 1:
             row["phase"] = pl_module.position.number + 1
         self.rows.append({**row, "train/seconds": self.seconds, "train/samples_per_second": self.samples_per_second})
