@@ -77,11 +77,7 @@ def quoted(line: str, several: Sequence[str] = ()) -> str:
 
 
 def _options(value: str) -> list[str]:
-    """The options of sbatch in a value, in brackets or not; a comma within an option does not end it.
-
-    >>> _options("[--qos=long,--exclude=n1,n2]"), _options("'--hold'")
-    (['--qos=long', '--exclude=n1,n2'], ['--hold'])
-    """
+    """The options of sbatch in a value, in brackets or not; a comma within an option does not end it."""
     parts = re.split(r"\s*,\s*(?=['\"]?-)", value.strip("[] "))
     return [part.strip("'\"") for part in parts]
 
