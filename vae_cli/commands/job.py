@@ -38,6 +38,9 @@ from vae_cli.runs.layout import display
 from vae_cli.runs.status import Status
 from vae_cli.training.data_location import load_again
 
+IDLE = 3
+"""Starts in a row that reach the time limit with nothing saved, after which a job is not requeued."""
+
 
 def task(config: DictConfig) -> float:
     """Train in the run's folder; returns the score that a search maximises, -inf for a run that failed.
@@ -90,6 +93,8 @@ class Job:
                     ignore(SIGUSR2)  # a time limit does not matter any more
                 return result
             begun = self.run.started != earlier
+            if begun:
+                self.run.sign_of_life()
             if result.exit_code == REFUSED and not (begun or self.sweeping):
                 self.run.remove_if_empty()
                 return result
@@ -151,7 +156,7 @@ class Job:
         """Report a failure; the process exits if the job is alone in it, or if the sweep is stopped."""
         if failure.exit_code != REFUSED and not self.run.path.is_dir():
             failure = Failure(f"{self.run}: the folder of the run has vanished while it trained", FAILED)
-        elif failure.is_stop and not self.sweeping:
+        elif failure.status == "interrupted" and not self.sweeping:
             failure = replace(failure, message=f"{failure.message}; {remedy(self.run)}")
         report("vae-train", failure)
         if self.alone:
@@ -179,17 +184,18 @@ def remedy(run: RunFolder) -> str:
 
 def _requeue(run: RunFolder, config: DictConfig, closing: ExitStack) -> Failure:
     """Put a run near its time limit back into the queue, unless it has been there too often, or SLURM refuses."""
-    limit = config.cluster.requeue
-    earlier = run.status()
-    count = (earlier.requeued if earlier else 0) + 1
+    limit, status = config.cluster.requeue, (run.status() or Status("running")).ended("time limit")
+    count, idle = status.requeued + 1, status.idle_starts
     if count > limit:
         message = f"time limit, after it was requeued {limit} times (cluster.requeue)"
         return Failure(message, TIME_LIMIT, "interrupted")
-    run.write_status(Status("requeued", slurm.job(), count))
+    if idle >= IDLE:
+        message = f"time limit; the last {idle} starts saved nothing: use a longer cluster.time"
+        return Failure(message, TIME_LIMIT, "interrupted")
+    run.write_status(replace(status, state="requeued", job=slurm.job(), requeued=count))
     ignore()  # further signals of SLURM: all is saved
     closing.close()  # before SLURM ends the job
     if not slurm.requeue():
-        if earlier:
-            run.write_status(earlier)
+        run.write_status(status)
         return Failure("time limit; SLURM refuses to requeue the job", TIME_LIMIT, "interrupted")
     return Failure(f"time limit; back in the queue for the {count}. time of {limit}", TIME_LIMIT, "requeued")

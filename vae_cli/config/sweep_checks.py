@@ -19,6 +19,9 @@ from vae_cli.config.search import searches, submits, unlike
 from vae_cli.errors import ConfigError
 from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
 
+EARLIER = 60
+"""Seconds by which SLURM may send the signal of a time limit before the notice."""
+
 
 def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> list[list[str]]:
     """Check each job of a grid; for a search, which chooses its own values, each listed value. Their overrides."""
@@ -87,6 +90,12 @@ def _check_cluster(master: DictConfig) -> None:
         return
     if not shutil.which("sbatch"):
         raise ConfigError(f"cluster=slurm: this machine has no sbatch ({COMMAND_LINE}); submit from a login node")
+    time, notice = master.cluster.time, master.cluster.notice
+    if 60 * time <= notice + EARLIER:
+        problem = f"cluster.notice={notice}: too long for cluster.time={time} ({COMMAND_LINE})"
+        shorter = f"cluster.notice={60 * (time - 1) // 2} or " if time > 1 else ""
+        reason = "the job would stop as soon as it has begun, for SLURM may announce the limit a minute earlier"
+        raise ConfigError(f"{problem}: {reason}; use {shorter}cluster.time={(notice + EARLIER) // 60 + 1}")
     if searches(master) and not master.cluster.wait:
         raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); use cluster.wait=true")
 
