@@ -110,3 +110,14 @@ def test_options_of_sbatch_need_no_quotes(written: str, options: list[str]) -> N
 def test_the_example_beside_the_options_of_sbatch_is_one() -> None:
     (example,) = re.findall(r"^options: .*as in (\[.*\])$", (conf_folder() / "cluster/none.yaml").read_text(), re.M)
     assert prepare_training(["dataset=digits", f"cluster.options={example}"])
+
+
+@pytest.mark.parametrize(
+    ("time", "remedy"), [(1, "use cluster.time=4"), (2, "use cluster.notice=30 or cluster.time=4")]
+)
+def test_the_notice_is_shorter_than_the_time_limit(time: int, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    sweep = ["-m", "dataset=digits", "cluster=slurm", "seed=0,1"]
+    with pytest.raises(ConfigError, match=rf"cluster.notice=120: too long for cluster.time={time} .* use {remedy}"):
+        prepare_training([*sweep, f"cluster.time={time}"])
+    assert prepare_training([*sweep, "cluster.time=2", "cluster.notice=30"])

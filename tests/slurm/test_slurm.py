@@ -98,6 +98,9 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work:
     assert command.returncode == 1, output
     assert f"cancelled in SLURM (job {jobs[cancelled]})" in output and "continue with: vae-train" in output
     rows = json.loads((work / "all" / "sweep.json").read_text())
+    ends = [one["end"] for one in results(overtime)["starts"]]
+    assert ends == ["time limit", "done"]
+    assert [one["end"] for one in results(preempted)["starts"]] == ["terminated", "done"]
     assert {row["folder"]: row["status"] for row in rows} == {
         folder.name: "cancelled" if folder == cancelled else "done" for folder in folders.values()
     }
@@ -154,15 +157,55 @@ def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     slurm("scancel", f"--name={work.name}/all")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
-def test_the_jobs_go_on_without_the_command_that_waits(number: int, code: int, work: Path) -> None:
-    sweep = ["-m", *SMALL, *CLUSTER, "hydra.sweep.dir=all", "cluster.options=[--hold]"]
-    with running(work, *sweep) as command:
-        wait(lambda: f"{work.name}/all" in slurm("squeue", "--format=%j"))
-        wait((work / "all/.submitit/jobs.json").exists)
-        time.sleep(1)
-        command.send_signal(number)
-        output, _ = command.communicate(timeout=60)
-        (job,) = slurm("squeue", "--noheader", f"--name={work.name}/all", "--format=%F").split()
-    assert command.returncode == code, output
-    assert f"the jobs continue without this command; scancel {job} stops them" in output
+def test_jobs_that_cannot_start_go_on_waiting_without_the_command(work: Path) -> None:
+    """The command tells SLURM's reason, and at each signal how to stop the jobs."""
+    sweep = ["-m", *SMALL, *CLUSTER, "cluster.cpus=99", "hydra.sweep.dir=all"]
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)):
+        with running(work, *sweep) as command:
+            assert command.stdout
+            told = next(line for line in command.stdout if "SLURM does not start" in line)
+            command.send_signal(number)
+            output, _ = command.communicate(timeout=60)
+            (job,) = slurm("squeue", "--noheader", f"--name={work.name}/all", "--format=%F").split()
+        assert "SLURM does not start 1 jobs: PartitionConfig" in told
+        assert command.returncode == code, output
+        assert f"the jobs continue without this command; scancel {job} stops them" in output
+        assert "SLURM does not start it: PartitionConfig" in output
+
+
+def test_a_job_that_is_cancelled_while_it_waits(work: Path) -> None:
+    sweep = ["-m", *SMALL, *CLUSTER, "seed=0,1", "hydra.sweep.dir=all", "cluster.wait=false"]
+    done = start("vae-train", *sweep, "cluster.options=[--hold,--comment=a=b]", "cluster.notice=30", folder=work)
+    assert done.code == 0 and done.out.count("SLURM does not start it: JobHeldUser") == 2, done.err
+    (script,) = (work / "all/.submitit").glob("*_submission.sh")
+    assert {"#SBATCH --signal=USR2@30", "#SBATCH --comment=a=b"} <= set(script.read_text().splitlines())
+    (job,) = set(slurm("squeue", "--noheader", f"--name={work.name}/all", "--format=%F").split())
+    slurm("scancel", f"{job}_0")
+    shown = start("vae-report", "all", folder=work).out
+    assert f"cancelled: cancelled in SLURM (job {job}_0)" in shown and "hydra.sweep.dir=all submits it again" in shown
+    assert shown.count("JobHeldUser") == 1
+    slurm("scancel", job)
+
+
+def test_a_submission_that_slurm_refuses_leaves_nothing(work: Path) -> None:
+    sweep = ["-m", *SMALL, *CLUSTER, "seed=0,1", "hydra.sweep.dir=all", "cluster.partition=none"]
+    done = start("vae-train", *sweep, folder=work)
+    assert done.code == 1 and "unfinished" not in done.out
+    (told,) = done.err.splitlines()
+    assert told.startswith("vae-train: error: SLURM refuses the jobs: ")
+    assert told.count("Invalid partition name specified") == 1
+    assert not list(work.glob("all/*/"))
+
+
+def test_nodes_that_cannot_meet_stop_at_a_signal(work: Path) -> None:
+    line_ = [*SMALL, "trainer.num_nodes=2", "hydra.run.dir=run"]
+    srun = ["srun", "--nodes=2", "--ntasks-per-node=1", f"--job-name={work.name}"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL, "text": True}
+    settings = {"cwd": work, "env": environment(**HERE | {"MASTER_ADDR": "nowhere.invalid"}), **pipes}
+    with subprocess.Popen([*srun, *line("vae-train", *line_)], **settings) as process:
+        assert process.stdout
+        told = next(line for line in process.stdout if "waits for the other processes" in line)
+        slurm("scancel", f"--name={work.name}")
+        process.communicate(timeout=60)
+    assert "MASTER_ADDR=nowhere.invalid (has no address here)" in told and "GLOO_SOCKET_IFNAME=lo" in told
+    assert results(work / "run")["error"] == "terminated"

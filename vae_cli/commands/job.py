@@ -6,7 +6,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGUSR2
@@ -88,13 +88,16 @@ class Job:
         with self.run.hold(), ExitStack() as closing:
             earlier = self.run.started
             result = attempt(lambda: self.train(closing), self.run.log_file)
+            begun = self.run.started != earlier
+            if isinstance(result, Failure) and result.status == "requeued" and begun and self.run.is_done:
+                result = self.run.results_if_readable()  # the signal came after the end
             if not isinstance(result, Failure):
                 if self.alone:
                     ignore(SIGUSR2)  # a time limit does not matter any more
                 return result
-            begun = self.run.started != earlier
             if begun:
-                self.run.sign_of_life()
+                with suppress(OSError):  # a full disk
+                    self.run.sign_of_life()
             if result.exit_code == REFUSED and not (begun or self.sweeping):
                 self.run.remove_if_empty()
                 return result
