@@ -16,12 +16,12 @@ def test_a_start_lasts_until_its_last_sign_of_life(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     run.write_status(Status("running").started())
     time.sleep(0.05)
-    assert run.sign_of_life().starts[-1].seconds >= 0.05
-    assert not run.sign_of_life().starts[-1].saved
+    assert run.present_status().starts[-1].seconds >= 0.05
+    assert not run.present_status().starts[-1].saved
     run.checkpoints.mkdir()
     run.checkpoint("last").touch()
     os.utime(run.checkpoint("last"), (time.time() + 1,) * 2)
-    first = run.sign_of_life()
+    first = run.present_status()
     run.write_status(first.started())
     status = run.status()
     assert status and [(one.end, one.saved) for one in status.starts] == [("killed", True), (None, False)]

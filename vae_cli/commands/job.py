@@ -97,7 +97,7 @@ class Job:
                 return result
             if begun:
                 with suppress(OSError):  # a full disk
-                    self.run.sign_of_life()
+                    self.run.write_status(self.run.present_status())
             if result.exit_code == REFUSED and not (begun or self.sweeping):
                 self.run.remove_if_empty()
                 return result

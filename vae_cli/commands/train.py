@@ -228,7 +228,7 @@ def _draw(
 
 def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> None:
     """Write the results, after all other files: a run that is killed before this is not done. Print them."""
-    run.sign_of_life()
+    run.write_status(run.present_status())
     summary |= run.finish(summary, "done", "done")
     print_table(summary, f"{data}, seed={config.seed}")
     written = sorted(p.name + "/" * p.is_dir() for p in run.path.iterdir() if not p.name.startswith("."))

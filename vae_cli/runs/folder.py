@@ -196,11 +196,9 @@ class RunFolder:
         """Write results.json; a number that is not finite becomes null."""
         write_json(self.results_file, results)
 
-    def sign_of_life(self) -> Status:
-        """Note in status.json that the present start lasts until now; returns the state."""
-        status = (self.status() or Status("running")).lasting(_modified(self.checkpoint("last")))
-        self.write_status(status)
-        return status
+    def present_status(self) -> Status:
+        """The state of the run that is alive in this process: its present start lasts until now."""
+        return (self.status() or Status("running")).lasting(_modified(self.checkpoint("last")))
 
     def write_end(self, state: str, error: str) -> None:
         """Add to the results that the run has ended otherwise than well; nothing where the disk is full."""

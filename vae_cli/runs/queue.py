@@ -16,6 +16,8 @@ PLACE = ".submitit"
 """Folder of a sweep with the files of its jobs."""
 JOBS = "jobs.json"
 GOING = ("queued", "running", "requeued")
+ASKED = (*GOING, "interrupted", UNFINISHED)
+"""States of runs that may be in SLURM's queue."""
 
 
 def submitted(sweep: Path) -> dict[str, str]:
@@ -36,17 +38,17 @@ class Queue:
         return slurm.queue()
 
     def state(self, run: RunFolder) -> State:
-        """The state of a run; cancelled or unfinished if SLURM has ended its job, with SLURM's reason if it waits."""
+        """The state of a run. For a job of SLURM it says why it waits, or that SLURM has ended it."""
         state, status = run.state(), run.status()
-        if status is None or status.state not in GOING or state.name not in (*GOING, UNFINISHED):
+        if status is None or state.name not in ASKED:
             return state
         job = status.job or self._submitted(run.path.parent).get(run.name)
         if job is None or self.jobs is None:
             return state
-        if job in self.jobs:
-            waits = self.jobs[job].state == "PENDING"
-            return State(status.state, f"SLURM job {job}: {self.jobs[job].words}") if waits else state
-        return ended(run, job) or state
+        if entry := self.jobs.get(job):
+            again = "queued" if status.state == "queued" else "requeued"
+            return State(again, f"SLURM job {job}: {entry.words}") if entry.state == "PENDING" else state
+        return state if state.name == "interrupted" else ended(run, job) or state
 
 
 def ended(run: RunFolder, job: str) -> State | None:

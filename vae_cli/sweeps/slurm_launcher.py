@@ -100,13 +100,13 @@ class Array(Launcher):
 
     def _submit(self, works: list[Work]) -> dict[str, Work]:
         """Submit the jobs that are not in the queue; returns all by their SLURM job ids."""
+        from submitit.core.utils import FailedJobError
+
         earlier = submitted(self.sweep)
         queue = slurm.queue()
         if queue is None:
             raise UserError("cluster=slurm: SLURM does not answer here (squeue); try again, or leave cluster=slurm out")
         waiting = {earlier[w.run.name]: w for w in works if earlier.get(w.run.name) in queue}
-        from submitit.core.utils import FailedJobError
-
         new = [work for work in works if work not in waiting.values()]
         if waiting:
             print(f"{len(waiting)} jobs are in the queue already")

@@ -28,6 +28,6 @@ class StatusWriter(Callback):
 
     def _write(self, trainer: Trainer, epoch: int) -> None:
         if trainer.is_global_zero:
-            status = replace(self.run.sign_of_life(), state="running", job=slurm.job())
+            status = replace(self.run.present_status(), state="running", job=slurm.job())
             epochs, seconds = trainer.max_epochs or epoch, self.history.seconds
             self.run.write_status(replace(status, epoch=epoch, epochs=epochs, seconds=round(seconds, 3)))
