@@ -197,6 +197,20 @@ def test_a_submission_that_slurm_refuses_leaves_nothing(work: Path) -> None:
     assert not [path for path in (work / "all").iterdir() if path.is_dir() and path.name != ".submitit"]
 
 
+def test_a_full_disk_at_submission(work: Path) -> None:
+    (work / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(work / "disk")]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        sweep = ["-m", *SMALL, *CLUSTER, "seed=0,1", "hydra.sweep.dir=disk/all", "cluster.options=[--hold]"]
+        done = start("vae-train", *sweep, folder=work)
+        assert done.code == 1 and "No space left on device" in done.err and "refuses" not in done.err
+        assert slurm("squeue", "--noheader", "--name=disk/all") == ""
+    finally:
+        subprocess.run(["umount", str(work / "disk")], check=True)
+
+
 def test_nodes_that_cannot_meet_stop_at_a_signal(work: Path) -> None:
     line_ = [*SMALL, "trainer.num_nodes=2", "hydra.run.dir=run"]
     srun = ["srun", "--nodes=2", "--ntasks-per-node=1", f"--job-name={work.name}"]

@@ -171,7 +171,7 @@ class RunFolder:
         """The state of the run while it waits or trains; None where none is readable."""
         try:
             return Status.parse((self.path / STATUS).read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
     def write_status(self, status: Status | None) -> None:

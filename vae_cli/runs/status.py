@@ -76,7 +76,7 @@ class Status:
     def parse(cls, text: str) -> Status:
         """The state in the text of status.json; ValueError or TypeError for other text."""
         content = json.loads(text)
-        starts = tuple(Start(**one) for one in content.pop("starts", ()))
+        starts = tuple(Start(**one | {"seconds": float(one["seconds"])}) for one in content.pop("starts", ()))
         return cls(**content, starts=starts)
 
     def started(self) -> Status:
