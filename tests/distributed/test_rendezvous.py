@@ -32,7 +32,7 @@ def test_an_error_is_the_reason() -> None:
         raise RuntimeError("no such interface\nat ...")
 
     with pytest.raises(UserError, match=r"do not meet \(no such interface\): here"):
-        meet(refused, "here")
+        meet(refused, "here", limit=20)
 
 
 def test_a_signal_interrupts_the_wait() -> None:

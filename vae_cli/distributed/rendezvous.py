@@ -27,10 +27,10 @@ class RendezvousStrategy(DDPStrategy):
 
     def setup_distributed(self) -> None:
         assert self.cluster_environment is not None
-        meet(super().setup_distributed, tried(self.cluster_environment))
+        meet(super().setup_distributed, tried(self.cluster_environment), LIMIT)
 
 
-def meet(connect: Callable[[], None], place: str, limit: float = LIMIT) -> None:
+def meet(connect: Callable[[], None], place: str, limit: float) -> None:
     """Call `connect`, which waits for all processes; UserError with the place where they meet if it fails or is late.
 
     torch waits outside of Python, which then handles no signals: therefore it waits in a thread.
