@@ -214,15 +214,15 @@ def test_a_full_disk_at_submission(work: Path) -> None:
 
 def test_nodes_that_cannot_meet(work: Path) -> None:
     """They end with a line after a time limit, here five seconds, and before it at a signal."""
-    line_ = [*SMALL, "trainer.num_nodes=2", "hydra.run.dir=run"]
+    line_ = [*SMALL, "trainer.num_nodes=2"]
     srun = ["srun", "--nodes=2", "--ntasks-per-node=1", f"--job-name={work.name}"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL, "text": True}
     settings = {"cwd": work, "env": environment(**HERE | {"MASTER_ADDR": "nowhere.invalid"}), **pipes}
     quick = "import vae_cli.distributed.rendezvous as r; r.LIMIT = 5; from vae_cli.cli import train; train()"
-    done = subprocess.run([*srun, sys.executable, "-c", quick, *line_], timeout=120, **settings)
+    done = subprocess.run([*srun, sys.executable, "-c", quick, *line_, "hydra.run.dir=late"], timeout=120, **settings)
     assert done.returncode == 1 and done.stdout.count("vae-train: error: the processes do not meet (") == 1
     assert "Traceback" not in done.stdout
-    with subprocess.Popen([*srun, *line("vae-train", *line_, "ckpt=last")], **settings) as process:
+    with subprocess.Popen([*srun, *line("vae-train", *line_, "hydra.run.dir=run")], **settings) as process:
         assert process.stdout
         told = next(line for line in process.stdout if "waits for the other processes" in line)
         slurm("scancel", f"--name={work.name}")
