@@ -118,6 +118,6 @@ def test_the_example_beside_the_options_of_sbatch_is_one() -> None:
 def test_the_notice_is_shorter_than_the_time_limit(time: int, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: name)
     sweep = ["-m", "dataset=digits", "cluster=slurm", "seed=0,1"]
-    with pytest.raises(ConfigError, match=rf"cluster.notice=120: too long for cluster.time={time} .* use {remedy}"):
+    with pytest.raises(ConfigError, match=rf"cluster.notice=120: too long for cluster.time={time} .*; {remedy}"):
         prepare_training([*sweep, f"cluster.time={time}"])
     assert prepare_training([*sweep, "cluster.time=2", "cluster.notice=30"])

@@ -20,7 +20,7 @@ def test_a_start_lasts_until_its_last_sign_of_life(tmp_path: Path) -> None:
     assert not run.present_status().starts[-1].saved
     run.checkpoints.mkdir()
     run.checkpoint("last").touch()
-    os.utime(run.checkpoint("last"), (time.time() + 1,) * 2)
+    os.utime(run.checkpoint("last"), (time.time() + 1, time.time() + 1))
     first = run.present_status()
     run.write_status(first.started())
     status = run.status()
