@@ -178,7 +178,7 @@ def test_a_job_that_is_cancelled_while_it_waits(work: Path) -> None:
     sweep = ["-m", *SMALL, *CLUSTER, "seed=0,1", "hydra.sweep.dir=all", "cluster.wait=false"]
     done = start("vae-train", *sweep, "cluster.options=[--hold,--comment=a=b]", "cluster.notice=30", folder=work)
     assert done.code == 0 and done.out.count("SLURM does not start it: JobHeldUser") == 2, done.err
-    (script,) = (work / "all/.submitit").glob("*_submission.sh")
+    script, *_ = work.glob("all/.submitit/*/*_submission.sh")
     assert {"#SBATCH --signal=USR2@30", "#SBATCH --comment=a=b"} <= set(script.read_text().splitlines())
     (job,) = set(slurm("squeue", "--noheader", f"--name={work.name}/all", "--format=%F").split())
     slurm("scancel", f"{job}_0")

@@ -23,7 +23,7 @@ from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
 from vae_cli.config.continuation import is_done, remaining
 from vae_cli.config.schema import TrainConfig, plain
-from vae_cli.config.search import WORST, chooses, is_cluster, same_data, score
+from vae_cli.config.search import WORST, chooses, same_data, score
 from vae_cli.config.sources import Sources
 from vae_cli.distributed import slurm
 from vae_cli.distributed.cores import Arrival
@@ -77,7 +77,7 @@ class Job:
         sweeping = settings.mode == RunMode.MULTIRUN
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
         searching = sweeping and chooses(settings.sweeper)
-        alone = not sweeping or is_cluster(settings.launcher)
+        alone = not sweeping or settings.job.id == slurm.job()  # as our launcher's job sets it
         return cls(config, folder, list(settings.overrides.task), sweeping, searching, alone)
 
     def train_alone(self) -> Any:

@@ -45,12 +45,7 @@ def chooses(sweeper: Any) -> bool:
 
 def submits(config: DictConfig) -> bool:
     """True if the launcher's class states that it submits jobs to SLURM."""
-    return is_cluster(config.hydra.launcher)
-
-
-def is_cluster(launcher: Any) -> bool:
-    """As `submits`, for the launcher's own node."""
-    return getattr(get_class(launcher._target_), "submits", False)
+    return getattr(get_class(config.hydra.launcher._target_), "submits", False)
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,10 @@ def cancel(jobs: Iterable[str]) -> None:
 
 
 def state(job: str) -> str | None:
-    """The state of a job, also some minutes after its end; None if SLURM has forgotten it."""
+    """The state of a job, also some minutes after its end; None if SLURM, and its accounting, have forgotten it."""
     found = re.search(r"JobState=(\w+)", _output("scontrol", "show", "job", job) or "")
-    return found[1] if found else None
+    columns = ("--noheader", "--allocations", "--parsable2", "--format=State")
+    return found[1] if found else next(iter((_output("sacct", f"--jobs={job}", *columns) or "").split()), None)
 
 
 def _output(*command: str) -> str | None:

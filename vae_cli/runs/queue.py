@@ -15,7 +15,8 @@ from vae_cli.runs.status import UNFINISHED, State
 PLACE = ".submitit"
 """Folder of a sweep with the files of its jobs."""
 JOBS = "jobs.json"
-GOING = ("queued", "running", "requeued")
+WAITING = ("queued", "requeued")
+GOING = (*WAITING, "running")
 ASKED = (*GOING, "interrupted", UNFINISHED)
 """States of runs that may be in SLURM's queue."""
 
@@ -57,7 +58,8 @@ def ended(run: RunFolder, job: str) -> State | None:
     if found is not None and found not in slurm.GONE:
         return None
     again = f"the sweep's command with hydra.sweep.dir={display(run.path.parent)} submits it again"
-    if found == "CANCELLED":
+    status = run.status()
+    if found == "CANCELLED" or (found is None and status and status.state in WAITING):  # no other end is that early
         return State("cancelled", f"cancelled in SLURM (job {job}); {again}")
     log = display(run.path.parent / PLACE / job / f"{job}_0_log.err")
     return State("failed", f"ended by SLURM (job {job}, {found or 'state unknown'}); see {log}; {again}")

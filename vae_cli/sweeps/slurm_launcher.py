@@ -238,10 +238,11 @@ def execute(
     settings = context.config_loader.load_sweep_config(config, overrides)
     with open_dict(settings):
         settings.hydra.job.id, settings.hydra.job.num = slurm.job(), number
-    run_job(
+    done = run_job(
         hydra_context=context,
         task_function=task,
         config=settings,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
+    _ = done.return_value  # raises an error that hydra has kept
