@@ -75,7 +75,7 @@ def queue() -> dict[str, QueuedJob] | None:
 
 
 def cancel(jobs: Iterable[str]) -> None:
-    """Cancel jobs."""
+    """Cancel jobs that wait or run; those that are unknown to SLURM are left out."""
     _output("scancel", *jobs)
 
 
