@@ -7,7 +7,8 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -110,14 +111,16 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
     longest = UPLOAD if slurm.job() else 0.0  # no limit
 
     def init(mode: str) -> Any:
-        return wandb.init(
-            project=settings["project"],
-            entity=settings["entity"],
-            mode=mode,  # pyright: ignore[reportArgumentType]
-            resume="allow",
-            settings=wandb.Settings(console="off", silent=True, init_timeout=patience, finish_timeout=longest),
-            **arguments,
-        )
+        quiet = wandb.Settings(console="off", silent=True, init_timeout=patience, finish_timeout=longest)
+        with without_launch():
+            return wandb.init(
+                project=settings["project"],
+                entity=settings["entity"],
+                mode=mode,  # pyright: ignore[reportArgumentType]
+                resume="allow",
+                settings=quiet,
+                **arguments,
+            )
 
     try:
         detach_service()
@@ -134,6 +137,25 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
             return run
     except (AuthenticationError, CommError, UsageError) as error:
         raise UserError(f"Weights & Biases: {first_line(error)}") from error
+
+
+@contextmanager
+def without_launch() -> Iterator[None]:
+    """Spare a start the import of W&B's launch agent, a seventh of a short run; unless it is imported, nothing has
+    staged inputs for it.
+    """
+    from wandb.sdk.wandb_run import Run
+
+    name = "_detect_and_apply_job_inputs"
+    apply = getattr(Run, name, None)
+    spared = apply is not None and "wandb.sdk.launch" not in sys.modules
+    if spared:
+        setattr(Run, name, lambda run: None)
+    try:
+        yield
+    finally:
+        if spared:
+            setattr(Run, name, apply)
 
 
 def detach_service() -> None:
