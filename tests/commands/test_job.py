@@ -33,6 +33,12 @@ def failing(error: BaseException) -> Failure:
     return failure
 
 
+def test_a_process_ends_without_passes_over_all_objects() -> None:
+    code = "import atexit, gc, vae_cli.commands.failure; atexit._run_exitfuncs(); print(gc.get_freeze_count())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 1000
+
+
 def test_every_way_to_fail_has_its_code() -> None:
     assert failing(UserError("no data\nhere")) == Failure("no data here", 1)
     assert failing(ConfigError("bad")).exit_code == 2

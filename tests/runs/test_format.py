@@ -13,7 +13,15 @@ from sklearn.datasets import load_digits
 
 import vae_cli
 from tests.support.commands import Done, fingerprint, fork
+from tests.support.configs import composed
 from tests.support.format_folder import FOLDER, KEPT, LINE
+from vae_cli.config import check
+from vae_cli.config.compose import Composer
+from vae_cli.config.resume import resumed
+from vae_cli.config.sources import Sources
+from vae_cli.config.view import ConfigView, Refusal
+from vae_cli.errors import ConfigError
+from vae_cli.runs.folder import RunFolder
 
 (NAME,) = (path.name for path in FOLDER.iterdir())
 
@@ -98,3 +106,15 @@ def test_it_goes_on_in_its_sweep(work: Path) -> None:
     found = results(run)
     assert (found["status"], found["train/epochs"]) == ("done", 2)
     assert found["test/elbo"] == pytest.approx(results(FOLDER / NAME)["test/elbo"], abs=0.1)
+
+
+def test_a_rule_that_is_younger_than_a_run_does_not_bar_it(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def younger(view: ConfigView) -> Refusal:
+        return Refusal("objective", "no longer allowed")
+
+    monkeypatch.setattr(check, "RULES", (*check.RULES, younger))
+    run = RunFolder(run_in(work))
+    assert vae_cli.load(run.path).config.trainer.max_epochs == 2
+    assert resumed(run, Composer("train", Sources.find()), ["trainer.max_epochs=9"]).trainer.max_epochs == 9
+    with pytest.raises(ConfigError, match="no longer allowed"):
+        composed()

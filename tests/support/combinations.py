@@ -94,7 +94,8 @@ def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 def chosen(choice: Choice) -> dict[str, str | None]:
     """The option of each group, in the order of composition."""
     fixed = {group: option for group, option in choice.items() if "." not in group}
-    defaults = {group: option for group, option in read(CONF / "train.yaml")[0].items() if "/" not in group}
+    options = read(CONF / "train.yaml")[0].items()
+    defaults = {group: option for group, option in options if "/" not in group and option != []}
     found = defaults | {"dataset": "digits"} | fixed
     for group in reversed(list(found)):  # an option chooses among the groups above its own
         if found[group]:
@@ -122,7 +123,7 @@ def parsed(config: dict[str, Any]) -> TrainConfig:
     schemas = {"trainer": TrainerConfig, "evaluate": EvaluateConfig, "logger": LoggerConfig, "cluster": ClusterConfig}
     values: dict[str, Any] = {name: schemas[name](**config[name]) for name in schemas}
     for name, value in (config | values).items():
-        named = isinstance(value, dict)
+        named = isinstance(value, dict) and "_target_" in value
         values[name] = Node(value["_target_"], {k: v for k, v in value.items() if k != "_target_"}) if named else value
     return TrainConfig(**values)
 

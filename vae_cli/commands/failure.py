@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import os
 import sys
@@ -19,6 +21,8 @@ from vae_cli.errors import FAILED, UserError, causes, disk_full, loaded_class, o
 from vae_cli.runs.layout import display
 
 T = TypeVar("T")
+
+atexit.register(gc.freeze)  # Python ends with several passes over all objects, which take seconds after torch
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from vae_cli.distributed.cores import Arrival
 from vae_cli.distributed.progress import task as show
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
-from vae_cli.distributed.terminal import outlive
+from vae_cli.distributed.terminal import begin_log, outlive
 from vae_cli.errors import FAILED, REFUSED
 from vae_cli.runs.find import link_newest
 from vae_cli.runs.folder import RunFolder
@@ -90,6 +90,7 @@ class Job:
                 result = _requeue(self.run, self.config, closing)
             if result.status != "requeued" and (begun or earlier is None):  # else the results of an earlier run stay
                 self.run.write_end(result.status, result.message)
+                begin_log()
                 if self.run.log_file.is_file():
                     logging.getLogger("vae_cli").error(result.message)
             return result

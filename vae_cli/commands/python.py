@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING, NoReturn
 
 import hydra
@@ -82,5 +83,7 @@ def _restored() -> Iterator[None]:
         finally:
             logging.captureWarnings(False)
             for handler in set(root.handlers) - set(handlers):
+                if isinstance(handler, MemoryHandler) and handler.target:
+                    handler.target.close()
                 handler.close()
             root.handlers[:], root.level = handlers, level

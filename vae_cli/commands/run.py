@@ -15,7 +15,7 @@ from torch.distributions import Distribution, MixtureSameFamily
 
 from vae_cli.batch import Batch
 from vae_cli.commands import notebook
-from vae_cli.config.check import check
+from vae_cli.config.check import parsed_as
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets import Data
@@ -230,7 +230,7 @@ def load(
     run = RunFolder(named(str(folder)))
     if not run.has_config:
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
-    config = check(run.config())
+    config = parsed_as(TrainConfig, run.config())
     places = {"dataset.path": dataset_path, "dataset.root": dataset_root}
     config = relocated(config, {key: None if place is None else str(place) for key, place in places.items()})
     path = run.checkpoint(ckpt)

@@ -25,7 +25,7 @@ from vae_cli.distributed.cores import Arrival, release
 from vae_cli.distributed.process_group import ProcessLayout, broadcast_module, use_threads
 from vae_cli.distributed.progress import task
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.distributed.terminal import say
+from vae_cli.distributed.terminal import begin_log, say
 from vae_cli.distributions.standardisation import constant
 from vae_cli.errors import warn
 from vae_cli.evaluation.optional import optional
@@ -139,6 +139,7 @@ def _begin(
     if checkpoint:
         run.repair(checkpoint)
     run.begin(plain(config))
+    begin_log()
     show_data(data)
     device = torch.cuda.get_device_name() if on_gpu(config.trainer) else "CPU"
     count = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes).count

@@ -18,14 +18,15 @@ def main() -> None:
 
     from vae_cli.commands.job import run_worker
     from vae_cli.commands.train import train
-    from vae_cli.config.check import check
+    from vae_cli.config.check import parsed_as
+    from vae_cli.config.schema import TrainConfig
     from vae_cli.runs.folder import RunFolder
     from vae_cli.training.loading import load_data
 
     run, resumes = RunFolder(Path(sys.argv[1])), len(sys.argv) > 2
     logging.basicConfig(filename=run.log_file, level=logging.WARNING, format="[%(asctime)s][worker] %(message)s")
     signals.listen()
-    config = replace(check(run.config()), resume=str(run.path) if resumes else None)
+    config = replace(parsed_as(TrainConfig, run.config()), resume=str(run.path) if resumes else None)
 
     def work() -> None:
         checkpoint = run.newest_checkpoint() if resumes else None

@@ -43,20 +43,40 @@ def check(
     schema: type[S] = TrainConfig,
     accepts: Accepts = lambda _: True,
 ) -> S:
-    """The configuration as an instance of its schema.
+    """The configuration as an instance of its schema, its combination allowed by the rules.
 
     Raises ConfigError for the first key that is unknown, missing, mistyped, out of range or out of place.
     """
-    find_plugins()
-    parsed: S = _Check(where, schema, accepts).root(config)
+    parsed = parsed_as(schema, config, where, accepts)
     if isinstance(parsed, TrainConfig):
         check_rules(parsed, where, accepts)
     return parsed
 
 
-def check_rules(config: TrainConfig, where: Where, accepts: Accepts) -> None:
-    """Raise a ConfigError for the first combination that cannot run; it proposes keys that the command accepts."""
+def parsed_as(
+    schema: type[S],
+    config: DictConfig,
+    where: Where = lambda _: "in the configuration",
+    accepts: Accepts = lambda _: True,
+) -> S:
+    """The configuration as an instance of its schema, its combination unchecked, as for a run that exists.
+
+    Raises ConfigError for the first key that is unknown, missing, mistyped or out of range.
+    """
+    find_plugins()
+    return _Check(where, schema, accepts).root(config)
+
+
+def check_rules(config: TrainConfig, where: Where, accepts: Accepts, run: TrainConfig | None = None) -> None:
+    """Raise a ConfigError for the first combination that cannot run; it proposes keys that the command accepts.
+
+    Args:
+        run: configuration of the run that `config` continues or evaluates; a rule that refuses it, too, is younger
+            than the run and does not count
+    """
     for rule in RULES:
+        if run is not None and rule(ConfigView(run, where)):
+            continue
         if refusal := rule(ConfigView(config, where)):
             raise ConfigError(passable(rule, refusal, config, accepts).message, rule=rule.__name__, key=refusal.key)
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
-from vae_cli.config.check import Where, check, check_rules
+from vae_cli.config.check import Where, check_rules, parsed_as
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import EvalConfig, SampleConfig, TrainConfig
@@ -74,11 +74,11 @@ def located(config: R, where: Where) -> R:
     if not run.has_config:
         problem = "not the folder of a run" if run.path.is_dir() else "no such folder"
         raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {nearest('run')}")
-    saved = check(run.config(), lambda key: resume.place(run, key), accepts=lambda _: False)
+    saved = parsed_as(TrainConfig, run.config(), lambda key: resume.place(run, key), accepts=lambda _: False)
     if isinstance(config, EvalConfig):
         relocated(saved, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
         asked = replace(saved, evaluate=config.evaluate)
-        check_rules(asked, lambda key: where(key) if _evaluates(key) else resume.place(run, key), _evaluates)
+        check_rules(asked, lambda key: where(key) if _evaluates(key) else resume.place(run, key), _evaluates, saved)
     else:
         _component(config, ConfigView(saved, lambda key: resume.place(run, key)))
     path = run.checkpoint(config.ckpt)

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_cli.config.check import check
+from vae_cli.config.check import check_rules, parsed_as
 from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import keys_that, setting_of
@@ -69,6 +69,7 @@ def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> Tra
     """The run's own configuration with the values of the command line, checked; `resume` is its folder."""
     changes = value_overrides(composer, overrides)
     config, new = run.config(), []
+    saved = parsed_as(TrainConfig, config, lambda key: place(run, key))
     for override in changes:
         key, value = override.key_or_group, None if override.is_delete() else override.value()
         if key == "init" and value:
@@ -91,7 +92,11 @@ def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> Tra
             return COMMAND_LINE
         return place(run, key)
 
-    parsed = check(config, where, accepts=lambda key: "." in key and setting_of(key).on_resume)
+    def accepts(key: str) -> bool:
+        return "." in key and setting_of(key).on_resume
+
+    parsed = parsed_as(TrainConfig, config, where, accepts)
+    check_rules(parsed, where, accepts, saved)
     for override in new:
         if not setting_of(override.key_or_group).on_resume:
             problem = f"not set by the run ({COMMAND_LINE})"

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from logging.handlers import MemoryHandler
 from stat import S_ISFIFO
 from typing import Any
 
@@ -54,6 +55,14 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Keep text in the log of the run alone."""
     logging.getLogger("vae_cli").info(text)
+
+
+def begin_log() -> None:
+    """Write the lines that the log of the run has kept, and from now on each line at once."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, MemoryHandler):
+            handler.capacity = 1
+            handler.flush()
 
 
 def is_live() -> bool:

@@ -59,7 +59,8 @@ class History(Checkpoint):
         """Add the row and write the file."""
         assert isinstance(pl_module, LatentModelModule)
         row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **pl_module.row}
-        row |= {name: float(value) for name, value in trainer.callback_metrics.items() if name not in row}
+        others = trainer.callback_metrics.items()  # which hold the module's values of earlier phases, too
+        row |= {name: float(value) for name, value in others if not name.startswith(("train/", "val/", "lr"))}
         if len(pl_module.phases) > 1:
             row["phase"] = pl_module.position.number + 1
         self.rows.append({**row, "train/seconds": self.seconds, "train/samples_per_second": self.samples_per_second})
