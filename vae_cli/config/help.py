@@ -23,7 +23,7 @@ VALUES = (
     ("trainer.max_epochs=5", "passes over the training data"),
     ("trainer.precision=bf16-mixed", "faster on hardware with bf16; densities stay float32"),
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
-    ("name=first", "name of the run, the end of its folder's name; run=first finds it"),
+    ("name=first", "name of the run, which ends the name of its folder"),
     ("tags=[mnist,paper]", "tags of the run"),
     ("resume=DIR", "resume a run: its folder, its name, or last, the newest run"),
     ("init=DIR", "start from the weights of a run, likewise; init_parts=[posterior]: only these"),
