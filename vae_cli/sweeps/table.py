@@ -98,7 +98,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
         results, state = run.results_if_readable(), run.state()
         rows.append(
             {
-                "overrides": run.overrides_if_readable(),
+                "overrides": run.typed_if_readable().overrides,
                 "status": state.name,
                 **{name: results.get(name) for name in SHOWN},
                 "error": None if state.name == "done" else state.reason or None,
