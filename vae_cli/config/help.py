@@ -23,7 +23,7 @@ VALUES = (
     ("trainer.max_epochs=5", "passes over the training data"),
     ("trainer.precision=bf16-mixed", "faster on hardware with bf16; densities stay float32"),
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
-    ("name=first", "name of the run, which ends the name of its folder"),
+    ("name=first", "the name of the run; its folder ends with it"),
     ("tags=[mnist,paper]", "tags of the run"),
     ("resume=DIR", "resume a run: its folder, its name, or last, the newest run"),
     ("init=DIR", "start from the weights of a run, likewise; init_parts=[posterior]: only these"),
@@ -152,13 +152,16 @@ REPORT = """\
 
 
 def text(command: str, argv: Sequence[str] = ()) -> str:
-    """The help of a command, which lists a user's own options too, or the page that follows --help.
+    """The help of a command, which lists a user's own options too, or the page or word that follows --help.
 
     Raises:
-        ConfigError: There is no such page.
+        ConfigError: There is no such page or word.
     """
     if topic := _topic(argv):
-        return pages.rendered(topic)
+        from vae_cli.config.topics import answers
+
+        found = [] if topic in pages.TOPICS else answers(topic, Sources.find(_config_dir(argv)))
+        return "\n\n".join(found) or pages.rendered(topic)
     if options := _options(argv):
         return "\n\n".join(options)
     if command == "vae-train":
