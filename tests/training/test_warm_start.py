@@ -115,7 +115,7 @@ def test_where_a_run_begins_makes_it_another_one(source: Path) -> None:
 
 
 def test_a_run_says_what_it_began_with(work: Path, source: Path) -> None:
-    done = train(work, *VADE, "init=größe=1, a", "pretraining.epochs=1", "hydra.run.dir=vade")
+    done = train(work, *VADE, "init=größe=1, a", "pretraining.epochs=1", "initialisation=gmm", "hydra.run.dir=vade")
     assert (done.code, done.err) == (0, "")
     where = "größe=1, a/checkpoints/best.ckpt, epoch 1"
     assert f"\ninit: posterior, likelihood from {where}; not prior: " in done.out

@@ -6,9 +6,10 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from signal import SIGUSR2
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -37,11 +38,14 @@ from vae_cli.runs.layout import display
 from vae_cli.runs.status import Status
 from vae_cli.training.data_location import load_again
 
+IDLE = 3
+"""Starts in a row that reach the time limit with nothing saved, after which a job is not requeued."""
+
 
 def task(config: DictConfig) -> float:
     """Train in the run's folder; returns the score that a search maximises, -inf for a run that failed.
 
-    Alone the process exits with the code of the job; in a sweep the task returns, so that the next job starts.
+    The process exits with the code of a job that is alone in it; else the task returns, so that the next job starts.
     """
     logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
     outlive()
@@ -63,6 +67,8 @@ class Job:
     overrides: list[str]
     sweeping: bool
     searching: bool
+    alone: bool
+    """True if it is the only job of its process: it is no part of a sweep, or SLURM has started it."""
 
     @classmethod
     def of(cls, config: DictConfig) -> Job:
@@ -70,7 +76,9 @@ class Job:
         settings = HydraConfig.get()
         sweeping = settings.mode == RunMode.MULTIRUN
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
-        return cls(config, folder, list(settings.overrides.task), sweeping, sweeping and chooses(settings.sweeper))
+        searching = sweeping and chooses(settings.sweeper)
+        alone = not sweeping or settings.job.id == slurm.job()  # as our launcher's job sets it
+        return cls(config, folder, list(settings.overrides.task), sweeping, searching, alone)
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure, which the folder records.
@@ -80,9 +88,16 @@ class Job:
         with self.run.hold(), ExitStack() as closing:
             earlier = self.run.started
             result = attempt(lambda: self.train(closing), self.run.log_file)
-            if not isinstance(result, Failure):
-                return result
             begun = self.run.started != earlier
+            if isinstance(result, Failure) and result.status == "requeued" and begun and self.run.is_done:
+                result = self.run.results_if_readable()  # the signal came after the end
+            if not isinstance(result, Failure):
+                if self.alone:
+                    ignore(SIGUSR2)  # a time limit does not matter any more
+                return result
+            if begun:
+                with suppress(OSError):  # a full disk
+                    self.run.write_status(self.run.present_status())
             if result.exit_code == REFUSED and not (begun or self.sweeping):
                 self.run.remove_if_empty()
                 return result
@@ -142,13 +157,13 @@ class Job:
         return None if is_done(plain(chosen), self.run) else chosen
 
     def end(self, failure: Failure) -> float:
-        """Report a failure; alone the process exits, as it does in a sweep that is stopped."""
+        """Report a failure; the process exits if the job is alone in it, or if the sweep is stopped."""
         if failure.exit_code != REFUSED and not self.run.path.is_dir():
             failure = Failure(f"{self.run}: the folder of the run has vanished while it trained", FAILED)
-        elif failure.is_stop and not self.sweeping:
+        elif failure.status == "interrupted" and not self.sweeping:
             failure = replace(failure, message=f"{failure.message}; {remedy(self.run)}")
         report("vae-train", failure)
-        if not self.sweeping:
+        if self.alone:
             sys.exit(failure.exit_code)
         if failure.is_stop:
             raise KeyboardInterrupt if failure.exit_code == INTERRUPTED else SystemExit(failure.exit_code)
@@ -158,11 +173,9 @@ class Job:
 def run_worker(work: Callable[[], Any], run: RunFolder) -> None:
     """Take part in a run of several processes as a rank above 0, which neither writes nor prints."""
     result = attempt(work, run.log_file)
-    if not isinstance(result, Failure):
-        return
-    if not result.is_stop:  # else srun would end rank 0, which saves
+    if isinstance(result, Failure) and not result.is_stop:
         sys.exit(result.exit_code)
-    ignore()
+    ignore()  # srun would end rank 0, which saves or writes results
 
 
 def remedy(run: RunFolder) -> str:
@@ -175,17 +188,18 @@ def remedy(run: RunFolder) -> str:
 
 def _requeue(run: RunFolder, config: DictConfig, closing: ExitStack) -> Failure:
     """Put a run near its time limit back into the queue, unless it has been there too often, or SLURM refuses."""
-    limit = config.cluster.requeue
-    earlier = run.status()
-    count = (earlier.requeued if earlier else 0) + 1
+    limit, status = config.cluster.requeue, (run.status() or Status("running")).ended("time limit")
+    count, idle = status.requeued + 1, status.idle_starts
     if count > limit:
         message = f"time limit, after it was requeued {limit} times (cluster.requeue)"
         return Failure(message, TIME_LIMIT, "interrupted")
-    run.write_status(Status("requeued", slurm.job(), count))
+    if idle >= IDLE:
+        message = f"time limit; the last {idle} starts saved nothing: use a longer cluster.time"
+        return Failure(message, TIME_LIMIT, "interrupted")
+    run.write_status(replace(status, state="requeued", job=slurm.job(), requeued=count))
     ignore()  # further signals of SLURM: all is saved
     closing.close()  # before SLURM ends the job
     if not slurm.requeue():
-        if earlier:
-            run.write_status(earlier)
+        run.write_status(status)
         return Failure("time limit; SLURM refuses to requeue the job", TIME_LIMIT, "interrupted")
     return Failure(f"time limit; back in the queue for the {count}. time of {limit}", TIME_LIMIT, "requeued")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +64,7 @@ def train(
     if closing is None:
         with ExitStack() as closing:
             return train(config, data, folder, arrival, checkpoint, closing)
-    began, run, summary = time.perf_counter(), RunFolder(folder), Results()
+    run, summary = RunFolder(folder), Results()
     loggers.quiet_libraries()
     processes = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
     module, loaded = _module(config, processes, data, arrival, checkpoint)
@@ -86,7 +85,6 @@ def train(
         summary |= {"status": UNFINISHED, "seed": config.seed}
         summary |= _training(config.trainer.max_epochs, data, module, trainer, history, best)
         summary |= _numbers(config.evaluate, config.trainer.limit_batches, data, module, trainer)
-        summary["wall_seconds"] = round(time.perf_counter() - began, 3)
         if is_rank_zero():
             _draw(config, run, data, module, history, run_loggers, summary)
         trainer.strategy.barrier()
@@ -231,9 +229,8 @@ def _draw(
 
 def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> None:
     """Write the results, after all other files: a run that is killed before this is not done. Print them."""
-    summary["status"] = "done"
-    run.write_results(summary)
-    run.write_end_of_status("done")
+    run.write_status(run.present_status())
+    summary |= run.finish(summary, "done", "done")
     print_table(summary, f"{data}, seed={config.seed}")
     written = sorted(p.name + "/" * p.is_dir() for p in run.path.iterdir() if not p.name.startswith("."))
     place = os.path.relpath(run.path)

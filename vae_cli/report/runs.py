@@ -17,6 +17,7 @@ from vae_cli.config.settings import setting_of
 from vae_cli.errors import UserError
 from vae_cli.runs.folder import CONFIG, RESULTS, STATUS, SUPERSEDED, RunFolder
 from vae_cli.runs.layout import display
+from vae_cli.runs.queue import Queue
 from vae_cli.runs.saved_config import NotARunError
 from vae_cli.runs.status import UNFINISHED, State
 
@@ -113,7 +114,8 @@ def find(folders: Sequence[Path]) -> list[Run]:
         for file in folder.rglob(name)
         if not OTHERS & set(file.relative_to(folder).parts)
     }
-    runs = [run for folder in sorted(found) if (run := read(folder))]
+    queue = Queue()
+    runs = [run for folder in sorted(found) if (run := read(folder, queue))]
     if not runs:
         places = ", ".join(map(display, folders))
         raise UserError(f"{places}: no runs here (a run's folder holds {CONFIG}); vae-train writes them to outputs/")
@@ -122,7 +124,7 @@ def find(folders: Sequence[Path]) -> list[Run]:
     return runs
 
 
-def read(folder: Path) -> Run | None:
+def read(folder: Path, queue: Queue | None = None) -> Run | None:
     """The run in a folder, damaged if a file is not readable; None if the files are another program's."""
     run = RunFolder(folder)
     try:
@@ -143,4 +145,4 @@ def read(folder: Path) -> Run | None:
         known["init.weights"] = f"{parts} ({place})"
     pairs = (override.lstrip("+").partition("=") for override in run.overrides_if_readable())
     typed = {key: value for key, sign, value in pairs if sign and not key.startswith("hydra")}
-    return Run(folder, known, results, history, run.state(), typed)
+    return Run(folder, known, results, history, (queue or Queue()).state(run), typed)

@@ -21,6 +21,7 @@ from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
+from vae_cli.runs.queue import GOING, Queue
 from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 WIDTH = 160
 DONE = ("done",)
-GOING = ("queued", "running", "requeued")
 SHOWN = (*(f"test/{name}" for name in MAIN), "wall_seconds")
 """Keys of results.json in the table."""
 
@@ -70,6 +70,8 @@ class SweepTable(Callback):
         if self.folder is None or not self.folder.is_dir():
             return 1
         rows = read_rows(self.folder)
+        if not rows:
+            return 1
         if self.searches:
             search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
@@ -77,7 +79,7 @@ class SweepTable(Callback):
         if self.searches and (command := search.longer(rows, self.folder)):
             print(f"train the best trial longer: {command}")
             search.save_figures(self.folder)
-        return int(not rows or not self.ended_well(row["status"] in self.well for row in rows))
+        return int(not self.ended_well(row["status"] in self.well for row in rows))
 
     def command(self, argv: Sequence[str]) -> str:
         """The command line that continues this sweep: the user's, with its folder."""
@@ -92,10 +94,10 @@ def waits(config: DictConfig) -> bool:
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """A row for each job that began, in order: overrides, status, numbers, folder; None for a missing number."""
-    rows = []
+    rows, queue = [], Queue()
     for file in sorted(folder.glob(f"*/{OVERRIDES}"), key=lambda path: path.stat().st_mtime_ns):
         run = RunFolder(file.parent)
-        results, state = run.results_if_readable(), run.state()
+        results, state = run.results_if_readable(), queue.state(run)
         rows.append(
             {
                 "overrides": run.overrides_if_readable(),
@@ -122,7 +124,9 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     console.print(_table(rows, title, shown), crop=False, soft_wrap=not shown)
     for row in rows:
         if row["error"]:
-            print(f"{row['folder']}: {row['error']}")
+            log = RunFolder(folder / row["folder"]).log_file
+            see = f"; log: {display(log)}" if row["status"] == "failed" and log.is_file() else ""
+            print(f"{row['folder']}: {row['error']}{see}")
     print(f"next: {shlex.join(['vae-report', display(folder)])}")
 
 

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from PIL.Image import Image
 
 from vae_cli.config.schema import WandbConfig
@@ -73,8 +72,8 @@ def run_id(folder: Path) -> str:
     return legs[-1].name.rpartition("-")[2] if legs else secrets.token_hex(6)
 
 
-def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: Mapping[str, Figure]) -> str:
-    """Send figures to a W&B run for a sweep, in the group of its runs; `settings` are those of their logger.
+def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, images: Mapping[str, Image]) -> str:
+    """Send images to a W&B run for a sweep, in the group of its runs; `settings` are those of their logger.
 
     Returns its mode.
     """
@@ -86,11 +85,8 @@ def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: 
     group = settings.get("group") or sweep_name(sweep)
     identity = hashlib.sha256(str(sweep).encode()).hexdigest()[:12]  # a report made again replaces the last
     names = {"id": identity, "name": sweep.name, "group": group, "job_type": "report"}
-    try:
-        run = started(settings, dir=folder, **names)
-    except UserError as error:
-        raise UserError(f"{error}; the report itself is written; for its plots: wandb login, and again") from error
-    run.log({name: wandb.Image(figure) for name, figure in figures.items()})
+    run = started(settings, dir=folder, **names)
+    run.log({name: wandb.Image(image) for name, image in images.items()})
     run.finish()
     return "offline" if run.offline else mode
 
