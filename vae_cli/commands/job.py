@@ -35,6 +35,7 @@ from vae_cli.errors import FAILED, REFUSED
 from vae_cli.runs.find import link_newest
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
+from vae_cli.runs.overrides import Typed, options_of
 from vae_cli.runs.status import Status
 from vae_cli.training.data_location import load_again
 
@@ -60,13 +61,14 @@ def task(config: DictConfig) -> float:
 
 @dataclass(frozen=True)
 class Job:
-    """A job: its configuration as composed, its folder, and the overrides of the command line."""
+    """A job: its configuration as composed, its folder, the overrides of the command line and its options."""
 
     config: DictConfig
     run: RunFolder
     overrides: list[str]
     sweeping: bool
     searching: bool
+    options: dict[str, str]
     alone: bool
     """True if it is the only job of its process: it is no part of a sweep, or SLURM has started it."""
 
@@ -76,9 +78,9 @@ class Job:
         settings = HydraConfig.get()
         sweeping = settings.mode == RunMode.MULTIRUN
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
-        searching = sweeping and chooses(settings.sweeper)
+        searching, options = sweeping and chooses(settings.sweeper), options_of(settings.runtime.choices)
         alone = not sweeping or settings.job.id == slurm.job()  # as our launcher's job sets it
-        return cls(config, folder, list(settings.overrides.task), sweeping, searching, alone)
+        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone)
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure, which the folder records.
@@ -115,14 +117,16 @@ class Job:
         config = self._remaining() if self.sweeping else self._chosen()
         if config is None:
             if is_rank_zero():
-                print(f"{self.run.name}: done already", flush=True)
+                epochs = 2 * self.run.config().trainer.max_epochs
+                more = "" if self.sweeping else f"; use trainer.max_epochs={epochs} to train on"
+                print(f"{self.run.name}: done already{more}", flush=True)
             return self.run.results_if_readable()
         checkpoint = self.run.newest_checkpoint() if config.resume else None  # read once; damaged ones are refused here
         if is_rank_zero():
             if checkpoint and self.sweeping:
                 print(f"{self.run.name}: resumes from its last checkpoint")
-            self.run.write_overrides(self.overrides)
-            show_configuration(config, self.run, {} if config.resume else HydraConfig.get().runtime.choices)
+            self.run.write_typed(Typed(self.overrides, self.options))
+            show_configuration(config, self.run, self.run.typed_if_readable().options)
         with show("importing torch"):
             from vae_cli.training.loading import load_data
 
@@ -142,7 +146,7 @@ class Job:
         """The configuration of a job of a sweep; None if the job is done."""
         config = remaining(self.config, self.run)
         if config is not None and is_rank_zero():
-            self.run.write_overrides(self.overrides)  # the table lists a job that the check refuses
+            self.run.write_typed(Typed(self.overrides, self.options))  # the table lists a job that the check refuses
         return None if config is None else check(config)
 
     def _chosen(self) -> TrainConfig | None:

@@ -72,7 +72,7 @@ def train(
         end.callback(release)
         resumed = checkpoint.content["global_step"] if checkpoint else None
         with task("starting the loggers"):
-            typed = run.overrides_if_readable()
+            typed = run.typed_if_readable().resumed(_typed()).overrides
             known = plain(config) | {"overrides": typed, "presets": presets(typed)}
             opened = loggers.opened(config.logger, run, _sweep(), known, resumed, summary)
             run_loggers = closing.enter_context(opened)
@@ -130,13 +130,18 @@ def _sweep() -> str | None:
     return sweep_name(Path(HydraConfig.get().sweep.dir))
 
 
+def _typed() -> list[str]:
+    """The overrides of this start; none without hydra."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
 def _begin(
     config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, checkpoint: Checkpoint | None
 ) -> None:
     """Write the first files; a run that is refused before this keeps its earlier results."""
     if checkpoint:
         run.repair(checkpoint)
-    run.begin(plain(config))
+    run.begin(plain(config), _typed())
     begin_log()
     show_data(data)
     device = torch.cuda.get_device_name() if on_gpu(config.trainer) else "CPU"

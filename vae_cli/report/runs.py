@@ -27,7 +27,7 @@ OTHERS = {"wandb", ".hydra", ".submitit", SUPERSEDED}
 
 @dataclass(frozen=True)
 class Run:
-    """A run: configuration and results by flat names, a row for each epoch, its state, and the overrides by key."""
+    """A run: configuration and results by flat names, a row for each epoch, state, overrides by key, and options."""
 
     folder: Path
     config: dict[str, Any]
@@ -35,6 +35,7 @@ class Run:
     history: list[dict[str, float]]
     state: State
     typed: dict[str, str]
+    options: dict[str, str]
 
     @property
     def name(self) -> str:
@@ -64,6 +65,11 @@ class Run:
         """The class of the data set, and its file."""
         name = str(self.config.get("dataset._target_")).rpartition(".")[2]
         return name, str(self.config.get("dataset.path"))
+
+    @property
+    def data_name(self) -> str:
+        """The name of its data; until the run has results, their option, or their class where none is recorded."""
+        return str(self.results.get("data/name") or self.options.get("dataset") or self.data_settings[0])
 
     @cached_property
     def key(self) -> tuple[tuple[str, str], ...]:
@@ -134,7 +140,7 @@ def read(folder: Path, queue: Queue | None = None) -> Run | None:
         return None
     except UserError as error:
         reason = str(error).replace(f"{run}/", "")
-        return Run(folder, {}, {}, [], State("damaged", reason), {})
+        return Run(folder, {}, {}, [], State("damaged", reason), {}, {})
     if config is None and not status and "status" not in results:
         return None
     known = dict(flat(config or {}))
@@ -143,6 +149,7 @@ def read(folder: Path, queue: Queue | None = None) -> Run | None:
     if config and (parts := results.get("init/parts")):
         place = f"epoch {results['init/epoch']}, sha256 {str(results['init/sha256'])[:12]}"
         known["init.weights"] = f"{parts} ({place})"
-    pairs = (override.lstrip("+").partition("=") for override in run.overrides_if_readable())
+    line = run.typed_if_readable()
+    pairs = (override.lstrip("+").partition("=") for override in line.overrides)
     typed = {key: value for key, sign, value in pairs if sign and not key.startswith("hydra")}
-    return Run(folder, known, results, history, (queue or Queue()).state(run), typed)
+    return Run(folder, known, results, history, (queue or Queue()).state(run), typed, line.options)

@@ -19,6 +19,7 @@ from vae_cli.runs import overrides, saved_config
 from vae_cli.runs.atomic_files import keep_as, remove_partial, write_json, write_text_atomically
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import LOCK, held
+from vae_cli.runs.overrides import Typed
 from vae_cli.runs.status import UNFINISHED, State, Status
 
 if TYPE_CHECKING:
@@ -150,22 +151,30 @@ class RunFolder:
                 problem = f"a link that leads out of the run's folder, to {path.resolve()}"
                 raise ConfigError(f"{place}: {problem}; replace the link by the file")
 
-    def begin(self, config: dict[str, Any] | DictConfig) -> None:
-        """Write the configuration, and mark the results of an earlier start as those of an unfinished run."""
+    def begin(self, config: dict[str, Any] | DictConfig, typed: Sequence[str] = ()) -> None:
+        """Write the configuration, and mark the results of an earlier start as those of an unfinished run.
+
+        Args:
+            typed: overrides of this start, which replace those of an earlier one
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         if earlier := self.results_if_readable():
             numbers = {name: value for name, value in earlier.items() if name != "error"}
             self.write_results(numbers | {"status": UNFINISHED})
         self.write_status((self.status() or Status("running")).started())
-        saved_config.write(config, self.config_file, shlex.join(["vae-train", *self.overrides_if_readable()]))
+        known = self.typed_if_readable()
+        if (now := known.resumed(typed)) != known:
+            overrides.write(now, self.path / OVERRIDES)
+        saved_config.write(config, self.config_file, shlex.join(["vae-train", *now.overrides]))
 
-    def overrides_if_readable(self) -> list[str]:
-        """The overrides of the first start."""
+    def typed_if_readable(self) -> Typed:
+        """The overrides and the options of the run."""
         return overrides.read(self.path / OVERRIDES)
 
-    def write_overrides(self, lines: Sequence[str]) -> None:
-        """Keep the overrides, unless those of an earlier start are here."""
-        overrides.write(lines, self.path / OVERRIDES)
+    def write_typed(self, typed: Typed) -> None:
+        """Keep the command line, unless that of an earlier start is here."""
+        if not (self.path / OVERRIDES).exists():
+            overrides.write(typed, self.path / OVERRIDES)
 
     def status(self) -> Status | None:
         """The state of the run while it waits or trains; None where none is readable."""

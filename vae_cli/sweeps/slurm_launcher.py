@@ -33,6 +33,7 @@ from vae_cli.errors import UserError
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display, sweep_name
+from vae_cli.runs.overrides import Typed, options_of
 from vae_cli.runs.queue import JOBS, PLACE, ended, submitted
 from vae_cli.runs.status import UNFINISHED, Status
 
@@ -42,12 +43,13 @@ SHORTEST, LONGEST = 1.0, 30.0
 
 @dataclass(frozen=True)
 class Work:
-    """A job of a sweep: number, overrides, configuration and folder."""
+    """A job of a sweep: number, overrides, configuration, folder, and the options of groups."""
 
     number: int
     overrides: list[str]
     config: DictConfig
     run: RunFolder
+    options: dict[str, str]
 
     @classmethod
     def of(cls, number: int, overrides: Sequence[str], context: HydraContext, master: DictConfig) -> Work:
@@ -57,7 +59,8 @@ class Work:
         task = deepcopy(config)
         with open_dict(task):
             del task["hydra"]
-        return cls(number, list(overrides), task, RunFolder(folder.absolute()))
+        options = options_of(config.hydra.runtime.choices)
+        return cls(number, list(overrides), task, RunFolder(folder.absolute()), options)
 
     @property
     def is_done(self) -> bool:
@@ -67,7 +70,7 @@ class Work:
     def enqueue(self) -> None:
         """Write the state `queued` into the folder."""
         self.run.path.mkdir(parents=True, exist_ok=True)
-        self.run.write_overrides(self.overrides)
+        self.run.write_typed(Typed(self.overrides, self.options))
         earlier = self.run.status()
         self.run.write_status(Status("queued", starts=earlier.starts if earlier else ()))
 
