@@ -130,7 +130,7 @@ def _report(argv: list[str]) -> None:
         from vae_cli.report import write
 
         signals.listen()
-        write.report(arguments.folders, arguments.out)
+        write.report(arguments.folders, arguments.out, arguments.wandb)
 
     _run("vae-report", work)
 

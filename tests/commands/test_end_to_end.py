@@ -16,7 +16,7 @@ import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
-from tests.support.commands import Done, environment, fingerprint, fork, line, start
+from tests.support.commands import Done, environment, fingerprint, fork, line
 from tests.support.wandb_files import of_kind, records, start_by_agent
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import conf_folder
@@ -34,7 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
     work = tmp_path_factory.mktemp("end_to_end") / "work"
     work.mkdir()
     named = ("name=first", "tags=[a,b]", "hydra.run.dir=run")
-    return work, start("vae-train", *SMALL, "trainer.max_epochs=2", *named, folder=work)
+    return work, fork("vae-train", *SMALL, "trainer.max_epochs=2", *named, folder=work, FIGURES="yes")
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_a_run_that_is_killed_again_and_again(parts: tuple[float, ...], whole: W
     assert_same(work / "run", whole.folder)
     before = fingerprint(work / "run")
     done = fork("vae-train", *VADE, OFTEN, *HERE, folder=work)
-    assert (done.code, done.err, done.out) == (0, "", "run: done already\n")
+    assert (done.code, done.err) == (0, "") and done.out.startswith("run: done already; ")
     assert fingerprint(work / "run") == before
 
 
@@ -128,7 +128,7 @@ def test_a_signal(drawing: bool, whole: Whole, drawn: Path, tmp_path: Path) -> N
         done = fork(*command.split(), folder=work, **figures)
         assert (done.code, done.err) == (0, "")
         assert_same(work / "run", expected, figures=drawing)
-    assert done.out == "run: done already\n"
+    assert done.out.startswith("run: done already; ")
 
 
 def test_a_signal_within_an_epoch_is_obeyed_after_the_batch(tmp_path: Path) -> None:
@@ -289,3 +289,29 @@ def test_a_logger_that_fails_costs_a_warning(watched: tuple[Path, Forked, list[i
     (line,) = done.err.splitlines()
     assert done.code == 0 and line.startswith("warning: logger=wandb: logs no more, the run goes on (")
     assert results(work / "run")["status"] == "done" and len(RunFolder(work / "run").history()) == 20
+
+
+def test_the_starts_of_a_run(tmp_path: Path) -> None:
+    """A killed start and a terminated one: the wall time is that of all together."""
+    work = place(tmp_path)
+    line = (*SMALL, "trainer.max_epochs=20", *HERE)
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        earlier = written(work / "run" / "metrics.csv")
+        running = forked("vae-train", *line, folder=work)
+        appears(work / "run" / "metrics.csv", earlier)
+        running.end(number, after=0)
+    assert fork("vae-train", *line, folder=work).code == 0
+    ended = results(work / "run")
+    assert [one["end"] for one in ended["starts"]] == ["killed", "terminated", "done"]
+    assert all(one["seconds"] > 0 and one["host"] for one in ended["starts"])
+    assert ended["wall_seconds"] == pytest.approx(sum(one["seconds"] for one in ended["starts"]))
+
+
+def test_a_time_limit_does_not_kill_a_run_that_is_done(tmp_path: Path) -> None:
+    work = place(tmp_path)
+    running = forked("vae-train", *SHORT, *HERE, folder=work, SLURM_JOB_ID="1")
+    while RunFolder(work / "run").results_if_readable().get("status") != "done":
+        time.sleep(0.001)
+    done = running.end(signal.SIGUSR2, after=0)
+    assert (done.code, done.err) == (0, "")
+    assert results(work / "run")["status"] == "done"

@@ -253,7 +253,9 @@ def test_an_autoencoder_reports_no_bound_and_samples_from_its_codes(tmp_path):
 
 @pytest.mark.parametrize("posterior", ["full_covariance", pytest.param("diagonal", marks=pytest.mark.slow)])
 def test_linear_gaussian_reaches_its_exact_likelihood(posterior, tmp_path):
-    results = train(composed("experiment=linear_gaussian", f"posterior={posterior}", "trainer.max_epochs=30"), tmp_path)
+    plane = ("dataset.dim=4", "dataset.latent_dim=2", "model.latent_dim=2", "dataset.train_size=3000")
+    settings = (*plane, "dataset.val_size=200", "trainer.max_epochs=40")
+    results = train(composed("experiment=linear_gaussian", f"posterior={posterior}", *settings), tmp_path)
     assert results["test/elbo"] == pytest.approx(results["exact/log_likelihood"], abs=0.02)
     gap = results["exact/model_log_likelihood"] - results["test/elbo"]
     assert gap == pytest.approx(results["exact/posterior_gap"], abs=0.01)

@@ -1,6 +1,7 @@
 """Ready-made sweeps: every job is a configuration that can run, and the command line wins."""
 
 import itertools
+import re
 import shlex
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import yaml
 from hydra.core.config_store import ConfigStore
 
 from tests.support.front import call
+from vae_cli.config.command_line import quoted
+from vae_cli.config.compose import parse
 from vae_cli.config.preflight import prepare_training
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
@@ -87,3 +90,34 @@ def test_the_sweep_that_wandb_steers() -> None:
     }
     for choice in (0, -1):
         prepare_training([f"{key}={value[choice]}" for key, value in values.items()])
+
+
+@pytest.mark.parametrize(
+    ("written", "options"),
+    [
+        ("[--qos=long]", ["--qos=long"]),
+        ("--qos=long", ["--qos=long"]),
+        ("[--hold, --exclude=n1,n2, --mail-user=a@b.org]", ["--hold", "--exclude=n1,n2", "--mail-user=a@b.org"]),
+        ("""['--comment=a b',"--gres=gpu:a100:1"]""", ["--comment=a b", "--gres=gpu:a100:1"]),
+        ("[]", []),
+    ],
+)
+def test_options_of_sbatch_need_no_quotes(written: str, options: list[str]) -> None:
+    (override,) = parse([quoted(f"cluster.options={written}")])
+    assert override.value() == options
+
+
+def test_the_example_beside_the_options_of_sbatch_is_one() -> None:
+    (example,) = re.findall(r"^options: .*as in (\[.*\])$", (conf_folder() / "cluster/none.yaml").read_text(), re.M)
+    assert prepare_training(["dataset=digits", f"cluster.options={example}"])
+
+
+@pytest.mark.parametrize(
+    ("time", "remedy"), [(1, "use cluster.time=4"), (2, "use cluster.notice=30 or cluster.time=4")]
+)
+def test_the_notice_is_shorter_than_the_time_limit(time: int, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    sweep = ["-m", "dataset=digits", "cluster=slurm", "seed=0,1"]
+    with pytest.raises(ConfigError, match=rf"cluster.notice=120: too long for cluster.time={time} .*; {remedy}"):
+        prepare_training([*sweep, f"cluster.time={time}"])
+    assert prepare_training([*sweep, "cluster.time=2", "cluster.notice=30"])

@@ -74,10 +74,13 @@ def test_the_folder_of_a_job_may_be_named(workplace: Path) -> None:
     assert report(workplace, "sweep/objective.beta=0.5_seed=0").code == 0
 
 
-def test_the_plots_go_to_wandb_where_the_runs_went(workplace: Path) -> None:
+def test_the_plots_go_to_wandb_on_request(workplace: Path) -> None:
     logger = {"name": "wandb", "project": "vae", "entity": None, "group": None, "tags": [], "mode": "auto"}
     write_sweep(workplace / "date/sweep", [0.5, 1], [0], logger=logger)
-    done = report(workplace, "date/sweep", "out=report")
+    plain = report(workplace, "date/sweep", "out=plain")
+    assert (plain.code, plain.err) == (0, "")
+    assert not (workplace / "plain/wandb").exists() and "Weights" not in plain.out
+    done = report(workplace, "date/sweep", "out=report", "wandb=true")
     assert (done.code, done.err) == (0, "")
     assert "plots logged to Weights & Biases (offline) as sweep" in done.out
     (folder,) = (workplace / "report/wandb").glob("offline-run-*")
@@ -86,9 +89,16 @@ def test_the_plots_go_to_wandb_where_the_runs_went(workplace: Path) -> None:
     assert any(name.startswith("report/against_beta/test/elbo") for name in images)
     content = next(folder.glob("*.wandb")).read_bytes()
     assert b"date/sweep" in content
-    off = report(workplace, "date/sweep", "out=off", WANDB_MODE="disabled")
+    off = report(workplace, "date/sweep", "out=off", "wandb=true", WANDB_MODE="disabled")
     assert (off.code, off.err) == (0, "")
     assert not (workplace / "off/wandb").exists() and "Weights" not in off.out
+
+
+def test_a_failure_of_wandb_is_a_warning_after_the_report(workplace: Path) -> None:
+    write_run(workplace / "run")
+    done = report(workplace, "run", "wandb=true")
+    assert done.code == 0 and (workplace / "run/report.html").is_file()
+    assert done.err.startswith("warning: the plots are not in Weights & Biases: ") and "logger=wandb" in done.err
 
 
 @pytest.mark.parametrize(

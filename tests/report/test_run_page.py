@@ -37,6 +37,12 @@ def test_a_run_that_failed_early_has_a_page() -> None:
     assert "failed: the loss became <nan>" in text
 
 
+def test_a_run_without_results_has_the_option_of_its_data() -> None:
+    folder = write_run(Path("run"), rows=[{"epoch": 1}], results={"status": "interrupted", "data/name": None})
+    (folder / "overrides.yaml").write_text("{overrides: [], options: {dataset: fashion_mnist}}")
+    assert "fashion_mnist, seed=0, interrupted" in Markup(page(folder)).text
+
+
 def test_a_sweep_has_the_page_of_several_runs() -> None:
     for seed in (0, 1):
         write_run(Path(f"all/{seed}"), {"seed": seed})

@@ -77,6 +77,15 @@ def test_the_terminal_shows_one_column_of_choices_and_the_best() -> None:
     assert max(map(len, printed(80).splitlines())) <= 80
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_a_narrow_terminal_shows_fewer_columns_and_no_cut_number(width: int) -> None:
+    write_sweep(Path("all"), [0.5, 4], [0, 1], **{"network.hidden": [7, 8]})
+    text = printed(width)
+    assert "…" not in text and max(map(len, text.splitlines())) <= width
+    assert ("-106.5 ± 6.4" in text) == (width >= 60)
+    assert "bits per dim" not in " ".join(text.split()) and "n = 2" in text
+
+
 def test_a_mean_over_fewer_runs_says_so() -> None:
     write_sweep(Path("all"), [1], [0, 1])
     write_run(Path("all/diverged"), {"seed": 2}, results={"test/iw_log_likelihood": None})

@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -76,7 +78,7 @@ def soon(job: str) -> None:
 
 
 def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work: Path) -> None:
-    run = [*SMALL, "trainer.max_epochs=30"]
+    run = [*SMALL, "logger=[csv,wandb]", "trainer.max_epochs=30"]
     sweep = ["-m", *run, *CLUSTER, "seed=0,1,2,3,4,5", "hydra.sweep.dir=all"]
     with running(work, *sweep) as command:
         wait(lambda: len(list(work.glob("all/*/overrides.yaml"))) == 6)
@@ -97,6 +99,9 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work:
     assert command.returncode == 1, output
     assert f"cancelled in SLURM (job {jobs[cancelled]})" in output and "continue with: vae-train" in output
     rows = json.loads((work / "all" / "sweep.json").read_text())
+    ends = [one["end"] for one in results(overtime)["starts"]]
+    assert ends == ["time limit", "done"]
+    assert [one["end"] for one in results(preempted)["starts"]] == ["terminated", "done"]
     assert {row["folder"]: row["status"] for row in rows} == {
         folder.name: "cancelled" if folder == cancelled else "done" for folder in folders.values()
     }
@@ -138,14 +143,89 @@ def test_a_job_that_fails_says_why_in_its_own_log(work: Path) -> None:
     (error,) = work.glob("all/.submitit/*/*.err")
     assert [row for row in error.read_text().splitlines() if "vae-train: error:" in row]
     assert "Traceback" not in error.read_text() + done.err
+    job = slurm("scontrol", "show", "job", error.parent.name)
+    assert "JobState=FAILED" in job and "ExitCode=1:0" in job
 
 
 def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     sweep = ["-m", *SMALL, *CLUSTER, "trainer.max_epochs=2", "seed=0,1", "hydra.sweep.dir=all", "cluster.wait=false"]
-    held = [*sweep, "cluster.options=[--hold]"]
+    held = [*sweep, "cluster.options=[--hold,--comment=a=b]"]
     done = start("vae-train", *held, folder=work, **HERE)
     assert done.code == 0 and done.out.count("queued") == 2, done.err
     assert "vae-report all shows their states" in done.out
     done = start("vae-train", *sweep, folder=work, **HERE)
     assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
     slurm("scancel", f"--name={work.name}/all")
+
+
+def test_jobs_that_cannot_start_go_on_waiting_without_the_command(work: Path) -> None:
+    """The command tells SLURM's reason, and at each signal how to stop the jobs."""
+    sweep = ["-m", *SMALL, *CLUSTER, "cluster.cpus=99", "hydra.sweep.dir=all"]
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)):
+        with running(work, *sweep) as command:
+            assert command.stdout
+            told = next(line for line in command.stdout if "SLURM does not start" in line)
+            command.send_signal(number)
+            output, _ = command.communicate(timeout=60)
+            (job,) = slurm("squeue", "--noheader", f"--name={work.name}/all", "--format=%F").split()
+        assert "SLURM does not start 1 jobs: PartitionConfig" in told
+        assert command.returncode == code, output
+        assert f"the jobs continue without this command; scancel {job} stops them" in output
+        assert "SLURM does not start it: PartitionConfig" in output
+
+
+def test_a_job_that_is_cancelled_while_it_waits(work: Path) -> None:
+    sweep = ["-m", *SMALL, *CLUSTER, "seed=0,1", "hydra.sweep.dir=all", "cluster.wait=false"]
+    done = start("vae-train", *sweep, "cluster.options=[--hold,--comment=a=b]", "cluster.notice=30", folder=work)
+    assert done.code == 0 and done.out.count("SLURM does not start it: JobHeldUser") == 2, done.err
+    script, *_ = work.glob("all/.submitit/*/*_submission.sh")
+    assert {"#SBATCH --signal=USR2@30", "#SBATCH --comment=a=b"} <= set(script.read_text().splitlines())
+    (job,) = set(slurm("squeue", "--noheader", f"--name={work.name}/all", "--format=%F").split())
+    slurm("scancel", f"{job}_0")
+    shown = start("vae-report", "all", folder=work).out
+    assert f"cancelled: cancelled in SLURM (job {job}_0)" in shown and "hydra.sweep.dir=all submits it again" in shown
+    assert shown.count("JobHeldUser") == 1
+    slurm("scancel", job)
+
+
+def test_a_submission_that_slurm_refuses_leaves_nothing(work: Path) -> None:
+    sweep = ["-m", *SMALL, *CLUSTER, "seed=0,1", "hydra.sweep.dir=all", "cluster.partition=none"]
+    done = start("vae-train", *sweep, folder=work)
+    assert done.code == 1 and "unfinished" not in done.out
+    (told,) = done.err.splitlines()
+    assert told.startswith("vae-train: error: SLURM refuses the jobs: ")
+    assert told.count("Invalid partition name specified") == 1
+    assert not [path for path in (work / "all").iterdir() if path.is_dir() and path.name != ".submitit"]
+
+
+def test_a_full_disk_at_submission(work: Path) -> None:
+    (work / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(work / "disk")]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        sweep = ["-m", *SMALL, *CLUSTER, "seed=0,1", "hydra.sweep.dir=disk/all", "cluster.options=[--hold]"]
+        done = start("vae-train", *sweep, folder=work)
+        assert done.code == 1 and "No space left on device" in done.err and "refuses" not in done.err
+        assert slurm("squeue", "--noheader", "--name=disk/all") == ""
+    finally:
+        subprocess.run(["umount", str(work / "disk")], check=True)
+
+
+def test_nodes_that_cannot_meet(work: Path) -> None:
+    """They end with a line after a time limit, here five seconds, and before it at a signal."""
+    line_ = [*SMALL, "trainer.num_nodes=2"]
+    srun = ["srun", "--nodes=2", "--ntasks-per-node=1", f"--job-name={work.name}"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL, "text": True}
+    settings = {"cwd": work, "env": environment(**HERE | {"MASTER_ADDR": "nowhere.invalid"}), **pipes}
+    quick = "import vae_cli.distributed.rendezvous as r; r.LIMIT = 5; from vae_cli.cli import train; train()"
+    done = subprocess.run([*srun, sys.executable, "-c", quick, *line_, "hydra.run.dir=late"], timeout=120, **settings)
+    assert done.returncode == 1 and done.stdout.count("vae-train: error: the processes do not meet (") == 1
+    assert "Traceback" not in done.stdout
+    with subprocess.Popen([*srun, *line("vae-train", *line_, "hydra.run.dir=run")], **settings) as process:
+        assert process.stdout
+        told = next(line for line in process.stdout if "waits for the other processes" in line)
+        slurm("scancel", f"--name={work.name}")
+        process.communicate(timeout=60)
+    assert "MASTER_ADDR=nowhere.invalid (has no address here)" in told and "GLOO_SOCKET_IFNAME=lo" in told
+    assert results(work / "run")["error"] == "terminated"

@@ -71,10 +71,12 @@ INITIALISATIONS = {
     "codes": lambda points: initialisation.CodesMixture(points=points, **COMMON),
     "umap": lambda points: initialisation.UmapMixture(points=points, dimensions=2, neighbours=15, **COMMON),
 }
+COMPILED = pytest.param("umap", marks=pytest.mark.slow)
+"""UMAP is compiled for many seconds when it is first called."""
 
 
 @pytest.mark.parametrize("points", [1000, 150])
-@pytest.mark.parametrize("name", INITIALISATIONS)
+@pytest.mark.parametrize("name", ["codes", COMPILED])
 def test_components_start_at_the_clusters_of_the_codes(name, points):
     model, _, _ = mixture_vae(components=3)
     z, labels = blobs()
@@ -110,6 +112,7 @@ def test_codes_that_cannot_be_clustered_are_refused(codes, message):
         held.on_start(model, TrainingCodes(narrow(codes), 1000, seed=0))
 
 
+@pytest.mark.slow
 def test_few_points_are_embedded_too_and_again_as_before():
     z, _ = blobs(12)
     model, _, _ = mixture_vae(components=3)

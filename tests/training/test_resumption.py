@@ -1,5 +1,6 @@
 """Runs that go on: what is refused leaves them as they were, and what differs from a run at once is told."""
 
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,8 @@ SMALL = (
     "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=csv",
     "trainer.accelerator=cpu", "trainer.threads=1", "trainer.limit_batches=3",
 )  # fmt: skip
+
+DONE = "run: done already; use trainer.max_epochs=6 to train on\n"
 
 
 def train(folder: Path, *line: str) -> Done:
@@ -51,7 +54,7 @@ def kept(run: Path) -> dict[str, str]:
 
 
 REFUSED = [
-    ("trainer.max_epochs=1", "has trained 3 epochs already; use trainer.max_epochs=3 or more"),
+    ("trainer.max_epochs=1", "has trained 3 epochs; use trainer.max_epochs=3 or more"),
     ("trainer.max_epochs=2", "use trainer.max_epochs=3 or more"),
     ("trainer.devices=[0,1]", "use trainer.accelerator=auto trainer.devices=1"),
     ("evaluate.split=train evaluate.estimator=prior evaluate.samples=0", "evaluate.samples"),
@@ -70,14 +73,30 @@ def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(way: str, changes
     assert done.code == 2 and remedy in done.err and len(done.err.splitlines()) == 1, done.err
     assert kept(work / "run") == before
     again = train(work, *way.split())
-    assert (again.code, again.err, again.out) == (0, "", "run: done already\n")
+    assert (again.code, again.err, again.out) == (0, "", DONE)
+
+
+def test_an_epoch_that_was_interrupted_does_not_count_as_trained(work: Path) -> None:
+    saved = checkpoints.load(work / "run/checkpoints/last.ckpt")
+    saved["loops"]["fit_loop"]["epoch_progress"]["current"] |= {"ready": 4, "started": 4}
+    torch.save(saved, work / "run/checkpoints/last.ckpt")
+    done = train(work, "resume=run", "trainer.max_epochs=2")
+    assert "run has trained 3 epochs and begun epoch 4; use trainer.max_epochs=4 or more" in done.err
 
 
 def test_the_remedies_of_a_refusal_work(work: Path) -> None:
-    assert train(work, "resume=run", "trainer.max_epochs=3").out == "run: done already\n"
+    assert train(work, "resume=run", "trainer.max_epochs=3").out == DONE
     done = train(work, "resume=run", "trainer.max_epochs=4", "trainer.accelerator=auto", "trainer.devices=1")
     assert (done.code, done.err) == (0, "")
     assert results(work / "run")["train/epochs"] == 4
+    header = dict(line.split(maxsplit=1) for line in done.out.splitlines()[:5])
+    assert header["model"].startswith("vae, 2 latents, network mlp, posterior diagonal") and header["data"] == "digits"
+    assert header["objective"].startswith("elbo, ") and ", 4 epochs, adam, " in header["objective"]
+    stated = (*SMALL, "trainer.max_epochs=4", "trainer.accelerator=auto", "trainer.devices=1")
+    command = shlex.split((work / "run/config.yaml").read_text().splitlines()[0].removeprefix("# "))
+    assert command[0] == "vae-train" and dict(line.split("=") for line in command[1:]) == dict(
+        line.split("=") for line in stated
+    )
 
 
 def test_an_evaluation_that_is_refused_changes_nothing(work: Path) -> None:

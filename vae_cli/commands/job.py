@@ -6,9 +6,10 @@ import logging
 import shlex
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from signal import SIGUSR2
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -33,14 +34,18 @@ from vae_cli.distributed.terminal import begin_log, outlive
 from vae_cli.errors import FAILED, REFUSED
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
+from vae_cli.runs.overrides import Typed, options_of
 from vae_cli.runs.status import Status
 from vae_cli.training.data_location import load_again
+
+IDLE = 3
+"""Starts in a row that reach the time limit with nothing saved, after which a job is not requeued."""
 
 
 def task(config: DictConfig) -> float:
     """Train in the run's folder; returns the score that a search maximises, -inf for a run that failed.
 
-    Alone the process exits with the code of the job; in a sweep the task returns, so that the next job starts.
+    The process exits with the code of a job that is alone in it; else the task returns, so that the next job starts.
     """
     logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
     outlive()
@@ -55,13 +60,16 @@ def task(config: DictConfig) -> float:
 
 @dataclass(frozen=True)
 class Job:
-    """A job: its configuration as composed, its folder, and the overrides of the command line."""
+    """A job: its configuration as composed, its folder, the overrides of the command line and its options."""
 
     config: DictConfig
     run: RunFolder
     overrides: list[str]
     sweeping: bool
     searching: bool
+    options: dict[str, str]
+    alone: bool
+    """True if it is the only job of its process: it is no part of a sweep, or SLURM has started it."""
 
     @classmethod
     def of(cls, config: DictConfig) -> Job:
@@ -69,7 +77,9 @@ class Job:
         settings = HydraConfig.get()
         sweeping = settings.mode == RunMode.MULTIRUN
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
-        return cls(config, folder, list(settings.overrides.task), sweeping, sweeping and chooses(settings.sweeper))
+        searching, options = sweeping and chooses(settings.sweeper), options_of(settings.runtime.choices)
+        alone = not sweeping or settings.job.id == slurm.job()  # as our launcher's job sets it
+        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone)
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure, which the folder records.
@@ -79,9 +89,16 @@ class Job:
         with self.run.hold(), ExitStack() as closing:
             earlier = self.run.started
             result = attempt(lambda: self.train(closing), self.run.log_file)
-            if not isinstance(result, Failure):
-                return result
             begun = self.run.started != earlier
+            if isinstance(result, Failure) and result.status == "requeued" and begun and self.run.is_done:
+                result = self.run.results_if_readable()  # the signal came after the end
+            if not isinstance(result, Failure):
+                if self.alone:
+                    ignore(SIGUSR2)  # a time limit does not matter any more
+                return result
+            if begun:
+                with suppress(OSError):  # a full disk
+                    self.run.write_status(self.run.present_status())
             if result.exit_code == REFUSED and not (begun or self.sweeping):
                 self.run.remove_if_empty()
                 return result
@@ -99,14 +116,16 @@ class Job:
         config = self._remaining() if self.sweeping else self._chosen()
         if config is None:
             if is_rank_zero():
-                print(f"{self.run.name}: done already", flush=True)
+                epochs = 2 * self.run.config().trainer.max_epochs
+                more = "" if self.sweeping else f"; use trainer.max_epochs={epochs} to train on"
+                print(f"{self.run.name}: done already{more}", flush=True)
             return self.run.results_if_readable()
         checkpoint = self.run.newest_checkpoint() if config.resume else None  # read once; damaged ones are refused here
         if is_rank_zero():
             if checkpoint and self.sweeping:
                 print(f"{self.run.name}: resumes from its last checkpoint")
-            self.run.write_overrides(self.overrides)
-            show_configuration(config, self.run, {} if config.resume else HydraConfig.get().runtime.choices)
+            self.run.write_typed(Typed(self.overrides, self.options))
+            show_configuration(config, self.run, self.run.typed_if_readable().options)
         with show("importing torch"):
             from vae_cli.training.loading import load_data
 
@@ -124,7 +143,7 @@ class Job:
         """The configuration of a job of a sweep; None if the job is done."""
         config = remaining(self.config, self.run)
         if config is not None and is_rank_zero():
-            self.run.write_overrides(self.overrides)  # the table lists a job that the check refuses
+            self.run.write_typed(Typed(self.overrides, self.options))  # the table lists a job that the check refuses
         return None if config is None else check(config)
 
     def _chosen(self) -> TrainConfig | None:
@@ -139,13 +158,13 @@ class Job:
         return None if is_done(plain(chosen), self.run) else chosen
 
     def end(self, failure: Failure) -> float:
-        """Report a failure; alone the process exits, as it does in a sweep that is stopped."""
+        """Report a failure; the process exits if the job is alone in it, or if the sweep is stopped."""
         if failure.exit_code != REFUSED and not self.run.path.is_dir():
             failure = Failure(f"{self.run}: the folder of the run has vanished while it trained", FAILED)
-        elif failure.is_stop and not self.sweeping:
+        elif failure.status == "interrupted" and not self.sweeping:
             failure = replace(failure, message=f"{failure.message}; {remedy(self.run)}")
         report("vae-train", failure)
-        if not self.sweeping:
+        if self.alone:
             sys.exit(failure.exit_code)
         if failure.is_stop:
             raise KeyboardInterrupt if failure.exit_code == INTERRUPTED else SystemExit(failure.exit_code)
@@ -155,11 +174,9 @@ class Job:
 def run_worker(work: Callable[[], Any], run: RunFolder) -> None:
     """Take part in a run of several processes as a rank above 0, which neither writes nor prints."""
     result = attempt(work, run.log_file)
-    if not isinstance(result, Failure):
-        return
-    if not result.is_stop:  # else srun would end rank 0, which saves
+    if isinstance(result, Failure) and not result.is_stop:
         sys.exit(result.exit_code)
-    ignore()
+    ignore()  # srun would end rank 0, which saves or writes results
 
 
 def remedy(run: RunFolder) -> str:
@@ -172,17 +189,18 @@ def remedy(run: RunFolder) -> str:
 
 def _requeue(run: RunFolder, config: DictConfig, closing: ExitStack) -> Failure:
     """Put a run near its time limit back into the queue, unless it has been there too often, or SLURM refuses."""
-    limit = config.cluster.requeue
-    earlier = run.status()
-    count = (earlier.requeued if earlier else 0) + 1
+    limit, status = config.cluster.requeue, (run.status() or Status("running")).ended("time limit")
+    count, idle = status.requeued + 1, status.idle_starts
     if count > limit:
         message = f"time limit, after it was requeued {limit} times (cluster.requeue)"
         return Failure(message, TIME_LIMIT, "interrupted")
-    run.write_status(Status("requeued", slurm.job(), count))
+    if idle >= IDLE:
+        message = f"time limit; the last {idle} starts saved nothing: use a longer cluster.time"
+        return Failure(message, TIME_LIMIT, "interrupted")
+    run.write_status(replace(status, state="requeued", job=slurm.job(), requeued=count))
     ignore()  # further signals of SLURM: all is saved
     closing.close()  # before SLURM ends the job
     if not slurm.requeue():
-        if earlier:
-            run.write_status(earlier)
+        run.write_status(status)
         return Failure("time limit; SLURM refuses to requeue the job", TIME_LIMIT, "interrupted")
     return Failure(f"time limit; back in the queue for the {count}. time of {limit}", TIME_LIMIT, "requeued")

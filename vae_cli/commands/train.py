@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +65,7 @@ def train(
     if closing is None:
         with ExitStack() as closing:
             return train(config, data, folder, arrival, checkpoint, closing)
-    began, run, summary = time.perf_counter(), RunFolder(folder), Results()
+    run, summary = RunFolder(folder), Results()
     loggers.quiet_libraries()
     processes = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
     module, loaded = _module(config, processes, data, arrival, checkpoint)
@@ -74,7 +73,7 @@ def train(
         end.callback(release)
         resumed = checkpoint.content["global_step"] if checkpoint else None
         with task("starting the loggers"):
-            typed = run.overrides_if_readable()
+            typed = run.typed_if_readable().resumed(_typed()).overrides
             known = plain(config) | {"overrides": typed, "presets": presets(typed)}
             opened = loggers.opened(config.logger, run, _sweep(), known, resumed, summary)
             run_loggers = closing.enter_context(opened)
@@ -87,7 +86,6 @@ def train(
         summary |= {"status": UNFINISHED, "seed": config.seed}
         summary |= _training(config.trainer.max_epochs, data, module, trainer, history, best)
         summary |= _numbers(config.evaluate, config.trainer.limit_batches, data, module, trainer)
-        summary["wall_seconds"] = round(time.perf_counter() - began, 3)
         if is_rank_zero():
             _draw(config, run, data, module, history, run_loggers, summary)
         trainer.strategy.barrier()
@@ -133,13 +131,18 @@ def _sweep() -> str | None:
     return sweep_name(Path(HydraConfig.get().sweep.dir))
 
 
+def _typed() -> list[str]:
+    """The overrides of this start; none without hydra."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
 def _begin(
     config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, checkpoint: Checkpoint | None
 ) -> None:
     """Write the first files; a run that is refused before this keeps its earlier results."""
     if checkpoint:
         run.repair(checkpoint)
-    run.begin(plain(config))
+    run.begin(plain(config), _typed())
     begin_log()
     if HydraConfig.initialized() and _sweep() is None:
         link_newest(run)
@@ -234,9 +237,8 @@ def _draw(
 
 def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> None:
     """Write the results, after all other files: a run that is killed before this is not done. Print them."""
-    summary["status"] = "done"
-    run.write_results(summary)
-    run.write_end_of_status("done")
+    run.write_status(run.present_status())
+    summary |= run.finish(summary, "done", "done")
     print_table(summary, f"{data}, seed={config.seed}")
     written = sorted(p.name + "/" * p.is_dir() for p in run.path.iterdir() if not p.name.startswith("."))
     place = os.path.relpath(run.path)

@@ -21,6 +21,8 @@ NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf
 """Values that hydra reads as a number or a truth value."""
 RUNS = ("run", "resume", "init")
 """Keys that take `last` for the newest run."""
+OPTIONS = "cluster.options"
+"""Key whose list of options for sbatch is written without quotes."""
 CHOICE = re.compile(r"(choice|shuffle|sort)\(.*\)")
 """Values that hydra reads as those of a sweep."""
 
@@ -57,9 +59,12 @@ def quoted(line: str, several: Sequence[str] = ()) -> str:
     """An override whose path is quoted, because it may hold blanks, equals signs or any letter.
 
     `last` is replaced by the newest run. A comma separates the values of the keys in `several`, which a sweep may vary.
+    The options in `cluster.options` are quoted likewise.
     """
     key, _, value = line.partition("=")
     name = key.lstrip("+")
+    if name == OPTIONS and value.lstrip("[ '\"").startswith("-"):
+        return f"{key}=[{','.join(map(_literal, _options(value)))}]"
     by_hand = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
     if name not in PATHS or by_hand or "${" in value:
         return line
@@ -69,6 +74,12 @@ def quoted(line: str, several: Sequence[str] = ()) -> str:
         value = display(named(value))
     parts = value.split(",") if name in several else [value]
     return f"{key}={','.join(map(_literal, parts))}"
+
+
+def _options(value: str) -> list[str]:
+    """The options of sbatch in a value, in brackets or not; a comma within an option does not end it."""
+    parts = re.split(r"\s*,\s*(?=['\"]?-)", value.strip("[] "))
+    return [part.strip("'\"") for part in parts]
 
 
 def _literal(path: str) -> str:

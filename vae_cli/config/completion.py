@@ -52,7 +52,7 @@ def completions(command: str, word: str) -> list[str]:
     key, sign, value = word.partition("=")
     sources = Sources.find()
     if command == "vae-report" and not sign:
-        return [one for one in (*_places(word), "out=") if one.startswith(word)]
+        return [one for one in (*_places(word), "out=", "wandb=true") if one.startswith(word)]
     groups = _groups(sources, command)
     if not sign:
         names = dict.fromkeys([*groups, *_keys(sources, command, groups)])

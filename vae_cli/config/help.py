@@ -133,11 +133,12 @@ CAVI_EXAMPLES = """\
 REPORT = """\
     vae-report: a page and tables over a set of runs: means over seeds, plots, images.
 
-    usage: vae-report [DIR ...] [out=DIR]
+    usage: vae-report [DIR ...] [out=DIR] [wandb=true]
 
     values:
       DIR                           runs, sweeps or folders above them; all of outputs/ by default
       out=DIR                       folder of report.html, .csv and .tex; the first DIR by default
+      wandb=true                    log the plots to Weights & Biases, where the runs are
 
     examples:
       vae-report

@@ -169,6 +169,7 @@ class ClusterConfig:
     """Resources of a job under SLURM; `wait`: the command ends after its jobs."""
 
     time: PositiveInt
+    notice: PositiveInt
     requeue: NonNegativeInt
     memory: PositiveFloat
     cpus: PositiveInt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -14,10 +14,13 @@ from vae_cli.config import signatures
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse
 from vae_cli.config.folder_checks import creatable, initial
-from vae_cli.config.schema import TrainConfig
+from vae_cli.config.schema import ClusterConfig, TrainConfig
 from vae_cli.config.search import searches, submits, unlike
 from vae_cli.errors import ConfigError
 from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
+
+EARLIER = 60
+"""Seconds by which SLURM may send the signal of a time limit before the notice."""
 
 
 def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> list[list[str]]:
@@ -45,6 +48,8 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
         config = composer.compose(overrides)
         parsed = check(config, lambda key, overrides=overrides: composer.where(overrides, key))
         initial(parsed)
+        if submits(master):
+            _check_notice(parsed.cluster, lambda key, overrides=overrides: composer.where(overrides, key))
         if searches(master):
             _check_search(composer, parsed, overrides)
             trials.append(config)
@@ -89,6 +94,19 @@ def _check_cluster(master: DictConfig) -> None:
         raise ConfigError(f"cluster=slurm: this machine has no sbatch ({COMMAND_LINE}); submit from a login node")
     if searches(master) and not master.cluster.wait:
         raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); use cluster.wait=true")
+
+
+def _check_notice(cluster: ClusterConfig, where: Callable[[str], str]) -> None:
+    """Refuse a time limit that SLURM would announce as soon as the job has begun: SLURM may be a minute early."""
+    time, notice = cluster.time, cluster.notice
+    if 60 * time > notice + EARLIER:
+        return
+    shorter = f"cluster.notice={30 * (time - 1)} or " if time > 1 else ""
+    reason = "SLURM may announce the limit a minute earlier, and the job would stop as soon as it has begun"
+    raise ConfigError(
+        f"cluster.notice={notice}: too long for cluster.time={time} ({where('cluster.time')}): {reason}; "
+        f"use {shorter}cluster.time={(notice + EARLIER) // 60 + 1}"
+    )
 
 
 def _trials(varied: Sequence[Override]) -> list[list[str]]:

@@ -21,12 +21,13 @@ import torch.distributed as dist
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from pytorch_lightning.strategies import DDPStrategy, Strategy
+from pytorch_lightning.strategies import Strategy
 from torch import Tensor, nn
 
 from vae_cli.distributed import slurm
 from vae_cli.distributed.cores import Arrival, claim, set_by_user
 from vae_cli.distributed.rank import is_rank_zero, rank
+from vae_cli.distributed.rendezvous import RendezvousStrategy
 from vae_cli.distributed.terminal import say
 from vae_cli.errors import UserError
 
@@ -74,7 +75,7 @@ class ProcessLayout:
         os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(self.devices))  # Lightning insists on it
         environment = SLURMEnvironment(auto_requeue=False) if slurm.tasks() > 1 else LightningEnvironment()
         backend = "nccl" if gpu else "gloo"
-        strategy = DDPStrategy(
+        strategy = RendezvousStrategy(
             process_group_backend=backend,
             timeout=LONGEST,
             find_unused_parameters=partial,

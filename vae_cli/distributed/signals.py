@@ -111,10 +111,10 @@ def finish(code: int) -> None:
     _take(leave, ANYWHERE)
 
 
-def ignore() -> None:
-    """Ignore signals, because the process ends anyway."""
+def ignore(*numbers: int) -> None:
+    """Ignore these signals; without an argument SIGTERM, SIGUSR2 and SIGHUP, because the process ends anyway."""
     if _ours_to_set():
-        for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP):
+        for number in numbers or (signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
 
 

@@ -6,9 +6,34 @@ import getpass
 import os
 import re
 import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 GONE = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 """States of jobs that will not run again unless somebody submits them."""
+
+
+PASSING = ("None", "Priority", "Resources", "BeginTime", "JobArrayTaskLimit", "Dependency", "Cleaning", "Prolog")
+"""Reasons for which jobs wait until it is their turn."""
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job in the queue: SLURM's name of its state, the reason why it waits, and its own name."""
+
+    state: str
+    reason: str
+    name: str
+
+    @property
+    def is_stuck(self) -> bool:
+        """True if it waits for a reason that does not pass by itself."""
+        return self.state == "PENDING" and self.reason not in PASSING
+
+    @property
+    def words(self) -> str:
+        """The reason why it waits."""
+        return f"SLURM does not start it: {self.reason}" if self.is_stuck else f"waits in the queue ({self.reason})"
 
 
 def job() -> str | None:
@@ -39,19 +64,26 @@ def requeue() -> bool:
     return _output("scontrol", "requeue", str(job())) is not None
 
 
-def alive() -> dict[str, str] | None:
-    """The user's jobs that wait or run, with their states; None if SLURM does not answer."""
-    lines = _output("squeue", "--noheader", "--array", "--format=%i %T", f"--user={getpass.getuser()}")
+def queue() -> dict[str, QueuedJob] | None:
+    """The user's jobs that wait or run; None if SLURM does not answer."""
+    lines = _output("squeue", "--noheader", "--array", "--format=%i|%T|%r|%j", f"--user={getpass.getuser()}")
     if lines is None:
         return None
-    jobs = dict(line.split() for line in lines.splitlines())
-    return {job: state for job, state in jobs.items() if state not in GONE}
+    rows = (line.split("|", 3) for line in lines.splitlines())
+    jobs = {job: QueuedJob(state, reason, name) for job, state, reason, name in rows}
+    return {job: entry for job, entry in jobs.items() if entry.state not in GONE}
+
+
+def cancel(jobs: Iterable[str]) -> None:
+    """Cancel jobs that wait or run; those that are unknown to SLURM are left out."""
+    _output("scancel", *jobs)
 
 
 def state(job: str) -> str | None:
-    """The state of a job, also some minutes after its end; None if SLURM has forgotten it."""
+    """The state of a job, also some minutes after its end; None if SLURM, and its accounting, have forgotten it."""
     found = re.search(r"JobState=(\w+)", _output("scontrol", "show", "job", job) or "")
-    return found[1] if found else None
+    columns = ("--noheader", "--allocations", "--parsable2", "--format=State")
+    return found[1] if found else next(iter((_output("sacct", f"--jobs={job}", *columns) or "").split()), None)
 
 
 def _output(*command: str) -> str | None:

@@ -5,6 +5,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
 
 GREY = "#8c8c8c"
 BLUE, ORANGE = "#0072B2", "#E69F00"
@@ -70,3 +74,10 @@ def class_text(label: int, names: Sequence[str] | None) -> str:
 def styled() -> AbstractContextManager[None]:
     """A context with matplotlib's settings RC."""
     return matplotlib.rc_context(RC)
+
+
+def rendered(figure: Figure) -> Image.Image:
+    """A figure as an image for a screen."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())

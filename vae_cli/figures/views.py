@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -16,6 +14,7 @@ from vae_cli.figures.code_usage import code_usage
 from vae_cli.figures.curves import training_curves
 from vae_cli.figures.examples import Inputs, Points
 from vae_cli.figures.latents import latent_space
+from vae_cli.figures.style import rendered
 from vae_cli.models.model import LatentVariableModel
 
 
@@ -50,12 +49,7 @@ class View:
 def raster(draw: Callable[[Inputs], Figure]) -> Callable[[Inputs], Image.Image]:
     """The figure of `draw` as an image for a screen."""
 
-    def drawn(inputs: Inputs) -> Image.Image:
-        canvas = FigureCanvasAgg(draw(inputs))
-        canvas.draw()
-        return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-
-    return drawn
+    return lambda inputs: rendered(draw(inputs))
 
 
 VIEWS = (

@@ -11,22 +11,26 @@ from vae_cli.runs.find import named
 from vae_cli.runs.layout import display, outputs_folder
 
 OUT = "out="
+WANDB = {"wandb=true": True, "wandb=false": False}
 MARKS = {"html": "vae-report", "csv": "number,configuration", "tex": r"% \usepackage{booktabs}"}
 """Text that marks a file of `vae-report`, which may be overwritten."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Folders with runs, and the output folder."""
+    """Folders with runs, the output folder, and `wandb`: log the plots to W&B."""
 
     folders: tuple[Path, ...]
     out: Path
+    wandb: bool
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Arguments:
-        """Every argument except out=DIR is a folder, which may contain `=` and `,`; `last` is the newest run."""
+        """An argument other than an option is a folder, which may contain `=` and `,`; `last` is the newest run."""
         places = [Path(argument.removeprefix(OUT)).expanduser() for argument in argv if argument.startswith(OUT)]
-        folders = tuple(named(argument) for argument in argv if not argument.startswith(OUT)) or (outputs_folder(),)
+        switches = [WANDB[argument] for argument in argv if argument in WANDB]
+        places_of_runs = [argument for argument in argv if not argument.startswith(OUT) and argument not in WANDB]
+        folders = tuple(map(named, places_of_runs)) or (outputs_folder(),)
         for folder in folders:
             if not folder.is_dir():
                 remedy = "give folders of runs or sweeps, and set out=DIR for the report"
@@ -40,4 +44,4 @@ class Arguments:
                 raise ConfigError(
                     f"{display(file)}: exists and was not written by vae-report; set out=DIR to another folder"
                 )
-        return cls(folders, out)
+        return cls(folders, out, any(switches[-1:]))

@@ -159,8 +159,8 @@ def data_sets(runs: Sequence[Run]) -> dict[str, list[Run]]:
     found: dict[str, list[Run]] = {}
     for run in runs:
         if run.config:
-            name = run.results.get("data/name") or known.get(run.data_settings) or run.data_settings[0]
-            found.setdefault(str(name), []).append(run)
+            name = str(run.results.get("data/name") or known.get(run.data_settings) or run.data_name)
+            found.setdefault(name, []).append(run)
     return dict(sorted(found.items()))
 
 

@@ -38,7 +38,7 @@ def run_page(run: Run, out: Path) -> str:
     tags = run.config.get("tags") or []
     facts = [
         *filter(None, [run.config.get("name"), *tags]),
-        str(run.results.get("data/name") or run.data_settings[0]),
+        run.data_name,
         f"seed={run.config.get('seed')}",
         run.status,
     ]

@@ -17,6 +17,7 @@ from vae_cli.config.settings import setting_of
 from vae_cli.errors import UserError
 from vae_cli.runs.folder import CONFIG, RESULTS, STATUS, SUPERSEDED, RunFolder
 from vae_cli.runs.layout import display
+from vae_cli.runs.queue import Queue
 from vae_cli.runs.saved_config import NotARunError
 from vae_cli.runs.status import UNFINISHED, State
 
@@ -26,7 +27,7 @@ OTHERS = {"wandb", ".hydra", ".submitit", SUPERSEDED}
 
 @dataclass(frozen=True)
 class Run:
-    """A run: configuration and results by flat names, a row for each epoch, its state, and the overrides by key."""
+    """A run: configuration and results by flat names, a row for each epoch, state, overrides by key, and options."""
 
     folder: Path
     config: dict[str, Any]
@@ -34,6 +35,7 @@ class Run:
     history: list[dict[str, float]]
     state: State
     typed: dict[str, str]
+    options: dict[str, str]
 
     @property
     def name(self) -> str:
@@ -63,6 +65,11 @@ class Run:
         """The class of the data set, and its file."""
         name = str(self.config.get("dataset._target_")).rpartition(".")[2]
         return name, str(self.config.get("dataset.path"))
+
+    @property
+    def data_name(self) -> str:
+        """The name of its data; until the run has results, their option, or their class where none is recorded."""
+        return str(self.results.get("data/name") or self.options.get("dataset") or self.data_settings[0])
 
     @cached_property
     def key(self) -> tuple[tuple[str, str], ...]:
@@ -113,7 +120,8 @@ def find(folders: Sequence[Path]) -> list[Run]:
         for file in folder.rglob(name)
         if not OTHERS & set(file.relative_to(folder).parts)
     }
-    runs = [run for folder in sorted(found) if (run := read(folder))]
+    queue = Queue()
+    runs = [run for folder in sorted(found) if (run := read(folder, queue))]
     if not runs:
         places = ", ".join(map(display, folders))
         raise UserError(f"{places}: no runs here (a run's folder holds {CONFIG}); vae-train writes them to outputs/")
@@ -122,7 +130,7 @@ def find(folders: Sequence[Path]) -> list[Run]:
     return runs
 
 
-def read(folder: Path) -> Run | None:
+def read(folder: Path, queue: Queue | None = None) -> Run | None:
     """The run in a folder, damaged if a file is not readable; None if the files are another program's."""
     run = RunFolder(folder)
     try:
@@ -132,7 +140,7 @@ def read(folder: Path) -> Run | None:
         return None
     except UserError as error:
         reason = str(error).replace(f"{run}/", "")
-        return Run(folder, {}, {}, [], State("damaged", reason), {})
+        return Run(folder, {}, {}, [], State("damaged", reason), {}, {})
     if config is None and not status and "status" not in results:
         return None
     known = dict(flat(config or {}))
@@ -141,6 +149,7 @@ def read(folder: Path) -> Run | None:
     if config and (parts := results.get("init/parts")):
         place = f"epoch {results['init/epoch']}, sha256 {str(results['init/sha256'])[:12]}"
         known["init.weights"] = f"{parts} ({place})"
-    pairs = (override.lstrip("+").partition("=") for override in run.overrides_if_readable())
+    line = run.typed_if_readable()
+    pairs = (override.lstrip("+").partition("=") for override in line.overrides)
     typed = {key: value for key, sign, value in pairs if sign and not key.startswith("hydra")}
-    return Run(folder, known, results, history, run.state(), typed)
+    return Run(folder, known, results, history, (queue or Queue()).state(run), typed, line.options)

@@ -1,15 +1,16 @@
-"""`vae-report`: the page, the table as text, CSV and LaTeX, and the plots in W&B."""
+"""`vae-report`: the page, the table as text, CSV and LaTeX, and on request the plots in W&B."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from vae_cli.figures.style import styled
+from vae_cli.errors import UserError, first_line, warn
+from vae_cli.figures.style import rendered, styled
 from vae_cli.report.groups import changed
 from vae_cli.report.page import report_page
 from vae_cli.report.plots import Plot, plots
@@ -23,10 +24,10 @@ from vae_cli.runs.layout import display
 WIDTH = 160
 
 
-def report(folders: Sequence[Path], out: Path) -> None:
+def report(folders: Sequence[Path], out: Path, wandb: bool = False) -> None:
     """Read the runs in and below `folders`; write report.html, report.csv and report.tex into `out`.
 
-    If no run has begun yet, print only their states.
+    With `wandb` log the plots to W&B; a failure of this is a warning. If no run has begun yet, print only their states.
     """
     runs = find(folders)
     found = tables(runs)
@@ -48,8 +49,11 @@ def report(folders: Sequence[Path], out: Path) -> None:
             print(*changed(table.groups), sep="\n", end="")
         _list(runs)
         print("written to " + ", ".join(os.path.relpath(path) for path in written))
-        if settings := wandb_settings(runs):
-            _log(settings, runs, drawn, out)
+        if wandb:
+            try:
+                _log(runs, drawn, out)
+            except Exception as error:
+                warn(f"the plots are not in Weights & Biases: {first_line(error)}")
 
 
 def _list(runs: Sequence[Run]) -> None:
@@ -64,14 +68,14 @@ def search_folders(runs: Sequence[Run]) -> list[Path]:
     return [folder for folder in dict.fromkeys(run.folder.parent for run in runs) if (folder / STUDY).is_file()]
 
 
-def wandb_settings(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """The W&B settings of the first run that was logged there; None if there is none."""
+def wandb_settings(runs: Sequence[Run]) -> dict[str, Any]:
+    """The W&B settings of the first run that was logged there; UserError if there is none."""
     for run in runs:
         prefix = "logger.wandb."
         settings = {key.removeprefix(prefix): v for key, v in run.config.items() if key.startswith(prefix)}
         if settings and settings["mode"] != "disabled":
             return settings
-    return None
+    raise UserError("none of the runs was logged there; log runs with logger=wandb")
 
 
 def sweep(runs: Sequence[Run]) -> Path:
@@ -79,17 +83,17 @@ def sweep(runs: Sequence[Run]) -> Path:
     return Path(os.path.commonpath([run.folder for run in runs]))
 
 
-def _log(
-    settings: Mapping[str, Any], runs: Sequence[Run], drawn: Sequence[tuple[Table, Sequence[Plot]]], out: Path
-) -> None:
+def _log(runs: Sequence[Run], drawn: Sequence[tuple[Table, Sequence[Plot]]], out: Path) -> None:
     """Log the plots to a W&B run in the group of the sweep."""
     from vae_cli.training.loggers.weights_and_biases import log_report  # it imports torch, which takes seconds
 
-    folder = sweep(runs)
+    settings, folder = wandb_settings(runs), sweep(runs)
     several = len(drawn) > 1
-    figures = {
-        f"report/{f'{table.data}/' * several}{plot.name}": plot.figure for table, found in drawn for plot in found
+    images = {
+        f"report/{f'{table.data}/' * several}{plot.name}": rendered(plot.figure)
+        for table, found in drawn
+        for plot in found
     }
-    mode = log_report(settings, folder, out.resolve(), figures)
+    mode = log_report(settings, folder, out.resolve(), images)
     if mode != "disabled":
         print(f"plots logged to Weights & Biases ({mode}) as {folder.name}")

@@ -19,6 +19,7 @@ from vae_cli.runs import overrides, saved_config
 from vae_cli.runs.atomic_files import keep_as, remove_partial, write_json, write_text_atomically
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import LOCK, held
+from vae_cli.runs.overrides import Typed
 from vae_cli.runs.status import UNFINISHED, State, Status
 
 if TYPE_CHECKING:
@@ -150,27 +151,36 @@ class RunFolder:
                 problem = f"a link that leads out of the run's folder, to {path.resolve()}"
                 raise ConfigError(f"{place}: {problem}; replace the link by the file")
 
-    def begin(self, config: dict[str, Any] | DictConfig) -> None:
-        """Write the configuration, and mark the results of an earlier start as those of an unfinished run."""
+    def begin(self, config: dict[str, Any] | DictConfig, typed: Sequence[str] = ()) -> None:
+        """Write the configuration, and mark the results of an earlier start as those of an unfinished run.
+
+        Args:
+            typed: overrides of this start, which replace those of an earlier one
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         if earlier := self.results_if_readable():
             numbers = {name: value for name, value in earlier.items() if name != "error"}
             self.write_results(numbers | {"status": UNFINISHED})
-        saved_config.write(config, self.config_file, shlex.join(["vae-train", *self.overrides_if_readable()]))
+        self.write_status((self.status() or Status("running")).started())
+        known = self.typed_if_readable()
+        if (now := known.resumed(typed)) != known:
+            overrides.write(now, self.path / OVERRIDES)
+        saved_config.write(config, self.config_file, shlex.join(["vae-train", *now.overrides]))
 
-    def overrides_if_readable(self) -> list[str]:
-        """The overrides of the first start."""
+    def typed_if_readable(self) -> Typed:
+        """The overrides and the options of the run."""
         return overrides.read(self.path / OVERRIDES)
 
-    def write_overrides(self, lines: Sequence[str]) -> None:
-        """Keep the overrides, unless those of an earlier start are here."""
-        overrides.write(lines, self.path / OVERRIDES)
+    def write_typed(self, typed: Typed) -> None:
+        """Keep the command line, unless that of an earlier start is here."""
+        if not (self.path / OVERRIDES).exists():
+            overrides.write(typed, self.path / OVERRIDES)
 
     def status(self) -> Status | None:
         """The state of the run while it waits or trains; None where none is readable."""
         try:
-            return Status(**json.loads((self.path / STATUS).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, RecursionError):
+            return Status.parse((self.path / STATUS).read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
     def write_status(self, status: Status | None) -> None:
@@ -178,7 +188,7 @@ class RunFolder:
         if status:
             write_text_atomically(self.path / STATUS, json.dumps(asdict(status)) + "\n")
         else:
-            (self.path / STATUS).unlink()
+            (self.path / STATUS).unlink(missing_ok=True)
 
     def results(self) -> dict[str, Any]:
         """The numbers of the run and its final status; empty where it has written none."""
@@ -195,17 +205,25 @@ class RunFolder:
         """Write results.json; a number that is not finite becomes null."""
         write_json(self.results_file, results)
 
-    def write_end(self, status: str, error: str) -> None:
+    def present_status(self) -> Status:
+        """The state of the run that is alive in this process: its present start lasts until now."""
+        return (self.status() or Status("running")).lasting(_modified(self.checkpoint("last")))
+
+    def write_end(self, state: str, error: str) -> None:
         """Add to the results that the run has ended otherwise than well; nothing where the disk is full."""
         try:
-            self.write_results(self.results_if_readable() | {"status": status, "error": error})
-            self.write_end_of_status(status)
+            self.finish(self.results_if_readable() | {"error": error}, state, error)
         except OSError:
             return  # the line on stderr says the same
 
-    def write_end_of_status(self, state: str) -> None:
-        """State in status.json that the run has ended, after results.json."""
-        self.write_status(replace(self.status() or Status("running"), state=state))  # pyright: ignore
+    def finish(self, results: Mapping[str, Any], state: str, reason: str) -> dict[str, Any]:
+        """Write the results of a run that has ended, with its starts, and then status.json; returns the results."""
+        status = (self.status() or Status("running")).ended(reason)
+        status = replace(status, state=state)  # pyright: ignore[reportArgumentType]
+        full = {**results, "status": state, **status.results}
+        self.write_results(full)
+        self.write_status(status)
+        return full
 
     def history(self) -> list[dict[str, float]]:
         """The numbers of each epoch, without empty cells; empty where no metrics.csv was written."""

@@ -1,9 +1,11 @@
-"""overrides.yaml: the overrides of a run's first start, which name its presets too; in a sweep those of its job."""
+"""overrides.yaml: the overrides of a run, which name its presets too, in a sweep those of its job; and its options."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
@@ -12,22 +14,56 @@ from vae_cli.runs.atomic_files import write_text_atomically
 
 PRESETS = ("experiment", "sweep", "hparams_search", "debug")
 """Groups whose options set keys of many groups."""
+REQUESTS = ("resume", "ckpt")
+"""Keys that ask for a resumption and are no settings of the run."""
 
 
-def read(file: Path) -> list[str]:
-    """The overrides as typed, none where there is no file; `damaged` in place of what is not readable."""
+@dataclass(frozen=True)
+class Typed:
+    """The command line of a run.
+
+    Args:
+        overrides: as typed; those of a resumption replace earlier ones of their keys
+        options: the option of each group, typed or by default; empty for a folder of format 1
+    """
+
+    overrides: list[str]
+    options: dict[str, str] = field(default_factory=dict)
+
+    def resumed(self, overrides: Sequence[str]) -> Typed:
+        """With the overrides of a resumption.
+
+        >>> Typed(["seed=1", "trainer.max_epochs=3"]).resumed(["++trainer.max_epochs=4", "resume=last"]).overrides
+        ['seed=1', 'trainer.max_epochs=4']
+        """
+        added = [line for line in overrides if line not in self.overrides and key_of(line) not in REQUESTS]
+        new = {key_of(line): line.removeprefix("++") for line in added}
+        kept = [new.pop(key_of(line), line) for line in self.overrides]
+        return Typed([*kept, *new.values()], self.options)
+
+
+def read(file: Path) -> Typed:
+    """The command line, empty where there is no file; `damaged` in place of overrides that are not readable."""
     if not file.exists():
-        return []
+        return Typed([])
     try:
-        return [str(line) for line in OmegaConf.load(file)]
-    except (OSError, yaml.YAMLError, ValueError):
-        return ["damaged"]
+        content: Any = OmegaConf.to_container(OmegaConf.load(file))
+        content = content if isinstance(content, dict) else {"overrides": content}
+        options = content.get("options") or {}
+        return Typed([str(line) for line in content["overrides"]], {str(k): str(v) for k, v in options.items()})
+    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
+        return Typed(["damaged"])
 
 
-def write(overrides: Sequence[str], file: Path) -> None:
-    """Keep the overrides, unless those of an earlier start are here."""
-    if not file.exists():
-        write_text_atomically(file, OmegaConf.to_yaml(OmegaConf.create(list(overrides))))
+def write(typed: Typed, file: Path) -> None:
+    """Write the command line."""
+    content = {"overrides": typed.overrides, "options": typed.options}
+    write_text_atomically(file, OmegaConf.to_yaml(OmegaConf.create(content)))
+
+
+def options_of(choices: Mapping[str, Any]) -> dict[str, str]:
+    """The options among hydra's choices, which name its own groups too."""
+    return {group: name for group, name in choices.items() if isinstance(name, str) and not group.startswith("hydra/")}
 
 
 def presets(overrides: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-Results = dict[str, float | int | str | bool | list[float] | list[str] | None]
+Results = dict[str, float | int | str | bool | list[float] | list[str] | list[dict[str, object]] | None]
 
 PACKAGES = ("vae-cli", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
 

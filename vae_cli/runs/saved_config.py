@@ -66,10 +66,12 @@ def read(file: Path) -> DictConfig:
 
 
 def _from_format_1(config: DictConfig) -> DictConfig:
-    """A configuration of format 1 with the keys of the present format: it had one logger, with a name."""
+    """A configuration of format 1 with the keys of the present format: one logger with a name, no notice."""
     if isinstance(trainer := config.get("trainer"), DictConfig):
         trainer.pop("figures_every", None)
     logger = config.get("logger")
+    if isinstance(cluster := config.get("cluster"), DictConfig):
+        cluster.notice = 120
     name, tags = (logger.pop(key, None) if isinstance(logger, DictConfig) else None for key in ("name", "tags"))
     chosen = {"csv": name == "csv", "tensorboard": name == "tensorboard", "wandb": logger if name == "wandb" else None}
     OmegaConf.update(config, "logger", {"every": 50, "images": 10, **chosen}, merge=False, force_add=True)

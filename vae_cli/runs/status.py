@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
+
+from vae_cli.distributed import slurm
 
 UNFINISHED = "unfinished"
 """Status in results.json of a run that has begun and not ended."""
@@ -13,6 +18,37 @@ ENDED = ("done", "failed", "interrupted", "cancelled")
 """States of a run that has ended."""
 PATIENCE = 600.0
 """Seconds without the end of an epoch after which a run counts as killed, or three epochs if that is more."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start of a run, which an interruption or a time limit may have ended before the run was done.
+
+    Args:
+        began: local time in ISO 8601
+        host: name of the machine of rank 0
+        job: number of the SLURM job
+        seconds: time from `began` to the last sign of life
+        end: reason of the end; None while it lasts
+        saved: True if it has written a checkpoint
+    """
+
+    began: str
+    host: str
+    job: str | None = None
+    seconds: float = 0.0
+    end: str | None = None
+    saved: bool = False
+
+    @classmethod
+    def now(cls) -> Start:
+        """The start of this process."""
+        return cls(datetime.now().astimezone().isoformat(timespec="milliseconds"), platform.node(), slurm.job())
+
+    def lasting(self, saved: float) -> Start:
+        """The start, alive at this moment; `saved` is the time of the last checkpoint."""
+        began = datetime.fromisoformat(self.began).timestamp()
+        return replace(self, seconds=round(time.time() - began, 3), saved=saved >= began)
 
 
 @dataclass(frozen=True)
@@ -25,6 +61,7 @@ class Status:
         epoch: number of finished epochs
         epochs: number of epochs in all
         seconds: duration of an epoch
+        starts: of the run, the present one last
     """
 
     state: Literal["queued", "running", "requeued", "done", "failed", "interrupted", "cancelled"]
@@ -33,6 +70,41 @@ class Status:
     epoch: int = 0
     epochs: int = 0
     seconds: float = 0.0
+    starts: tuple[Start, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Status:
+        """The state in the text of status.json; ValueError or TypeError for other text."""
+        content = json.loads(text)
+        starts = tuple(Start(**one | {"seconds": float(one["seconds"])}) for one in content.pop("starts", ()))
+        return cls(**content, starts=starts)
+
+    def started(self) -> Status:
+        """The state at a new start; an earlier one without an end was killed."""
+        starts = (*self.ended("killed").starts, Start.now())
+        return replace(self, state="running", job=slurm.job(), starts=starts)
+
+    def lasting(self, saved: float) -> Status:
+        """The state while the run is alive; `saved` is the time of the last checkpoint."""
+        return replace(self, starts=(*self.starts[:-1], *(one.lasting(saved) for one in self.starts[-1:])))
+
+    def ended(self, reason: str) -> Status:
+        """The state with a reason for the end of the last start, unless it has one."""
+        last = (one if one.end else replace(one, end=reason) for one in self.starts[-1:])
+        return replace(self, starts=(*self.starts[:-1], *last))
+
+    @property
+    def idle_starts(self) -> int:
+        """Number of the last starts that have saved nothing."""
+        return next((n for n, one in enumerate(reversed(self.starts)) if one.saved), len(self.starts))
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """Entries of results.json about the starts; empty where none is known."""
+        if not self.starts:
+            return {}
+        seconds = round(sum(one.seconds for one in self.starts), 3)
+        return {"wall_seconds": seconds, "starts": [asdict(one) for one in self.starts]}
 
     @property
     def words(self) -> str:

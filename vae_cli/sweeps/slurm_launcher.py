@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from contextlib import redirect_stderr, suppress
 from copy import deepcopy
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,22 +33,23 @@ from vae_cli.errors import UserError
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display, sweep_name
+from vae_cli.runs.overrides import Typed, options_of
+from vae_cli.runs.queue import JOBS, PLACE, ended, submitted
 from vae_cli.runs.status import UNFINISHED, Status
 
-PLACE = ".submitit"
-JOBS = "jobs.json"
 SHORTEST, LONGEST = 1.0, 30.0
 """Seconds between two polls of the queue."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A job of a sweep: number, overrides, configuration and folder."""
+    """A job of a sweep: number, overrides, configuration, folder, and the options of groups."""
 
     number: int
     overrides: list[str]
     config: DictConfig
     run: RunFolder
+    options: dict[str, str]
 
     @classmethod
     def of(cls, number: int, overrides: Sequence[str], context: HydraContext, master: DictConfig) -> Work:
@@ -55,7 +59,8 @@ class Work:
         task = deepcopy(config)
         with open_dict(task):
             del task["hydra"]
-        return cls(number, list(overrides), task, RunFolder(folder.absolute()))
+        options = options_of(config.hydra.runtime.choices)
+        return cls(number, list(overrides), task, RunFolder(folder.absolute()), options)
 
     @property
     def is_done(self) -> bool:
@@ -65,8 +70,9 @@ class Work:
     def enqueue(self) -> None:
         """Write the state `queued` into the folder."""
         self.run.path.mkdir(parents=True, exist_ok=True)
-        self.run.write_overrides(self.overrides)
-        self.run.write_status(Status("queued"))
+        self.run.write_typed(Typed(self.overrides, self.options))
+        earlier = self.run.status()
+        self.run.write_status(Status("queued", starts=earlier.starts if earlier else ()))
 
     def result(self) -> JobReturn:
         """The score of the run, for hydra's sweepers."""
@@ -84,6 +90,7 @@ class Array(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.context, self.task, self.config = hydra_context, task_function, config
         self.sweep = Path(config.hydra.sweep.dir).absolute()
+        self.told: set[str] = set()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit the jobs that are not done; record the final state of jobs that SLURM ended."""
@@ -96,9 +103,10 @@ class Array(Launcher):
 
     def _submit(self, works: list[Work]) -> dict[str, Work]:
         """Submit the jobs that are not in the queue; returns all by their SLURM job ids."""
-        file = self.sweep / PLACE / JOBS
-        earlier: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-        queue = slurm.alive()
+        from submitit.core.utils import FailedJobError
+
+        earlier = submitted(self.sweep)
+        queue = slurm.queue()
         if queue is None:
             raise UserError("cluster=slurm: SLURM does not answer here (squeue); try again, or leave cluster=slurm out")
         waiting = {earlier[w.run.name]: w for w in works if earlier.get(w.run.name) in queue}
@@ -108,19 +116,32 @@ class Array(Launcher):
         if not new:
             return waiting
         before = [work.run.status() for work in new]
-        for work in new:
-            work.enqueue()
         try:
+            for work in new:
+                work.enqueue()
             jobs = self._array(new)
-        except Exception as error:
-            for work, status in zip(new, before, strict=True):
-                work.run.write_status(status)
-            reason = " ".join(str(error).split())
-            raise UserError(f"SLURM refuses the jobs: {reason}; check the settings of the group `cluster`") from error
-        write_text_atomically(file, json.dumps(earlier | {work.run.name: job for job, work in jobs.items()}))
+            known = earlier | {work.run.name: job for job, work in jobs.items()}
+            write_text_atomically(self.sweep / PLACE / JOBS, json.dumps(known))
+        except BaseException as error:
+            self._withdraw(queue, new, before)
+            if isinstance(error, FailedJobError):
+                raise UserError(f"SLURM refuses the jobs: {reason(str(error))}; see the group `cluster`") from error
+            raise
         array = next(iter(jobs)).partition("_")[0]
         print(f"{len(new)} jobs submitted as SLURM job {array}; vae-report {display(self.sweep)} shows their states")
         return waiting | jobs
+
+    def _withdraw(self, queue: Container[str], works: list[Work], before: list[Status | None]) -> None:
+        """Undo a submission that has failed: its jobs, if SLURM has any, and the states and new folders of the runs."""
+        name = sweep_name(self.sweep)
+        if jobs := [job for job, entry in (slurm.queue() or {}).items() if job not in queue and entry.name == name]:
+            slurm.cancel(jobs)
+        for work, status in zip(works, before, strict=True):
+            if work.run.path.is_dir():
+                with suppress(OSError):  # a full disk
+                    work.run.write_status(status)
+                if not work.run.has_run:
+                    work.run.remove_if_empty()
 
     def _array(self, works: list[Work]) -> dict[str, Work]:
         """Submit an array; returns its jobs by SLURM job id."""
@@ -130,7 +151,8 @@ class Array(Launcher):
         executor.update_parameters(**parameters(self.config))
         state = Singleton.get_state()
         rows = [(self.config, self.context, self.task, work.overrides, work.number, state) for work in works]
-        jobs = executor.map_array(execute, *zip(*rows, strict=True))
+        with redirect_stderr(StringIO()):  # submitit prints the reason of a refusal, which the exception holds
+            jobs = executor.map_array(execute, *zip(*rows, strict=True))
         return {job.job_id: work for job, work in zip(jobs, works, strict=True)}
 
     def _wait(self, jobs: dict[str, Work]) -> None:
@@ -141,30 +163,44 @@ class Array(Launcher):
             while left:
                 time.sleep(pause)
                 pause = min(LONGEST, 1.2 * pause)
-                queue = slurm.alive()
+                queue = slurm.queue()
                 if queue is None:
                     continue
+                self._tell(queue[job].reason for job in left.keys() & queue.keys() if queue[job].is_stuck)
                 for job in left.keys() & missed - queue.keys():
                     settle(left.pop(job), job)
                 missed = left.keys() - queue.keys()
-        except KeyboardInterrupt:
-            arrays = " ".join(sorted({job.partition("_")[0] for job in left}))
-            print(f"the jobs continue without this command; scancel {arrays} stops them")
+        except (KeyboardInterrupt, SystemExit):
+            print(f"the jobs continue without this command; scancel {arrays(left)} stops them", flush=True)
             raise
+
+    def _tell(self, reasons: Iterable[str]) -> None:
+        """Print each reason for which SLURM does not start jobs, once."""
+        for why, count in Counter(reasons).items():
+            if why not in self.told:
+                self.told.add(why)
+                print(f"SLURM does not start {count} jobs: {why}; see the group `cluster`", flush=True)
+
+
+def arrays(jobs: Iterable[str]) -> str:
+    """The numbers of the arrays to which jobs belong, for scancel."""
+    return " ".join(sorted({job.partition("_")[0] for job in jobs}))
+
+
+def reason(text: str) -> str:
+    """The messages of sbatch in one line, each once."""
+    lines = (line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in text.splitlines())
+    return "; ".join(dict.fromkeys(line.removeprefix("Batch job submission failed: ") for line in lines if line))
 
 
 def settle(work: Work, job: str) -> None:
     """Record the final state of a job that was killed before it could write one."""
-    run, status = work.run, work.run.status()
-    if work.is_done or (status is None and run.results_if_readable().get("status") == "failed"):
+    run, status, end = work.run, work.run.status(), work.run.results_if_readable().get("status")
+    if work.is_done or (status is None and end == "failed"):
         return
-    state = slurm.state(job)
-    ended = run.results_if_readable().get("status")
-    if state == "CANCELLED":
-        run.write_end("cancelled", f"cancelled in SLURM (job {job})")
-    elif ended in (None, UNFINISHED) or (status and status.state == "queued"):
-        log = display(run.path.parent / PLACE / job / f"{job}_0_log.err")
-        run.write_end("failed", f"ended by SLURM (job {job}, {state or 'state unknown'}); see {log}")
+    state = ended(run, job)
+    if state and (state.name == "cancelled" or end in (None, UNFINISHED) or (status and status.state == "queued")):
+        run.write_end(*state)
 
 
 def parameters(config: DictConfig) -> dict[str, Any]:
@@ -184,7 +220,7 @@ def parameters(config: DictConfig) -> dict[str, Any]:
         "gpus_per_node": gpus or None,
         "partition": cluster.partition,
         "account": cluster.account,
-        "signal_delay_s": 120,
+        "signal_delay_s": cluster.notice,
         "array_parallelism": cluster.parallel,
         "srun_args": ["--kill-on-bad-exit=1"],
         "setup": [f"export SRUN_CPUS_PER_TASK={cores} OMP_NUM_THREADS={cores} PYTHONSAFEPATH=1", *cluster.setup],
@@ -205,10 +241,11 @@ def execute(
     settings = context.config_loader.load_sweep_config(config, overrides)
     with open_dict(settings):
         settings.hydra.job.id, settings.hydra.job.num = slurm.job(), number
-    run_job(
+    done = run_job(
         hydra_context=context,
         task_function=task,
         config=settings,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
+    _ = done.return_value  # raises an error that hydra has kept

@@ -16,11 +16,13 @@ from omegaconf import DictConfig
 from vae_cli.commands.failure import attempt, require
 from vae_cli.config.search import searches, submits
 from vae_cli.distributed.signals import listen
+from vae_cli.distributed.terminal import widest
 from vae_cli.evaluation.keys import MAIN
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
+from vae_cli.runs.queue import GOING, Queue
 from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
 
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDTH = 160
+ALWAYS = ("job", "status")
 DONE = ("done",)
-GOING = ("queued", "running", "requeued")
 SHOWN = (*(f"test/{name}" for name in MAIN), "wall_seconds")
 """Keys of results.json in the table."""
 
@@ -70,6 +72,8 @@ class SweepTable(Callback):
         if self.folder is None or not self.folder.is_dir():
             return 1
         rows = read_rows(self.folder)
+        if not rows:
+            return 1
         if self.searches:
             search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
@@ -77,7 +81,7 @@ class SweepTable(Callback):
         if self.searches and (command := search.longer(rows, self.folder)):
             print(f"train the best trial longer: {command}")
             search.save_figures(self.folder)
-        return int(not rows or not self.ended_well(row["status"] in self.well for row in rows))
+        return int(not self.ended_well(row["status"] in self.well for row in rows))
 
     def command(self, argv: Sequence[str]) -> str:
         """The command line that continues this sweep: the user's, with its folder."""
@@ -92,13 +96,13 @@ def waits(config: DictConfig) -> bool:
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
     """A row for each job that began, in order: overrides, status, numbers, folder; None for a missing number."""
-    rows = []
+    rows, queue = [], Queue()
     for file in sorted(folder.glob(f"*/{OVERRIDES}"), key=lambda path: path.stat().st_mtime_ns):
         run = RunFolder(file.parent)
-        results, state = run.results_if_readable(), run.state()
+        results, state = run.results_if_readable(), queue.state(run)
         rows.append(
             {
-                "overrides": run.overrides_if_readable(),
+                "overrides": run.typed_if_readable().overrides,
                 "status": state.name,
                 **{name: results.get(name) for name in SHOWN},
                 "error": None if state.name == "done" else state.reason or None,
@@ -111,29 +115,28 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> None:
     """Print the jobs by the names of their folders, with the numbers that fit side by side, then the errors."""
     from rich.console import Console
-    from rich.measure import Measurement
 
     title = f"sweep in {display(folder)}" + (f"; {shares}" if shares else "")
     shown = [name for name in ("score", *SHOWN) if any(row.get(name) is not None for row in rows)]
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    unlimited = console.options.update(max_width=10_000)
-    while shown and Measurement.get(console, unlimited, _table(rows, title, shown)).maximum > console.width:
-        shown.pop()
-    console.print(_table(rows, title, shown), crop=False, soft_wrap=not shown)
+    table = widest(console, shown, lambda names: _table(rows, title, names))
+    console.print(table, crop=False, soft_wrap=len(table.columns) == len(ALWAYS))
     for row in rows:
         if row["error"]:
-            print(f"{row['folder']}: {row['error']}")
+            log = RunFolder(folder / row["folder"]).log_file
+            see = f"; log: {display(log)}" if row["status"] == "failed" and log.is_file() else ""
+            print(f"{row['folder']}: {row['error']}{see}")
     print(f"next: {shlex.join(['vae-report', display(folder)])}")
 
 
-def _table(rows: list[dict[str, Any]], title: str, shown: list[str]) -> Table:
+def _table(rows: list[dict[str, Any]], title: str, shown: Sequence[str]) -> Table:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("job", no_wrap=True)
-    table.add_column("status", no_wrap=True)
+    for name in ALWAYS:
+        table.add_column(name, no_wrap=True)
     for name in shown:
         table.add_column(name.removeprefix("test/"), justify="right", no_wrap=True)
     for row in rows:

@@ -36,7 +36,8 @@ def prepare(
     _rehearse(module, checkpoint, trainer)
     progress = saved["loops"]["fit_loop"]["epoch_progress"]["current"]
     origin = Origin.read(saved)
-    _check_epochs(config, progress["ready"] - _first(module), origin.max_epochs)
+    first = _first(module)
+    _check_epochs(config, max(0, progress["processed"] - first), progress["ready"] - first, origin.max_epochs)
     module.origin = _continued(module, origin, config.trainer.max_epochs, progress)
 
 
@@ -60,17 +61,18 @@ def _first(module: LatentModelModule) -> int:
     return sum(phase.epochs for phase in module.phases[:number])
 
 
-def _check_epochs(config: TrainConfig, done: int, before: int) -> None:
-    """Refuse fewer epochs than are done, and any other number once the second stage has begun."""
+def _check_epochs(config: TrainConfig, done: int, begun: int, before: int) -> None:
+    """Refuse fewer epochs than have begun, and any other number once the second stage has begun."""
     asked = config.trainer.max_epochs
     if asked == before:
         return
-    if config.second_stage is not None and done > before:
+    if config.second_stage is not None and begun > before:
         problem = f"second_stage has begun after {before} epochs"
         raise ConfigError(f"trainer.max_epochs={asked}: {problem}; use trainer.max_epochs={before}")
-    if asked < done:
-        problem = f"{display(Path(str(config.resume)))} has trained {done} epochs already"
-        raise ConfigError(f"trainer.max_epochs={asked}: {problem}; use trainer.max_epochs={done} or more")
+    if asked < begun:
+        trained = f"has trained {done} {'epoch' if done == 1 else 'epochs'}"
+        problem = f"{display(Path(str(config.resume)))} {trained}{f' and begun epoch {begun}' if begun > done else ''}"
+        raise ConfigError(f"trainer.max_epochs={asked}: {problem}; use trainer.max_epochs={begun} or more")
 
 
 def _continued(module: LatentModelModule, origin: Origin, epochs: int, progress: dict[str, int]) -> Origin:

@@ -9,7 +9,6 @@ from pytorch_lightning.callbacks import Callback
 
 from vae_cli.distributed import slurm
 from vae_cli.runs.folder import RunFolder
-from vae_cli.runs.status import Status
 from vae_cli.training.callbacks.history import History
 
 
@@ -29,6 +28,6 @@ class StatusWriter(Callback):
 
     def _write(self, trainer: Trainer, epoch: int) -> None:
         if trainer.is_global_zero:
-            status = replace(self.run.status() or Status("running"), state="running", job=slurm.job())
+            status = replace(self.run.present_status(), state="running", job=slurm.job())
             epochs, seconds = trainer.max_epochs or epoch, self.history.seconds
             self.run.write_status(replace(status, epoch=epoch, epochs=epochs, seconds=round(seconds, 3)))

@@ -7,12 +7,12 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from PIL.Image import Image
 
 from vae_cli.config.schema import WandbConfig
@@ -72,8 +72,8 @@ def run_id(folder: Path) -> str:
     return legs[-1].name.rpartition("-")[2] if legs else secrets.token_hex(6)
 
 
-def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: Mapping[str, Figure]) -> str:
-    """Send figures to a W&B run for a sweep, in the group of its runs; `settings` are those of their logger.
+def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, images: Mapping[str, Image]) -> str:
+    """Send images to a W&B run for a sweep, in the group of its runs; `settings` are those of their logger.
 
     Returns its mode.
     """
@@ -85,11 +85,8 @@ def log_report(settings: Mapping[str, Any], sweep: Path, folder: Path, figures: 
     group = settings.get("group") or sweep_name(sweep)
     identity = hashlib.sha256(str(sweep).encode()).hexdigest()[:12]  # a report made again replaces the last
     names = {"id": identity, "name": sweep.name, "group": group, "job_type": "report"}
-    try:
-        run = started(settings, dir=folder, **names)
-    except UserError as error:
-        raise UserError(f"{error}; the report itself is written; for its plots: wandb login, and again") from error
-    run.log({name: wandb.Image(figure) for name, figure in figures.items()})
+    run = started(settings, dir=folder, **names)
+    run.log({name: wandb.Image(image) for name, image in images.items()})
     run.finish()
     return "offline" if run.offline else mode
 
@@ -114,14 +111,16 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
     longest = UPLOAD if slurm.job() else 0.0  # no limit
 
     def init(mode: str) -> Any:
-        return wandb.init(
-            project=settings["project"],
-            entity=settings["entity"],
-            mode=mode,  # pyright: ignore[reportArgumentType]
-            resume="allow",
-            settings=wandb.Settings(console="off", silent=True, init_timeout=patience, finish_timeout=longest),
-            **arguments,
-        )
+        quiet = wandb.Settings(console="off", silent=True, init_timeout=patience, finish_timeout=longest)
+        with without_launch():
+            return wandb.init(
+                project=settings["project"],
+                entity=settings["entity"],
+                mode=mode,  # pyright: ignore[reportArgumentType]
+                resume="allow",
+                settings=quiet,
+                **arguments,
+            )
 
     try:
         detach_service()
@@ -138,6 +137,25 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
             return run
     except (AuthenticationError, CommError, UsageError) as error:
         raise UserError(f"Weights & Biases: {first_line(error)}") from error
+
+
+@contextmanager
+def without_launch() -> Iterator[None]:
+    """Spare a start the import of W&B's launch agent, a seventh of a short run; unless it is imported, nothing has
+    staged inputs for it.
+    """
+    from wandb.sdk.wandb_run import Run
+
+    name = "_detect_and_apply_job_inputs"
+    apply = getattr(Run, name, None)
+    spared = apply is not None and "wandb.sdk.launch" not in sys.modules
+    if spared:
+        setattr(Run, name, lambda run: None)
+    try:
+        yield
+    finally:
+        if spared:
+            setattr(Run, name, apply)
 
 
 def detach_service() -> None:

@@ -1,0 +1,65 @@
+"""The runs of a sweep as jobs of SLURM: its queue knows what the folders of jobs that wait or were killed do not."""
+
+from __future__ import annotations
+
+import json
+from functools import cache, cached_property
+from pathlib import Path
+
+from vae_cli.distributed import slurm
+from vae_cli.distributed.slurm import QueuedJob
+from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.layout import display
+from vae_cli.runs.status import UNFINISHED, State
+
+PLACE = ".submitit"
+"""Folder of a sweep with the files of its jobs."""
+JOBS = "jobs.json"
+WAITING = ("queued", "requeued")
+GOING = (*WAITING, "running")
+ASKED = (*GOING, "interrupted", UNFINISHED)
+"""States of runs that may be in SLURM's queue."""
+
+
+def submitted(sweep: Path) -> dict[str, str]:
+    """SLURM job ids of the runs in the folder of a sweep, by name."""
+    file = sweep / PLACE / JOBS
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+class Queue:
+    """States of runs, with one look into SLURM's queue, at the first run that is a job."""
+
+    def __init__(self) -> None:
+        self._submitted = cache(submitted)
+
+    @cached_property
+    def jobs(self) -> dict[str, QueuedJob] | None:
+        """The user's jobs in the queue; None if SLURM does not answer."""
+        return slurm.queue()
+
+    def state(self, run: RunFolder) -> State:
+        """The state of a run. For a job of SLURM it says why it waits, or that SLURM has ended it."""
+        state, status = run.state(), run.status()
+        if status is None or state.name not in ASKED:
+            return state
+        job = status.job or self._submitted(run.path.parent).get(run.name)
+        if job is None or self.jobs is None:
+            return state
+        if entry := self.jobs.get(job):
+            again = "queued" if status.state == "queued" else "requeued"
+            return State(again, f"SLURM job {job}: {entry.words}") if entry.state == "PENDING" else state
+        return state if state.name == "interrupted" else ended(run, job) or state
+
+
+def ended(run: RunFolder, job: str) -> State | None:
+    """The state of a run whose job is no longer in the queue; None if it is there nevertheless."""
+    found = slurm.state(job)
+    if found is not None and found not in slurm.GONE:
+        return None
+    again = f"the sweep's command with hydra.sweep.dir={display(run.path.parent)} submits it again"
+    status = run.status()
+    if found == "CANCELLED" or (found is None and status and status.state in WAITING):  # no other end is that early
+        return State("cancelled", f"cancelled in SLURM (job {job}); {again}")
+    log = display(run.path.parent / PLACE / job / f"{job}_0_log.err")
+    return State("failed", f"ended by SLURM (job {job}, {found or 'state unknown'}); see {log}; {again}")
