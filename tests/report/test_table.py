@@ -30,9 +30,10 @@ def test_csv_is_read_back_at_full_precision() -> None:
     write_run(Path("all/failed"), {"objective.beta": 9}, results={"status": "failed"})
     made = table()
     rows = list(csv.DictReader(io.StringIO(csv_text([made]))))
-    assert [row["objective.beta"] for row in rows] == ["0.5", "4", "8", "9"]
-    assert [row["runs"] for row in rows] == ["n = 3", "n = 3", "n = 1", "n = 0, 1 failed"]
-    assert [row["best"] for row in rows] == ["0", "0", "1", "0"]
+    assert [row["objective.beta"] for row in rows] == ["8", "0.5", "4", "9"]
+    assert [row["runs"] for row in rows] == ["n = 1", "n = 3", "n = 3", "n = 0, 1 failed"]
+    assert [row["best"] for row in rows] == ["1", "0", "0", "0"]
+    assert [row["number"] for row in rows] == ["1", "2", "3", "4"]
     for row, read in zip(made.rows, rows, strict=True):
         assert read["configuration"] == row.group.name
         for metric in made.metrics:

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 
 from vae_cli.distributed.terminal import widest
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.groups import Group, best, data_sets, group, leaders
+from vae_cli.report.groups import Group, best, data_sets, group, leaders, ranked
 from vae_cli.report.metrics import better, is_main, present, words
 from vae_cli.report.names import shown
 from vae_cli.report.runs import Run
@@ -66,7 +66,7 @@ class Table:
     @classmethod
     def of(cls, data: str, runs: Sequence[Run]) -> Table:
         """The table of all configurations, with the metrics that at least one has."""
-        groups = group(runs)
+        groups = ranked(group(runs))
         metrics = present(groups)
         winners = best(groups)
         ahead = {metric: leaders(groups, metric, better(metric)) for metric in metrics}
