@@ -23,7 +23,7 @@ VALUES = (
     ("trainer.max_epochs=5", "passes over the training data"),
     ("trainer.precision=bf16-mixed", "faster on hardware with bf16; densities stay float32"),
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
-    ("resume=DIR", "resume the run in that folder; ckpt=last: the newest run"),
+    ("resume=DIR", "resume the run in that folder; ckpt=last: the newest single run"),
     ("init=DIR", "start from the weights of a run; init_parts=[posterior]: only these"),
     ("hydra.sweep.dir=DIR", "folder of a sweep; the same sweep again runs only what is not done"),
     ("hydra.run.dir=DIR", "folder of the run; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
