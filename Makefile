@@ -5,6 +5,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 INSTALLED := $(VENV)/.installed
+unexport PYTHONDONTWRITEBYTECODE  # the tests start the commands a hundred times
 
 .DEFAULT_GOAL := help
 .PHONY: help install train test test-all test-slurm lint check format bench build clean

@@ -148,8 +148,11 @@ def test_a_run_that_cannot_be(arguments: list[str], what: str, remedy: str, plac
 
 
 def test_a_network_that_cannot_read_the_data(place: Path) -> None:
-    done = fork("vae-train", NPZ, "dataset.path=data.npz", "network=conv", *SMALL, folder=place)
+    before = fingerprint(place)
+    arguments = [NPZ, "dataset.path=data.npz", "network=conv", "hydra.run.dir=refused"]
+    done = fork("vae-train", *arguments, *SMALL, folder=place)
     one_line(done, 2, "network: ", "use network=mlp")
+    assert fingerprint(place) == before  # outputs/last leads to the run before
 
 
 def test_mnist_out_of_reach_names_the_three_ways(place: Path) -> None:

@@ -76,4 +76,4 @@ def test_the_installed_wheel_runs_anywhere(built: Path, tmp_path: Path) -> None:
     assert (results["status"], results["git/commit"]) == ("done", None)
     shell(place / "bin" / "vae-sample", "run=run", "n=4", folder=work)
     shell(place / "bin" / "vae-eval", "run=run", "evaluate.samples=3", folder=work)
-    assert [path.name for path in work.iterdir()] == ["run"]
+    assert {path.name for path in work.iterdir()} == {"run", "outputs"}  # outputs/last leads to the run

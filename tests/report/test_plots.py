@@ -77,6 +77,15 @@ def test_a_line_for_each_of_the_other_choices() -> None:
     assert legend(found["against_latent_dim/test/elbo"].figure) == ["beta=0.5", "beta=1"]
 
 
+def test_a_continued_run_is_no_part_of_a_sweep() -> None:
+    for epochs in (1, 2, 4, 8):
+        results = {"continued_at": [2]} if epochs == 8 else {}
+        run = write_run(Path(f"all/{epochs}"), {"trainer.max_epochs": epochs}, results=results)
+        (run / "overrides.yaml").write_text(f"- trainer.max_epochs={epochs}\n")
+    ticks = drawn()["against_max_epochs/test/elbo"].figure.axes[0].get_xticklabels()
+    assert [tick.get_text() for tick in ticks] == ["1", "2", "4"]
+
+
 def test_words_stand_side_by_side() -> None:
     for size in ("Normal", "Mixture", "ExPost"):
         write_run(Path(f"all/{size}"), {"prior._target_": f"vae_cli.models.priors.{size}"})

@@ -30,9 +30,10 @@ def test_csv_is_read_back_at_full_precision() -> None:
     write_run(Path("all/failed"), {"objective.beta": 9}, results={"status": "failed"})
     made = table()
     rows = list(csv.DictReader(io.StringIO(csv_text([made]))))
-    assert [row["objective.beta"] for row in rows] == ["0.5", "4", "8", "9"]
-    assert [row["runs"] for row in rows] == ["n = 3", "n = 3", "n = 1", "n = 0, 1 failed"]
-    assert [row["best"] for row in rows] == ["0", "0", "1", "0"]
+    assert [row["objective.beta"] for row in rows] == ["8", "0.5", "4", "9"]
+    assert [row["runs"] for row in rows] == ["n = 1", "n = 3", "n = 3", "n = 0, 1 failed"]
+    assert [row["best"] for row in rows] == ["1", "0", "0", "0"]
+    assert [row["number"] for row in rows] == ["1", "2", "3", "4"]
     for row, read in zip(made.rows, rows, strict=True):
         assert read["configuration"] == row.group.name
         for metric in made.metrics:
@@ -75,6 +76,15 @@ def test_the_terminal_shows_one_column_of_choices_and_the_best() -> None:
     assert "-106.5 ± 6.4" in text and "n = 2" in text and "n = 1" in text
     assert max(map(len, text.splitlines())) <= 160
     assert max(map(len, printed(80).splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_a_narrow_terminal_shows_fewer_columns_and_no_cut_number(width: int) -> None:
+    write_sweep(Path("all"), [0.5, 4], [0, 1], **{"network.hidden": [7, 8]})
+    text = printed(width)
+    assert "…" not in text and max(map(len, text.splitlines())) <= width
+    assert ("-106.5 ± 6.4" in text) == (width >= 60)
+    assert "bits per dim" not in " ".join(text.split()) and "n = 2" in text
 
 
 def test_a_mean_over_fewer_runs_says_so() -> None:

@@ -32,7 +32,6 @@ from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
 from vae_cli.distributed.terminal import begin_log, outlive
 from vae_cli.errors import FAILED, REFUSED, UserError
-from vae_cli.runs.find import link_newest
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import Typed, options_of
@@ -136,8 +135,6 @@ class Job:
             data = load_again(config) if config.resume else load_data(config)
         if self.searching:
             same_data(self.run.path, data.sha256)
-        if is_rank_zero() and not self.sweeping:
-            link_newest(self.run)
         with show("importing Lightning"):  # after the data are read, because the import takes seconds
             from vae_cli.commands.train import train
 

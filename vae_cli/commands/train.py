@@ -33,6 +33,7 @@ from vae_cli.figures import drawing
 from vae_cli.models.model import posterior_moments
 from vae_cli.runs import checkpoints, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
+from vae_cli.runs.find import link_newest
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import sweep_name
 from vae_cli.runs.overrides import presets
@@ -143,6 +144,8 @@ def _begin(
         run.repair(checkpoint)
     run.begin(plain(config), _typed())
     begin_log()
+    if HydraConfig.initialized() and _sweep() is None:
+        link_newest(run)
     show_data(data)
     device = torch.cuda.get_device_name() if on_gpu(config.trainer) else "CPU"
     count = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes).count

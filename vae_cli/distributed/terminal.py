@@ -8,10 +8,14 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from logging.handlers import MemoryHandler
 from stat import S_ISFIFO
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 GAP = "  "
 """Between two columns of a line."""
@@ -88,6 +92,16 @@ def fitting(parts: Iterable[str], columns: int | None) -> str:
             break
         line = longer
     return line
+
+
+def widest(console: Console, columns: Sequence[str], table: Callable[[Sequence[str]], Table]) -> Table:
+    """The table of the first of `columns`, as many as the console has room for."""
+    from rich.measure import Measurement
+
+    unlimited = console.options.update(max_width=10_000)
+    while columns and Measurement.get(console, unlimited, table(columns)).maximum > console.width:
+        columns = columns[:-1]
+    return table(columns)
 
 
 def clock(seconds: float) -> str:

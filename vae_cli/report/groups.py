@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -192,6 +193,15 @@ def best(groups: Sequence[Group]) -> list[bool]:
     measured = [[one for one in same if one.validation is not None] for same in comparable(groups)]
     winners = {max(same, key=lambda one: one.validation or 0.0).number for same in measured if len(same) > 1}
     return [one.number in winners for one in groups]
+
+
+def ranked(groups: Sequence[Group]) -> list[Group]:
+    """The groups by mean validation, best first and numbered so, if all that have finished runs can be compared."""
+    finished = [one for one in groups if one.finished]
+    if any(one.validation is None for one in finished) or len({one.comparison for one in finished}) > 1:
+        return list(groups)
+    ordered = sorted(groups, key=lambda one: math.inf if one.validation is None else -one.validation)
+    return [replace(one, number=number) for number, one in enumerate(ordered, 1)]
 
 
 def leaders(groups: Sequence[Group], metric: str, better: int) -> set[int]:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from vae_cli.distributed.terminal import widest
 from vae_cli.report.estimate import Estimate
-from vae_cli.report.groups import Group, best, data_sets, group, leaders
+from vae_cli.report.groups import Group, best, data_sets, group, leaders, ranked
 from vae_cli.report.metrics import better, is_main, present, words
 from vae_cli.report.names import shown
 from vae_cli.report.runs import Run
@@ -65,7 +66,7 @@ class Table:
     @classmethod
     def of(cls, data: str, runs: Sequence[Run]) -> Table:
         """The table of all configurations, with the metrics that at least one has."""
-        groups = group(runs)
+        groups = ranked(group(runs))
         metrics = present(groups)
         winners = best(groups)
         ahead = {metric: leaders(groups, metric, better(metric)) for metric in metrics}
@@ -91,18 +92,21 @@ class Table:
         return [metric for metric in self.metrics if is_main(metric)]
 
     def print(self, console: Console) -> None:
-        """Print the main metrics; a number that is better than all others by more than its error is bold."""
+        """Print the main metrics that fit; a number that is better than all others by more than its error is bold."""
+        console.print(widest(console, self.shown, lambda metrics: self._rich(metrics, console.width)))
+
+    def _rich(self, metrics: Sequence[str], width: int) -> RichTable:
         table = RichTable(title=self.data, title_justify="left", title_style="bold", header_style="bold")
         longest = max(len(row.title) for row in self.rows)
         table.add_column("#", justify="right")
-        table.add_column("configuration", overflow="fold", width=max(13, min(longest, console.width // 4)))
-        table.add_column("runs")
-        for metric in self.shown:
-            table.add_column(words(metric).removesuffix(" (nats)"), justify="right")
+        table.add_column("configuration", overflow="fold", width=max(13, min(longest, width // 4)))
+        table.add_column("runs", no_wrap=True)
+        for metric in metrics:
+            table.add_column(words(metric).removesuffix(" (nats)").replace(" ", "\n"), justify="right", no_wrap=True)
         for row in self.rows:
-            cells = [f"[bold]{row.cell(one)}[/bold]" if one in row.leads else row.cell(one) for one in self.shown]
-            table.add_row(str(row.group.number), escape(row.title), row.group.states, *cells)
-        console.print(table)
+            cells = [f"[bold]{row.cell(one)}[/bold]" if one in row.leads else row.cell(one) for one in metrics]
+            table.add_row(str(row.group.number), escape(row.title), row.group.states.replace(", ", "\n"), *cells)
+        return table
 
     def latex(self) -> str:
         """A tabular for booktabs, with the same numbers in bold."""

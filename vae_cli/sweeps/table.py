@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from vae_cli.commands.failure import attempt, require
 from vae_cli.config.search import searches, submits
 from vae_cli.distributed.signals import listen
+from vae_cli.distributed.terminal import widest
 from vae_cli.evaluation.keys import MAIN
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import OVERRIDES, RunFolder
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDTH = 160
+ALWAYS = ("job", "status")
 DONE = ("done",)
 SHOWN = (*(f"test/{name}" for name in MAIN), "wall_seconds")
 """Keys of results.json in the table."""
@@ -113,15 +115,12 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> None:
     """Print the jobs by the names of their folders, with the numbers that fit side by side, then the errors."""
     from rich.console import Console
-    from rich.measure import Measurement
 
     title = f"sweep in {display(folder)}" + (f"; {shares}" if shares else "")
     shown = [name for name in ("score", *SHOWN) if any(row.get(name) is not None for row in rows)]
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    unlimited = console.options.update(max_width=10_000)
-    while shown and Measurement.get(console, unlimited, _table(rows, title, shown)).maximum > console.width:
-        shown.pop()
-    console.print(_table(rows, title, shown), crop=False, soft_wrap=not shown)
+    table = widest(console, shown, lambda names: _table(rows, title, names))
+    console.print(table, crop=False, soft_wrap=len(table.columns) == len(ALWAYS))
     for row in rows:
         if row["error"]:
             log = RunFolder(folder / row["folder"]).log_file
@@ -130,14 +129,14 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     print(f"next: {shlex.join(['vae-report', display(folder)])}")
 
 
-def _table(rows: list[dict[str, Any]], title: str, shown: list[str]) -> Table:
+def _table(rows: list[dict[str, Any]], title: str, shown: Sequence[str]) -> Table:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("job", no_wrap=True)
-    table.add_column("status", no_wrap=True)
+    for name in ALWAYS:
+        table.add_column(name, no_wrap=True)
     for name in shown:
         table.add_column(name.removeprefix("test/"), justify="right", no_wrap=True)
     for row in rows:

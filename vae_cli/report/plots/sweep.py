@@ -12,7 +12,7 @@ from vae_cli.figures.style import GREY
 from vae_cli.report.estimate import Estimate
 from vae_cli.report.groups import CHANGED, DATA, LONG, Group
 from vae_cli.report.metrics import is_main, words
-from vae_cli.report.names import shown
+from vae_cli.report.names import CLASS, PRESET, shown
 from vae_cli.report.plots.plot import WIDTH, Plot, colours, legend, single, text
 
 TICKS = 8
@@ -28,7 +28,7 @@ def swept(groups: Sequence[Group]) -> list[str]:
     """Keys with two values or more, all else equal; numbers of different data are not compared."""
     data = {CHANGED, *(f"dataset.{key}" for key in DATA)}
     keys = dict.fromkeys(key for one in groups for key in one.choices if key not in data)
-    return [key for key in keys if any(len(family) > 1 for family in _families(groups, key).values())]
+    return [key for key in keys if _families(groups, key)]
 
 
 def against(groups: Sequence[Group], key: str, metric: str) -> Plot | None:
@@ -49,7 +49,7 @@ def against(groups: Sequence[Group], key: str, metric: str) -> Plot | None:
     figure, axes = single(list(lines))
     palette = [GREY] if len(lines) == 1 else colours(len(lines))
     for colour, (others, line) in zip(palette, lines.items(), strict=True):
-        _line(axes, line, colour, others, ordered=not names)
+        _line(axes, sorted(line, key=lambda point: point[0]), colour, others, ordered=not names)
         if len(lines) == 1:
             axes.scatter([p[0] for p in line], [p[1].mean for p in line], s=16, color=[p[2] for p in line], zorder=3)
     _axis(axes, list(places.values()), names)
@@ -77,15 +77,28 @@ def bars(groups: Sequence[Group], metric: str, section: str) -> Plot | None:
 
 
 def _families(groups: Sequence[Group], key: str) -> dict[str, list[Group]]:
-    """The groups that have this key, by their other choices as text, or by their numbers if those are too many."""
-    families: dict[str, list[Group]] = {}
+    """Two groups or more that differ in this key alone, by their other choices, or by numbers if that text is long.
+
+    Two families may have equal choices but other settings; the text of the second has its numbers.
+    """
+    families: dict[object, list[Group]] = {}
     for one in groups:
         if key in one.choices:
-            families.setdefault(one.without(key), []).append(one)
-    return {
-        others if len(others) <= LONG else f"configurations {', '.join(str(one.number) for one in family)}": family
-        for others, family in families.items()
-    }
+            families.setdefault((one.without(key), _fixed(one, key)), []).append(one)
+    found: dict[str, list[Group]] = {}
+    for family in (family for family in families.values() if len(family) > 1):
+        others = family[0].without(key)
+        numbers = f"configurations {', '.join(str(one.number) for one in family)}"
+        found[numbers if len(others) > LONG or others in found else others] = family
+    return found
+
+
+def _fixed(group: Group, key: str) -> tuple[tuple[str, str], ...]:
+    """The settings of a configuration other than `key`; a class comes with its keys, an experiment with any."""
+    if key == PRESET:
+        return ()
+    node = key.removesuffix(f".{CLASS}")
+    return tuple(pair for pair in group.runs[0].key if pair[0] != node and not pair[0].startswith(f"{node}."))
 
 
 def _places(values: Sequence[Any]) -> tuple[dict[str, float], list[str]]:
