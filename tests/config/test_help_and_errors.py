@@ -1,4 +1,3 @@
-import os
 import sys
 from pathlib import Path
 
@@ -79,7 +78,7 @@ OVERRIDES = [
     (["--config-path", "/"], "--config-path=/: ", "--config-dir"),
     (["hydra.run.dirr=x"], "hydra.run.dirr: ", "dirr"),
     (["ckpt=best"], "ckpt=best: ", "last"),
-    (["ckpt=last"], "ckpt=last: ", "resume=DIR"),
+    (["ckpt=last"], "ckpt=last: ", "use resume=last"),
     (["resume=nowhere"], "resume=nowhere: ", "no such folder"),
     (["resume=a folder, far=away"], "resume=a folder, far=away: ", "no such folder"),
     (["-m", "objective.beta=1,-1"], "objective.beta=-1: ", "a number >= 0"),
@@ -238,6 +237,11 @@ def test_help_is_narrow_and_complete(command: str) -> None:
             for option in Sources.find().options(group):
                 assert f" {option}" in done.stdout
         assert "  * vae " in done.stdout
+        assert all(f"  {key}=" in done.stdout for key in ("name", "tags"))
+        assert "callbacks" not in done.stdout.split()
+        assert not any(line.startswith(" a ") for line in done.stdout.splitlines())
+    if command in ("train", "evaluate", "sample", "report"):
+        assert "last, the newest run" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -361,14 +365,6 @@ def test_a_run_with_a_broken_configuration_is_not_resumed(monkeypatch, capsys) -
     assert "run/config.yaml" in refuse(monkeypatch, capsys, "resume=run")
     (folder / "config.yaml").unlink()
     assert "has no config.yaml" in refuse(monkeypatch, capsys, "resume=run")
-
-
-def test_ckpt_last_takes_the_newest_run(workplace: Path) -> None:
-    for number, name in enumerate(["2026-01-01/b", "2026-01-02/a", "2026-01-02/c"]):
-        folder = make_run(workplace / "outputs" / "train" / name)
-        os.utime(folder / "config.yaml", (number, number))
-    (workplace / "outputs/train/2026-01-02/c/checkpoints/last.ckpt").unlink()
-    assert f"resume='{workplace}/outputs/train/2026-01-02/a'" in prepare_training(["ckpt=last"])
 
 
 def test_one_command_line_is_right_for_a_requeued_job(workplace: Path, monkeypatch, capsys) -> None:

@@ -27,6 +27,18 @@ def test_the_link_leads_to_the_newest_run(workplace: Path) -> None:
     assert [path.name for path in Path("outputs").iterdir() if "partial" in path.name] == []
 
 
+def test_a_name_is_that_of_one_run(workplace: Path) -> None:
+    first, other = run("12-00-00-000001-first"), run("12-00-00-000002-not-first")
+    assert named("first") == first.path and quoted("run=first") == f"run={first}"
+    assert named("not-first") == other.path
+    assert named("gone") == Path("gone").absolute() and quoted("resume=gone") == "resume=gone"
+    again = run("12-00-00-000003-first")
+    with pytest.raises(ConfigError, match=f"first: 2 runs have this name .*; use {again}, the newest"):
+        named("first")
+    Path("first").mkdir()
+    assert named("first") == Path("first").absolute()
+
+
 def test_without_a_link_the_run_that_began_last_counts(workplace: Path) -> None:
     with pytest.raises(ConfigError, match="last: there is no run in outputs"):
         named("last")

@@ -223,7 +223,7 @@ def load(
     """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read.
 
     Args:
-        folder: of the run; `last` is the newest
+        folder: of the run, or its name; `last` is the newest
         dataset_path: present place of moved data, for `Run.data`.
         dataset_root: likewise, for data sets with a root folder.
     """

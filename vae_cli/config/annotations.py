@@ -27,7 +27,8 @@ def describe(annotation: Any) -> str:
         limits = [f"{SIGNS[type(b)][0]} {getattr(b, SIGNS[type(b)][1])}" for b in bounds if type(b) in SIGNS]
         return f"{describe(base)} {' and '.join(limits)}".strip()
     if get_origin(annotation) is Literal:
-        return f"one of {', '.join(dict.fromkeys(map(str, get_args(annotation))))}"
+        values = list(dict.fromkeys(map(str, get_args(annotation))))
+        return f"one of {', '.join(values)}" if len(values) > 1 else values[0]
     if get_origin(annotation) in (Union, types.UnionType):
         found = [member for member in members(annotation) if not is_opaque(member)] or members(annotation)
         return " or ".join(describe(member) for member in found)

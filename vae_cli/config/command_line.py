@@ -13,14 +13,14 @@ from vae_cli.config.compose import COMMAND_LINE, parse
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key
 from vae_cli.errors import ConfigError
-from vae_cli.runs.find import NEWEST, named
+from vae_cli.runs.find import named
 from vae_cli.runs.layout import PATHS, display
 
 PLAIN = re.compile(r"[\w./@%+-]*", re.ASCII)
 NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
 """Values that hydra reads as a number or a truth value."""
 RUNS = ("run", "resume", "init")
-"""Keys that take `last` for the newest run."""
+"""Keys that take the name of a run, or `last` for the newest one."""
 OPTIONS = "cluster.options"
 """Key whose list of options for sbatch is written without quotes."""
 CHOICE = re.compile(r"(choice|shuffle|sort)\(.*\)")
@@ -58,7 +58,8 @@ def _as_key(unknown: str, argv: Sequence[str], options: Sequence[str]) -> str:
 def quoted(line: str, several: Sequence[str] = ()) -> str:
     """An override whose path is quoted, because it may hold blanks, equals signs or any letter.
 
-    `last` is replaced by the newest run. A comma separates the values of the keys in `several`, which a sweep may vary.
+    `last` and the name of a run are replaced by its folder. A comma separates the values of the keys in `several`,
+    which a sweep may vary.
     The options in `cluster.options` are quoted likewise.
     """
     key, _, value = line.partition("=")
@@ -70,8 +71,8 @@ def quoted(line: str, several: Sequence[str] = ()) -> str:
         return line
     if name in several and CHOICE.fullmatch(value):
         return line
-    if name in RUNS and value == NEWEST:
-        value = display(named(value))
+    if name in RUNS and (place := named(value)) != Path(value).expanduser().absolute():
+        value = display(place)
     parts = value.split(",") if name in several else [value]
     return f"{key}={','.join(map(_literal, parts))}"
 

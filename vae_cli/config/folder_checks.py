@@ -83,7 +83,8 @@ def located(config: R, where: Where) -> R:
         _component(config, ConfigView(saved, lambda key: resume.place(run, key)))
     path = run.checkpoint(config.ckpt)
     if not path.is_file():
-        raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); best, last, or the path of a file")
+        remedy = f"({COMMAND_LINE}); best, last, previous, or the path of a file"
+        raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint {remedy}")
     ckpt = config.ckpt if config.ckpt in CHECKPOINTS else str(path.absolute())
     return replace(config, run=str(run.path), ckpt=ckpt)
 

@@ -23,8 +23,10 @@ VALUES = (
     ("trainer.max_epochs=5", "passes over the training data"),
     ("trainer.precision=bf16-mixed", "faster on hardware with bf16; densities stay float32"),
     ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
-    ("resume=DIR", "resume the run in that folder; ckpt=last: the newest run"),
-    ("init=DIR", "start from the weights of a run; init_parts=[posterior]: only these"),
+    ("name=first", "the name of the run; its folder ends with it"),
+    ("tags=[mnist,paper]", "tags of the run"),
+    ("resume=DIR", "resume a run: its folder, its name, or last, the newest run"),
+    ("init=DIR", "start from the weights of a run, likewise; init_parts=[posterior]: only these"),
     ("hydra.sweep.dir=DIR", "folder of a sweep; the same sweep again runs only what is not done"),
     ("hydra.run.dir=DIR", "folder of the run; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
 )
@@ -46,7 +48,7 @@ TRAIN_EXAMPLES = """\
       vae-train hparams_search=optuna            a search by the validation ELBO
       vae-train experiment=linear_gaussian       a preset of all groups
       vae-train model=full_covariance --cfg job  show the configuration, run nothing
-      vae-train resume=outputs/train/DATE/TIME trainer.max_epochs=40
+      vae-train resume=last trainer.max_epochs=40
 
     options:
       -m, --multirun                    sweep over comma-separated values
@@ -61,7 +63,7 @@ EVAL = """\
     usage: vae-eval run=DIR [KEY=VALUE ...] [--cfg job]
 
     values:
-      run=DIR                       folder of the run
+      run=DIR                       folder of the run, its name, or last, the newest run
       ckpt=best                     best, last, previous, or the path of a checkpoint
       evaluate.samples=5000         k of the importance-weighted log-likelihood
       evaluate.split=val            train, val or test
@@ -72,7 +74,7 @@ EVAL = """\
 
 EVAL_EXAMPLES = """\
     examples:
-      vae-eval run=outputs/train/DATE/TIME evaluate=paper
+      vae-eval run=last evaluate=paper
       vae-eval run=outputs/train/DATE/TIME evaluate.split=val evaluate.samples=1000 ckpt=last
 """
 
@@ -82,14 +84,14 @@ SAMPLE = """\
     usage: vae-sample run=DIR [KEY=VALUE ...] [--cfg job]
 
     values:
-      run=DIR                       folder of the run
+      run=DIR                       folder of the run, its name, or last, the newest run
       ckpt=best                     best, last, previous, or the path of a checkpoint
       n=64                          number of samples
       component=3                   from one component of a mixture prior
       seed=0                        seed of the samples
 
     examples:
-      vae-sample run=outputs/train/DATE/TIME n=100 seed=1
+      vae-sample run=last n=100 seed=1
 """
 
 KL = """\
@@ -136,26 +138,30 @@ REPORT = """\
     usage: vae-report [DIR ...] [out=DIR] [wandb=true]
 
     values:
-      DIR                           runs, sweeps or folders above them; all of outputs/ by default
+      DIR                           runs, sweeps or folders above them; a run's name, or last, the
+                                    newest run; all of outputs/ by default
       out=DIR                       folder of report.html, .csv and .tex; the first DIR by default
       wandb=true                    log the plots to Weights & Biases, where the runs are
 
     examples:
       vae-report
-      vae-report outputs/train/DATE/TIME               # the page of a run
+      vae-report last                                  # the page of a run
       vae-report outputs/multirun/DATE/TIME            # a sweep
       vae-report outputs/train/DATE outputs/multirun/DATE/TIME out=report
 """
 
 
 def text(command: str, argv: Sequence[str] = ()) -> str:
-    """The help of a command, which lists a user's own options too, or the page that follows --help.
+    """The help of a command, which lists a user's own options too, or the page or word that follows --help.
 
     Raises:
-        ConfigError: There is no such page.
+        ConfigError: There is no such page or word.
     """
     if topic := _topic(argv):
-        return pages.rendered(topic)
+        from vae_cli.config.topics import answers
+
+        found = [] if topic in pages.TOPICS else answers(topic, Sources.find(_config_dir(argv)))
+        return "\n\n".join(found) or pages.rendered(topic)
     if options := _options(argv):
         return "\n\n".join(options)
     if command == "vae-train":
@@ -202,8 +208,9 @@ def defaults(file: Path) -> dict[str, str]:
 def _groups(sources: Sources, root: str) -> list[str]:
     chosen = defaults(sources.folders[0] / f"{root}.yaml")
     others = [group for group in sources.groups() if group not in chosen] if root == "train" else []
+    filled = [group for group in (*chosen, *others) if sources.options(group)]
     lines = ["groups and their options (* is the default):"]
-    for group in sorted([*chosen, *others], key=lambda group: group not in ("model", "dataset")):
+    for group in sorted(filled, key=lambda group: group not in ("model", "dataset")):
         lines.append(f"  {group}")
         for option in sources.options(group):
             file = sources.file(f"{group}/{option}")
@@ -233,8 +240,8 @@ def row(left: str, right: str, start: int) -> str:
     """Two columns, the second of which begins at `start` and is wrapped to the width of the terminal."""
     width = min(WIDTH, get_terminal_size((WIDTH, 24)).columns)
     own_line = bool(start) and len(left) >= start
-    text = f"{'' if own_line else left.ljust(start - 1)} {right}"
-    lines = wrap(text, max(width, start + 20), subsequent_indent=" " * start, break_on_hyphens=False)
+    first = " " * start if own_line else f"{left.ljust(start - 1)} "
+    lines = wrap(first + right, max(width, start + 20), subsequent_indent=" " * start, break_on_hyphens=False)
     return "\n".join([left] * own_line + lines)
 
 

@@ -41,7 +41,7 @@ def option(sources: Sources, group: str, name: str) -> list[tuple[str, str]]:
             continue
         kind = _type(targets.get(place), key)
         default = "..." if one.default == "???" else one.default
-        rows.append((f"{key}={default}", "; ".join(filter(None, (kind, one.comment)))))
+        rows.append((f"{key}={default}", _words(kind, one.comment)))
     return [*rows, *((f"{other}={its}", "chosen with it") for other, its in chosen.items())]
 
 
@@ -74,6 +74,13 @@ def entries(text: str, prefix: str) -> dict[str, Key]:
         else:
             parents.append((depth, name))
     return found
+
+
+def _words(kind: str, comment: str) -> str:
+    """The type and the comment; the comment alone where it has all choices of the type."""
+    choices = kind.removeprefix("one of ").split(", ") if kind.startswith("one of ") else []
+    repeated = choices and all(choice in comment for choice in choices)
+    return "; ".join(filter(None, ("" if repeated else kind, comment)))
 
 
 def _type(target: str | None, key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -36,23 +37,45 @@ def page(topic: str) -> str:
         ConfigError: There is no page of this name.
     """
     if topic not in TOPICS:
-        from vae_cli.config.suggest import nearest
+        from vae_cli.config.suggest import similar
 
-        near = nearest(topic, TOPICS, 1)[0]
-        raise ConfigError(f"--help {topic}: unknown page; nearest: --help {near}; the pages are {', '.join(TOPICS)}")
+        near = "".join(f"nearest: --help {one}; " for one in similar(topic, TOPICS, 1))
+        raise ConfigError(f"--help {topic}: unknown page, key or option; {near}the pages are {', '.join(TOPICS)}")
     return (FOLDER / f"{topic}.md").read_text(encoding="utf-8").rstrip()
 
 
 def rendered(topic: str) -> str:
     """A page as a terminal shows it; its Markdown where the output is piped."""
-    text = page(topic)
+    return laid_out(page(topic))
+
+
+def plain(text: str) -> str:
+    """Markdown without comments, and without the escapes of a table."""
+    return re.sub(r"<!--.*?-->\n*", "", text).replace("\\|", "|")
+
+
+def laid_out(text: str) -> str:
+    """Markdown as a terminal shows it; without comments and escapes where the output is piped."""
     if not sys.stdout.isatty():
-        return text
-    from rich.console import Console
-    from rich.markdown import Markdown
+        return plain(text)
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown, TableElement
+    from rich.table import Table
+
+    class Folded(TableElement):
+        """A table that breaks a long word and does not cut it."""
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for table in super().__rich_console__(console, options):
+                for column in table.columns if isinstance(table, Table) else ():
+                    column.overflow = "fold"
+                yield table
+
+    class Page(Markdown):
+        elements = Markdown.elements | {"table_open": Folded}
 
     console = Console()
     console.width = min(console.width, WIDTH)
     with console.capture() as captured:
-        console.print(Markdown(text))
+        console.print(Page(text))
     return captured.get().rstrip()

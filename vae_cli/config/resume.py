@@ -16,9 +16,9 @@ from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import keys_that, setting_of
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
-from vae_cli.runs.find import nearest, newest_run
+from vae_cli.runs.find import nearest
 from vae_cli.runs.folder import CONFIG, LAST, RunFolder
-from vae_cli.runs.layout import display, outputs_folder
+from vae_cli.runs.layout import display
 
 RUN_DIR = "hydra.run.dir"
 ASKING = ("resume", "ckpt", RUN_DIR)
@@ -40,10 +40,7 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
     elif config.ckpt == "last" and given:
         return own if own.has_checkpoint else None
     elif config.ckpt == "last":
-        run = newest_run(saved=True)
-        if run is None:
-            root = display(outputs_folder() / "train")
-            raise ConfigError(f"ckpt=last: no run in {root} has {LAST} ({COMMAND_LINE}); start one, or use resume=DIR")
+        raise ConfigError(f"ckpt=last: of which run? ({COMMAND_LINE}); use resume=last, or set {RUN_DIR}")
     else:
         if given and is_rank_zero():
             refuse_used(own)

@@ -26,14 +26,14 @@ class Arguments:
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> Arguments:
-        """An argument other than an option is a folder, which may contain `=` and `,`; `last` is the newest run."""
+        """An argument other than an option is a folder, which may contain `=` and `,`, the name of a run, or `last`."""
         places = [Path(argument.removeprefix(OUT)).expanduser() for argument in argv if argument.startswith(OUT)]
         switches = [WANDB[argument] for argument in argv if argument in WANDB]
         places_of_runs = [argument for argument in argv if not argument.startswith(OUT) and argument not in WANDB]
         folders = tuple(map(named, places_of_runs)) or (outputs_folder(),)
         for folder in folders:
             if not folder.is_dir():
-                remedy = "give folders of runs or sweeps, and set out=DIR for the report"
+                remedy = "give folders or names of runs, or last, the newest; set out=DIR for the report"
                 raise ConfigError(f"{display(folder)}: no such folder; {remedy}")
         out = places[-1] if places else folders[0]
         if out.exists() and not out.is_dir():

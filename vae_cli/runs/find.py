@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -13,6 +14,8 @@ from vae_cli.runs.layout import display, outputs_folder
 
 NEWEST = "last"
 """The word for the newest run on a command line, and the name of the link to it in the folder of outputs."""
+TIME = re.compile(r"\d\d-\d\d-\d\d-\d+")
+"""The begin of the name of a folder, before the name of the run."""
 
 
 def link_newest(run: RunFolder) -> None:
@@ -39,14 +42,28 @@ def newest_run(saved: bool = False) -> RunFolder | None:
 
 
 def named(place: str) -> Path:
-    """The path that a user names; `last` is the newest run, even if there is a folder of that name."""
+    """The path that a user names; `last` is the newest run, even if there is a folder of that name.
+
+    A word that is no path is the name of a run, which the folder of the run ends with (name=first).
+    """
     if place != NEWEST:
-        return Path(place).expanduser().absolute()
+        path = Path(place).expanduser().absolute()
+        return path if path.exists() else _run_of_name(place) or path
     if (run := newest_run()) is None:
         raise ConfigError(
             f"{NEWEST}: there is no run in {display(outputs_folder())}; start one, or use the path of a folder"
         )
     return run.path
+
+
+def _run_of_name(name: str) -> Path | None:
+    """The folder of the one run or sweep that was started with name=...; ConfigError where there are several."""
+    folders = (path for kind in ("train", "multirun") for path in (outputs_folder() / kind).glob("*/*"))
+    found = sorted((path for path in folders if TIME.sub("", path.name, count=1) == f"-{name}"), reverse=True)
+    if len(found) > 1:
+        others = ", ".join(map(display, found))
+        raise ConfigError(f"{name}: {len(found)} runs have this name ({others}); use {display(found[0])}, the newest")
+    return found[0] if found else None
 
 
 def nearest(key: str) -> str:
@@ -64,7 +81,7 @@ def run_around(path: Path) -> RunFolder | None:
 
 def initial_checkpoint(init: str) -> Path:
     """The file that `init` names, or the best checkpoint of the run in that folder; ConfigError where there is none."""
-    path = Path(init).expanduser().absolute()
+    path = named(init)
     file = RunFolder(path).checkpoint("best") if path.is_dir() else path
     if not file.is_file():
         problem = "it has no checkpoints/best.ckpt" if path.is_dir() else "there is no such file or folder"
