@@ -59,13 +59,14 @@ def test_a_run_prints_a_line_an_epoch_and_a_table(finished: tuple[Path, Done]) -
     assert len(re.findall(r"^epoch [12]/2  +0:\d\d( +-?[\d.]+){4} +[\d,]+$", done.out, re.M)) == 2
     for name in MEANS:
         assert f" test/{name} " in done.out
-    *_, written, evaluate, sample, resume, report = done.out.splitlines()
+    *_, written, evaluate, sample, resume, report, sync = done.out.splitlines()
     assert written.startswith("written to run: ")
     for name in ("results.json", "metrics.csv", "figures/", "checkpoints/", "config.yaml"):
         assert name in written
     assert evaluate == "next: vae-eval run=run evaluate=paper"
     assert (sample.strip(), report.strip()) == ("vae-sample run=run", "vae-report run")
     assert resume.strip() == "vae-train resume=run trainer.max_epochs=4"
+    assert re.fullmatch(r" +wandb sync run/wandb/offline-run-[\w-]+", sync)
 
 
 def test_a_run_begins_with_a_header(finished: tuple[Path, Done]) -> None:

@@ -95,6 +95,7 @@ IN_FILES = [
     ([NPZ, "dataset.path=few.npz", "dataset.val_size=100"], "dataset.val_size=100 ", "use at most 1"),
     ([NPZ, "dataset.path=two.npz"], "dataset.val_size=0.1 ", "dataset.val_size=0"),
     ([NPZ, "dataset.path=one.npz"], "npz has one example", "none to train on"),
+    ([NPZ, "dataset.path=nan.npz"], "nan.npz: x: row 7, column 0 ", "finite"),
     ([NPZ, "dataset.path=cut.npz"], "cut.npz: ", "not a readable .npz file"),
     ([NPZ, "dataset.path=text.npz"], "text.npz: ", "not a readable .npz file"),
     ([NPZ, "dataset.path=single.npy"], "single.npy: ", "numpy.savez(path, x=...)"),
@@ -112,7 +113,6 @@ IN_FILES = [
 ]
 
 RUNS = [
-    ([NPZ, "dataset.path=nan.npz"], "nan.npz: x: row 7, column 0 ", "finite"),
     (["dataset=digits", "optimizer=sgd", "optimizer.lr=1e12"], "the loss became nan", "lower optimizer.lr"),
     (["dataset=digits", "logger=wandb", "logger.wandb.project=a/b"], "Weights & Biases: ", "logger=csv"),
     (["dataset=digits", "logger=wandb", "logger.wandb.mode=online"], "Weights & Biases: ", "logger.wandb.mode=offline"),

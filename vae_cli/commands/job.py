@@ -31,7 +31,7 @@ from vae_cli.distributed.progress import task as show
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
 from vae_cli.distributed.terminal import begin_log, outlive
-from vae_cli.errors import FAILED, REFUSED
+from vae_cli.errors import FAILED, REFUSED, UserError
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import Typed, options_of
@@ -99,9 +99,10 @@ class Job:
             if begun:
                 with suppress(OSError):  # a full disk
                     self.run.write_status(self.run.present_status())
-            if result.exit_code == REFUSED and not (begun or self.sweeping):
+            if isinstance(result.error, UserError) and not (begun or self.sweeping):
                 self.run.remove_if_empty()
-                return result
+                if result.exit_code == REFUSED or not self.run.path.is_dir():
+                    return result
             if result.status == "requeued":
                 result = _requeue(self.run, self.config, closing)
             if result.status != "requeued" and (begun or earlier is None):  # else the results of an earlier run stay
@@ -159,7 +160,7 @@ class Job:
 
     def end(self, failure: Failure) -> float:
         """Report a failure; the process exits if the job is alone in it, or if the sweep is stopped."""
-        if failure.exit_code != REFUSED and not self.run.path.is_dir():
+        if not isinstance(failure.error, UserError) and not self.run.path.is_dir():
             failure = Failure(f"{self.run}: the folder of the run has vanished while it trained", FAILED)
         elif failure.status == "interrupted" and not self.sweeping:
             failure = replace(failure, message=f"{failure.message}; {remedy(self.run)}")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
 from vae_cli.commands.header import show_data, show_machine
-from vae_cli.config.schema import EvaluateConfig, TrainConfig, plain
+from vae_cli.config.schema import EvaluateConfig, LoggerConfig, TrainConfig, plain
 from vae_cli.datasets import Data
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributed import machine
@@ -244,15 +244,19 @@ def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> No
     place = os.path.relpath(run.path)
     say(f"written to {place}: {', '.join(written)}")
     if not _sweep():
-        say(f"next: {_next(place, 2 * config.trainer.max_epochs)}")
+        say(f"next: {_next(place, 2 * config.trainer.max_epochs, config.logger)}")
 
 
-def _next(place: str, epochs: int) -> str:
+def _next(place: str, epochs: int, logger: LoggerConfig) -> str:
     """Command lines for the next steps with a finished run."""
-    lines = (
+    legs = sorted(Path(place, "wandb").glob("*run-*-*"), key=lambda leg: leg.stat().st_mtime) if logger.wandb else []
+    offline = [leg for leg in legs[-1:] if leg.name.startswith("offline-")]
+    lines = [
         ("vae-eval", f"run={place}", "evaluate=paper"),
         ("vae-sample", f"run={place}"),
         ("vae-train", f"resume={place}", f"trainer.max_epochs={epochs}"),
         ("vae-report", place),
-    )
+        *(("wandb", "sync", str(leg)) for leg in offline),
+        *[("tensorboard", "--logdir", place)] * bool(logger.tensorboard),
+    ]
     return "\n      ".join(map(shlex.join, lines))

@@ -32,6 +32,14 @@ def initial(config: TrainConfig) -> None:
         raise ConfigError(f"init_parts={config.init_parts}: of which run? ({COMMAND_LINE}); set init=DIR")
 
 
+def readable(config: TrainConfig, where: Where) -> None:
+    """Refuse data of the user's own whose file or folder is missing."""
+    place = config.dataset.arguments.get("path")
+    if isinstance(place, str) and not Path(place).expanduser().exists():
+        key = "dataset.path"
+        raise ConfigError(f"{key}={place}: there is no such file or folder ({where(key)}); set {key}=PLACE", key=key)
+
+
 def creatable(folder: Path) -> None:
     """Refuse an output folder that cannot be made, before anything is written."""
     parent = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())

@@ -15,7 +15,7 @@ from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.command_line import arguments, quote, quoted, with_search_path
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session
-from vae_cli.config.folder_checks import creatable, free, initial, located, plain_names
+from vae_cli.config.folder_checks import creatable, free, initial, located, plain_names, readable
 from vae_cli.config.job_names import EXCLUDED, left_out
 from vae_cli.config.schema import EvalConfig, SampleConfig
 from vae_cli.config.sources import Sources
@@ -62,7 +62,10 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
                 raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); nearest: {near[0]}")
             run = None if args.cfg or args.info else resume.folder_to_resume(master, composer, lines)
             if run is None:
-                initial(check(master, lambda key: composer.where(lines, key)))
+                config = check(master, lambda key: composer.where(lines, key))
+                initial(config)
+                if not (args.cfg or args.info):
+                    readable(config, lambda key: composer.where(lines, key))
                 creatable(Path(master.hydra.run.dir))
                 free(Path(master.hydra.run.dir))
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from io import StringIO
 
@@ -14,6 +15,8 @@ from vae_cli.evaluation.keys import SPLITS, find
 
 SHOWN = (*SPLITS, "exact", "gaps")
 """Prefixes of the rows."""
+DIGITS = 3
+"""Decimals of numbers, unless a standard error has its first digit further on."""
 WIDTH = 100
 """Columns of the table where there is no terminal."""
 
@@ -28,8 +31,9 @@ def print_table(results: Mapping[str, object], title: str) -> None:
             continue
         error, number = results.get(f"{key}_se"), find(key)
         unit = number.unit if number else ""  # a metric of the user's own
-        text = f"{value:.4g}" if unit == "samples" else _number(value)
-        table.add_row(key, text, _number(error) if isinstance(error, float) else "", unit)
+        digits = _digits(error) if isinstance(error, float) else DIGITS
+        text = f"{value:.4g}" if unit == "samples" else _number(value, digits)
+        table.add_row(key, text, _number(error, digits) if isinstance(error, float) else "", unit)
     console, log = Console(), Console(file=StringIO(), width=WIDTH)
     (console if console.is_terminal else Console(width=WIDTH)).print(table)
     with log.capture() as lines:
@@ -37,9 +41,14 @@ def print_table(results: Mapping[str, object], title: str) -> None:
     note(lines.get())
 
 
-def _number(value: object) -> str:
+def _digits(error: float) -> int:
+    """Decimals that show at least one digit of a standard error."""
+    return DIGITS if error == 0 or not math.isfinite(error) else min(9, max(DIGITS, -math.floor(math.log10(error))))
+
+
+def _number(value: object, digits: int = DIGITS) -> str:
     """A number, the extremes of a list of numbers, or a list of positions."""
     if isinstance(value, list):
         positions = all(isinstance(one, int) for one in value)
         return ", ".join(map(str, value)) if positions else f"{min(value):.3f} to {max(value):.3f}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
