@@ -417,13 +417,6 @@ def test_vae_eval_proposes_what_it_accepts(
     prepare_command("eval", EvalConfig, ["run=run", argument, remedies.removeprefix("use ")])
 
 
-def test_a_run_whose_own_configuration_is_refused_gets_no_remedy_of_a_new_run(monkeypatch, capsys) -> None:
-    make_run(Path("run"), "model=hvae", "objective=reconstruction")
-    for command in ("evaluate", "sample"):
-        line = refuse(monkeypatch, capsys, "run=run", command=command)
-        assert "learn" in line and "; use " not in line
-
-
 @pytest.mark.parametrize(
     ("run", "argument", "part"),
     [
