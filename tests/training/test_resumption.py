@@ -94,9 +94,7 @@ def test_the_remedies_of_a_refusal_work(work: Path) -> None:
     assert header["objective"].startswith("elbo, ") and ", 4 epochs, adam, " in header["objective"]
     stated = (*SMALL, "trainer.max_epochs=4", "trainer.accelerator=auto", "trainer.devices=1")
     command = shlex.split((work / "run/config.yaml").read_text().splitlines()[0].removeprefix("# "))
-    assert command[0] == "vae-train" and dict(line.split("=") for line in command[1:]) == dict(
-        line.split("=") for line in stated
-    )
+    assert command[0] == "vae-train" and set(command[1:]) == set(stated) - {"trainer.accelerator=cpu"}
 
 
 def test_an_evaluation_that_is_refused_changes_nothing(work: Path) -> None:
