@@ -26,7 +26,7 @@ def jobs(*arguments: str) -> list[dict[str, str]]:
     done = call("train", *arguments, "hydra.sweep.dir=all")
     assert done.returncode == 1 and "torch" in done.stderr, done.stderr
     files = sorted(Path("all").glob("*/overrides.yaml"), key=lambda file: file.stat().st_mtime_ns)
-    return [dict(line.split("=") for line in yaml.safe_load(file.read_text())) for file in files]
+    return [dict(line.split("=") for line in yaml.safe_load(file.read_text())["overrides"]) for file in files]
 
 
 @pytest.mark.parametrize("option", Sources.find().options("sweep"))
