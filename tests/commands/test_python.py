@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> vae_cli.Run:
 
 
 def state() -> list[object]:
-    """What a training must leave as it was."""
+    """The handlers, filters and folder of this process, which a training leaves unchanged."""
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)]
     root = logging.getLogger()
     return [*handlers, root.handlers[:], root.level, warnings.filters[:], Path.cwd()]

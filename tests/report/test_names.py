@@ -37,7 +37,7 @@ def test_a_value_that_was_typed_for_one_run_is_told_of_all() -> None:
     assert names() == ["beta=1, experiment=vade_paper", "beta=1", "beta=4"]
 
 
-def test_settings_tell_apart_what_was_typed_alike() -> None:
+def test_settings_distinguish_configurations_with_equal_overrides() -> None:
     typed("a", ["model=vade"], VADE)
     typed("b", ["model=vade"], VADE | {"prior.components": 20})
     typed("c", ["model=vae"])

@@ -28,7 +28,9 @@ class Section:
 TRAINING = (
     Number("epochs", "", "Epochs of training, all phases together."),
     Number("steps", "", "Updates of the parameters."),
-    Number("stopped", "", "The cause of the end: `trainer.max_epochs` or `trainer.patience`."),
+    Number(
+        "stopped", "", "The cause of the end: `trainer.max_epochs`, `trainer.patience`, or the class of a callback."
+    ),
     Number("best_epoch", "", "Epoch of best.ckpt, from 1."),
     Number("best_by", "", "The number that chose this epoch, or `the last epoch`."),
     Number("samples_per_second", "1/s", "Training examples for each second of training."),
