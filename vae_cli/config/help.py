@@ -63,7 +63,7 @@ EVAL = """\
     usage: vae-eval run=DIR [KEY=VALUE ...] [--cfg job]
 
     values:
-      run=DIR                       folder of the run, its name, or last, the newest run
+      run=DIR                       folder of the run, its name, or last, the newest single run
       ckpt=best                     best, last, previous, or the path of a checkpoint
       evaluate.samples=5000         k of the importance-weighted log-likelihood
       evaluate.split=val            train, val or test
@@ -84,7 +84,7 @@ SAMPLE = """\
     usage: vae-sample run=DIR [KEY=VALUE ...] [--cfg job]
 
     values:
-      run=DIR                       folder of the run, its name, or last, the newest run
+      run=DIR                       folder of the run, its name, or last, the newest single run
       ckpt=best                     best, last, previous, or the path of a checkpoint
       n=64                          number of samples
       component=3                   from one component of a mixture prior

@@ -29,7 +29,9 @@ TRAINING = (
     Number("epochs", "", "Epochs of training, all phases together."),
     Number("steps", "", "Updates of the parameters."),
     Number(
-        "stopped", "", "The cause of the end: `trainer.max_epochs`, `trainer.patience`, or the class of a callback."
+        "stopped",
+        "",
+        "The cause of the end: `trainer.max_epochs`, `trainer.patience`, a pruned search trial, or a callback.",
     ),
     Number("best_epoch", "", "Epoch of best.ckpt, from 1."),
     Number("best_by", "", "The number that chose this epoch, or `the last epoch`."),

@@ -13,7 +13,7 @@ from vae_cli.runs.folder import CONFIG, RunFolder
 from vae_cli.runs.layout import display, outputs_folder
 
 NEWEST = "last"
-"""The word for the newest run on a command line, and the name of the link to it in the folder of outputs."""
+"""The word for the newest single run on a command line, and the name of the link to it in the folder of outputs."""
 TIME = re.compile(r"\d\d-\d\d-\d\d-\d+")
 """The begin of the name of a folder, before the name of the run."""
 
@@ -42,7 +42,7 @@ def newest_run(saved: bool = False) -> RunFolder | None:
 
 
 def named(place: str) -> Path:
-    """The path that a user names; `last` is the newest run, even if there is a folder of that name.
+    """The path that a user names; `last` is the newest single run, even if there is a folder of that name.
 
     A word that is no path is the name of a run, which the folder of the run ends with (name=first).
     """
