@@ -31,7 +31,7 @@ TRAINING = (
     Number(
         "stopped",
         "",
-        "The cause of the end: `trainer.max_epochs`, `trainer.patience`, a pruned search trial, or a callback.",
+        "The cause of the end: `trainer.max_epochs`, `trainer.patience`, pruning, or a callback.",
     ),
     Number("best_epoch", "", "Epoch of best.ckpt, from 1."),
     Number("best_by", "", "The number that chose this epoch, or `the last epoch`."),
