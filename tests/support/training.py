@@ -42,6 +42,9 @@ class StopAt(pl.Callback):
     def __init__(self, kind, position, last):
         self.kind, self.position, self.last = kind, position, last
 
+    def next_step(self, step):
+        return self.position if self.kind == "batch" and step < self.position else step + 10**9
+
     def on_train_epoch_start(self, trainer, pl_module):
         if self.kind == "epoch" and trainer.current_epoch == self.position:
             raise StoppedError

@@ -52,7 +52,8 @@ def step(config, batch, facts, compiled: bool) -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
     terms = objective(module.model, batch, START)
     terms.loss.backward()
-    module.on_after_backward()
+    for part in module.own_optimizers:
+        part.step_after_backward()
     # compiled code may put out zeros where there is no gradient
     gradients = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in module.named_parameters()}
     return {"loss": terms.loss.detach(), **gradients, **dict(module.named_buffers())}

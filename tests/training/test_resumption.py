@@ -225,9 +225,8 @@ TRAINING = {
     "no random state": set_in("callbacks", "RandomState", value=None),
     "no sums": set_in("sums", value=None),
     "no epoch": set_in("epoch", value=None),
-    "no schedule": set_in("lr_schedulers", value=[{}]),
 }
-LATER = ("an optimiser of nothing", "an optimiser of other weights", "no schedule")
+LATER = ("an optimiser of nothing", "an optimiser of other weights")
 """Faults that only the model shows."""
 
 

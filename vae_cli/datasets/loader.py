@@ -61,13 +61,17 @@ class BatchLoader:
     def __len__(self) -> int:
         return self.batches
 
+    @property
+    def sizes(self) -> list[int]:
+        """Examples of each batch, of all processes together."""
+        return [min(self.batch_size, len(self.split) - self.batch_size * number) for number in range(len(self))]
+
     def window_weights(self, accumulate: int) -> list[float]:
         """Weight of each batch's loss if a step averages `accumulate` batches.
 
         The weighted mean is the mean over all examples of a step, also for the last batches of an epoch.
         """
-        sizes = [min(self.batch_size, len(self.split) - self.batch_size * number) for number in range(len(self))]
-        steps = [sizes[start : start + accumulate] for start in range(0, len(sizes), accumulate)]
+        steps = [self.sizes[start : start + accumulate] for start in range(0, len(self), accumulate)]
         return [accumulate * size / sum(step) for step in steps for size in step]
 
     def state_dict(self) -> dict[str, int]:
@@ -81,9 +85,13 @@ class BatchLoader:
         self._resuming = True
 
     def __iter__(self) -> Iterator[Batch]:
+        """Begin a pass; `epoch` and `batch` are those of its first batch."""
         if self.batch == len(self) or (self.batch > 0 and not self._resuming):
             self.epoch, self.batch = self.epoch + 1, 0
         self._resuming = False
+        return self._pass()
+
+    def _pass(self) -> Iterator[Batch]:
         chunks = self._order().split(self.batch_size)[self.first : self.first + len(self)][self.batch :]
         shares = [self._share(chunk) for chunk in chunks]
         if self.processes > 1:

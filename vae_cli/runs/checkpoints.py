@@ -5,6 +5,8 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ MODEL: Layout = {
 """Entries of a checkpoint that a model needs, with their types."""
 
 _LOOP = ("loops", "fit_loop")
+STEPS = (*_LOOP, "epoch_loop.manual_optimization.optim_step_progress", "total")
+"""The counter of Lightning behind global_step."""
 TRAINING: Layout = {
     ("epoch",): int,
     ("global_step",): int,
@@ -34,7 +38,7 @@ TRAINING: Layout = {
     (*_LOOP, "epoch_progress", "current", "ready"): int,
     (*_LOOP, "epoch_progress", "current", "processed"): int,
     (*_LOOP, "epoch_loop.batch_progress", "current", "ready"): int,
-    (*_LOOP, "epoch_loop.automatic_optimization.optim_progress", "optimizer"): dict,
+    STEPS: dict,
     ("callbacks", "RandomState", "cpu"): Tensor,
     ("callbacks", "RandomState", "cuda"): list,
     ("callbacks", "History", "rows"): list,
@@ -88,6 +92,8 @@ def load_training(path: Path) -> Checkpoint:
     checkpoint = load(path)
     if fault := _fault(checkpoint, TRAINING):
         raise UserError(f"{path}: a training cannot resume from it, {fault}")
+    steps = checkpoint["global_step"]  # which another counter held when Lightning itself took the steps
+    reduce(getitem, STEPS, checkpoint).update(ready=steps, completed=steps)
     return Checkpoint(path, checkpoint)
 
 

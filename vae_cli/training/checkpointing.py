@@ -15,6 +15,7 @@ from vae_cli.distributed.process_group import all_reduce_max
 from vae_cli.distributed.signals import Deferral
 from vae_cli.errors import UserError, warn
 from vae_cli.runs.checkpoints import Checkpoint, load, save
+from vae_cli.training.blocks import Block
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
@@ -79,8 +80,7 @@ def _is_finite(score: Tensor | None) -> bool:
 class LastCheckpoint(FixedNameCheckpoint):
     """The checkpoint to resume from: at the end of an epoch, every `minutes` within one, and where a signal stops.
 
-    The end of the epoch saves after its last batch. Between two optimiser steps nothing is saved, because a checkpoint
-    holds no gradients.
+    Within an epoch it is saved between two blocks of batches.
     """
 
     def __init__(self, minutes: float | None, **settings: Any) -> None:
@@ -96,11 +96,10 @@ class LastCheckpoint(FixedNameCheckpoint):
         self.signals.begin()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Block, batch_idx: int
     ) -> None:
-        """Save if the interval has passed or a signal asks the run to stop."""
-        done = batch_idx + 1
-        if done == trainer.num_training_batches or done % trainer.accumulate_grad_batches:
+        """Save if the interval has passed or a signal asks the run to stop; after the last block the epoch saves."""
+        if batch.is_last:
             return
         late = self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes
         late = self._agree(trainer, late)

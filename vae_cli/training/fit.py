@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from math import ceil
 from typing import Any
 
 import pytorch_lightning as pl
@@ -22,6 +21,7 @@ from vae_cli.models.model import StartsFromData
 from vae_cli.runs.checkpoints import Checkpoint
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training import warm_start
+from vae_cli.training.blocks import ActsAtSteps, BlockLoader
 from vae_cli.training.callbacks import (
     EpochProgress,
     EvaluationProgress,
@@ -34,6 +34,7 @@ from vae_cli.training.callbacks import (
     StatusWriter,
 )
 from vae_cli.training.checkpointing import AtomicCheckpointIO, FixedNameCheckpoint, LastCheckpoint
+from vae_cli.training.engine import StepEngine
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import RunLogger
 from vae_cli.training.selection import PhaseAwareEarlyStopping, Selection
@@ -111,8 +112,6 @@ def build_trainer(
         strategy=strategy,
         precision=settings.precision,
         max_epochs=module.epochs,
-        gradient_clip_val=settings.gradient_clip_val,
-        accumulate_grad_batches=settings.accumulate_grad_batches,
         deterministic=settings.deterministic,
         default_root_dir=run.path,
         logger=False,
@@ -143,17 +142,19 @@ def fit(
     loader = data.loader(
         "train", batch_size=config.dataset.arguments["batch_size"], shuffle=settings.shuffle, **common, **part
     )
-    module.steps_per_epoch = ceil(len(loader) / settings.accumulate_grad_batches)
-    module.window_weights = loader.window_weights(settings.accumulate_grad_batches)
+    next_steps = [callback.next_step for callback in trainer.callbacks if isinstance(callback, ActsAtSteps)]  # pyright: ignore[reportAttributeAccessIssue]
+    blocks = BlockLoader(loader, settings.accumulate_grad_batches, next_steps)
+    module.steps_per_epoch = blocks.steps_per_epoch
+    module.engine = StepEngine(module, trainer, blocks, settings.gradient_clip_val)
     validation = None
     if len(data.val) and module.model.infers:
         validation = data.loader("val", batch_size=size, shuffle=False, whole=True, **common, **part)
     if checkpoint:  # Lightning itself loads the loader's state in the middle of an epoch only
-        loader.load_state_dict(checkpoint.content["loops"]["fit_loop"]["state_dict"]["combined_loader"][0])
+        blocks.load_state_dict(checkpoint.content["loops"]["fit_loop"]["state_dict"]["combined_loader"][0])
     else:
         module.to(device)
         _start_from_data(module, lambda: data.loader("train", batch_size=size, shuffle=True, **common), loaded)
-    trainer.fit(module, loader, validation, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True)
+    trainer.fit(module, blocks, validation, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True)
     module.to(device)  # Lightning has moved it to the CPU
 
 

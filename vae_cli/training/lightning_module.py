@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from vae_cli.batch import Batch
 from vae_cli.config.schema import EvaluateConfig
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.datasets.noise import seed_of
-from vae_cli.distributed.process_group import all_gather_object, all_reduce_sum
+from vae_cli.distributed.process_group import all_gather_object
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.distributed.shard import shard_context
-from vae_cli.distributions.overflow import LARGEST, finite_rows, named
+from vae_cli.distributions.overflow import finite_rows, named
 from vae_cli.distributions.standardisation import furthest
 from vae_cli.errors import UserError, warn
 from vae_cli.evaluation.averages import Means
@@ -30,9 +28,12 @@ from vae_cli.evaluation.estimators import rows_at_once
 from vae_cli.evaluation.evaluation import Evaluation
 from vae_cli.evaluation.metrics.bounds import bound_terms
 from vae_cli.models.model import HasOwnOptimizer, LatentVariableModel
-from vae_cli.objectives import Progress, Terms
 from vae_cli.runs.origin import Origin
+from vae_cli.training.blocks import Block
 from vae_cli.training.phases import Phase, PhasePosition, phase_at
+
+if TYPE_CHECKING:
+    from vae_cli.training.engine import StepEngine
 
 
 class LatentModelModule(LightningModule):
@@ -56,7 +57,10 @@ class LatentModelModule(LightningModule):
         self.model, self.phases, self.settings, self.facts = model, tuple(phases), settings, facts
         self.evaluation: Evaluation | None = None  # of the test loop
         self.objectives = nn.ModuleList(phase.objective for phase in phases)
+        self.automatic_optimization = False
+        self.engine: StepEngine | None = None  # of the training loop
         self.make_optimizer, self.schedule = optimizer, schedule
+        self.base_rates: list[float] = []
         self.own_optimizers = tuple(part for part in model.modules() if isinstance(part, HasOwnOptimizer))
         self.origin = Origin()
         self.names: tuple[str, ...] = ()
@@ -68,7 +72,6 @@ class LatentModelModule(LightningModule):
             True  # also with fewer validation batches than processes
         )
         self.rows: AdaptiveChunks | None = None
-        self.window_weights: Sequence[float] = ()
         self.overflowed: list[tuple[int, float]] = []
         self.warned = False
 
@@ -93,42 +96,29 @@ class LatentModelModule(LightningModule):
             for optimizer in self.trainer.optimizers:
                 optimizer.state.clear()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        position = self.position
-        epoch = self.current_epoch - position.start + batch_idx / self.trainer.num_training_batches
-        progress = Progress(epoch, self.facts.examples)
-        with shard_context(batch.share):
-            terms: Terms = position.phase.objective(self.model, batch, progress)
-        weight, count = (batch.share.weight, batch.share.count) if batch.share else (1.0, len(batch))
-        self.names = tuple(terms.metrics)
-        sums = all_reduce_sum(torch.stack([terms.loss, *terms.metrics.values()]).detach() * count)
-        loss = sums[0].item() / batch.total
-        if not abs(loss) < LARGEST:
-            broken = [k for k, v in zip(self.names, sums[1:], strict=True) if k != "loss" and not v.isfinite()]
-            self._diverged(
-                f"the loss became {loss} at", f"batch {batch_idx}, ", broken[0] if broken else "loss", batch.x
-            )
-        self.sums = sums[1:]
-        self.totals = self.totals.to(sums.device) + self.sums
-        self.examples += batch.total
-        weight *= self.window_weights[batch_idx]
-        return terms.loss if weight == 1 else terms.loss * weight
+    def training_step(self, block: Block, batch_idx: int) -> None:
+        """Train on a block of batches."""
+        assert self.engine is not None
+        self.engine.run(block)
 
-    def batch_terms(self, batch: Batch) -> dict[str, float]:
-        """Means of the terms over the batch that was trained last."""
-        return {name: value / batch.total for name, value in zip(self.names, self.sums.tolist(), strict=True)}
+    def add(self, rows: Sequence[Tensor], block: Block) -> None:
+        """Add the sums of the terms of the batches of a block, each after its loss."""
+        self.totals = self.totals.to(rows[0].device)
+        for row in rows:
+            self.totals = self.totals + row[1:]
+        self.sums, self.examples = rows[-1][1:], self.examples + block.total
 
-    def on_after_backward(self) -> None:
-        """Step the parts that have an optimiser of their own."""
-        for part in self.own_optimizers:
-            part.step_after_backward()
+    def last_terms(self, block: Block) -> dict[str, float]:
+        """Means of the terms over the last batch of the block that was trained last."""
+        return {name: value / block.sizes[-1] for name, value in zip(self.names, self.sums.tolist(), strict=True)}
 
-    def _diverged(self, what: str, batch: str, term: str, x: Tensor | None = None) -> NoReturn:
-        """End the training, because a loss or a parameter is not finite; no checkpoint is written."""
-        where = f"{what} epoch {self.current_epoch}, {batch}step {self.global_step}"
-        if x is not None and self.global_step == 0:
+    def diverged(self, what: str, batch: str, term: str, step: int, x: Tensor | None = None) -> NoReturn:
+        """End the training, because a loss or a parameter was not finite at a step; no checkpoint is written."""
+        where = f"{what} epoch {self.current_epoch}, {batch}step {step}"
+        if x is not None and step == 0:
             raise UserError(f"{where}, before any update; the first term to go was {term}; {self._reach(x)}")
-        broken = next((name for name, value in self.named_parameters() if not value.isfinite().all()), None)
+        now = self.named_parameters() if step == self.global_step else ()  # later steps have spoilt all of them
+        broken = next((name for name, value in now if not value.isfinite().all()), None)
         first = f"to go was the parameter {broken}, in the update before" if broken else f"term to go was {term}"
         raise UserError(
             f"{where}; the first {first}. {'The last good checkpoint stays; a' if self._kept() else 'A'} "
@@ -203,22 +193,27 @@ class LatentModelModule(LightningModule):
         torch.manual_seed(seed_of(self.evaluation.context.settings.seed, "evaluation", int(batch.index[0])))
         self.evaluation.update(batch)
 
-    def configure_optimizers(self) -> Any:
-        """One optimiser for model and objectives; the schedule runs once in each phase and those that follow it."""
+    def configure_optimizers(self) -> Optimizer:
+        """One optimiser for model and objectives."""
         optimizer = self.make_optimizer(self.parameters())
-        scheduler = LambdaLR(optimizer, self._factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        return optimizer
 
-    def _factor(self, step: int) -> float:
-        """Factor of the learning rate: the schedule at the fraction of its epochs that is done."""
+    def set_rates(self, step: int) -> None:
+        """Set the learning rate of a step: the schedule at the fraction of its epochs that is done.
+
+        The schedule runs once in each phase and those that follow it.
+        """
         epoch = step / self.steps_per_epoch
         position = phase_at(self.phases, int(epoch))
-        return self.schedule((epoch - position.start) / (position.end - position.start))
+        factor = self.schedule((epoch - position.start) / (position.end - position.start))
+        for group, rate in zip(self.trainer.optimizers[0].param_groups, self.base_rates, strict=True):
+            group["lr"] = rate * factor
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the facts of the data, so that a run's folder is enough to load it, and the sums of the current epoch."""
         if not all(value.isfinite().all() for value in self.parameters()):
-            self._diverged("the parameters were no longer finite in", "", "")
+            self.diverged("the parameters were no longer finite in", "", "", self.global_step)
         checkpoint["threads"] = torch.get_num_threads()
         checkpoint["sums"] = {"names": list(self.names), "totals": self.totals, "examples": self.examples}
         checkpoint["origin"] = self.origin.state
@@ -229,6 +224,8 @@ class LatentModelModule(LightningModule):
         sums = checkpoint["sums"]
         self.names, self.totals, self.examples = tuple(sums["names"]), sums["totals"], sums["examples"]
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch, unless the loader has put it on the device."""
-        return batch if batch.x.device == device else batch.to(device)
+    def transfer_batch_to_device(
+        self, batch: Batch | Block, device: torch.device, dataloader_idx: int
+    ) -> Batch | Block:
+        """Move a batch, unless the loader has put it on the device, as it does with those of a block."""
+        return batch if isinstance(batch, Block) or batch.x.device == device else batch.to(device)

@@ -47,8 +47,6 @@ def _rehearse(module: LatentModelModule, checkpoint: Checkpoint, trainer: pl.Tra
     try:
         trainer.fit_loop.load_state_dict(deepcopy(saved["loops"]["fit_loop"]))
         module.make_optimizer(module.parameters()).load_state_dict(saved["optimizer_states"][0])
-        if not isinstance(saved["lr_schedulers"][0]["last_epoch"], int):
-            raise TypeError("lr_schedulers/0/last_epoch is no number")
     except Exception as error:
         remedy = "replace it by previous.ckpt, or start a new run"
         problem = f"a training cannot resume from it ({first_line(error)})"

@@ -10,6 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
 from vae_cli.runs.atomic_files import write_csv_atomically
+from vae_cli.training.blocks import Block
 from vae_cli.training.lightning_module import LatentModelModule
 
 
@@ -44,7 +45,7 @@ class History(Checkpoint):
         self.start, self.seconds, self.examples = time.perf_counter(), 0.0, 0
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Block, batch_idx: int
     ) -> None:
         """Count examples; the timer excludes validation."""
         self.examples += batch.total

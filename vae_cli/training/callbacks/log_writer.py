@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.optim import Optimizer
 
-from vae_cli.batch import Batch
+from vae_cli.training.blocks import Block
 from vae_cli.training.callbacks.history import History
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import RunLogger
@@ -32,6 +32,10 @@ class LogWriter(Checkpoint):
         self.gradient: tuple[Tensor, float] | None = None  # of the step that is logged: norm, learning rate
         self.before = (0, 0.0)
 
+    def next_step(self, step: int) -> int:
+        """The next step that is logged."""
+        return step + self.every - step % self.every
+
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Compute the norm of the gradient, before it is clipped, at a step that is logged."""
         if (trainer.global_step + 1) % self.every:
@@ -44,7 +48,7 @@ class LogWriter(Checkpoint):
         self.gradient = norm, optimizer.param_groups[0]["lr"]
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Block, batch_idx: int
     ) -> None:
         """Log the row of a step."""
         if self.gradient is None:
@@ -54,7 +58,7 @@ class LogWriter(Checkpoint):
         now = self.history.examples, self.history.seconds
         examples, seconds = self.before if self.before[0] < now[0] else (0, 0.0)  # a new epoch counts from 0
         self.before = now
-        values = pl_module.batch_terms(batch) | {
+        values = pl_module.last_terms(batch) | {
             "gradient_norm": float(norm),
             "lr": rate,
             "samples_per_second": (now[0] - examples) / max(now[1] - seconds, 1e-9),

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint
 
 from vae_cli.distributed.progress import Task, task
 from vae_cli.distributed.terminal import clock, fitting, say, width
+from vae_cli.training.blocks import Block
 from vae_cli.training.callbacks.history import History
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import phase_at
@@ -34,24 +35,25 @@ class EpochProgress(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show a bar for the present epoch."""
         assert isinstance(pl_module, LatentModelModule)
-        self.trained, self.batches = 0, int(trainer.num_training_batches)
+        assert pl_module.engine is not None
+        self.trained, self.batches = 0, len(pl_module.engine.loader.sizes)
         ends = accumulate(phase.epochs for phase in pl_module.phases)
         self.space = max(len(_where(pl_module, end - 1)) for end in ends)
         self.task = Task(_where(pl_module, trainer.current_epoch), self.batches)
         self.task.start()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Block, batch_idx: int
     ) -> None:
         """Show the batches that are done, the mean loss so far and the time left."""
         assert isinstance(pl_module, LatentModelModule)
-        self.trained += 1
+        self.trained += len(batch)
         if self.task.bar is not None and self.task.is_due:
             self.task.what = _where(pl_module, trainer.current_epoch)
             means = zip(pl_module.names, pl_module.totals / max(pl_module.examples, 1), strict=True)
             numbers = [f"train/{name} {float(mean):.2f}" for name, mean in means if f"train/{name}" in METRICS]
             numbers.append(f"{self.history.samples_per_second:,.0f} {SPEED}")
-            self.task.reach(batch_idx + 1, self._left(trainer, batch_idx + 1), numbers=numbers)
+            self.task.reach(batch.stop, self._left(trainer, batch.stop), numbers=numbers)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the line of the epoch, with a title where its columns are new."""

@@ -1,0 +1,142 @@
+"""The optimiser steps of a training, in one loop over the batches of a block."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import ParallelStrategy
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from vae_cli.batch import Batch
+from vae_cli.distributed.process_group import all_reduce_sum
+from vae_cli.distributed.shard import shard_context
+from vae_cli.distributions.overflow import LARGEST
+from vae_cli.distributions.precision import float32
+from vae_cli.objectives import Progress, Terms
+from vae_cli.training.blocks import Block, BlockLoader
+from vae_cli.training.lightning_module import LatentModelModule
+
+HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
+"""Hooks of callbacks within a step."""
+
+
+class StepEngine:
+    """Takes the steps of a block: forward, backward, clipping, learning rate, optimiser, sums of the terms.
+
+    A CPU checks each loss before it takes its gradient; any other device is read once a block.
+
+    Args:
+        clip: largest norm of the gradient; None: any
+    """
+
+    def __init__(self, module: LatentModelModule, trainer: pl.Trainer, loader: BlockLoader, clip: float | None) -> None:
+        self.module, self.trainer, self.loader, self.clip = module, trainer, loader, clip
+        self.reads_each_step = trainer.strategy.root_device.type == "cpu"
+        self.scaler: torch.amp.GradScaler | None = getattr(trainer.precision_plugin, "scaler", None)
+        self.steps = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        self.hooks = {name: self._overrides(name) for name in HOOKS}
+
+    def run(self, block: Block) -> None:
+        """Train on the batches of a block; the last one completes a step."""
+        began, first, rows = time.perf_counter(), self.module.global_step, list[Tensor]()
+        with float32():  # autocast is for the forward pass alone
+            for number, batch in enumerate(block, block.start):
+                terms = self._forward(batch, number)
+                rows.append(self._sums(terms, batch))
+                if self.reads_each_step:
+                    rows[-1] = all_reduce_sum(rows[-1])
+                    self._check(rows[-1], number, self.module.global_step, batch.x)
+                self._backward(self._weighted(terms.loss, batch, number), number)
+                if self.loader.completes_step(number):
+                    self._step()
+        self.module.set_rates(self.module.global_step)
+        if not self.reads_each_step:
+            rows = [*all_reduce_sum(torch.stack(rows))]
+            for number, row in enumerate(torch.stack(rows).cpu(), block.start):
+                self._check(row, number, first + (number - block.start) // self.loader.accumulate)
+        self.module.add(rows, block)
+        steps = self.module.global_step - first
+        self._count(len(block) - 1, steps - 1)
+        self.loader.step_seconds = (time.perf_counter() - began) / steps
+
+    def _forward(self, batch: Batch, number: int) -> Terms:
+        position, facts = self.module.position, self.module.facts
+        epoch = self.module.current_epoch - position.start + number / len(self.loader.loader)
+        with self.trainer.precision_plugin.forward_context(), shard_context(batch.share):
+            return position.phase.objective(self.module.model, batch, Progress(epoch, facts.examples))
+
+    def _sums(self, terms: Terms, batch: Batch) -> Tensor:
+        """Loss and terms, summed over the examples of this process."""
+        self.module.names = tuple(terms.metrics)
+        with torch.no_grad():
+            return torch.stack([terms.loss, *terms.metrics.values()]) * (
+                batch.share.count if batch.share else len(batch)
+            )
+
+    def _check(self, sums: Tensor, number: int, step: int, x: Tensor | None = None) -> None:
+        """End the training if the loss of a batch is not finite."""
+        loss = sums[0].item() / self.loader.sizes[number]
+        if not abs(loss) < LARGEST:
+            names = zip(self.module.names, sums[1:], strict=True)
+            broken = [name for name, value in names if name != "loss" and not value.isfinite()]
+            term = broken[0] if broken else "loss"
+            self.module.diverged(f"the loss became {loss} at", f"batch {number}, ", term, step, x)
+
+    def _weighted(self, loss: Tensor, batch: Batch, number: int) -> Tensor:
+        """The part of a batch in the mean over the examples of its step."""
+        weight = self.loader.window_weights[number] * (batch.share.weight if batch.share else 1.0)
+        loss = loss if weight == 1 else loss * weight
+        return loss if self.loader.accumulate == 1 else loss / self.loader.accumulate
+
+    def _backward(self, loss: Tensor, number: int) -> None:
+        optimizer, strategy = self.trainer.optimizers[0], self.trainer.strategy
+        if number % self.loader.accumulate == 0:
+            self._call("on_before_zero_grad", optimizer)
+            optimizer.zero_grad()
+        self._call("on_before_backward", loss)
+        parallel = isinstance(strategy, ParallelStrategy) and not self.loader.completes_step(number)
+        with strategy.block_backward_sync() if parallel else nullcontext():  # pyright: ignore[reportAttributeAccessIssue]
+            strategy.pre_backward(loss)
+            (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        self._call("on_after_backward")
+        for part in self.module.own_optimizers:
+            part.step_after_backward()
+
+    def _step(self) -> None:
+        optimizer = self.trainer.optimizers[0]
+        self.module.set_rates(self.module.global_step)
+        if self.scaler is not None and not getattr(optimizer, "_step_supports_amp_scaling", False):
+            self.scaler.unscale_(optimizer)
+        self._call("on_before_optimizer_step", optimizer)
+        if self.clip:
+            clip_grad_norm_(self.module.parameters(), self.clip)
+        self.steps.increment_ready()
+        if self.scaler is None:
+            optimizer.step()
+        else:
+            self.scaler.step(optimizer)
+            self.scaler.update()
+        self.steps.increment_completed()
+
+    def _count(self, batches: int, steps: int) -> None:
+        """Let Lightning count batches and steps, as it counts blocks alone, whose number depends on the machine."""
+        loop = self.trainer.fit_loop.epoch_loop
+        loop._batches_that_stepped += steps
+        for counts in (loop.batch_progress.total, loop.batch_progress.current):
+            for name, count in vars(counts).items():
+                setattr(counts, name, count + batches)
+
+    def _overrides(self, name: str) -> list[Callable[..., object]]:
+        """The methods of this name of the callbacks that have one of their own."""
+        own = [one for one in self.trainer.callbacks if getattr(type(one), name) is not getattr(Callback, name)]  # pyright: ignore[reportAttributeAccessIssue]
+        return [getattr(one, name) for one in own]
+
+    def _call(self, name: str, *values: object) -> None:
+        for hook in self.hooks[name]:
+            hook(self.trainer, self.module, *values)
