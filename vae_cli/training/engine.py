@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cached_property
 
 import pytorch_lightning as pl
 import torch
@@ -12,6 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 
 from vae_cli.batch import Batch
 from vae_cli.distributed.process_group import all_reduce_sum
@@ -21,6 +23,7 @@ from vae_cli.distributions.precision import float32
 from vae_cli.objectives import Progress, Terms
 from vae_cli.training.blocks import Block, BlockLoader
 from vae_cli.training.lightning_module import LatentModelModule
+from vae_cli.training.phases import PhasePosition
 
 HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 """Hooks of callbacks within a step."""
@@ -37,47 +40,60 @@ class StepEngine:
 
     def __init__(self, module: LatentModelModule, trainer: pl.Trainer, loader: BlockLoader, clip: float | None) -> None:
         self.module, self.trainer, self.loader, self.clip = module, trainer, loader, clip
-        self.reads_each_step = trainer.strategy.root_device.type == "cpu"
-        self.scaler: torch.amp.GradScaler | None = getattr(trainer.precision_plugin, "scaler", None)
+        self.precision = trainer.precision_plugin
+        self.scaler: torch.amp.GradScaler | None = getattr(self.precision, "scaler", None)
         self.steps = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         self.hooks = {name: self._overrides(name) for name in HOOKS}
 
+    @cached_property
+    def optimizer(self) -> Optimizer:
+        """The optimiser, which Lightning has built when the training begins."""
+        return self.trainer.optimizers[0]
+
     def run(self, block: Block) -> None:
         """Train on the batches of a block; the last one completes a step."""
-        began, first, rows = time.perf_counter(), self.module.global_step, list[Tensor]()
+        began, first, position, rows = time.perf_counter(), self.step, self.module.position, list[Tensor]()
         with float32():  # autocast is for the forward pass alone
             for number, batch in enumerate(block, block.start):
-                terms = self._forward(batch, number)
+                terms = self._forward(batch, number, position)
                 rows.append(self._sums(terms, batch))
                 if self.reads_each_step:
                     rows[-1] = all_reduce_sum(rows[-1])
-                    self._check(rows[-1], number, self.module.global_step, batch.x)
+                    self._check(rows[-1], number, self.step, batch.x)
                 self._backward(self._weighted(terms.loss, batch, number), number)
                 if self.loader.completes_step(number):
+                    self.module.set_rates(self.optimizer, self.step, position)
                     self._step()
-        self.module.set_rates(self.module.global_step)
+        self.module.set_rates(self.optimizer, self.step)
         if not self.reads_each_step:
             rows = [*all_reduce_sum(torch.stack(rows))]
             for number, row in enumerate(torch.stack(rows).cpu(), block.start):
                 self._check(row, number, first + (number - block.start) // self.loader.accumulate)
         self.module.add(rows, block)
-        steps = self.module.global_step - first
-        self._count(len(block) - 1, steps - 1)
-        self.loader.step_seconds = (time.perf_counter() - began) / steps
+        self._count(len(block) - 1, self.step - first - 1)
+        self.loader.step_seconds = (time.perf_counter() - began) / (self.step - first)
 
-    def _forward(self, batch: Batch, number: int) -> Terms:
-        position, facts = self.module.position, self.module.facts
-        epoch = self.module.current_epoch - position.start + number / len(self.loader.loader)
-        with self.trainer.precision_plugin.forward_context(), shard_context(batch.share):
-            return position.phase.objective(self.module.model, batch, Progress(epoch, facts.examples))
+    @property
+    def reads_each_step(self) -> bool:
+        """True if reading a loss does not wait for the device."""
+        return self.trainer.strategy.root_device.type == "cpu"
+
+    @property
+    def step(self) -> int:
+        """Number of optimiser steps taken: Lightning's global_step."""
+        return self.steps.total.completed
+
+    def _forward(self, batch: Batch, number: int, position: PhasePosition) -> Terms:
+        epoch = self.module.current_epoch - position.start + number / len(self.loader.sizes)
+        with self.precision.forward_context(), shard_context(batch.share):
+            return position.phase.objective(self.module.model, batch, Progress(epoch, self.module.facts.examples))
 
     def _sums(self, terms: Terms, batch: Batch) -> Tensor:
         """Loss and terms, summed over the examples of this process."""
         self.module.names = tuple(terms.metrics)
         with torch.no_grad():
-            return torch.stack([terms.loss, *terms.metrics.values()]) * (
-                batch.share.count if batch.share else len(batch)
-            )
+            means = torch.stack([terms.loss, *terms.metrics.values()])
+        return means * (batch.share.count if batch.share else len(batch))
 
     def _check(self, sums: Tensor, number: int, step: int, x: Tensor | None = None) -> None:
         """End the training if the loss of a batch is not finite."""
@@ -95,10 +111,10 @@ class StepEngine:
         return loss if self.loader.accumulate == 1 else loss / self.loader.accumulate
 
     def _backward(self, loss: Tensor, number: int) -> None:
-        optimizer, strategy = self.trainer.optimizers[0], self.trainer.strategy
+        strategy = self.trainer.strategy
         if number % self.loader.accumulate == 0:
-            self._call("on_before_zero_grad", optimizer)
-            optimizer.zero_grad()
+            self._call("on_before_zero_grad", self.optimizer)
+            self.optimizer.zero_grad()
         self._call("on_before_backward", loss)
         parallel = isinstance(strategy, ParallelStrategy) and not self.loader.completes_step(number)
         with strategy.block_backward_sync() if parallel else nullcontext():  # pyright: ignore[reportAttributeAccessIssue]
@@ -109,18 +125,16 @@ class StepEngine:
             part.step_after_backward()
 
     def _step(self) -> None:
-        optimizer = self.trainer.optimizers[0]
-        self.module.set_rates(self.module.global_step)
-        if self.scaler is not None and not getattr(optimizer, "_step_supports_amp_scaling", False):
-            self.scaler.unscale_(optimizer)
-        self._call("on_before_optimizer_step", optimizer)
+        if self.scaler is not None and not getattr(self.optimizer, "_step_supports_amp_scaling", False):
+            self.scaler.unscale_(self.optimizer)
+        self._call("on_before_optimizer_step", self.optimizer)
         if self.clip:
             clip_grad_norm_(self.module.parameters(), self.clip)
         self.steps.increment_ready()
         if self.scaler is None:
-            optimizer.step()
+            self.optimizer.step()
         else:
-            self.scaler.step(optimizer)
+            self.scaler.step(self.optimizer)
             self.scaler.update()
         self.steps.increment_completed()
 

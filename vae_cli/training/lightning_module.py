@@ -199,15 +199,15 @@ class LatentModelModule(LightningModule):
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         return optimizer
 
-    def set_rates(self, step: int) -> None:
+    def set_rates(self, optimizer: Optimizer, step: int, position: PhasePosition | None = None) -> None:
         """Set the learning rate of a step: the schedule at the fraction of its epochs that is done.
 
-        The schedule runs once in each phase and those that follow it.
+        The schedule runs once in each phase and those that follow it; `position` is that of the step, where known.
         """
         epoch = step / self.steps_per_epoch
-        position = phase_at(self.phases, int(epoch))
+        position = position or phase_at(self.phases, int(epoch))
         factor = self.schedule((epoch - position.start) / (position.end - position.start))
-        for group, rate in zip(self.trainer.optimizers[0].param_groups, self.base_rates, strict=True):
+        for group, rate in zip(optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = rate * factor
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
