@@ -70,7 +70,7 @@ def _parameters(kind, *sizes):
 
 
 @pytest.mark.parametrize("kind", [ContinuousBernoulli, DiscretisedLogistic])
-def test_slopes_written_out_are_those_of_finite_differences(kind):
+def test_gradients_in_closed_form_are_those_of_finite_differences(kind):
     x = GRID[[0, 3, 128, 254, 255]]
     assert torch.autograd.gradcheck(lambda *values: kind(*values).log_prob(x), _parameters(kind, 4, 5))
 

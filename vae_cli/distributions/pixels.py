@@ -66,7 +66,7 @@ class ContinuousBernoulli(_Elementwise):
 
     @property
     def mean(self) -> Tensor:
-        """1 / (1 - e^-l) - 1 / l, the slope of the log normaliser, as a distance from the nearer end of [0, 1]."""
+        """1 / (1 - e^-l) - 1 / l, the derivative of the log normaliser, as a distance from the nearer end of [0, 1]."""
         magnitude = self.logits.abs()
         near, far = magnitude.clamp(max=0.1), magnitude.clamp(min=0.1)
         mass = torch.expm1(-far).neg()
@@ -84,12 +84,12 @@ class ContinuousBernoulli(_Elementwise):
         return torch.where(self.logits < 0, 1 - x, x).clamp(0, 1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of each entry, x l - max(l, 0) - log((1 - e^-|l|) / |l|); its slope is x - E x."""
+        """Log-density of each entry, x l - max(l, 0) - log((1 - e^-|l|) / |l|); its derivative is x - E x."""
         return _ContinuousBernoulliLogProb.apply(*torch.broadcast_tensors(value, self.logits))
 
 
 class _ContinuousBernoulliLogProb(torch.autograd.Function):
-    """log p(x) of a continuous Bernoulli, with its slope in l written out."""
+    """log p(x) of a continuous Bernoulli, with its gradient in closed form."""
 
     generate_vmap_rule = True
 
@@ -108,10 +108,10 @@ class _ContinuousBernoulliLogProb(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, Tensor]:
-        def slope(gradient: Tensor, value: Tensor, logits: Tensor) -> tuple[Tensor]:
+        def weighted(gradient: Tensor, value: Tensor, logits: Tensor) -> tuple[Tensor]:
             return (gradient * (value - ContinuousBernoulli(logits).mean),)
 
-        return None, _in_pieces(slope, *grad_outputs, *ctx.saved_tensors)[0]
+        return None, _in_pieces(weighted, *grad_outputs, *ctx.saved_tensors)[0]
 
 
 class DiscretisedLogistic(_Elementwise):
@@ -155,13 +155,13 @@ class DiscretisedLogistic(_Elementwise):
 
 
 class _DiscretisedLogisticLogProb(torch.autograd.Function):
-    """log P(k) and its slopes in loc and log-scale, in a third of autograd's time."""
+    """log P(k) and its gradients in loc and log-scale, in a third of autograd's time."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(value: Tensor, loc: Tensor, log_scale: Tensor) -> tuple[Tensor, ...]:
-        return _in_pieces(_log_probability_and_slopes, value, loc, log_scale)
+        return _in_pieces(_log_probability_and_gradients, value, loc, log_scale)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
@@ -173,7 +173,7 @@ class _DiscretisedLogisticLogProb(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *grad_outputs: Any
     ) -> tuple[Tensor | None, ...]:
-        return None, *(grad_outputs[0] * slope for slope in ctx.saved_tensors)
+        return None, *(grad_outputs[0] * factor for factor in ctx.saved_tensors)
 
 
 def _in_pieces(function: Callable[..., tuple[Tensor, ...]], *entries: Tensor) -> tuple[Tensor, ...]:
@@ -239,7 +239,7 @@ class _Bin:
         return (share / tails).log() - linear + (math.log(2 * HALF) - self.log_scale) * inner
 
     @property
-    def slopes(self) -> tuple[Tensor, Tensor]:
+    def gradients(self) -> tuple[Tensor, Tensor]:
         """d log P(k) / dm = (s(b) - s(-a)) / c and d log P(k) / d log c = b s(b) - a s(-a) - width (1 / mass - 1)."""
         above, below = self.above.sigmoid() * self.has_above, self.below.sigmoid() * self.has_below
         narrowing = self.width * (1 - self.mass) / self.mass * (self.has_above * self.has_below)
@@ -250,9 +250,9 @@ def _log_probability(value: Tensor, loc: Tensor, log_scale: Tensor) -> tuple[Ten
     return (_Bin.of(value, loc, log_scale).log_probability,)
 
 
-def _log_probability_and_slopes(value: Tensor, loc: Tensor, log_scale: Tensor) -> tuple[Tensor, ...]:
+def _log_probability_and_gradients(value: Tensor, loc: Tensor, log_scale: Tensor) -> tuple[Tensor, ...]:
     bins = _Bin.of(value, loc, log_scale)
-    return bins.log_probability, *bins.slopes
+    return bins.log_probability, *bins.gradients
 
 
 class CategoricalLevels(_Elementwise):
