@@ -43,6 +43,7 @@ RUN = (
     Number("seed", "", "Seed of initial weights, batches and noise."),
     Number("checkpoint", "", "The checkpoint that `vae-eval` evaluates."),
     Number("wall_seconds", "s", "Seconds of training, evaluation and figures, all starts of the run together."),
+    Number("save_seconds", "s", "Seconds of the longest write of a checkpoint."),
     Number(
         "starts",
         "",

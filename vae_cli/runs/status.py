@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import time
@@ -89,6 +90,7 @@ class Status:
         epoch: number of finished epochs
         epochs: number of epochs in all
         seconds: duration of an epoch
+        save_seconds: duration of the longest write of a checkpoint
         starts: of the run, the present one last
     """
 
@@ -98,6 +100,7 @@ class Status:
     epoch: int = 0
     epochs: int = 0
     seconds: float = 0.0
+    save_seconds: float = 0.0
     starts: tuple[Start, ...] = ()
 
     @classmethod
@@ -132,7 +135,13 @@ class Status:
         if not self.starts:
             return {}
         seconds = round(sum(one.seconds for one in self.starts), 3)
-        return {"wall_seconds": seconds, "starts": [asdict(one) for one in self.starts]}
+        saves = {"save_seconds": self.save_seconds, "starts": [asdict(one) for one in self.starts]}
+        return {"wall_seconds": seconds, **saves}
+
+    @property
+    def least_notice(self) -> int:
+        """Seconds that suffice to save: the end of an epoch writes two checkpoints, best and last."""
+        return math.ceil(2 * self.save_seconds)
 
     @property
     def words(self) -> str:

@@ -117,7 +117,7 @@ def build_trainer(
         default_root_dir=run.path,
         logger=False,
         callbacks=build_callbacks(config, run, data, module, history, loggers),
-        plugins=[AtomicCheckpointIO(checkpoint), environment],
+        plugins=[AtomicCheckpointIO(run, config.cluster.notice, checkpoint), environment],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         inference_mode=False,  # a refinement differentiates
