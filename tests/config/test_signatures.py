@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from vae_cli.config import signatures
+from vae_cli.config.modules import Module
 from vae_cli.config.signatures import Opaque, read
 from vae_cli.types import PositiveInt
 
@@ -156,7 +157,7 @@ def test_reading_imports_nothing() -> None:
 
 
 def test_an_annotation_nobody_can_evaluate_becomes_opaque() -> None:
-    module = signatures._Module(Path("x.py"), "", ast.parse(""))
+    module = Module(Path("x.py"), "", ast.parse(""))
     for text in ("Callable[[int], Tensor]", "1 / 0", "a.b.C"):
         annotation = signatures._evaluate(module, ast.parse(text, mode="eval").body)
         assert text.startswith("Callable") or issubclass(annotation, Opaque)

@@ -14,7 +14,7 @@ from vae_cli.runs.status import Start, Status
 
 def test_a_start_lasts_until_its_last_sign_of_life(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    run.write_status(Status("running").started())
+    run.write_status(Status("running").started(Start.now()))
     time.sleep(0.05)
     assert run.present_status().starts[-1].seconds >= 0.05
     assert not run.present_status().starts[-1].saved
@@ -22,7 +22,7 @@ def test_a_start_lasts_until_its_last_sign_of_life(tmp_path: Path) -> None:
     run.checkpoint("last").touch()
     os.utime(run.checkpoint("last"), (time.time() + 1, time.time() + 1))
     first = run.present_status()
-    run.write_status(first.started())
+    run.write_status(first.started(Start.now()))
     status = run.status()
     assert status and [(one.end, one.saved) for one in status.starts] == [("killed", True), (None, False)]
     assert status.starts[0].seconds == first.starts[-1].seconds

@@ -32,7 +32,7 @@ from vae_cli.distributed.progress import task as show
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
 from vae_cli.distributed.terminal import begin_log, outlive
-from vae_cli.errors import FAILED, REFUSED, UserError
+from vae_cli.errors import DIFFERENT, FAILED, REFUSED, UserError
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import Typed, options_of
@@ -47,6 +47,7 @@ def task(config: DictConfig) -> float:
     """Train in the run's folder; returns the score that a search maximises, -inf for a run that failed.
 
     The process exits with the code of a job that is alone in it; else the task returns, so that the next job starts.
+    A reproduction, which is always alone, exits with a code of its own if its numbers differ.
     """
     logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
     outlive()
@@ -56,7 +57,11 @@ def task(config: DictConfig) -> float:
         run_worker(job.train, job.run)
         return WORST
     result = attempt(job.train_alone, job.run.log_file)
-    return job.end(result) if isinstance(result, Failure) else score(result)
+    if isinstance(result, Failure):
+        return job.end(result)
+    if result.get("reproduction/different"):
+        sys.exit(DIFFERENT)
+    return score(result)
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ class Job:
         if is_rank_zero():
             if checkpoint and self.sweeping:
                 print(f"{self.run.name}: resumes from its last checkpoint")
-            self.run.write_typed(Typed(self.overrides, self.options))
+            self.run.write_typed(self._typed(config))
             show_configuration(config, self.run, self.run.typed_if_readable().options, self.number)
         with show("importing torch"):
             from vae_cli.training.loading import load_data
@@ -145,6 +150,11 @@ class Job:
 
         return train(config, data, self.run.path, arrival, checkpoint, closing)
 
+    def _typed(self, config: TrainConfig) -> Typed:
+        """The command line of the run; a reproduction has that of its run."""
+        typed = Typed(self.overrides, self.options)
+        return RunFolder(Path(config.reproduce)).typed_if_readable() if config.reproduce else typed
+
     def _remaining(self) -> TrainConfig | None:
         """The configuration of a job of a sweep; None if the job is done."""
         config = remaining(self.config, self.run)
@@ -157,10 +167,10 @@ class Job:
         if self.config.resume is None and not (self.config.ckpt == "last" and self.run.has_checkpoint):
             if self.config.ckpt is None and is_rank_zero():
                 resume.refuse_used(self.run)  # another process may have ended here since the first look
-            return check(self.config)
-        places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
-        composer = Composer("train", Sources(tuple(map(Path, places))))
-        chosen = resume.resumed(self.run, composer, self.overrides)
+            if self.config.reproduce is None:
+                return check(self.config)
+            return resume.reproduced(RunFolder(Path(self.config.reproduce)), _composer(), self.overrides)
+        chosen = resume.resumed(self.run, _composer(), self.overrides)
         return None if is_done(plain(chosen), self.run) else chosen
 
     def end(self, failure: Failure) -> float:
@@ -175,6 +185,12 @@ class Job:
         if failure.is_stop:
             raise KeyboardInterrupt if failure.exit_code == INTERRUPTED else SystemExit(failure.exit_code)
         return WORST
+
+
+def _composer() -> Composer:
+    """The composer of hydra's job, which knows the user's own folders."""
+    places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
+    return Composer("train", Sources(tuple(map(Path, places))))
 
 
 def run_worker(work: Callable[[], Any], run: RunFolder) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from vae_cli.config import signatures
+from vae_cli.config import modules, signatures
 from vae_cli.config.annotations import choices, describe, fits, is_opaque, members
 from vae_cli.config.job_names import job_folder
 from vae_cli.config.rules import RULES
@@ -149,7 +149,7 @@ class _Check:
             return signatures.read(str(target))
         except LookupError as error:
             path, _, name = str(target).rpartition(".")
-            names = signatures.class_names(path)
+            names = modules.class_names(path)
             near = [] if name in names else nearest(name, names)
             hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
             if str(error).startswith("'there is no package"):

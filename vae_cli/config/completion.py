@@ -9,12 +9,10 @@ from vae_cli.config.option_help import entries, keys
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import NEWEST, names, newest_run
-from vae_cli.runs.layout import PATHS, display, outputs_folder
+from vae_cli.runs.layout import PATHS, RUNS, display, outputs_folder
 
 ROOTS = {"vae-train": "train", "vae-eval": "eval", "vae-sample": "sample", "vae-kl": "kl", "vae-cavi": "cavi"}
 COMMANDS = (*ROOTS, "vae-report")
-RUNS = ("run", "resume", "init")
-"""Keys that hold the folder of a run."""
 BASH = """\
 _vae_cli() {
     local word="${COMP_LINE:0:$COMP_POINT}" IFS=$'\\n'

@@ -26,6 +26,7 @@ VALUES = (
     ("name=first", "the name of the run; its folder ends with it"),
     ("tags=[mnist,paper]", "tags of the run"),
     ("resume=DIR", "resume a run: its folder, its name, or last, the newest single run"),
+    ("reproduce=DIR", "train a finished run again in a new folder, and compare the numbers"),
     ("init=DIR", "start from the weights of a run, likewise; init_parts=[posterior]: only these"),
     ("hydra.sweep.dir=DIR", "folder of a sweep; the same sweep again runs only what is not done"),
     ("hydra.run.dir=DIR", "folder of the run; VAE_OUTPUT_DIR sets the root of all (./outputs)"),

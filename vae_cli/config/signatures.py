@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import importlib.machinery
-import sys
 import typing
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +14,7 @@ import annotated_types
 
 from vae_cli import types
 from vae_cli.capabilities import unknown_word
+from vae_cli.config.modules import Module, find_class, module_at
 from vae_cli.runs.layout import display
 
 
@@ -104,7 +102,7 @@ _UNKNOWN = object()
 def read(target: str) -> Signature:
     """The signature of the class at the dotted path `target`; LookupError with the reason if it cannot be read."""
     path, _, name = target.rpartition(".")
-    found = _find(_module_file(path), name)
+    found = find_class(module_at(path), name)
     if found is None:
         raise LookupError(f"{path} has no class {name}")
     lineage = _lineage(*found)
@@ -124,100 +122,16 @@ def _check_capabilities(file: Path, name: str, constants: dict[str, Any]) -> Non
         raise LookupError(f"{display(file)}: class {name}: {fault}")
 
 
-@dataclass(frozen=True)
-class _Module:
-    """A parsed source file; `package` is the package that its relative imports start from."""
-
-    file: Path
-    package: str
-    tree: ast.Module
-
-    def classes(self) -> Iterator[ast.ClassDef]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef))
-
-    def imports(self) -> Iterator[tuple[str, ast.alias]]:
-        """(dotted module, imported name) of each `from module import name`."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.ImportFrom):
-                parts = self.package.split(".") if node.level else []
-                base = parts[: len(parts) - node.level + 1] if node.level else []
-                for alias in node.names:
-                    yield ".".join([*base, *([node.module] if node.module else [])]), alias
-
-    def alias(self, name: str) -> ast.expr | None:
-        """The right-hand side of a top-level `name = ...`, for types that a file names for itself."""
-        for node in self.tree.body:
-            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-                return node.value
-        return None
-
-
-@cache
-def _module_file(dotted: str) -> _Module:
-    """The parsed module at a dotted path, found on disk below its top-level package."""
-    top, *rest = dotted.split(".")
-    if not all(part.isidentifier() for part in (top, *rest)):
-        raise LookupError(f"{dotted} is no name of a module" if dotted else "it names no module")
-    spec = importlib.machinery.PathFinder.find_spec(top, sys.path)
-    if spec is None or spec.origin is None:
-        raise LookupError(f"there is no package {top}")
-    file = Path(spec.origin)
-    package = top if file.name == "__init__.py" else ""
-    for part in rest:
-        folder = file.parent / part
-        if package and (folder / "__init__.py").is_file():
-            file, package = folder / "__init__.py", f"{package}.{part}"
-        elif package and folder.with_suffix(".py").is_file():
-            file = folder.with_suffix(".py")
-        else:
-            raise LookupError(f"there is no module {dotted}")
-    if file.suffix != ".py":
-        raise LookupError(f"{dotted} is no Python source")
-    try:
-        return _Module(file, package, ast.parse(file.read_text(encoding="utf-8")))
-    except SyntaxError as error:
-        raise LookupError(f"{file.name}, line {error.lineno}: {error.msg}") from None
-
-
-def _find(module: _Module, name: str, depth: int = 6) -> tuple[_Module, ast.ClassDef] | None:
-    """The class `name` as seen from `module`: defined there, or imported from its own package or from vae_cli."""
-    for node in module.classes():
-        if node.name == name:
-            return module, node
-    top = module.package.split(".")[0]
-    for source, alias in module.imports():
-        visible = name if alias.name == "*" else alias.asname or alias.name
-        if depth == 0 or visible != name or source.split(".")[0] not in (top, "vae_cli"):
-            continue
-        try:
-            found = _find(_module_file(source), name if alias.name == "*" else alias.name, depth - 1)
-        except LookupError:  # a compiled or optional module
-            continue
-        if found is not None:
-            return found
-    return None
-
-
-def class_names(path: str) -> list[str]:
-    """Public classes that the module at a dotted path defines or takes from its package; empty if there is none."""
-    try:
-        module = _module_file(path)
-    except LookupError:
-        return []
-    imported = [alias.name for _, alias in module.imports() if _find(module, alias.name)]
-    return [name for name in [*(node.name for node in module.classes()), *imported] if not name.startswith("_")]
-
-
 def _base_names(node: ast.ClassDef) -> list[str]:
     """The last component of each base: `nn.Module` is Module."""
     return [ast.unparse(base).split("[")[0].rpartition(".")[2] for base in node.bases]
 
 
-def _lineage(module: _Module, node: ast.ClassDef) -> list[tuple[_Module, ast.ClassDef]]:
+def _lineage(module: Module, node: ast.ClassDef) -> list[tuple[Module, ast.ClassDef]]:
     """The class and its ancestors within its package, nearest first: a common ancestor comes after its descendants."""
     deep = [(module, node)]
     for base in node.bases:
-        found = _find(module, base.id) if isinstance(base, ast.Name) else None
+        found = find_class(module, base.id) if isinstance(base, ast.Name) else None
         if found is not None and found[1] is not node:
             deep += _lineage(*found)
     return [one for number, one in enumerate(deep) if all(one[1] is not other[1] for other in deep[number + 1 :])]
@@ -241,7 +155,7 @@ def _mentions(node: ast.expr, name: str) -> bool:
     return any(name in (getattr(n, "id", None), getattr(n, "attr", None)) for n in ast.walk(node))
 
 
-def _constructor(lineage: list[tuple[_Module, ast.ClassDef]], target: str) -> Constructor:
+def _constructor(lineage: list[tuple[Module, ast.ClassDef]], target: str) -> Constructor:
     """The constructor of the class whose lineage this is."""
     if any(_mentions(decorator, "dataclass") for decorator in lineage[0][1].decorator_list):
         fields: dict[str, Parameter] = {}
@@ -255,7 +169,7 @@ def _constructor(lineage: list[tuple[_Module, ast.ClassDef]], target: str) -> Co
     return Constructor({}, {}, inherited=not target.startswith("vae_cli."))
 
 
-def _fields(module: _Module, node: ast.ClassDef) -> dict[str, Parameter]:
+def _fields(module: Module, node: ast.ClassDef) -> dict[str, Parameter]:
     """The init fields of a dataclass body."""
     fields = {}
     for item in node.body:
@@ -274,7 +188,7 @@ def _fields(module: _Module, node: ast.ClassDef) -> dict[str, Parameter]:
     return fields
 
 
-def _arguments(module: _Module, args: ast.arguments, target: str) -> Constructor:
+def _arguments(module: Module, args: ast.arguments, target: str) -> Constructor:
     """The arguments by their place; those of a torch class are all keys, but for the first of an optimiser."""
     plain = [*args.posonlyargs, *args.args][1:]
     optional = dict(zip(reversed(plain), reversed(args.defaults), strict=False))
@@ -290,7 +204,7 @@ def _arguments(module: _Module, args: ast.arguments, target: str) -> Constructor
 class _Names(dict[str, Any]):
     """The names an annotation is evaluated with; a name unknown here and in its own file becomes an opaque class."""
 
-    def __init__(self, module: _Module) -> None:
+    def __init__(self, module: Module) -> None:
         super().__init__({**vars(annotated_types), **vars(typing), **vars(builtins), **vars(types)})
         self.module = module
 
@@ -299,7 +213,7 @@ class _Names(dict[str, Any]):
         return opaque(name) if alias is None else _evaluate(self.module, alias)
 
 
-def _evaluate(module: _Module, annotation: ast.expr | None) -> Any:
+def _evaluate(module: Module, annotation: ast.expr | None) -> Any:
     """The type an annotation stands for; Any where there is none."""
     if annotation is None:
         return Any

@@ -28,6 +28,8 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
     """Check each job of a grid; for a search, which chooses its own values, each listed value. Their overrides."""
     if master.resume is not None:
         raise ConfigError(f"resume={master.resume}: continues a single run ({COMMAND_LINE}); remove --multirun")
+    if master.reproduce is not None:
+        raise ConfigError(f"reproduce={master.reproduce}: starts a single run ({COMMAND_LINE}); remove --multirun")
     creatable(Path(master.hydra.sweep.dir))
     _check_cluster(master)
     parsed = parse(lines)

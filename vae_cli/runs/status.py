@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from vae_cli.distributed import slurm
@@ -16,6 +19,8 @@ UNFINISHED = "unfinished"
 """Status in results.json of a run that has begun and not ended."""
 ENDED = ("done", "failed", "interrupted", "cancelled")
 """States of a run that has ended."""
+COMMAND = "VAE_TRAIN_COMMAND"
+"""Environment variable by which a command tells its own line to the processes of its jobs."""
 PATIENCE = 600.0
 """Seconds without the end of an epoch after which a run counts as killed, or three epochs if that is more."""
 
@@ -31,6 +36,11 @@ class Start:
         seconds: time from `began` to the last sign of life
         end: reason of the end; None while it lasts
         saved: True if it has written a checkpoint
+        command: the command line as it was typed, in a sweep that of the sweep
+        processor: model of the processor of rank 0
+        gpu: model of its GPU; None without one
+        threads: CPU threads of rank 0
+        processes: processes that train together
     """
 
     began: str
@@ -39,16 +49,34 @@ class Start:
     seconds: float = 0.0
     end: str | None = None
     saved: bool = False
+    command: str | None = None
+    processor: str | None = None
+    gpu: str | None = None
+    threads: int | None = None
+    processes: int | None = None
 
     @classmethod
-    def now(cls) -> Start:
-        """The start of this process."""
-        return cls(datetime.now().astimezone().isoformat(timespec="milliseconds"), platform.node(), slurm.job())
+    def now(cls, **used: Any) -> Start:
+        """The start of this process; `used` are the gpu, threads and processes of the training."""
+        began = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        told = {"command": os.environ.get(COMMAND), "processor": processor()}
+        return cls(began, platform.node(), slurm.job(), **told, **used)
 
     def lasting(self, saved: float) -> Start:
         """The start, alive at this moment; `saved` is the time of the last checkpoint."""
         began = datetime.fromisoformat(self.began).timestamp()
         return replace(self, seconds=round(time.time() - began, 3), saved=saved >= began)
+
+
+@cache
+def processor() -> str:
+    """The model of the processor, or the kind of machine where the system does not tell it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
 
 
 @dataclass(frozen=True)
@@ -79,9 +107,9 @@ class Status:
         starts = tuple(Start(**one | {"seconds": float(one["seconds"])}) for one in content.pop("starts", ()))
         return cls(**content, starts=starts)
 
-    def started(self) -> Status:
+    def started(self, start: Start) -> Status:
         """The state at a new start; an earlier one without an end was killed."""
-        starts = (*self.ended("killed").starts, Start.now())
+        starts = (*self.ended("killed").starts, start)
         return replace(self, state="running", job=slurm.job(), starts=starts)
 
     def lasting(self, saved: float) -> Status:
