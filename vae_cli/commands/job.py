@@ -14,7 +14,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.commands.header import show_configuration
@@ -22,6 +22,7 @@ from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
 from vae_cli.config.continuation import is_done, remaining
+from vae_cli.config.job_names import JOBS
 from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.config.search import WORST, chooses, same_data, score
 from vae_cli.config.sources import Sources
@@ -75,6 +76,8 @@ class Job:
     options: dict[str, str]
     alone: bool
     """True if it is the only job of its process: it is no part of a sweep, or SLURM has started it."""
+    number: str | None
+    """In its sweep, as in 3 of 8."""
 
     @classmethod
     def of(cls, config: DictConfig) -> Job:
@@ -84,7 +87,9 @@ class Job:
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
         searching, options = sweeping and chooses(settings.sweeper), options_of(settings.runtime.choices)
         alone = not sweeping or settings.job.id == slurm.job()  # as our launcher's job sets it
-        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone)
+        jobs = OmegaConf.select(settings, JOBS.removeprefix("hydra."))  # pyright: ignore[reportArgumentType]
+        number = f"{settings.job.num + 1}{f' of {jobs}' if jobs else ''}" if sweeping else None
+        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone, number)
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure, which the folder records.
@@ -131,7 +136,7 @@ class Job:
             if checkpoint and self.sweeping:
                 print(f"{self.run.name}: resumes from its last checkpoint")
             self.run.write_typed(self._typed(config))
-            show_configuration(config, self.run, self.run.typed_if_readable().options)
+            show_configuration(config, self.run, self.run.typed_if_readable().options, self.number)
         with show("importing torch"):
             from vae_cli.training.loading import load_data
 
