@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from tests.support.commands import Done, environment, fingerprint, fork, line
-from tests.support.wandb_files import of_kind, records, start_by_agent
+from tests.support.wandb_files import of_kind, records, started_by_agent
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import conf_folder
 
@@ -308,16 +308,20 @@ def test_loggers_and_a_users_own_options(tmp_path: Path) -> None:
 
 
 def test_a_sweep_of_wandb_drives_a_run(tmp_path: Path) -> None:
-    """The agent's own code makes and starts the command line, as `wandb agent` does once the server has chosen."""
+    """The agent's own code makes the command line, as `wandb agent` does once the server has chosen."""
     sweep = yaml.safe_load((conf_folder() / "wandb_sweep.yaml").read_text())
     values = {"dataset": "digits", "objective.beta": 2, "optimizer.lr": 0.00123, "network.hidden": [16, 8]}
     small = {"trainer.max_epochs": 1, "evaluate.samples": 2, "figures": [], "trainer.deterministic": True}
-    run_id = start_by_agent(sweep, values | small, tmp_path)
-    (run,) = (path.parent for path in tmp_path.rglob("results.json"))
+    work = tmp_path / "work"
+    work.mkdir()
+    arguments, variables = started_by_agent(sweep, values | small, work)
+    done = fork("vae-train", *arguments, folder=work, **variables)
+    assert (done.code, done.err) == (0, "")
+    (run,) = (path.parent for path in work.rglob("results.json"))
     config = RunFolder(run).config()
     assert (config.objective.beta, config.optimizer.lr, config.network.hidden) == (2, 0.00123, [16, 8])
     (file,) = run.glob("wandb/offline-run-*/*.wandb")
     found = records(file)
-    assert of_kind(found, "run")[0]["run_id"] == run_id and of_kind(found, "run")[0]["sweep_id"] == "sweep123"
+    assert of_kind(found, "run")[0]["run_id"] == "chosen01" and of_kind(found, "run")[0]["sweep_id"] == "sweep123"
     summary = {name: value for update in of_kind(found, "summary") for name, value in update["update"].items()}
     assert summary[sweep["metric"]["name"]] == numbers(run)["val/elbo"]

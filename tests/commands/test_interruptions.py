@@ -1,6 +1,5 @@
 """Runs and sweeps that are stopped at any moment: the command repeated ends as if nothing had happened."""
 
-import errno
 import json
 import os
 import pty
@@ -8,12 +7,13 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Done, Forked, environment, fingerprint, fork, forked, line
+from tests.support.commands import Done, Forked, fingerprint, fork, forked
 from tests.support.interruptions import (
     HERE,
     OFTEN,
@@ -166,24 +166,20 @@ def test_two_signals_close_together(pair: tuple[int, int], whole: Whole, tmp_pat
 
 def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
     """The run is saved and ends; what it writes to the terminal is lost, and no error."""
-    words = line("vae-train", *SMALL, "dataset.batch_size=2", "trainer.max_epochs=50", OFTEN, *HERE)
-    child, terminal = pty.fork()
-    if not child:
-        os.chdir(tmp_path)
-        os.execve(words[0], words, environment())
-    os.set_blocking(terminal, False)
+    work, (ours, theirs) = place(tmp_path), pty.openpty()
+    line = (*SMALL, "dataset.batch_size=2", "trainer.max_epochs=50", OFTEN, *HERE)
+    running = forked("vae-train", *line, folder=work, TERMINAL=os.ttyname(theirs))
+    os.set_blocking(ours, False)
     shown, until = b"", time.monotonic() + 240
-    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists():
-        try:
-            shown += os.read(terminal, 10_000)
-        except OSError as error:
-            assert error.errno == errno.EAGAIN, shown
-        assert time.monotonic() < until, shown
+    while not (work / "run" / "checkpoints" / "last.ckpt").exists():
+        with suppress(BlockingIOError):
+            shown += os.read(ours, 10_000)
+        assert time.monotonic() < until and running.process.is_alive(), shown
         time.sleep(0.01)
-    os.close(terminal)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 129
-    found = results(tmp_path / "run")
+    os.close(theirs)
+    os.close(ours)
+    assert running.end().code == 129
+    found = results(work / "run")
     assert (found["status"], found["error"]) == ("interrupted", "the terminal was closed")
 
 

@@ -217,7 +217,7 @@ def test_probabilities_of_all_grids_of_a_fitted_prior_sum_to_one_and_are_those_o
     """Two by two codes: 81 grids, of which three are seen, one half of the time."""
     model = vqvae()
     seen = all_grids(model)[torch.tensor([5, 5, 40, 77])]
-    minimise(lambda: -model.prior().log_prob(seen).mean(), model.prior.parameters(), 500, 2e-2)
+    minimise(lambda: -model.prior().log_prob(seen).mean(), model.prior.parameters(), 300, 2e-2)
     p = model.prior().log_prob(all_grids(model)).exp()
     assert p.sum().item() == pytest.approx(1.0, abs=1e-5)
     torch.testing.assert_close(p[[5, 40, 77]], torch.tensor([0.5, 0.25, 0.25]), atol=0.03, rtol=0)
@@ -271,14 +271,15 @@ def test_the_bound_is_one_term_of_the_sum_over_all_grids_and_importance_weights_
     torch.testing.assert_close(importance.log_likelihood, bound.elbo)
 
 
-@pytest.mark.parametrize("posterior", [Quantised, QuantisedWithRotationTrick])
-@pytest.mark.parametrize("family", CODEBOOKS)
+@pytest.mark.parametrize(
+    ("family", "posterior"), [("learned", Quantised), ("moving averages", QuantisedWithRotationTrick)]
+)
 def test_training_lowers_the_distortion(family, posterior):
     model = vqvae(family=CODEBOOKS[family], posterior=posterior, codes=16, restart_threshold=0.1)
     batch, objective = batch_of(images(16)), VectorQuantisation(commitment=0.25)
     model.posterior.start_from([batch])
     first = objective(model, batch, START).metrics
-    minimise(lambda: objective(model, batch, START).loss, model.parameters(), 300, 1e-2)
+    minimise(lambda: objective(model, batch, START).loss, model.parameters(), 200, 1e-2)
     last = objective(model, batch, START).metrics
     assert last["distortion"] < 0.8 * first["distortion"]
     assert 1 < last["perplexity"] <= 16 and 0 < last["usage"] <= 1
