@@ -37,8 +37,6 @@ def of_kind(found: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 def started_by_agent(
     sweep: Mapping[str, Any], values: Mapping[str, Any], folder: Path
 ) -> tuple[list[str], dict[str, str]]:
-    sweep: Mapping[str, Any], values: Mapping[str, Any], folder: Path
-) -> tuple[list[str], dict[str, str]]:
     """The arguments, and the variables of W&B, with which its agent starts vae-train for these values of a sweep."""
     stub = folder / "bin" / "vae-train"
     stub.parent.mkdir()
