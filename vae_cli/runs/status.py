@@ -17,7 +17,7 @@ from vae_cli.distributed import slurm
 
 UNFINISHED = "unfinished"
 """Status in results.json of a run that has begun and not ended."""
-ENDED = ("done", "failed", "interrupted", "cancelled")
+ENDED = ("done", "pruned", "failed", "interrupted", "cancelled")
 """States of a run that has ended."""
 COMMAND = "VAE_TRAIN_COMMAND"
 """Environment variable by which a command tells its own line to the processes of its jobs."""
@@ -92,7 +92,7 @@ class Status:
         starts: of the run, the present one last
     """
 
-    state: Literal["queued", "running", "requeued", "done", "failed", "interrupted", "cancelled"]
+    state: Literal["queued", "running", "requeued", "done", "pruned", "failed", "interrupted", "cancelled"]
     job: str | None = None
     requeued: int = 0
     epoch: int = 0
@@ -146,7 +146,7 @@ class Status:
 
 
 class State(NamedTuple):
-    """State of a run (done, failed, cancelled, interrupted, queued, running, requeued, unfinished), and the reason."""
+    """State of a run (done, pruned, failed, cancelled, interrupted, queued, running, requeued, unfinished), and the reason."""
 
     name: str
     reason: str
@@ -160,7 +160,8 @@ class State(NamedTuple):
         """
         end = str(results.get("status", UNFINISHED))
         if status is None or status.state in ENDED or end == "done" or (end != UNFINISHED and written <= ended):
-            lines = str(results.get("error") or "").split("\n")
+            reason = results.get("train/stopped") if end == "pruned" else results.get("error")
+            lines = str(reason or "").split("\n")
             return cls(end, " ".join(lines[-1].split()))
         age = time.time() - written
         if status.state == "running" and age > max(PATIENCE, 3 * status.seconds):
