@@ -259,7 +259,9 @@ def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> No
     place = os.path.relpath(run.path)
     say(f"written to {place}: {', '.join(written)}")
     if not _sweep():
-        say(f"next: {_next(place, 2 * config.trainer.max_epochs, config.logger)}")
+        more = [f"trainer.max_epochs={2 * config.trainer.max_epochs}"]
+        more += ["trainer.patience=null"] * str(summary["train/stopped"]).startswith("trainer.patience")
+        say(f"next: {_next(place, more, config.logger)}")
     if config.reproduce:
         comparison = Comparison.of(RunFolder(Path(config.reproduce)), run)
         summary |= comparison.results
@@ -274,14 +276,14 @@ def _prune(run: RunFolder, summary: Results) -> None:
     say(f"pruned by {summary['train/stopped']}; continue with: {shlex.join(['vae-train', f'resume={run}'])}")
 
 
-def _next(place: str, epochs: int, logger: LoggerConfig) -> str:
-    """Command lines for the next steps with a finished run."""
+def _next(place: str, more: list[str], logger: LoggerConfig) -> str:
+    """Command lines for the next steps with a finished run; `more` are the settings that train it on."""
     legs = sorted(Path(place, "wandb").glob("*run-*-*"), key=lambda leg: leg.stat().st_mtime) if logger.wandb else []
     offline = [leg for leg in legs[-1:] if leg.name.startswith("offline-")]
     lines = [
         ("vae-eval", f"run={place}", "evaluate=paper"),
         ("vae-sample", f"run={place}"),
-        ("vae-train", f"resume={place}", f"trainer.max_epochs={epochs}"),
+        ("vae-train", f"resume={place}", *more),
         ("vae-report", place),
         *(("wandb", "sync", str(leg)) for leg in offline),
         *[("tensorboard", "--logdir", place)] * bool(logger.tensorboard),

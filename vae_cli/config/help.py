@@ -76,7 +76,7 @@ EVAL = """\
 EVAL_EXAMPLES = """\
     examples:
       vae-eval run=last evaluate=paper
-      vae-eval run=outputs/train/DATE/TIME evaluate.split=val evaluate.samples=1000 ckpt=last
+      vae-eval run=first evaluate.split=val evaluate.samples=1000 ckpt=last
 """
 
 SAMPLE = """\
@@ -140,15 +140,16 @@ REPORT = """\
 
     values:
       DIR                           runs, sweeps or folders above them; a run's name, or last, the
-                                    newest run; all of outputs/ by default
+                                    newest single run; all of outputs/ by default
       out=DIR                       folder of report.html, .csv and .tex; the first DIR by default
       wandb=true                    log the plots to Weights & Biases, where the runs are
 
     examples:
       vae-report
       vae-report last                                  # the page of a run
-      vae-report outputs/multirun/DATE/TIME            # a sweep
-      vae-report outputs/train/DATE outputs/multirun/DATE/TIME out=report
+      vae-report first wide                            # two runs by name
+      vae-report outputs/multirun/2026-11-26           # sweeps by date
+      vae-report outputs/train outputs/multirun out=report
 """
 
 

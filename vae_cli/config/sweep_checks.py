@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -13,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli.config import signatures
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse
-from vae_cli.config.folder_checks import creatable, initial
+from vae_cli.config.folder_checks import creatable, initial, installed, readable
 from vae_cli.config.schema import ClusterConfig, TrainConfig
 from vae_cli.config.search import searches, submits, unlike
 from vae_cli.errors import ConfigError
@@ -44,22 +45,27 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
             problem = f"{override.input_line}: a sweep has one name ({COMMAND_LINE})"
             raise ConfigError(f"{problem}, its jobs have the names of their overrides; give one")
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
-    trials: list[DictConfig] = []
+    trials, checked = list[DictConfig](), list[tuple[TrainConfig, Callable[[str], str]]]()
     for job in jobs:
         overrides = [*fixed, *composer.tidy(job)]
         config = composer.compose(overrides)
-        parsed = check(config, lambda key, overrides=overrides: composer.where(overrides, key))
+        where = partial(composer.where, overrides)
+        parsed = check(config, where)
         initial(parsed)
+        checked.append((parsed, where))
         if submits(master):
-            _check_notice(parsed.cluster, lambda key, overrides=overrides: composer.where(overrides, key))
+            _check_notice(parsed.cluster, where)
         if searches(master):
             _check_search(composer, parsed, overrides)
             trials.append(config)
             if fault := unlike(trials[0], config):
-                where = composer.where(overrides, fault.key)
                 raise ConfigError(
-                    f"{fault} ({where}); use one of them, or a sweep: vae-train -m without hparams_search"
+                    f"{fault} ({where(fault.key)}); use one of them, or a sweep: vae-train -m without hparams_search"
                 )
+    for parsed, where in checked:
+        installed(parsed, where)
+        if not submits(master):  # a node of the cluster may see other folders than this machine
+            readable(parsed, where)
     if trials:
         _check_earlier(trials[0], Path(master.hydra.sweep.dir))
     return jobs
