@@ -146,7 +146,10 @@ class Status:
 
 
 class State(NamedTuple):
-    """State of a run (done, pruned, failed, cancelled, interrupted, queued, running, requeued, unfinished), and the reason."""
+    """State of a run, and the reason.
+
+    It is done, pruned, failed, cancelled, interrupted, queued, running, requeued or unfinished.
+    """
 
     name: str
     reason: str

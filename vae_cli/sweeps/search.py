@@ -17,7 +17,7 @@ LONGER = 4
 
 
 def add_scores(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Add to each row its score (None for -inf), its number of epochs, and if it is the best of the trials that are done."""
+    """Add to each row its score (None for -inf), its number of epochs, and if it is the best trial that is done."""
     results = [RunFolder(folder / row["folder"]).results_if_readable() for row in rows]
     scores = list(map(score, results))
     best = max((value for value, row in zip(scores, rows, strict=True) if row["status"] == "done"), default=WORST)
