@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.samplers import BaseSampler
 
 STUDY = "study.log"
 """Optuna's file in the folder of a search."""
@@ -19,12 +18,13 @@ OVERRIDES = "overrides"
 """User attribute of a trial: the overrides of its job."""
 
 
-def begin(folder: Path, sampler: BaseSampler | None = None) -> Study:
+def begin(folder: Path) -> Study:
     """The study in a folder, a new one where there is none."""
-    optuna, storage = _storage(folder)
-    return optuna.create_study(
-        study_name=NAME, storage=storage, sampler=sampler, direction="maximize", load_if_exists=True
-    )
+    try:
+        return load(folder)
+    except KeyError:
+        optuna, storage = _storage(folder)
+        return optuna.create_study(study_name=NAME, storage=storage, direction="maximize")
 
 
 def load(folder: Path, pruner: Any = None) -> Study:
