@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.commands import Done, fingerprint, fork
+from tests.support.commands import Done, fingerprint, fork, forked
 from tests.support.plugins.fragile import PLUGIN
 from vae_cli.config.compose import parse
 from vae_cli.config.preflight import prepare_training
@@ -177,13 +177,10 @@ FIRST = "callbacks.pruning.pruner"
 def pruned_search(work: Path, *line: str) -> tuple[Done, list[dict[str, Any]], list[list[float]]]:
     """A search in a new folder: its end, the rows of its table, and the scores of each trial by epoch."""
     work.mkdir()
-    done = fork("vae-train", *SMALL, *PRUNED, *line, "model.latent_dim=2,4", folder=work)
+    done = forked("vae-train", *SMALL, *PRUNED, *line, "model.latent_dim=2,4", folder=work).end(after=300)
     rows = json.loads((work / "study/sweep.json").read_text())
-    return (
-        done,
-        rows,
-        [[row["val/elbo"] for row in RunFolder(work / "study" / one["folder"]).history()] for one in rows],
-    )
+    histories = [RunFolder(work / "study" / row["folder"]).history() for row in rows]
+    return done, rows, [[epoch["val/elbo"] for epoch in history] for history in histories]
 
 
 def test_a_trial_below_the_median_of_earlier_ones_stops(tmp_path: Path) -> None:
@@ -210,10 +207,13 @@ def test_a_trial_below_the_median_of_earlier_ones_stops(tmp_path: Path) -> None:
     prepare_training(shlex.split(command)[6:])
 
 
-def test_trials_side_by_side_are_halved_and_a_pruned_one_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "launcher", [[], pytest.param(["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], marks=pytest.mark.slow)]
+)
+def test_trials_are_halved_and_a_pruned_one_goes_on(launcher: list[str], tmp_path: Path) -> None:
     work = tmp_path / "work"
-    line = ["hparams_search=halving", "hydra.sweeper.n_jobs=6", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    done, rows, scores = pruned_search(work, *line, "trainer.max_epochs=3", "hydra.sweeper.n_trials=6")
+    line = ["hparams_search=halving", "hydra.sweeper.n_jobs=6", "hydra.sweeper.n_trials=6", *launcher]
+    done, rows, scores = pruned_search(work, *line, "trainer.max_epochs=3")
     assert (done.code, done.err) == (0, "")
     trained = [len(values) for values in scores]
     assert set(trained) == {1, 3} and [row["status"] for row in rows] == [
