@@ -94,7 +94,7 @@ def test_two_processes_on_each_of_two_nodes_train_as_one(work: Path) -> None:
 def test_a_job_in_a_container_is_requeued_by_its_script(work: Path) -> None:
     """The script of the page, whose container is here a PATH without SLURM's commands."""
     (script,) = (block for block in blocks(DOCS / "running.md", "bash") if "apptainer" in block)
-    small = [*SMALL[1:], "trainer.accelerator=cpu", "trainer.threads=1", "trainer.max_epochs=40"]
+    small = [*SMALL[1:], "trainer.accelerator=cpu", "trainer.threads=1", "trainer.max_epochs=20"]
     command = shlex.join(["env", f"PATH={Path(sys.executable).parent}", *line("vae-train", *small)])
     for old, new in (
         ("apptainer exec --nv vae.sif vae-train trainer=gpu", command),
@@ -113,4 +113,4 @@ def test_a_job_in_a_container_is_requeued_by_its_script(work: Path) -> None:
     scontrol("update", f"jobid={job}", "starttime=now")
     wait(lambda: "JobState=COMPLETED" in scontrol("show", "job", job))
     assert [one["end"] for one in results(run)["starts"]][1:] == ["done"], (work / f"slurm-{job}.out").read_text()
-    assert results(run)["train/epochs"] == 40
+    assert results(run)["train/epochs"] == 20
