@@ -48,7 +48,7 @@ RUN = (
         "starts",
         "",
         "Each start of the run: `began`, `host`, `job` of SLURM, `seconds`, the reason of its `end`, `command` as it "
-        "was typed, `processor`, `gpu`, `threads`, `processes`; `saved` is true if it wrote a checkpoint.",
+        "was typed, `processor`, `gpu`, `threads`, `processes`, `pid`; `saved` is true if it wrote a checkpoint.",
     ),
     Number("threads", "", "CPU threads."),
     Number("continued_at", "", "Epochs after which the run continues under another learning-rate schedule, a list."),
