@@ -33,7 +33,7 @@ Line = tuple[str, ...]
 class Search(Sweeper):
     """Draws the values of each trial, until the study has `n_trials`.
 
-    A search that was stopped goes on with the trials that were running. A trial with the values of an earlier one
+    A search that was stopped resumes the trials that were running first. A trial with the values of an earlier one
     gets the score of that one.
 
     Args:

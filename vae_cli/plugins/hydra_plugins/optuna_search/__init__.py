@@ -8,7 +8,7 @@ from vae_cli.sweeps.optuna_sweeper import Search
 
 
 class OptunaSearch(Search):
-    """hydra/sweeper=optuna."""
+    """The sweeper that hydra/sweeper=optuna names."""
 
 
 if find_spec("optuna"):
