@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,10 @@ def _train(argv: list[str]) -> None:
 
     arguments = _checked("vae-train", lambda: prepare_training(argv))
     from vae_cli.commands.job import task
+    from vae_cli.runs.status import COMMAND
     from vae_cli.sweeps.table import SweepTable
+
+    os.environ[COMMAND] = shlex.join(["vae-train", *argv])
 
     sys.argv[1:] = arguments  # the program stays: Lightning starts it again for further devices
     code = 0

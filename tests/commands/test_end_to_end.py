@@ -76,7 +76,7 @@ def test_a_run_begins_with_a_header(finished: tuple[Path, Done]) -> None:
     assert header["run"] == "run" and header["likelihood"] == "bernoulli"
     assert header["model"].startswith("vae, ") and "posterior diagonal" in header["model"]
     assert header["objective"].startswith("elbo, beta=1") and "2 epochs" in header["objective"]
-    assert header["data"] == "digits: 1,238 train, 200 val, 359 test; 1 x 8 x 8, binary"
+    assert header["examples"] == "1,238 train, 200 val, 359 test; 1 x 8 x 8, binary"
     assert int(header["parameters"].replace(",", "")) == numbers(finished[0] / "run")["model/parameters"]
     assert header["device"].startswith("CPU, 32-true, ") or "32-true" in header["device"]
 

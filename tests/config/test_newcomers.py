@@ -1,5 +1,6 @@
 """What a newcomer types: each line says what to type instead, and that works."""
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,14 @@ def test_arguments_of_the_optimizer_are_in_range(arguments: list[str], told: str
 def test_the_way_out_for_momentum_works() -> None:
     composed("optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=false")
     composed("optimizer.lr=0", "optimizer.betas=[0,0.5]")
+
+
+@pytest.mark.parametrize("arguments", [["logger=[csv,tensorboard]"], ["-m", "seed=1,2", "logger=tensorboard"]])
+def test_a_logger_whose_library_is_missing_is_refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_training(arguments)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    line = refused(*arguments)
+    assert line.startswith("logger=tensorboard: ") and "; use logger=csv, or pip install 'vae-cli[tensorboard]'" in line
 
 
 @cache

@@ -22,7 +22,7 @@ VADE = (
 HERE = ("ckpt=last", "hydra.run.dir=run")
 OFTEN = "trainer.checkpoint_every=0.0005"
 """Minutes: every few batches."""
-TIMES = ("train/seconds", "train/samples_per_second", "wall_seconds", "starts")
+TIMES = ("train/seconds", "train/samples_per_second", "wall_seconds", "save_seconds", "starts")
 
 
 def rows(run: Path) -> list[list[str]]:
@@ -33,8 +33,9 @@ def rows(run: Path) -> list[list[str]]:
 
 
 def numbers(run: Path) -> dict[str, Any]:
-    """The entries of results.json without times and the git state."""
-    return {name: value for name, value in results(run).items() if name not in TIMES and not name.startswith("git/")}
+    """The entries of results.json without times, the git state, and versions, which are of what a start imported."""
+    apart = ("git/", "project/", "version/")
+    return {name: value for name, value in results(run).items() if name not in TIMES and not name.startswith(apart)}
 
 
 def state(run: Path, name: str) -> list[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.commands.header import show_configuration
@@ -22,6 +22,7 @@ from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
 from vae_cli.config.continuation import is_done, remaining
+from vae_cli.config.job_names import JOBS
 from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.config.search import WORST, chooses, same_data, score
 from vae_cli.config.sources import Sources
@@ -31,7 +32,7 @@ from vae_cli.distributed.progress import task as show
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
 from vae_cli.distributed.terminal import begin_log, outlive
-from vae_cli.errors import FAILED, REFUSED, UserError
+from vae_cli.errors import DIFFERENT, FAILED, REFUSED, UserError
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import Typed, options_of
@@ -46,6 +47,7 @@ def task(config: DictConfig) -> float:
     """Train in the run's folder; returns the score that a search maximises, -inf for a run that failed.
 
     The process exits with the code of a job that is alone in it; else the task returns, so that the next job starts.
+    A reproduction, which is always alone, exits with a code of its own if its numbers differ.
     """
     logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
     outlive()
@@ -55,7 +57,11 @@ def task(config: DictConfig) -> float:
         run_worker(job.train, job.run)
         return WORST
     result = attempt(job.train_alone, job.run.log_file)
-    return job.end(result) if isinstance(result, Failure) else score(result)
+    if isinstance(result, Failure):
+        return job.end(result)
+    if result.get("reproduction/different"):
+        sys.exit(DIFFERENT)
+    return score(result)
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class Job:
     options: dict[str, str]
     alone: bool
     """True if it is the only job of its process: it is no part of a sweep, or SLURM has started it."""
+    number: str | None
+    """In its sweep, as in 3 of 8."""
 
     @classmethod
     def of(cls, config: DictConfig) -> Job:
@@ -79,7 +87,9 @@ class Job:
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
         searching, options = sweeping and chooses(settings.sweeper), options_of(settings.runtime.choices)
         alone = not sweeping or settings.job.id == slurm.job()  # as our launcher's job sets it
-        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone)
+        jobs = OmegaConf.select(settings, JOBS.removeprefix("hydra."))  # pyright: ignore[reportArgumentType]
+        number = f"{settings.job.num + 1}{f' of {jobs}' if jobs else ''}" if sweeping else None
+        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone, number)
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure, which the folder records.
@@ -125,8 +135,8 @@ class Job:
         if is_rank_zero():
             if checkpoint and self.sweeping:
                 print(f"{self.run.name}: resumes from its last checkpoint")
-            self.run.write_typed(Typed(self.overrides, self.options))
-            show_configuration(config, self.run, self.run.typed_if_readable().options)
+            self.run.write_typed(self._typed(config))
+            show_configuration(config, self.run, self.run.typed_if_readable().options, self.number)
         with show("importing torch"):
             from vae_cli.training.loading import load_data
 
@@ -140,6 +150,11 @@ class Job:
 
         return train(config, data, self.run.path, arrival, checkpoint, closing)
 
+    def _typed(self, config: TrainConfig) -> Typed:
+        """The command line of the run; a reproduction has that of its run."""
+        typed = Typed(self.overrides, self.options)
+        return RunFolder(Path(config.reproduce)).typed_if_readable() if config.reproduce else typed
+
     def _remaining(self) -> TrainConfig | None:
         """The configuration of a job of a sweep; None if the job is done."""
         config = remaining(self.config, self.run)
@@ -152,10 +167,10 @@ class Job:
         if self.config.resume is None and not (self.config.ckpt == "last" and self.run.has_checkpoint):
             if self.config.ckpt is None and is_rank_zero():
                 resume.refuse_used(self.run)  # another process may have ended here since the first look
-            return check(self.config)
-        places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
-        composer = Composer("train", Sources(tuple(map(Path, places))))
-        chosen = resume.resumed(self.run, composer, self.overrides)
+            if self.config.reproduce is None:
+                return check(self.config)
+            return resume.reproduced(RunFolder(Path(self.config.reproduce)), _composer(), self.overrides)
+        chosen = resume.resumed(self.run, _composer(), self.overrides)
         return None if is_done(plain(chosen), self.run) else chosen
 
     def end(self, failure: Failure) -> float:
@@ -170,6 +185,12 @@ class Job:
         if failure.is_stop:
             raise KeyboardInterrupt if failure.exit_code == INTERRUPTED else SystemExit(failure.exit_code)
         return WORST
+
+
+def _composer() -> Composer:
+    """The composer of hydra's job, which knows the user's own folders."""
+    places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
+    return Composer("train", Sources(tuple(map(Path, places))))
 
 
 def run_worker(work: Callable[[], Any], run: RunFolder) -> None:

@@ -14,13 +14,11 @@ from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import named
-from vae_cli.runs.layout import PATHS, display
+from vae_cli.runs.layout import PATHS, RUNS, display
 
 PLAIN = re.compile(r"[\w./@%+-]*", re.ASCII)
 NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
 """Values that hydra reads as a number or a truth value."""
-RUNS = ("run", "resume", "init")
-"""Keys that take the name of a run, or `last` for the newest one."""
 OPTIONS = "cluster.options"
 """Key whose list of options for sbatch is written without quotes."""
 CHOICE = re.compile(r"(choice|shuffle|sort)\(.*\)")

@@ -26,6 +26,7 @@ VALUES = (
     ("name=first", "the name of the run; its folder ends with it"),
     ("tags=[mnist,paper]", "tags of the run"),
     ("resume=DIR", "resume a run: its folder, its name, or last, the newest single run"),
+    ("reproduce=DIR", "train a finished run again in a new folder, and compare the numbers"),
     ("init=DIR", "start from the weights of a run, likewise; init_parts=[posterior]: only these"),
     ("hydra.sweep.dir=DIR", "folder of a sweep; the same sweep again runs only what is not done"),
     ("hydra.run.dir=DIR", "folder of the run; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
@@ -75,7 +76,7 @@ EVAL = """\
 EVAL_EXAMPLES = """\
     examples:
       vae-eval run=last evaluate=paper
-      vae-eval run=outputs/train/DATE/TIME evaluate.split=val evaluate.samples=1000 ckpt=last
+      vae-eval run=first evaluate.split=val evaluate.samples=1000 ckpt=last
 """
 
 SAMPLE = """\
@@ -139,15 +140,16 @@ REPORT = """\
 
     values:
       DIR                           runs, sweeps or folders above them; a run's name, or last, the
-                                    newest run; all of outputs/ by default
+                                    newest single run; all of outputs/ by default
       out=DIR                       folder of report.html, .csv and .tex; the first DIR by default
       wandb=true                    log the plots to Weights & Biases, where the runs are
 
     examples:
       vae-report
       vae-report last                                  # the page of a run
-      vae-report outputs/multirun/DATE/TIME            # a sweep
-      vae-report outputs/train/DATE outputs/multirun/DATE/TIME out=report
+      vae-report first wide                            # two runs by name
+      vae-report outputs/multirun/2026-11-26           # sweeps by date
+      vae-report outputs/train outputs/multirun out=report
 """
 
 

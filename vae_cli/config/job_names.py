@@ -15,6 +15,8 @@ from vae_cli.runs.overrides import key_of
 LONGEST = 90
 """Characters of a name; a longer one is cut, and a hash tells it from others."""
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
+JOBS = "hydra.callbacks.sweep.jobs"
+"""Keys of hydra that `vae-train` sets for a sweep."""
 
 
 def left_out(jobs: Sequence[Sequence[str]]) -> list[str]:

@@ -215,6 +215,7 @@ class TrainConfig:
     name: Annotated[RunName | None, IDENTITY]
     tags: Annotated[list[str], IDENTITY]
     callbacks: Annotated[dict[str, Node], Setting(on_resume=True)] = field(default_factory=dict)
+    reproduce: Annotated[str | None, START] = None
 
 
 @dataclass(frozen=True)

@@ -56,14 +56,22 @@ def named(place: str) -> Path:
     return run.path
 
 
+def names(*kinds: str) -> dict[str, list[Path]]:
+    """The folders of runs (train) and sweeps (multirun) by the name that they were started with, newest first."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((path for kind in kinds for path in (outputs_folder() / kind).glob("*/*")), reverse=True):
+        if (name := TIME.sub("", path.name, count=1)).startswith("-"):
+            found.setdefault(name[1:], []).append(path)
+    return found
+
+
 def _run_of_name(name: str) -> Path | None:
     """The folder of the one run or sweep that was started with name=...; ConfigError where there are several."""
-    folders = (path for kind in ("train", "multirun") for path in (outputs_folder() / kind).glob("*/*"))
-    found = sorted((path for path in folders if TIME.sub("", path.name, count=1) == f"-{name}"), reverse=True)
+    found = names("train", "multirun").get(name, [])
     if len(found) > 1:
         others = ", ".join(map(display, found))
         raise ConfigError(f"{name}: {len(found)} runs have this name ({others}); use {display(found[0])}, the newest")
-    return found[0] if found else None
+    return next(iter(found), None)
 
 
 def nearest(key: str) -> str:

@@ -20,7 +20,7 @@ from vae_cli.runs.atomic_files import keep_as, remove_partial, write_json, write
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import LOCK, held
 from vae_cli.runs.overrides import Typed
-from vae_cli.runs.status import UNFINISHED, State, Status
+from vae_cli.runs.status import UNFINISHED, Start, State, Status
 
 if TYPE_CHECKING:
     from vae_cli.runs.checkpoints import Checkpoint
@@ -151,17 +151,18 @@ class RunFolder:
                 problem = f"a link that leads out of the run's folder, to {path.resolve()}"
                 raise ConfigError(f"{place}: {problem}; replace the link by the file")
 
-    def begin(self, config: dict[str, Any] | DictConfig, typed: Sequence[str] = ()) -> None:
+    def begin(self, config: dict[str, Any] | DictConfig, typed: Sequence[str] = (), start: Start | None = None) -> None:
         """Write the configuration, and mark the results of an earlier start as those of an unfinished run.
 
         Args:
             typed: overrides of this start, which replace those of an earlier one
+            start: this start; None: now, of a training that says no more
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if earlier := self.results_if_readable():
             numbers = {name: value for name, value in earlier.items() if name != "error"}
             self.write_results(numbers | {"status": UNFINISHED})
-        self.write_status((self.status() or Status("running")).started())
+        self.write_status((self.status() or Status("running")).started(start or Start.now()))
         known = self.typed_if_readable()
         if (now := known.resumed(typed)) != known:
             overrides.write(now, self.path / OVERRIDES)

@@ -14,8 +14,8 @@ from vae_cli.runs.atomic_files import write_text_atomically
 
 PRESETS = ("experiment", "sweep", "hparams_search", "debug")
 """Groups whose options set keys of many groups."""
-REQUESTS = ("resume", "ckpt")
-"""Keys that ask for a resumption and are no settings of the run."""
+REQUESTS = ("resume", "ckpt", "reproduce")
+"""Keys that ask for a start from an earlier run and are no settings of the run."""
 
 
 @dataclass(frozen=True)

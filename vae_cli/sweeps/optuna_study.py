@@ -31,8 +31,6 @@ class OptunaStudy(Callback):
 
 def reopen(config: DictConfig) -> None:
     """Enqueue the interrupted trials again, and set the sweeper's number of trials to the remaining number."""
-    for library in ("alembic", "hydra_plugins.hydra_optuna_sweeper"):
-        logging.getLogger(library).setLevel(logging.WARNING)
     import optuna
     from optuna.trial import TrialState
 

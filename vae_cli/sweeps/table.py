@@ -22,6 +22,7 @@ from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
+from vae_cli.runs.overrides import key_of
 from vae_cli.runs.queue import GOING, Queue
 from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 WIDTH = 160
 ALWAYS = ("job", "status")
 DONE = ("done",)
-SHOWN = (*(f"test/{name}" for name in MAIN), "wall_seconds")
+TEST = tuple(f"test/{name}" for name in MAIN)
+SHOWN = (*TEST, "wall_seconds")
 """Keys of results.json in the table."""
 
 
@@ -43,7 +45,7 @@ class SweepTable(Callback):
     lock: ExitStack = ExitStack()
     """Lock of the sweep's folder; a class attribute, because launchers pickle instances."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: int | None = None) -> None:  # jobs: for the headers of the jobs
         self.folder: Path | None = None
         self.shares: Shares | None = None
         self.searches = False
@@ -121,6 +123,9 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     table = widest(console, shown, lambda names: _table(rows, title, names))
     console.print(table, crop=False, soft_wrap=len(table.columns) == len(ALWAYS))
+    if repeated := over_seeds(rows):
+        numbers = [name for name in shown if name in TEST]
+        console.print(widest(console, numbers, lambda names: _means(repeated, names)), crop=False)
     for row in rows:
         if row["error"]:
             log = RunFolder(folder / row["folder"]).log_file
@@ -129,16 +134,49 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     print(f"next: {shlex.join(['vae-report', display(folder)])}")
 
 
-def _table(rows: list[dict[str, Any]], title: str, shown: Sequence[str]) -> Table:
-    from rich import box
+def over_seeds(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The finished jobs that differ only in their seed, by the overrides that tell them from others.
+
+    Empty for a search, whose trials are no sample, and where no configuration has two seeds.
+    """
+    alike = set.intersection(*(set(row["overrides"]) for row in rows))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["status"] == "done" and "score" not in row:
+            varied = [one for one in row["overrides"] if one not in alike and key_of(one) != "seed"]
+            found.setdefault(",".join(varied) or "all jobs", []).append(row)
+    return found if any(len(same) > 1 for same in found.values()) else {}
+
+
+def _means(repeated: dict[str, list[dict[str, Any]]], shown: Sequence[str]) -> Table:
     from rich.markup import escape
+
+    from vae_cli.report.estimate import Estimate  # scipy, which the start of a run does not wait for
+
+    table = _empty("mean over seeds, ± half the width of a 95 % confidence interval", ("configuration", "seeds"), shown)
+    for name, rows in repeated.items():
+        known = [[row[key] for row in rows if row[key] is not None] for key in shown]
+        table.add_row(escape(name), str(len(rows)), *(str(Estimate.of(values)) if values else "" for values in known))
+    return table
+
+
+def _empty(title: str, names: Sequence[str], shown: Sequence[str]) -> Table:
+    """A table without rows, with columns of text and of numbers."""
+    from rich import box
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
-    for name in ALWAYS:
+    for name in names:
         table.add_column(name, no_wrap=True)
     for name in shown:
         table.add_column(name.removeprefix("test/"), justify="right", no_wrap=True)
+    return table
+
+
+def _table(rows: list[dict[str, Any]], title: str, shown: Sequence[str]) -> Table:
+    from rich.markup import escape
+
+    table = _empty(title, ALWAYS, shown)
     for row in rows:
         status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
         status += ", pruned" * row.get("pruned", False) + ", [bold]best[/bold]" * row.get("best", False)
