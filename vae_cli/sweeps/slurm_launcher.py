@@ -207,7 +207,8 @@ def parameters(config: DictConfig) -> dict[str, Any]:
     """Parameters for sbatch under submitit's names: one task per device."""
     cluster, trainer = config.cluster, config.trainer
     tasks = len(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
-    gpus = cluster.gpus if cluster.gpus is not None else tasks * (trainer.accelerator == "gpu")
+    uses = trainer.accelerator == "gpu" or (trainer.accelerator == "auto" and slurm.has_gpus(cluster.partition))
+    gpus = cluster.gpus if cluster.gpus is not None else tasks * uses
     options = dict(option.lstrip("-").partition("=")[::2] for option in cluster.options)
     cores = "$SLURM_CPUS_PER_TASK"  # srun does not inherit it from sbatch
     wanted = {
