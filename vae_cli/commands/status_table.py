@@ -53,7 +53,7 @@ class Line:
 
 
 def show(groups: Sequence[overview.Group]) -> None:
-    """Print all runs."""
+    """Print all runs, a table for each folder that holds some."""
     columns = width()
     for group in groups:
         lines = [_title(group), *_table(group.entries, columns)]
