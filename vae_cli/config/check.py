@@ -267,7 +267,7 @@ class _Check:
 
 def allowed() -> tuple[str, ...]:
     """Prefixes of the classes that a configuration may name."""
-    return ("vae_cli.", "torch.optim.", "torch.nn.", *(f"{name}." for name in plugins()))
+    return ("vae_cli.", "torch.optim.", "torch.nn.", "optuna.pruners.", *(f"{name}." for name in plugins()))
 
 
 def _required(schema: type) -> dict[str, bool]:
