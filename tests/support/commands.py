@@ -20,6 +20,7 @@ NAMES = {
     "vae-kl": "kl",
     "vae-cavi": "cavi",
     "vae-report": "report",
+    "vae-status": "status",
 }
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
