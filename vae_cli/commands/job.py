@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -14,7 +16,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.commands.header import show_configuration
@@ -22,6 +24,7 @@ from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
 from vae_cli.config.continuation import is_done, remaining
+from vae_cli.config.job_names import JOBS
 from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.config.search import WORST, chooses, same_data, score
 from vae_cli.config.sources import Sources
@@ -32,6 +35,7 @@ from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
 from vae_cli.distributed.terminal import begin_log, outlive
 from vae_cli.errors import DIFFERENT, FAILED, REFUSED, UserError
+from vae_cli.runs import study
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import Typed, options_of
@@ -50,6 +54,8 @@ def task(config: DictConfig) -> float:
     """
     logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
     outlive()
+    if os.environ.get("SUBMITIT_EXECUTOR") == "local":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit ignores it
     listen()
     job = Job.of(config)
     if not is_rank_zero():
@@ -58,6 +64,8 @@ def task(config: DictConfig) -> float:
     result = attempt(job.train_alone, job.run.log_file)
     if isinstance(result, Failure):
         return job.end(result)
+    if job.searching:
+        job.tell(result)
     if result.get("reproduction/different"):
         sys.exit(DIFFERENT)
     return score(result)
@@ -75,6 +83,8 @@ class Job:
     options: dict[str, str]
     alone: bool
     """True if it is the only job of its process: it is no part of a sweep, or SLURM has started it."""
+    number: str | None
+    """In its sweep, as in 3 of 8."""
 
     @classmethod
     def of(cls, config: DictConfig) -> Job:
@@ -84,7 +94,9 @@ class Job:
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
         searching, options = sweeping and chooses(settings.sweeper), options_of(settings.runtime.choices)
         alone = not sweeping or settings.job.id == slurm.job()  # as our launcher's job sets it
-        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone)
+        jobs = OmegaConf.select(settings, JOBS.removeprefix("hydra."))  # pyright: ignore[reportArgumentType]
+        number = f"{settings.job.num + 1}{f' of {jobs}' if jobs else ''}" if sweeping else None
+        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone, number)
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure, which the folder records.
@@ -131,7 +143,7 @@ class Job:
             if checkpoint and self.sweeping:
                 print(f"{self.run.name}: resumes from its last checkpoint")
             self.run.write_typed(self._typed(config))
-            show_configuration(config, self.run, self.run.typed_if_readable().options)
+            show_configuration(config, self.run, self.run.typed_if_readable().options, self.number)
         with show("importing torch"):
             from vae_cli.training.loading import load_data
 
@@ -167,6 +179,11 @@ class Job:
             return resume.reproduced(RunFolder(Path(self.config.reproduce)), _composer(), self.overrides)
         chosen = resume.resumed(self.run, _composer(), self.overrides)
         return None if is_done(plain(chosen), self.run) else chosen
+
+    def tell(self, results: dict[str, Any]) -> None:
+        """Tell the study of the search how the trial has ended; what fails here the search itself tells it later."""
+        pruned = results.get("status") == "pruned"
+        attempt(lambda: study.finish(self.run.path.parent, self.overrides, score(results), pruned=pruned))
 
     def end(self, failure: Failure) -> float:
         """Report a failure; the process exits if the job is alone in it, or if the sweep is stopped."""

@@ -16,9 +16,10 @@ from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.command_line import arguments, quote, quoted, with_search_path
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session
-from vae_cli.config.folder_checks import creatable, free, initial, located, plain_names, readable
-from vae_cli.config.job_names import EXCLUDED, left_out
+from vae_cli.config.folder_checks import creatable, free, initial, installed, located, plain_names, readable
+from vae_cli.config.job_names import EXCLUDED, JOBS, left_out
 from vae_cli.config.schema import EvalConfig, SampleConfig
+from vae_cli.config.search import searches
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import nearest
 from vae_cli.config.sweep_checks import check_sweep
@@ -53,14 +54,15 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
         if args.multirun or master.hydra.mode == RunMode.MULTIRUN:
             jobs = check_sweep(composer, master, lines)
             lines.append(f"{EXCLUDED}=[{','.join(map(quote, left_out(jobs)))}]")
+            lines.append(f"{JOBS}={'null' if searches(master) else len(jobs)}")
         else:
             for line in sweeps:
                 key = str(line).partition("=")[0]
                 one = f"{key}='\"...\"' for one path" if key.lstrip("+") in PATHS else "[...] for a list"
                 raise ConfigError(f"{line}: several values ({COMMAND_LINE}); add -m for a sweep, {one}")
             if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
-                near = nearest(args.package, [str(key) for key in master], 1)
-                raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); nearest: {near[0]}")
+                near = nearest(args.package, [str(key) for key in master]) or "--cfg job shows all keys"
+                raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); {near}")
             lines = _single(composer, master, lines, shows=bool(args.cfg or args.info))
     return [*lines, *flags]  # --info last: an override after it would be its value
 
@@ -82,6 +84,7 @@ def _single(composer: Composer, master: DictConfig, lines: list[str], *, shows: 
     initial(config)
     if not shows:
         readable(config, where)
+        installed(config, where)
     creatable(Path(master.hydra.run.dir))
     free(Path(master.hydra.run.dir))
     return lines
@@ -127,6 +130,7 @@ def prepare_command(name: str, schema: type[S], argv: Sequence[str]) -> S | Dict
 def _resuming(run: RunFolder, composer: Composer, master: DictConfig, lines: list[str]) -> list[str]:
     """The overrides for hydra.main by which a run is resumed: its own configuration counts."""
     config = resume.resumed(run, composer, lines)
+    installed(config, lambda key: resume.place(run, key))
     if any(composer.is_group(override) for override in parse(lines)):
         resume.same_choices(config, master, run)
     place = quote(str(run.path))

@@ -31,23 +31,24 @@ TRAINING = (
     Number(
         "stopped",
         "",
-        "The cause of the end: `trainer.max_epochs`, `trainer.patience`, pruning, or a callback.",
+        "The cause of the end: `trainer.max_epochs`, `trainer.patience`, a pruner, or a callback.",
     ),
     Number("best_epoch", "", "Epoch of best.ckpt, from 1."),
     Number("best_by", "", "The number that chose this epoch, or `the last epoch`."),
     Number("samples_per_second", "1/s", "Training examples for each second of training."),
 )
 RUN = (
-    Number("status", "", "`done`, `failed`, `interrupted`, or `unfinished` while the run has not ended."),
+    Number("status", "", "`done`, `pruned`, `failed`, `interrupted`, or `unfinished` while the run has not ended."),
     Number("error", "", "The message of a failed or interrupted run."),
     Number("seed", "", "Seed of initial weights, batches and noise."),
     Number("checkpoint", "", "The checkpoint that `vae-eval` evaluates."),
     Number("wall_seconds", "s", "Seconds of training, evaluation and figures, all starts of the run together."),
+    Number("save_seconds", "s", "Seconds of the longest write of a checkpoint."),
     Number(
         "starts",
         "",
         "Each start of the run: `began`, `host`, `job` of SLURM, `seconds`, the reason of its `end`, `command` as it "
-        "was typed, `processor`, `gpu`, `threads`, `processes`; `saved` is true if it wrote a checkpoint.",
+        "was typed, `processor`, `gpu`, `threads`, `processes`, `pid`; `saved` is true if it wrote a checkpoint.",
     ),
     Number("threads", "", "CPU threads."),
     Number("continued_at", "", "Epochs after which the run continues under another learning-rate schedule, a list."),

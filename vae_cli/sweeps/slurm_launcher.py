@@ -71,8 +71,8 @@ class Work:
         """Write the state `queued` into the folder."""
         self.run.path.mkdir(parents=True, exist_ok=True)
         self.run.write_typed(Typed(self.overrides, self.options))
-        earlier = self.run.status()
-        self.run.write_status(Status("queued", starts=earlier.starts if earlier else ()))
+        earlier = self.run.status() or Status("queued")
+        self.run.write_status(Status("queued", save_seconds=earlier.save_seconds, starts=earlier.starts))
 
     def result(self) -> JobReturn:
         """The score of the run, for hydra's sweepers."""
@@ -207,7 +207,8 @@ def parameters(config: DictConfig) -> dict[str, Any]:
     """Parameters for sbatch under submitit's names: one task per device."""
     cluster, trainer = config.cluster, config.trainer
     tasks = len(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
-    gpus = cluster.gpus if cluster.gpus is not None else tasks * (trainer.accelerator == "gpu")
+    uses = trainer.accelerator == "gpu" or (trainer.accelerator == "auto" and slurm.has_gpus(cluster.partition))
+    gpus = cluster.gpus if cluster.gpus is not None else tasks * uses
     options = dict(option.lstrip("-").partition("=")[::2] for option in cluster.options)
     cores = "$SLURM_CPUS_PER_TASK"  # srun does not inherit it from sbatch
     wanted = {

@@ -106,7 +106,7 @@ class LatentModelModule(LightningModule):
         if not abs(loss) < LARGEST:
             broken = [k for k, v in zip(self.names, sums[1:], strict=True) if k != "loss" and not v.isfinite()]
             self._diverged(
-                f"the loss became {loss} at", f"batch {batch_idx}, ", broken[0] if broken else "loss", batch.x
+                f"the loss became {loss} at", f"batch {batch_idx + 1}, ", broken[0] if broken else "loss", batch.x
             )
         self.sums = sums[1:]
         self.totals = self.totals.to(sums.device) + self.sums
@@ -125,7 +125,7 @@ class LatentModelModule(LightningModule):
 
     def _diverged(self, what: str, batch: str, term: str, x: Tensor | None = None) -> NoReturn:
         """End the training, because a loss or a parameter is not finite; no checkpoint is written."""
-        where = f"{what} epoch {self.current_epoch}, {batch}step {self.global_step}"
+        where = f"{what} epoch {self.current_epoch + 1}, {batch}step {self.global_step}"
         if x is not None and self.global_step == 0:
             raise UserError(f"{where}, before any update; the first term to go was {term}; {self._reach(x)}")
         broken = next((name for name, value in self.named_parameters() if not value.isfinite().all()), None)

@@ -53,12 +53,13 @@ class WandbLogger(RunLogger):
     def log_images(self, images: Mapping[str, Image], row: Row) -> None:
         import wandb
 
-        self.run.log({name: wandb.Image(image) for name, image in images.items()} | dict(row))
+        place = f"epoch {row['epoch']:.0f}, step {row['step']:.0f}"  # W&B's own slider counts rows
+        self.run.log({name: wandb.Image(image, caption=place) for name, image in images.items()} | dict(row))
 
     def finish(self, summary: Mapping[str, object]) -> None:
         """Write the final numbers and end the run, so that the next job of a sweep gets a run of its own."""
         self.run.summary.update(dict(summary))
-        self.run.finish(exit_code=0 if summary.get("status") == "done" else 1)
+        self.run.finish(exit_code=0 if summary.get("status") in ("done", "pruned") else 1)
 
     def abandon(self) -> None:
         import wandb
