@@ -14,6 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vae_cli.commands.failure import attempt, require
+from vae_cli.config.job_names import job_folders
 from vae_cli.config.search import searches, submits
 from vae_cli.distributed.signals import listen
 from vae_cli.distributed.terminal import widest
@@ -24,6 +25,8 @@ from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
 from vae_cli.runs.overrides import key_of
 from vae_cli.runs.queue import GOING, Queue
+from vae_cli.runs.status import Start
+from vae_cli.runs.sweep import Sweep
 from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
 
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 WIDTH = 160
 ALWAYS = ("job", "status")
-DONE = ("done",)
+DONE = ("done", "pruned")
 TEST = tuple(f"test/{name}" for name in MAIN)
 SHOWN = (*TEST, "wall_seconds")
 """Keys of results.json in the table."""
@@ -65,6 +68,8 @@ class SweepTable(Callback):
         self.ended_well = any if self.searches else all
         self.well = DONE if waits(config) else (*DONE, *GOING)
         SweepTable.current = self
+        begun = Sweep(Start.now(), str(Path.cwd()), self.searches, [] if self.searches else job_folders(config))
+        begun.write(self.folder)
 
     def finish(self) -> int:
         """Print and write the table; the exit code is 1 if a job failed, or all trials of a search did.
@@ -80,6 +85,8 @@ class SweepTable(Callback):
             search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder, self.shares)
+        if self.searches and (line := search.pruned(rows, self.folder)):
+            print(line)
         if self.searches and (command := search.longer(rows, self.folder)):
             print(f"train the best trial longer: {command}")
             search.save_figures(self.folder)
@@ -107,7 +114,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
                 "overrides": run.typed_if_readable().overrides,
                 "status": state.name,
                 **{name: results.get(name) for name in SHOWN},
-                "error": None if state.name == "done" else state.reason or None,
+                "error": None if state.name in DONE else state.reason or None,
                 "folder": run.name,
             }
         )
@@ -178,8 +185,8 @@ def _table(rows: list[dict[str, Any]], title: str, shown: Sequence[str]) -> Tabl
 
     table = _empty(title, ALWAYS, shown)
     for row in rows:
-        status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
-        status += ", pruned" * row.get("pruned", False) + ", [bold]best[/bold]" * row.get("best", False)
+        status = row["status"] if row["status"] in DONE else f"[red]{row['status']}[/red]"
+        status += ", [bold]best[/bold]" * row.get("best", False)
         numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
         table.add_row(escape(row["folder"]), status, *numbers)
     return table
