@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -52,6 +54,8 @@ def task(config: DictConfig) -> float:
     """
     logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
     outlive()
+    if os.environ.get("SUBMITIT_EXECUTOR") == "local":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit ignores it
     listen()
     job = Job.of(config)
     if not is_rank_zero():

@@ -177,8 +177,13 @@ class Status:
         place = f"SLURM job {self.job}" if self.job else "waits in the queue" if self.state == "queued" else ""
         if self.state == "running":
             eta = "" if self.left is None else f", {self.left / MINUTE:.1f} min left"
-            place = ", ".join(filter(None, (f"epoch {self.epoch} of {self.epochs} done{eta}", place)))
+            place = ", ".join(filter(None, (f"{self.progress}{eta}", place)))
         return place
+
+    @property
+    def progress(self) -> str:
+        """The number of finished epochs, in words."""
+        return f"epoch {self.epoch} of {self.epochs} done"
 
     @property
     def is_alive(self) -> bool | None:
@@ -210,8 +215,8 @@ class State(NamedTuple):
         if status.state != "running" or (alive := status.is_alive):
             return cls(status.state, status.words)
         if alive is not None:
-            return cls(GONE, f"its process on {status.starts[-1].host} has ended without a word; {status.words}")
+            return cls(GONE, f"its process on {status.starts[-1].host} has ended without a word; {status.progress}")
         age = time.time() - written
         if age > max(PATIENCE, 3 * status.seconds):
-            return cls(GONE, f"no sign of it for {age / MINUTE:.0f} min; {status.words}")
+            return cls(GONE, f"no sign of it for {age / MINUTE:.0f} min; {status.progress}")
         return cls(status.state, status.words)

@@ -14,6 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vae_cli.commands.failure import attempt, require
+from vae_cli.config.job_names import job_folders
 from vae_cli.config.search import searches, submits
 from vae_cli.distributed.signals import listen
 from vae_cli.distributed.terminal import widest
@@ -24,6 +25,8 @@ from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
 from vae_cli.runs.overrides import key_of
 from vae_cli.runs.queue import GOING, Queue
+from vae_cli.runs.status import Start
+from vae_cli.runs.sweep import Sweep
 from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
 
@@ -65,6 +68,8 @@ class SweepTable(Callback):
         self.ended_well = any if self.searches else all
         self.well = DONE if waits(config) else (*DONE, *GOING)
         SweepTable.current = self
+        begun = Sweep(Start.now(), str(Path.cwd()), self.searches, [] if self.searches else job_folders(config))
+        begun.write(self.folder)
 
     def finish(self) -> int:
         """Print and write the table; the exit code is 1 if a job failed, or all trials of a search did.
