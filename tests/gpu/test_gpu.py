@@ -11,7 +11,9 @@ from tests.support.configs import composed
 from tests.support.models import batch_of, binary_vae
 from tests.support.training import interrupted, train
 from vae_cli.config.sources import Sources
-from vae_cli.distributions.pixels import LEVELS, PIECE, ContinuousBernoulli, DiscretisedLogistic
+from vae_cli.distributions.discretised_logistic import DiscretisedLogistic
+from vae_cli.distributions.pieces import PIECE
+from vae_cli.distributions.pixels import LEVELS, ContinuousBernoulli
 from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.evaluation.estimators import iw_log_likelihood
 from vae_cli.runs.checkpoints import load

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
+from PIL.ImageFile import ImageFile
 
 from vae_cli.config.schema import WandbConfig
 from vae_cli.distributed import slurm
@@ -55,7 +56,9 @@ class WandbLogger(RunLogger):
         import wandb
 
         place = f"epoch {row['epoch']:.0f}, step {row['step']:.0f}"  # W&B's own slider counts rows
-        self.run.log({name: wandb.Image(image, caption=place) for name, image in images.items()} | dict(row))
+        files = {name: image.filename if isinstance(image, ImageFile) else image for name, image in images.items()}
+        logged = {name: wandb.Image(file, caption=place) for name, file in files.items()}  # a file is copied as it is
+        self.run.log(logged | dict(row))
 
     def finish(self, summary: Mapping[str, object]) -> None:
         """Write the final numbers and end the run, so that the next job of a sweep gets a run of its own."""
