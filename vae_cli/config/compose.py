@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hydra
 import yaml
@@ -33,7 +34,6 @@ EXTRAS = {
     ("hydra/sweeper", "optuna"): "sweep",
     ("hydra/launcher", "joblib"): "sweep",
     ("hydra/launcher", "submitit_local"): "slurm",
-    ("hydra/launcher", "submitit_slurm"): "slurm",
 }
 """Options of hydra's own groups that another package brings, and the extra of this package that installs it."""
 
@@ -70,6 +70,12 @@ class Composer:
 
     name: str
     sources: Sources
+
+    @classmethod
+    def of(cls, settings: Any) -> Composer:
+        """The composer that has made a configuration with this hydra node."""
+        files = (Path(source.path) for source in settings.runtime.config_sources if source.schema in ("file", "vae"))
+        return cls(settings.job.config_name, Sources(tuple(files)))
 
     def is_group(self, override: Override) -> bool:
         """True if the override chooses an option of a group."""

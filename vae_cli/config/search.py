@@ -40,7 +40,7 @@ def chooses(sweeper: Any) -> bool:
     """As `searches`, for the sweeper's own node."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # here: hydra loads its plugins again
 
-    return get_class(sweeper._target_) is not BasicSweeper
+    return not issubclass(get_class(sweeper._target_), BasicSweeper)
 
 
 def submits(config: DictConfig) -> bool:

@@ -17,6 +17,8 @@ from vae_cli.config.compose import COMMAND_LINE, Composer, parse
 from vae_cli.config.folder_checks import creatable, initial, installed, readable
 from vae_cli.config.schema import ClusterConfig, TrainConfig
 from vae_cli.config.search import searches, submits, unlike
+from vae_cli.config.series import Series
+from vae_cli.distributed.progress import track
 from vae_cli.errors import ConfigError
 from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
 
@@ -46,15 +48,17 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
             raise ConfigError(f"{problem}, its jobs have the names of their overrides; give one")
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
     trials, checked = list[DictConfig](), list[tuple[TrainConfig, Callable[[str], str]]]()
-    for job in jobs:
+    series = Series(composer, composer.compose)
+    for job in track(jobs, "checking the jobs"):
         overrides = [*fixed, *composer.tidy(job)]
-        config = composer.compose(overrides)
+        config = series.config(overrides)
         where = partial(composer.where, overrides)
         parsed = check(config, where)
         initial(parsed)
         checked.append((parsed, where))
         if submits(master):
             _check_notice(parsed.cluster, where)
+            _check_pack(parsed, where)
         if searches(master):
             _check_search(composer, parsed, overrides)
             trials.append(config)
@@ -115,6 +119,15 @@ def _check_notice(cluster: ClusterConfig, where: Callable[[str], str]) -> None:
         f"cluster.notice={notice}: too long for cluster.time={time} ({where('cluster.time')}): {reason}; "
         f"use {shorter}cluster.time={(notice + EARLIER) // 60 + 1}"
     )
+
+
+def _check_pack(config: TrainConfig, where: Callable[[str], str]) -> None:
+    """Refuse several jobs in one task where a job takes several tasks."""
+    pack, devices = config.cluster.pack, config.trainer.devices
+    processes = config.trainer.num_nodes * (devices if isinstance(devices, int) else len(devices))
+    if processes > 1 and pack not in (1, "auto"):
+        problem = f"cluster.pack={pack}: a run of several processes is alone in its SLURM job"
+        raise ConfigError(f"{problem} ({where('cluster.pack')}); use cluster.pack=1, or trainer.devices=1")
 
 
 def _trials(varied: Sequence[Override]) -> list[list[str]]:

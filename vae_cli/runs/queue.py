@@ -12,7 +12,7 @@ from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.status import UNFINISHED, State
 
-PLACE = ".submitit"
+PLACE = ".slurm"
 """Folder of a sweep with the files of its jobs."""
 JOBS = "jobs.json"
 WAITING = ("queued", "requeued")
@@ -22,9 +22,14 @@ ASKED = (*GOING, "interrupted", UNFINISHED)
 
 
 def submitted(sweep: Path) -> dict[str, str]:
-    """SLURM job ids of the runs in the folder of a sweep, by name."""
+    """SLURM job ids of the runs in the folder of a sweep, by name; runs that are packed share a job."""
     file = sweep / PLACE / JOBS
     return json.loads(file.read_text()) if file.exists() else {}
+
+
+def log(sweep: Path, job: str) -> Path:
+    """The output of a SLURM job, in the folder of its sweep."""
+    return sweep / PLACE / f"{job}.log"
 
 
 class Queue:
@@ -48,7 +53,9 @@ class Queue:
             return state
         if entry := self.jobs.get(job):
             again = "queued" if status.state == "queued" else "requeued"
-            return State(again, f"SLURM job {job}: {entry.words}") if entry.state == "PENDING" else state
+            if entry.state == "PENDING":
+                return State(again, f"SLURM job {job}: {entry.words}")
+            return State(again, f"SLURM job {job} runs, and this run begins later") if state.name in WAITING else state
         return state if state.name == "interrupted" else ended(run, job) or state
 
 
@@ -61,5 +68,5 @@ def ended(run: RunFolder, job: str) -> State | None:
     status = run.status()
     if found == "CANCELLED" or (found is None and status and status.state in WAITING):  # no other end is that early
         return State("cancelled", f"cancelled in SLURM (job {job}); {again}")
-    log = display(run.path.parent / PLACE / job / f"{job}_0_log.err")
-    return State("failed", f"ended by SLURM (job {job}, {found or 'state unknown'}); see {log}; {again}")
+    see = display(log(run.path.parent, job))
+    return State("failed", f"ended by SLURM (job {job}, {found or 'state unknown'}); see {see}; {again}")
