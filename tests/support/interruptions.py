@@ -22,7 +22,7 @@ VADE = (
 HERE = ("ckpt=last", "hydra.run.dir=run")
 OFTEN = "trainer.checkpoint_every=0.0005"
 """Minutes: every few batches."""
-TIMES = ("train/seconds", "train/samples_per_second", "wall_seconds", "starts")
+TIMES = ("train/seconds", "train/samples_per_second", "wall_seconds", "save_seconds", "starts")
 
 
 def rows(run: Path) -> list[list[str]]:

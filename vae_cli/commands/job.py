@@ -167,10 +167,8 @@ class Job:
                 resume.refuse_used(self.run)  # another process may have ended here since the first look
             if self.config.reproduce is None:
                 return check(self.config)
-            return resume.reproduced(
-                RunFolder(Path(self.config.reproduce)), Composer.of(HydraConfig.get()), self.overrides
-            )
-        chosen = resume.resumed(self.run, Composer.of(HydraConfig.get()), self.overrides)
+            return resume.reproduced(RunFolder(Path(self.config.reproduce)), composer, self.overrides)
+        chosen = resume.resumed(self.run, composer, self.overrides)
         return None if is_done(plain(chosen), self.run) else chosen
 
     def end(self, failure: Failure) -> float:

@@ -20,7 +20,7 @@ from vae_cli.config.search import searches, submits, unlike
 from vae_cli.config.series import Series
 from vae_cli.distributed.progress import track
 from vae_cli.errors import ConfigError
-from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
+from vae_cli.runs.folder import CONFIG, STATUS, SUPERSEDED, RunFolder
 
 EARLIER = 60
 """Seconds by which SLURM may send the signal of a time limit before the notice."""
@@ -49,6 +49,8 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
     trials, checked = list[DictConfig](), list[tuple[TrainConfig, Callable[[str], str]]]()
     series = Series(composer, composer.compose)
+    sweep = Path(master.hydra.sweep.dir)
+    least = _least_notice(sweep) if submits(master) else 0
     for job in track(jobs, "checking the jobs"):
         overrides = [*fixed, *composer.tidy(job)]
         config = series.config(overrides)
@@ -57,7 +59,7 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
         initial(parsed)
         checked.append((parsed, where))
         if submits(master):
-            _check_notice(parsed.cluster, where)
+            _check_notice(parsed.cluster, least, where)
             _check_pack(parsed, where)
         if searches(master):
             _check_search(composer, parsed, overrides)
@@ -71,7 +73,7 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
         if not submits(master):  # a node of the cluster may see other folders than this machine
             readable(parsed, where)
     if trials:
-        _check_earlier(trials[0], Path(master.hydra.sweep.dir))
+        _check_earlier(trials[0], sweep)
     return jobs
 
 
@@ -108,9 +110,23 @@ def _check_cluster(master: DictConfig) -> None:
         raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); use cluster.wait=true")
 
 
-def _check_notice(cluster: ClusterConfig, where: Callable[[str], str]) -> None:
-    """Refuse a time limit that SLURM would announce as soon as the job has begun: SLURM may be a minute early."""
+def _least_notice(sweep: Path) -> int:
+    """Seconds in which each run of a sweep that has begun can save; 0 where none has."""
+    found = (RunFolder(file.parent).status() for file in sweep.glob(f"*/{STATUS}"))
+    return max((status.least_notice for status in found if status), default=0)
+
+
+def _check_notice(cluster: ClusterConfig, least: int, where: Callable[[str], str]) -> None:
+    """Refuse a notice that is shorter than the jobs need to save, and a time limit that SLURM would announce as soon as
+    the job has begun: SLURM may be a minute early.
+    """
     time, notice = cluster.time, cluster.notice
+    if notice < least:
+        longer = f" cluster.time={(least + EARLIER) // 60 + 1}" if 60 * time <= least + EARLIER else ""
+        raise ConfigError(
+            f"cluster.notice={notice}: too short ({where('cluster.notice')}): a run of this sweep takes {least} s to "
+            f"write its two checkpoints; use cluster.notice={least}{longer}"
+        )
     if 60 * time > notice + EARLIER:
         return
     shorter = f"cluster.notice={30 * (time - 1)} or " if time > 1 else ""

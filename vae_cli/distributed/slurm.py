@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -67,14 +66,20 @@ def requeue() -> bool:
     return _output("scontrol", "requeue", str(job())) is not None
 
 
-def queue() -> dict[str, QueuedJob] | None:
-    """The user's jobs that wait or run; None if SLURM does not answer."""
-    lines = _output("squeue", "--noheader", "--array", "--format=%i|%T|%r|%j", f"--user={getpass.getuser()}")
+def jobs() -> dict[str, QueuedJob] | None:
+    """The user's jobs, those that ended within some minutes too; None if SLURM does not answer."""
+    shown = ("--array", "--states=all", "--format=%i|%T|%r|%j")
+    lines = _output("squeue", "--noheader", *shown, f"--user={getpass.getuser()}")
     if lines is None:
         return None
     rows = (line.split("|", 3) for line in lines.splitlines())
-    jobs = {job: QueuedJob(state, reason, name) for job, state, reason, name in rows}
-    return {job: entry for job, entry in jobs.items() if entry.state not in GONE}
+    return {job: QueuedJob(state, reason, name) for job, state, reason, name in rows}
+
+
+def queue() -> dict[str, QueuedJob] | None:
+    """The user's jobs that wait or run; None if SLURM does not answer."""
+    known = jobs()
+    return None if known is None else {job: entry for job, entry in known.items() if entry.state not in GONE}
 
 
 def cancel(jobs: Iterable[str]) -> None:
@@ -95,11 +100,12 @@ def submit(script: Path) -> str:
     return done.stdout.strip().partition(";")[0]
 
 
-def state(job: str) -> str | None:
-    """The state of a job, also some minutes after its end; None if SLURM, and its accounting, have forgotten it."""
-    found = re.search(r"JobState=(\w+)", _output("scontrol", "show", "job", job) or "")
-    columns = ("--noheader", "--allocations", "--parsable2", "--format=State")
-    return found[1] if found else next(iter((_output("sacct", f"--jobs={job}", *columns) or "").split()), None)
+def accounted(array: str) -> dict[str, str]:
+    """The states of the jobs of an array, or of a single job, in SLURM's accounting; empty where it keeps none."""
+    columns = ("--noheader", "--allocations", "--parsable2", "--format=JobID,State")
+    lines = (_output("sacct", f"--jobs={array}", *columns) or "").splitlines()
+    rows = (line.partition("|") for line in lines)
+    return {job: next(iter(state.split()), "") for job, _, state in rows}  # CANCELLED by 1000
 
 
 def _output(*command: str) -> str | None:

@@ -43,11 +43,12 @@ RUN = (
     Number("seed", "", "Seed of initial weights, batches and noise."),
     Number("checkpoint", "", "The checkpoint that `vae-eval` evaluates."),
     Number("wall_seconds", "s", "Seconds of training, evaluation and figures, all starts of the run together."),
+    Number("save_seconds", "s", "Seconds of the longest write of a checkpoint."),
     Number(
         "starts",
         "",
         "Each start of the run: `began`, `host`, `job` of SLURM, `seconds`, the reason of its `end`, `command` as it "
-        "was typed, `processor`, `gpu`, `threads`, `processes`; `saved` is true if it wrote a checkpoint.",
+        "was typed, `processor`, `gpu`, `threads`, `processes`, `pid`; `saved` is true if it wrote a checkpoint.",
     ),
     Number("threads", "", "CPU threads."),
     Number("continued_at", "", "Epochs after which the run continues under another learning-rate schedule, a list."),

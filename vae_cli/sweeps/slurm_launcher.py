@@ -72,8 +72,8 @@ class Work:
         """Write the state `queued` into the folder."""
         self.run.path.mkdir(parents=True, exist_ok=True)
         self.run.write_typed(Typed(self.overrides, self.options))
-        earlier = self.run.status()
-        self.run.write_status(Status("queued", starts=earlier.starts if earlier else ()))
+        earlier = self.run.status() or Status("queued")
+        self.run.write_status(Status("queued", save_seconds=earlier.save_seconds, starts=earlier.starts))
 
     def result(self) -> JobReturn:
         """The score of the run, for hydra's sweepers."""

@@ -70,7 +70,7 @@ def build_callbacks(
     """The callbacks of a training, in the order in which Lightning calls them."""
     settings, selection = config.trainer, selection_of(data, module)
     limit = settings.limit_batches and settings.limit_batches * config.dataset.arguments["batch_size"]
-    shown: list[Callback] = [EpochProgress(history), EvaluationProgress(), StatusWriter(run, history)]
+    shown: list[Callback] = [EpochProgress(history), EvaluationProgress(), StatusWriter(run, history, selection)]
     files = {"dirpath": run.checkpoints, "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         *(node.build() for node in config.callbacks.values()),
@@ -117,7 +117,7 @@ def build_trainer(
         default_root_dir=run.path,
         logger=False,
         callbacks=build_callbacks(config, run, data, module, history, loggers),
-        plugins=[AtomicCheckpointIO(checkpoint), environment],
+        plugins=[AtomicCheckpointIO(run, config.cluster.notice, checkpoint), environment],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         inference_mode=False,  # a refinement differentiates
