@@ -27,7 +27,7 @@ class Series:
     _files: dict[tuple[str, ...], DictConfig] = field(default_factory=dict)
 
     def config(self, lines: Sequence[str]) -> DictConfig:
-        """The configuration with its hydra node."""
+        """The configuration, with a hydra node if `compose` gives one."""
         overrides = parse(lines)
         files = tuple(str(o.input_line) for o in overrides if self._is_for_files(o))
         if files not in self._files:
@@ -38,9 +38,10 @@ class Series:
             ConfigLoaderImpl._apply_overrides_to_config(values, config)
         except HydraException:
             return self.compose(list(lines))  # which explains the fault
-        job, typed = config.hydra.job, [o for o in overrides if not o.is_hydra_override()]
-        config.hydra.overrides.task = [o.input_line for o in typed]
-        job.override_dirname = get_overrides_dirname(overrides=typed, **job.config.override_dirname)
+        if "hydra" in config:
+            job, typed = config.hydra.job, [o for o in overrides if not o.is_hydra_override()]
+            config.hydra.overrides.task = [o.input_line for o in typed]
+            job.override_dirname = get_overrides_dirname(overrides=typed, **job.config.override_dirname)
         return config
 
     def _is_for_files(self, override: Override) -> bool:

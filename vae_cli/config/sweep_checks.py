@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import IntervalSweep, Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_cli.config import signatures
 from vae_cli.config.check import check
@@ -48,7 +48,7 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
             raise ConfigError(f"{problem}, its jobs have the names of their overrides; give one")
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
     trials, checked = list[DictConfig](), list[tuple[TrainConfig, Callable[[str], str]]]()
-    series = Series(composer, composer.compose)
+    series = Series(composer, lambda overrides: _own(composer.compose(overrides)))
     sweep = Path(master.hydra.sweep.dir)
     least = _least_notice(sweep) if submits(master) else 0
     for job in track(jobs, "checking the jobs"):
@@ -75,6 +75,13 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
     if trials:
         _check_earlier(trials[0], sweep)
     return jobs
+
+
+def _own(config: DictConfig) -> DictConfig:
+    """A configuration without the node of hydra, which is half of it."""
+    with open_dict(config):
+        del config["hydra"]
+    return config
 
 
 def _check_earlier(trial: DictConfig, folder: Path) -> None:
