@@ -83,10 +83,9 @@ class Job:
         sweeping = settings.mode == RunMode.MULTIRUN
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
         searching, options = sweeping and chooses(settings.sweeper), options_of(settings.runtime.choices)
-        alone = not sweeping or settings.job.id == slurm.job()  # as our launcher's job sets it
         jobs = OmegaConf.select(settings, JOBS.removeprefix("hydra."))  # pyright: ignore[reportArgumentType]
         number = f"{settings.job.num + 1}{f' of {jobs}' if jobs else ''}" if sweeping else None
-        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone, number)
+        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, number)
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure, which the folder records.
