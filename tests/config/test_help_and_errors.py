@@ -43,19 +43,19 @@ OVERRIDES = [
     (["trainer.lr=1"], "trainer.lr: ", "optimizer.lr"),
     (["+objective.bta=2"], "objective.bta: ", "objective.beta"),
     (["++objective.bta=2"], "objective.bta: ", "objective.beta"),
-    (["model=vaee"], "model=vaee: ", "nearest: vae"),
-    (["+experiment=linear_gausian"], "experiment=linear_gausian: ", "nearest: linear_gaussian"),
+    (["model=vaee"], "model=vaee: ", "nearest: model=vae"),
+    (["+experiment=linear_gausian"], "experiment=linear_gausian: ", "nearest: experiment=linear_gaussian"),
     (["+experiments=linear_gaussian"], "experiments: ", "nearest: experiment"),
-    (["hydra/launcher=basics"], "hydra/launcher=basics: ", "nearest: basic"),
+    (["hydra/launcher=basics"], "hydra/launcher=basics: ", "nearest: hydra/launcher=basic"),
     (["objective.beta=abc"], "objective.beta=abc: ", "a number >= 0"),
     (["objective.beta=-1"], "objective.beta=-1: ", "a number >= 0"),
     (["objective.beta="], "objective.beta=: ", "a number >= 0"),
     (["model.latent_dim=2.5"], "model.latent_dim=2.5: ", "an integer > 0"),
     (["model.latent_dim.x=2"], "model.latent_dim=", "an integer > 0"),
     (["seed=-1"], "seed=-1: ", "an integer >= 0"),
-    (["network.activation=rel"], "network.activation=rel: ", "nearest: relu"),
-    (["trainer.precision=bf16"], "trainer.precision=bf16: ", "nearest: bf16-mixed"),
-    (["logger=[csv,wand]"], "logger=wand: ", "nearest: wandb"),
+    (["network.activation=rel"], "network.activation=rel: ", "nearest: network.activation=relu"),
+    (["trainer.precision=bf16"], "trainer.precision=bf16: ", "nearest: trainer.precision=bf16-mixed"),
+    (["logger=[csv,wand]"], "logger=wand: ", "nearest: logger=wandb"),
     (["logger.project=x"], "logger.project: ", "nearest: logger.wandb.project"),
     (["logger=csv", "logger.wandb.project=x"], "logger.wandb.entity: missing", "use logger=wandb"),
     (["~objective.beta"], "objective.beta: missing", "a number >= 0"),
@@ -82,7 +82,7 @@ OVERRIDES = [
     (["resume=nowhere"], "resume=nowhere: ", "no such folder"),
     (["resume=a folder, far=away"], "resume=a folder, far=away: ", "no such folder"),
     (["-m", "objective.beta=1,-1"], "objective.beta=-1: ", "a number >= 0"),
-    (["-m", "model=vae,vaee"], "model=vaee: ", "nearest: vae"),
+    (["-m", "model=vae,vaee"], "model=vaee: ", "nearest: model=vae"),
     (["-m", "seed=1,2", "resume=x"], "resume=x: ", "--multirun"),
     (["-m", "objective.beta=interval(0,1)"], "interval(0,1): ", "list them"),
 ]
@@ -130,7 +130,7 @@ FILES = [
     ("model/mine.yaml", "a: [1", "model=mine", "mine.yaml:2", "not valid YAML"),
     ("model/mine.yaml", "a: 1\na: 2", "model=mine", "mine.yaml:2", "duplicate"),
     ("model/mine.yaml", "- 1", "model=mine", "model", "mine"),
-    ("model/mine.yaml", "defaults: [vaee]", "model=mine", "mine.yaml", "nearest: vae"),
+    ("model/mine.yaml", "defaults: [vaee]", "model=mine", "mine.yaml", "nearest: model=vae"),
     ("model/vae.yaml", "latent_dim: 3", "seed=1", "vae.yaml", "rename"),
     ("experiment/mine.yaml", "# @package _global_\nmodle: {a: 1}", "experiment=mine", "mine.yaml:2", "nearest: model"),
     (
@@ -138,7 +138,7 @@ FILES = [
         "# @package _global_\ndefaults:\n  - override /prior: norml",
         "experiment=mine",
         "mine.yaml:3",
-        "nearest: normal",
+        "nearest: prior=normal",
     ),
     (
         "experiment/mine.yaml",
@@ -275,7 +275,7 @@ def test_the_help_of_an_option_lists_its_keys(command: str, choices: list[str], 
 
 
 def test_the_help_of_an_option_that_is_not_there_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="posterior=iaff: no such option; nearest: iaf"):
+    with pytest.raises(ConfigError, match="posterior=iaff: no such option; nearest: posterior=iaf"):
         help.text("vae-train", ["posterior=iaff", "--help"])
 
 
@@ -386,9 +386,13 @@ def test_one_command_line_is_right_for_a_requeued_job(workplace: Path, monkeypat
         (["run=."], "run=.: not the folder of a run"),
         (["run=run", "ckpt=none"], "ckpt=none: no such checkpoint"),
         (["run=run", "evaluate.sample=3"], "nearest: evaluate.samples"),
-        (["run=run", "evaluate.split=tst"], "nearest: test"),
-        (["run=run", "evaluate=papr"], "nearest: paper"),
+        (["run=run", "evaluate.split=tst"], "nearest: evaluate.split=test"),
+        (["run=run", "evaluate=papr"], "nearest: evaluate=paper"),
         (["run=run", "model=vae"], "model: unknown key"),
+        (["run=run", "optimizer.lr=1"], "the run keeps what it was trained with (the top level has run, ckpt, "),
+        (["run=run", "dataset.val_size=3"], "the run keeps what it was trained with (dataset has path, root)"),
+        (["run=run", "foo=1"], "foo: unknown key (command line); the top level has run, ckpt, "),
+        (["run"], "use run=run, or resume=run"),
         (["run=run", "evaluate.samples=1,2"], "several values"),
         (["run=run", "-m"], "-m"),
     ],

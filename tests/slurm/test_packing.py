@@ -5,6 +5,7 @@ import resource
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.slurm.test_slurm import CLUSTER, HERE, SMALL, numbers, running, slurm, soon, status, wait, work
@@ -37,14 +38,20 @@ def test_hundreds_of_jobs_are_submitted_in_seconds(work: Path) -> None:
 
 
 def test_a_job_that_fails_does_not_end_the_others_of_its_task(work: Path) -> None:
-    """The second job of three has data of another shape than its file."""
     np.savez(work / "small.npz", x=np.random.default_rng(0).random((40, 6)).astype("float32"))
     (work / "broken.npz").write_bytes(b"no arrays")
-    sweep = ["-m", *SMALL, *CLUSTER, "dataset=npz", "likelihood=gaussian", "trainer.max_epochs=1", "cluster.pack=3"]
-    sweep += ["dataset.path=small.npz,broken.npz", "seed=0,1,2", "hydra.sweep.dir=all"]
+    data = ["dataset=npz", "likelihood=gaussian", "dataset.path=small.npz,broken.npz"]
+    sweep = ["-m", *SMALL, *data, *CLUSTER, "trainer.max_epochs=1", "cluster.pack=4", "seed=0,1", "hydra.sweep.dir=all"]
     with running(work, *sweep) as command:
         output, _ = command.communicate(timeout=600)
     assert command.returncode == 1, output
+    ends = {"broken.npz" in name: state for name, state in states(work / "all").items()}
+    assert ends == {True: "failed", False: "done"}
+    (log,) = (work / "all" / ".slurm").glob("*.log")
+    assert all(path.samefile(log) for path in work.glob("all/*/slurm.log"))
+    assert "JobState=FAILED" in slurm("scontrol", "show", "job", log.stem)
+
+
 def test_a_time_limit_in_the_middle_of_a_task(work: Path) -> None:
     run = [*SMALL, "trainer.max_epochs=20"]
     sweep = ["-m", *run, *CLUSTER, "cluster.pack=4", "seed=0,1,2,3", "hydra.sweep.dir=all"]
@@ -56,7 +63,7 @@ def test_a_time_limit_in_the_middle_of_a_task(work: Path) -> None:
         shown = start("vae-report", "all", folder=work).out
         slurm("scancel", "--signal=USR2", job)
         soon(job)
-        output, _ = command.communicate(timeout=900)
+        output, _ = command.communicate(timeout=500)
     assert command.returncode == 0, output
     assert f"SLURM job {job} runs, and this run begins later" in shown
     assert set(states(work / "all").values()) == {"done"}
@@ -72,7 +79,7 @@ def test_all_that_is_left_of_a_cancelled_task_is_cancelled(work: Path) -> None:
     with running(work, *sweep) as command:
         wait(lambda: status(folders[1])["epoch"] > 0)
         slurm("scancel", status(folders[1])["job"])
-        output, _ = command.communicate(timeout=900)
+        output, _ = command.communicate(timeout=500)
     assert command.returncode == 1, output
     assert [states(work / "all")[folder.name] for folder in folders] == ["done", "cancelled", "cancelled"]
 

@@ -32,6 +32,7 @@ from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
 from vae_cli.distributed.terminal import begin_log, outlive
 from vae_cli.errors import DIFFERENT, FAILED, REFUSED, UserError
+from vae_cli.runs import study
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import Typed, options_of
@@ -58,6 +59,8 @@ def task(config: DictConfig) -> float:
     result = attempt(job.train_alone, job.run.log_file)
     if isinstance(result, Failure):
         return job.end(result)
+    if job.searching:
+        job.tell(result)
     if result.get("reproduction/different"):
         sys.exit(DIFFERENT)
     return score(result)
@@ -169,6 +172,11 @@ class Job:
             return resume.reproduced(RunFolder(Path(self.config.reproduce)), composer, self.overrides)
         chosen = resume.resumed(self.run, composer, self.overrides)
         return None if is_done(plain(chosen), self.run) else chosen
+
+    def tell(self, results: dict[str, Any]) -> None:
+        """Tell the study of the search how the trial has ended; what fails here the search itself tells it later."""
+        pruned = results.get("status") == "pruned"
+        attempt(lambda: study.finish(self.run.path.parent, self.overrides, score(results), pruned=pruned))
 
     def end(self, failure: Failure) -> float:
         """Report a failure; the process exits if the job is alone in it, or if the sweep is stopped."""

@@ -47,6 +47,7 @@ from vae_cli.training.callbacks import History
 from vae_cli.training.fit import build_trainer, check_callbacks, fit, on_gpu, selection_of
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import RunLogger
+from vae_cli.training.pruning import is_pruned
 from vae_cli.training.selection import PhaseAwareEarlyStopping
 
 
@@ -87,15 +88,22 @@ def train(
         best = _restore_best(run, data, module, config.evaluate.batch_size, config.seed)
         summary |= {"status": UNFINISHED, "seed": config.seed}
         summary |= _training(config.trainer.max_epochs, data, module, trainer, history, best)
-        summary |= _numbers(config.evaluate, config.trainer.limit_batches, data, module, trainer)
+        summary |= _facts(data, module)
+        if not is_pruned(trainer):
+            summary |= _evaluation(config.evaluate, config.trainer.limit_batches, data, module, trainer)
         if is_rank_zero():
             code = source_code(Path.cwd())
             code.write(run.path)
             summary |= results.provenance(code)
-            _draw(config, run, data, module, history, run_loggers, summary)
+            run.write_results(summary)
+            if config.figures and not is_pruned(trainer):
+                _draw(config, run, data, module, history, run_loggers)
         trainer.strategy.barrier()
     if is_rank_zero():
-        _end(config, run, summary, data.name)
+        if is_pruned(trainer):
+            _prune(run, summary)
+        else:
+            _end(config, run, summary, data.name)
     return summary
 
 
@@ -193,7 +201,7 @@ def _training(
         summary["train/samples_per_second"] = examples / seconds
     if selection.monitor:
         summary[selection.monitor] = rows[best - 1][selection.monitor]
-    if early and is_rank_zero():
+    if early and is_rank_zero() and not is_pruned(trainer):
         trained = f"stopped at epoch {len(rows)} by" if not (patience and patience.at_once) else "no epoch was trained:"
         remedy = "; set trainer.patience=null to continue" if patience and patience.reason else ""
         say(f"{trained} {early}{remedy}")
@@ -202,16 +210,20 @@ def _training(
     return summary
 
 
-def _numbers(
+def _evaluation(
     settings: EvaluateConfig, limit_batches: int | None, data: Data, module: LatentModelModule, trainer: pl.Trainer
 ) -> Results:
-    """The evaluation of the trained model, and facts of model and data.
+    """The evaluation of the trained model, and its settings.
 
     The names val/... and train/... are those of training itself, so that another split than test is `SPLIT_split/...`.
     """
     prefix = settings.split if settings.split == "test" else f"{settings.split}_split"
-    summary = evaluate_split(trainer, module, data, settings, prefix, limit_batches)
-    summary |= settings_of(settings) | module.origin.results
+    return evaluate_split(trainer, module, data, settings, prefix, limit_batches) | settings_of(settings)
+
+
+def _facts(data: Data, module: LatentModelModule) -> Results:
+    """Facts of model and data."""
+    summary: Results = dict(module.origin.results)
     summary["threads"] = torch.get_num_threads()
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
@@ -231,12 +243,8 @@ def _draw(
     module: LatentModelModule,
     history: History,
     run_loggers: list[RunLogger],
-    summary: Results,
 ) -> None:
     """Draw and save the figures, after the numbers, which an error here does not lose."""
-    run.write_results(summary)
-    if not config.figures:
-        return
     drawn = drawing.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
     drawing.save(drawn, run.figures, config.figures)
     loggers.log_figures(run_loggers, run.figures, history.rows[-1])
@@ -259,6 +267,13 @@ def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> No
         summary |= comparison.results
         run.write_results(summary)
         comparison.show()
+
+
+def _prune(run: RunFolder, summary: Results) -> None:
+    """Write the results of a trial that a pruner has stopped; it has no evaluation and no figures."""
+    run.write_status(run.present_status())
+    summary |= run.finish(summary, "pruned", "pruned")
+    say(f"pruned by {summary['train/stopped']}; continue with: {shlex.join(['vae-train', f'resume={run}'])}")
 
 
 def _next(place: str, more: list[str], logger: LoggerConfig) -> str:

@@ -60,12 +60,12 @@ def quoted(line: str, several: Sequence[str] = ()) -> str:
     which a sweep may vary.
     The options in `cluster.options` are quoted likewise.
     """
-    key, _, value = line.partition("=")
+    key, sign, value = line.partition("=")
     name = key.lstrip("+")
     if name == OPTIONS and value.lstrip("[ '\"").startswith("-"):
         return f"{key}=[{','.join(map(_literal, _options(value)))}]"
     by_hand = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
-    if name not in PATHS or by_hand or "${" in value:
+    if name not in PATHS or not sign or by_hand or "${" in value:
         return line
     if name in several and CHOICE.fullmatch(value):
         return line

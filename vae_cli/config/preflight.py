@@ -61,8 +61,8 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
                 one = f"{key}='\"...\"' for one path" if key.lstrip("+") in PATHS else "[...] for a list"
                 raise ConfigError(f"{line}: several values ({COMMAND_LINE}); add -m for a sweep, {one}")
             if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
-                near = nearest(args.package, [str(key) for key in master], 1)
-                raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); nearest: {near[0]}")
+                near = nearest(args.package, [str(key) for key in master]) or "--cfg job shows all keys"
+                raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); {near}")
             lines = _single(composer, master, lines, shows=bool(args.cfg or args.info))
     return [*lines, *flags]  # --info last: an override after it would be its value
 

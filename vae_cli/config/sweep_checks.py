@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_cli.config import signatures
@@ -19,11 +20,13 @@ from vae_cli.config.schema import ClusterConfig, TrainConfig
 from vae_cli.config.search import searches, submits, unlike
 from vae_cli.config.series import Series
 from vae_cli.distributed.progress import track
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, causes, first_line
 from vae_cli.runs.folder import CONFIG, STATUS, SUPERSEDED, RunFolder
 
 EARLIER = 60
 """Seconds by which SLURM may send the signal of a time limit before the notice."""
+FIRST = {"min_resource", "n_warmup_steps"}
+"""Names that pruners of Optuna have for the number of epochs before the first decision."""
 
 
 def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> list[list[str]]:
@@ -46,6 +49,9 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
         if override.is_sweep_override() and override.key_or_group == "name":
             problem = f"{override.input_line}: a sweep has one name ({COMMAND_LINE})"
             raise ConfigError(f"{problem}, its jobs have the names of their overrides; give one")
+        if override.is_sweep_override() and override.key_or_group == "seed" and searches(master):
+            problem = f"{override.input_line}: a search would choose the best seed ({COMMAND_LINE})"
+            raise ConfigError(f"{problem}; give one, and train the best trial with several")
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
     trials, checked = list[DictConfig](), list[tuple[TrainConfig, Callable[[str], str]]]()
     series = Series(composer, lambda overrides: _own(composer.compose(overrides)))
@@ -63,6 +69,7 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
             _check_pack(parsed, where)
         if searches(master):
             _check_search(composer, parsed, overrides)
+            _check_pruner(parsed, where)
             trials.append(config)
             if fault := unlike(trials[0], config):
                 raise ConfigError(
@@ -105,6 +112,22 @@ def _check_search(composer: Composer, config: TrainConfig, overrides: list[str])
         raise ConfigError(
             f"objective {objective.target}: has no bound for a search to choose by ({where}); use a sweep"
         )
+
+
+def _check_pruner(config: TrainConfig, where: Callable[[str], str]) -> None:
+    """Refuse a pruner that Optuna refuses, or that begins when a trial ends."""
+    if "pruning" not in config.callbacks:
+        return
+    settings = config.callbacks["pruning"].arguments["pruner"]
+    key, epochs = "callbacks.pruning.pruner", config.trainer.max_epochs
+    try:
+        instantiate(settings)
+    except Exception as error:
+        raise ConfigError(f"{key}: {first_line(next(reversed(causes(error))))} ({where(key)})") from None
+    for name in FIRST & settings.keys():
+        if settings[name] >= epochs and not config.second_stage:
+            problem = f"{key}.{name}={settings[name]}: a pruner has to begin before epoch {epochs}, the last"
+            raise ConfigError(f"{problem} ({where(f'{key}.{name}')}); use {key}.{name}={max(1, epochs // 4)}")
 
 
 def _check_cluster(master: DictConfig) -> None:

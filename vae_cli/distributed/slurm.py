@@ -82,6 +82,14 @@ def queue() -> dict[str, QueuedJob] | None:
     return None if known is None else {job: entry for job, entry in known.items() if entry.state not in GONE}
 
 
+def has_gpus(partition: str | None) -> bool:
+    """True if every node of a partition has GPUs; None is the default one, which sinfo marks with an asterisk."""
+    chosen = [f"--partition={partition}"] if partition else []
+    lines = (_output("sinfo", "--noheader", "--format=%P|%G", *chosen) or "").splitlines()
+    nodes = [gres for name, _, gres in (line.partition("|") for line in lines) if partition or name.endswith("*")]
+    return bool(nodes) and all("gpu" in gres for gres in nodes)
+
+
 def cancel(jobs: Iterable[str]) -> None:
     """Cancel jobs that wait or run; those that are unknown to SLURM are left out."""
     _output("scancel", *jobs)

@@ -31,14 +31,14 @@ TRAINING = (
     Number(
         "stopped",
         "",
-        "The cause of the end: `trainer.max_epochs`, `trainer.patience`, pruning, or a callback.",
+        "The cause of the end: `trainer.max_epochs`, `trainer.patience`, a pruner, or a callback.",
     ),
     Number("best_epoch", "", "Epoch of best.ckpt, from 1."),
     Number("best_by", "", "The number that chose this epoch, or `the last epoch`."),
     Number("samples_per_second", "1/s", "Training examples for each second of training."),
 )
 RUN = (
-    Number("status", "", "`done`, `failed`, `interrupted`, or `unfinished` while the run has not ended."),
+    Number("status", "", "`done`, `pruned`, `failed`, `interrupted`, or `unfinished` while the run has not ended."),
     Number("error", "", "The message of a failed or interrupted run."),
     Number("seed", "", "Seed of initial weights, batches and noise."),
     Number("checkpoint", "", "The checkpoint that `vae-eval` evaluates."),

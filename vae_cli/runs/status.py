@@ -20,7 +20,7 @@ UNFINISHED = "unfinished"
 """Status in results.json of a run that has begun and not ended."""
 GONE = "gone"
 """State of a run that has not ended and whose process no longer runs, or gives no sign of life."""
-ENDED = ("done", "failed", "interrupted", "cancelled")
+ENDED = ("done", "pruned", "failed", "interrupted", "cancelled")
 """States of a run that has ended."""
 COMMAND = "VAE_TRAIN_COMMAND"
 """Environment variable by which a command tells its own line to the processes of its jobs."""
@@ -115,7 +115,7 @@ class Status:
         starts: of the run, the present one last
     """
 
-    state: Literal["queued", "running", "requeued", "done", "failed", "interrupted", "cancelled"]
+    state: Literal["queued", "running", "requeued", "done", "pruned", "failed", "interrupted", "cancelled"]
     job: str | None = None
     requeued: int = 0
     epoch: int = 0
@@ -189,7 +189,7 @@ class Status:
 class State(NamedTuple):
     """State of a run, and the reason.
 
-    It is done, failed, cancelled, interrupted, queued, running, requeued, gone or unfinished.
+    It is done, pruned, failed, cancelled, interrupted, queued, running, requeued, gone or unfinished.
     """
 
     name: str
@@ -204,7 +204,8 @@ class State(NamedTuple):
         """
         end = str(results.get("status", UNFINISHED))
         if status is None or status.state in ENDED or end == "done" or (end != UNFINISHED and written <= ended):
-            lines = str(results.get("error") or "").split("\n")
+            reason = results.get("train/stopped") if end == "pruned" else results.get("error")
+            lines = str(reason or "").split("\n")
             return cls(end, " ".join(lines[-1].split()))
         if status.state != "running" or (alive := status.is_alive):
             return cls(status.state, status.words)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_cli.distributed import slurm
 from vae_cli.runs.layout import queue_name
 
 
@@ -25,7 +26,8 @@ def _options(config: DictConfig, file: Path, tasks: int) -> list[tuple[str, str]
     """The options of sbatch, those of the user last: one process per device."""
     cluster, trainer = config.cluster, config.trainer
     processes = len(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
-    gpus = cluster.gpus if cluster.gpus is not None else processes * (trainer.accelerator == "gpu")
+    uses = trainer.accelerator == "gpu" or (trainer.accelerator == "auto" and slurm.has_gpus(cluster.partition))
+    gpus = cluster.gpus if cluster.gpus is not None else processes * uses
     wanted = {
         "job-name": queue_name(Path(config.hydra.sweep.dir)),
         "array": f"0-{tasks - 1}%{cluster.parallel}",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WIDTH = 160
 ALWAYS = ("job", "status")
-DONE = ("done",)
+DONE = ("done", "pruned")
 TEST = tuple(f"test/{name}" for name in MAIN)
 SHOWN = (*TEST, "wall_seconds")
 """Keys of results.json in the table."""
@@ -80,6 +80,8 @@ class SweepTable(Callback):
             search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder, self.shares)
+        if self.searches and (line := search.pruned(rows, self.folder)):
+            print(line)
         if self.searches and (command := search.longer(rows, self.folder)):
             print(f"train the best trial longer: {command}")
             search.save_figures(self.folder)
@@ -107,7 +109,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
                 "overrides": run.typed_if_readable().overrides,
                 "status": state.name,
                 **{name: results.get(name) for name in SHOWN},
-                "error": None if state.name == "done" else state.reason or None,
+                "error": None if state.name in DONE else state.reason or None,
                 "folder": run.name,
             }
         )
@@ -178,8 +180,8 @@ def _table(rows: list[dict[str, Any]], title: str, shown: Sequence[str]) -> Tabl
 
     table = _empty(title, ALWAYS, shown)
     for row in rows:
-        status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
-        status += ", pruned" * row.get("pruned", False) + ", [bold]best[/bold]" * row.get("best", False)
+        status = row["status"] if row["status"] in DONE else f"[red]{row['status']}[/red]"
+        status += ", [bold]best[/bold]" * row.get("best", False)
         numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
         table.add_row(escape(row["folder"]), status, *numbers)
     return table

@@ -54,7 +54,7 @@ class TensorBoardLogger(RunLogger):
 
     def finish(self, summary: Mapping[str, object]) -> None:
         """Write hyperparameters and final numbers; hp_metric is the number that a search maximises."""
-        if summary.get("status") == "done":
+        if summary.get("status") in ("done", "pruned"):
             numbers = {k: v for k, v in summary.items() if isinstance(v, int | float) and k.startswith(MEASURES)}
             self._hyperparameters({"hp_metric": score(summary), **numbers})
         self.writer.close()

@@ -59,7 +59,7 @@ class WandbLogger(RunLogger):
     def finish(self, summary: Mapping[str, object]) -> None:
         """Write the final numbers and end the run, so that the next job of a sweep gets a run of its own."""
         self.run.summary.update(dict(summary))
-        self.run.finish(exit_code=0 if summary.get("status") == "done" else 1)
+        self.run.finish(exit_code=0 if summary.get("status") in ("done", "pruned") else 1)
 
     def abandon(self) -> None:
         import wandb
