@@ -89,5 +89,5 @@ def test_a_task_takes_as_many_jobs_as_earlier_runs_were_short(work: Path) -> Non
     assert start("vae-train", "-m", *run, "seed=0", folder=work, **HERE).code == 0
     held = [*run, *CLUSTER, "cluster.pack=auto", "cluster.wait=false", HELD, "seed=0,1,2,3"]
     done = start("vae-train", "-m", *held, folder=work)
-    assert done.code == 0 and "3 jobs submitted" in done.out and "3 in each task" in done.out, done.out + done.err
+    assert done.code == 0 and "4 jobs submitted" in done.out and "4 in each task" in done.out, done.out + done.err
     slurm("scancel", f"--name={queue_name(work / 'all')}")
