@@ -7,10 +7,12 @@ something uses another name or, for the compiler, imports a submodule.
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from abc import ABCMeta
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -26,6 +28,18 @@ def install() -> None:
     """Let the packages start light, unless they are imported already."""
     if not any(isinstance(finder, LightFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, LightFinder())
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Imports without the garbage collector, which would look again and again at a million objects that stay."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class OptimizedModule(metaclass=ABCMeta):  # noqa: B024 (it asks for no method)
