@@ -138,6 +138,12 @@ def test_reconstructions_are_means_at_the_mean_code(run: vae_cli.Run) -> None:
     torch.testing.assert_close(run.reconstruct(x), expected.mean[0])
 
 
+@pytest.mark.parametrize("ask", ["log_likelihood", "sample"])
+def test_a_number_of_samples_is_positive(ask: str, run: vae_cli.Run) -> None:
+    with pytest.raises(UserError, match="=0: an integer > 0 is needed"):
+        run.sample(0) if ask == "sample" else run.log_likelihood(run.data.test.x[:2], samples=0)
+
+
 def test_python_m_lists_and_runs_the_commands(tmp_path: Path) -> None:
     (tmp_path / "random.py").write_text("raise SystemExit('shadowed')\n")
 

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
         ("vae-train", "nothing=", []),
         ("vae-eval", "evaluate=p", ["evaluate=paper"]),
         ("vae-eval", "r", ["run="]),
+        ("vae-status", "--", ["--watch", "--failed", "--cancel", "--rerun", "--help"]),
         ("vae-sample", "comp", ["component="]),
         ("vae-kl", "target=b", ["target=bimodal"]),
         ("vae-cavi", "study=gaussian_m", ["study=gaussian_mixture"]),

@@ -16,6 +16,7 @@ from tests.support.commands import ROOT, fork, forked, line
 from tests.support.front import call
 from tests.support.pages import DOCS, PAGES, blocks, commands, files, name, options, prose, shell
 from tests.support.runs import make_run, results
+from vae_cli.commands import status
 from vae_cli.config import help, pages
 from vae_cli.config.preflight import prepare_command, prepare_training
 from vae_cli.config.schema import CAVIConfig, EvalConfig, KLConfig, SampleConfig
@@ -62,6 +63,8 @@ def checked(command: str, *arguments: str) -> None:
         prepare_training(arguments)
     elif command == "vae-report":
         Arguments.parse(arguments)
+    elif command == "vae-status":
+        status.Arguments.parse(arguments)
     else:
         prepare_command(*SCHEMAS[command], list(arguments))
 

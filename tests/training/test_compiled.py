@@ -1,12 +1,9 @@
 """The compiled training step gives the loss and the gradients of the step that is not compiled."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
-from tests.support.commands import ROOT
+from tests.support.commands import FORKS
 from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs
 from tests.support.models import START, batch_of, binary_images, binary_vae
 from vae_cli.datasets.info import DatasetInfo
@@ -93,5 +90,7 @@ def train_an_annealed_weight() -> None:
 
 def test_a_weight_that_changes_at_each_step_compiles_nothing_anew() -> None:
     """In a process whose functions are not wrapped by the check of shapes, which itself would be compiled anew."""
-    code = "from tests.training.test_compiled import train_an_annealed_weight; train_an_annealed_weight()"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    process = FORKS.Process(target=train_an_annealed_weight)
+    process.start()
+    process.join()
+    assert process.exitcode == 0

@@ -12,7 +12,12 @@ from vae_cli.runs.find import NEWEST, names, newest_run
 from vae_cli.runs.layout import PATHS, RUNS, display, outputs_folder
 
 ROOTS = {"vae-train": "train", "vae-eval": "eval", "vae-sample": "sample", "vae-kl": "kl", "vae-cavi": "cavi"}
-COMMANDS = (*ROOTS, "vae-report")
+OPTIONS = {
+    "vae-report": ("out=", "wandb=true"),
+    "vae-status": ("--watch", "--failed", "--cancel", "--rerun", "failed"),
+}
+"""Options of the commands whose other arguments are runs."""
+COMMANDS = (*ROOTS, *OPTIONS)
 BASH = """\
 _vae_cli() {
     local word="${COMP_LINE:0:$COMP_POINT}" IFS=$'\\n'
@@ -51,10 +56,9 @@ def completions(command: str, word: str) -> list[str]:
     """The words that a word may become; a key ends in its equals sign, a folder in a slash."""
     key, sign, value = word.partition("=")
     sources = Sources.find()
-    if command == "vae-report" and not sign:
-        return [
-            one for one in (*_runs("train", "multirun"), *_places(word), "out=", "wandb=true") if one.startswith(word)
-        ]
+    if command in OPTIONS and not (sign and key == "out"):
+        found = (*_runs("train", "multirun"), *_places(word), *OPTIONS[command], "--help")
+        return [one for one in found if one.startswith(word)]
     groups = _groups(sources, command)
     if not sign:
         names = dict.fromkeys([*groups, *_keys(sources, command, groups)])

@@ -153,6 +153,33 @@ REPORT = """\
       vae-report outputs/train outputs/multirun out=report
 """
 
+STATUS = """\
+    vae-status: the states of runs and sweeps: waiting, running, how they ended, and why.
+
+    usage: vae-status [DIR ...] [--watch | --failed | --cancel | --rerun failed]
+
+    values:
+      DIR                           runs, sweeps or folders above them; a run's name, or last, the
+                                    newest run; all of outputs/ by default
+      --watch                       look again every five seconds, until none waits or runs; Ctrl-C
+                                    ends the command and no run
+      --failed                      the reason and the log of each run that has not ended well
+      --cancel                      end all runs of DIR that wait or run: in SLURM, or on this machine
+      --rerun failed                start what has not ended well again: the command of the sweep,
+                                    or that which resumes a single run
+
+    exit codes:
+      0                             each run waits, runs or is done; of a search, a trial is
+      1                             a run has not ended well
+      2                             the command line is refused
+
+    examples:
+      vae-status
+      vae-status last --watch
+      vae-status outputs/multirun/DATE/TIME --failed
+      vae-status outputs/multirun/DATE/TIME --rerun failed
+"""
+
 
 def text(command: str, argv: Sequence[str] = ()) -> str:
     """The help of a command, which lists a user's own options too, or the page or word that follows --help.
@@ -177,8 +204,8 @@ def text(command: str, argv: Sequence[str] = ()) -> str:
 def _usage(command: str, argv: Sequence[str]) -> str:
     if command == "vae-sample":
         return dedent(SAMPLE).rstrip()
-    if command == "vae-report":
-        return dedent(REPORT).rstrip()
+    if command in ("vae-report", "vae-status"):
+        return dedent(REPORT if command == "vae-report" else STATUS).rstrip()
     sources = Sources.find(_config_dir(argv))
     if command == "vae-eval":
         return "\n".join([dedent(EVAL), *_groups(sources, "eval"), dedent(EVAL_EXAMPLES).rstrip()])

@@ -140,6 +140,11 @@ class RunFolder:
         return self.config_file.stat().st_mtime_ns if self.config_file.exists() else None
 
     @property
+    def written(self) -> float:
+        """Time of the last sign of life, in seconds; 0 where there was none."""
+        return _modified(self.path / STATUS)
+
+    @property
     def is_done(self) -> bool:
         """True if the run has finished."""
         return self.results_if_readable().get("status") == "done"

@@ -20,7 +20,9 @@ UNFINISHED = "unfinished"
 """Status in results.json of a run that has begun and not ended."""
 GONE = "gone"
 """State of a run that has not ended and whose process no longer runs, or gives no sign of life."""
-ENDED = ("done", "pruned", "failed", "interrupted", "cancelled")
+WELL = ("done", "pruned")
+"""States of a run that has ended well."""
+ENDED = (*WELL, "failed", "interrupted", "cancelled")
 """States of a run that has ended."""
 COMMAND = "VAE_TRAIN_COMMAND"
 """Environment variable by which a command tells its own line to the processes of its jobs."""
@@ -177,8 +179,13 @@ class Status:
         place = f"SLURM job {self.job}" if self.job else "waits in the queue" if self.state == "queued" else ""
         if self.state == "running":
             eta = "" if self.left is None else f", {self.left / MINUTE:.1f} min left"
-            place = ", ".join(filter(None, (f"epoch {self.epoch} of {self.epochs} done{eta}", place)))
+            place = ", ".join(filter(None, (f"{self.progress}{eta}", place)))
         return place
+
+    @property
+    def progress(self) -> str:
+        """The number of finished epochs, in words."""
+        return f"epoch {self.epoch} of {self.epochs} done"
 
     @property
     def is_alive(self) -> bool | None:
@@ -210,8 +217,8 @@ class State(NamedTuple):
         if status.state != "running" or (alive := status.is_alive):
             return cls(status.state, status.words)
         if alive is not None:
-            return cls(GONE, f"its process on {status.starts[-1].host} has ended without a word; {status.words}")
+            return cls(GONE, f"its process on {status.starts[-1].host} has ended without a word; {status.progress}")
         age = time.time() - written
         if age > max(PATIENCE, 3 * status.seconds):
-            return cls(GONE, f"no sign of it for {age / MINUTE:.0f} min; {status.words}")
+            return cls(GONE, f"no sign of it for {age / MINUTE:.0f} min; {status.progress}")
         return cls(status.state, status.words)

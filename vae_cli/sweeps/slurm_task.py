@@ -172,7 +172,7 @@ def _state(folder: RunFolder) -> str | None:
 
 def _has_ended(folder: RunFolder) -> bool:
     """True if the run has ended in this SLURM job: its submission has reset the state."""
-    return _state(folder) in ("done", "failed")
+    return _state(folder) in ("done", "pruned", "failed")
 
 
 if __name__ == "__main__":
