@@ -46,7 +46,7 @@ def queue_name(folder: Path) -> str:
     """The name of a sweep in SLURM's queue: eight characters, because squeue shows no more.
 
     >>> queue_name(Path("/home/me/outputs/beta")), queue_name(Path("/home/me/multirun/2026-11-27/00-03-01-123456"))
-    ('beta-cqu', '0003-xpw')
+    ('beta-nu4', '0003-av4')
     """
     word = re.sub(r"^(\d\d-\d\d-\d\d-\d+)-", "", folder.absolute().name)
     digest = base64.b32encode(hashlib.sha256(bytes(folder.absolute())).digest()).decode().lower()

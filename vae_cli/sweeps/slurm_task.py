@@ -30,6 +30,7 @@ from vae_cli.errors import FAILED
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.queue import log
+from vae_cli.runs.status import WELL
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def run(file: TaskFile, jobs: Sequence[TaskJob]) -> int:
             for folder in runs:
                 if _state(folder) == "queued":
                     folder.write_end("interrupted", "the time limit of its SLURM job came before it began")
-        code = code or FAILED * (not all(folder.is_done for folder in runs))
+        code = code or FAILED * (not all(folder.results_if_readable().get("status") in WELL for folder in runs))
     return code
 
 
@@ -172,7 +173,7 @@ def _state(folder: RunFolder) -> str | None:
 
 def _has_ended(folder: RunFolder) -> bool:
     """True if the run has ended in this SLURM job: its submission has reset the state."""
-    return _state(folder) in ("done", "pruned", "failed")
+    return _state(folder) in (*WELL, "failed")
 
 
 if __name__ == "__main__":
