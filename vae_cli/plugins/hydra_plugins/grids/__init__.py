@@ -9,7 +9,7 @@ from vae_cli.sweeps.slurm_launcher import Array
 
 
 class SlurmArray(Array):
-    """hydra/launcher=slurm_array."""
+    """Launches the jobs of a grid or a search: hydra/launcher=slurm_array."""
 
 
 class CheckedSweeper(BasicSweeper):
