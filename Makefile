@@ -32,7 +32,7 @@ test: install  ## run the tests (about six minutes on two quiet cores)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-all: install  ## run the slow tests, too (about forty minutes on two quiet cores)
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not slurm' $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not slurm and not gpu' $(ARGS)
 
 test-slurm: install  ## run the tests on SLURM: two nodes on this machine, installed and started if there are none (root)
 	tests/slurm/cluster.sh run $(BIN)/python -m pytest tests/slurm -m slurm $(ARGS)

@@ -4,15 +4,15 @@ import torch
 from scipy import integrate
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
+from vae_cli.distributions.discretised_logistic import DiscretisedLogistic
 from vae_cli.distributions.distributions import Delta
 from vae_cli.distributions.gaussians import gaussian
+from vae_cli.distributions.pieces import PIECE
 from vae_cli.distributions.pixels import (
     LEVELS,
-    PIECE,
     Bernoulli,
     CategoricalLevels,
     ContinuousBernoulli,
-    DiscretisedLogistic,
 )
 
 GRID = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)

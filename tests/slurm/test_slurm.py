@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.commands import environment, fork, line, start
 from tests.support.runs import results
+from vae_cli.runs import study
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
@@ -156,6 +157,27 @@ def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     done = start("vae-train", *sweep, folder=work, **HERE)
     assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
     slurm("scancel", f"--name={work.name}/all")
+
+
+def test_a_search_whose_command_is_killed_goes_on_with_its_jobs(work: Path) -> None:
+    """Its trials, on two nodes, are halved through one file; none is repeated."""
+    search = ["hparams_search=halving", *SMALL, *CLUSTER, "trainer.max_epochs=9", "hydra.sweeper.n_trials=5"]
+    search += ["dataset.subset=400", "hydra.sweep.dir=all"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+    first = subprocess.Popen(line("vae-train", *search), cwd=work, env=environment(**HERE), **pipes)
+    wait(lambda: any(status(file.parent)["epoch"] for file in work.glob("all/*/config.yaml")))
+    first.kill()
+    first.wait()
+    with running(work, *search) as again:
+        output, _ = again.communicate(timeout=900)
+    assert again.returncode == 0 and "submitted as SLURM job" not in output, output
+    rows = json.loads((work / "all/sweep.json").read_text())
+    ends = [results(work / "all" / row["folder"]) for row in rows]
+    assert [len(end["starts"]) for end in ends] == [1] * 5 and len({end["starts"][0]["job"] for end in ends}) == 5
+    states = [trial.state.name for trial in study.load(work / "all").trials]
+    assert len(states) == 5 and set(states) == {"COMPLETE", "PRUNED"}
+    assert states.count("PRUNED") == sum(end["status"] == "pruned" for end in ends)
+    assert {row["status"] for row in rows} == {"done", "pruned"} and "5 trials were pruned" in output
 
 
 def test_jobs_that_cannot_start_go_on_waiting_without_the_command(work: Path) -> None:

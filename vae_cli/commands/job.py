@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.commands.header import show_configuration
+from vae_cli.commands.light_imports import uncollected
 from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
@@ -144,7 +145,7 @@ class Job:
                 print(f"{self.run.name}: resumes from its last checkpoint")
             self.run.write_typed(self._typed(config))
             show_configuration(config, self.run, self.run.typed_if_readable().options, self.number)
-        with show("importing torch"):
+        with show("importing torch"), uncollected():
             from vae_cli.training.loading import load_data
 
         arrival = Arrival.now()
@@ -152,7 +153,7 @@ class Job:
             data = load_again(config) if config.resume else load_data(config)
         if self.searching:
             same_data(self.run.path, data.sha256)
-        with show("importing Lightning"):  # after the data are read, because the import takes seconds
+        with show("importing Lightning"), uncollected():  # after the data are read, because the import takes seconds
             from vae_cli.commands.train import train
 
         return train(config, data, self.run.path, arrival, checkpoint, closing)

@@ -10,7 +10,6 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn.functional import embedding, one_hot
 
@@ -82,6 +81,8 @@ class Codebook(nn.Module, Capable):
     @torch.no_grad()
     def start_at(self, points: Float[Tensor, "N D"]) -> None:
         """The centres of k-means on points (M, D); if there are too few, the other codes restart later."""
+        from sklearn.cluster import KMeans  # the import takes seconds
+
         count = min(self.codes, len(points))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # fewer distinct points than codes

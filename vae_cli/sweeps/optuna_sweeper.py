@@ -128,11 +128,8 @@ def distribution(override: Override) -> BaseDistribution:
         if isinstance(value.start, int) and isinstance(value.end, int):
             return IntDistribution(value.start, value.end, log=log)
         return FloatDistribution(value.start, value.end, log=log)
-    if isinstance(value, RangeSweep) and not value.shuffle:
-        numbers = list(override.sweep_iterator())
-        if all(isinstance(number, int) for number in numbers):
-            low, high = min(numbers), max(numbers)
-            return IntDistribution(low, high, step=(high - low) // max(1, len(numbers) - 1) or 1)
+    if isinstance(value, RangeSweep) and not value.shuffle and isinstance(numbers := value.range(), range):
+        return IntDistribution(min(numbers), max(numbers), step=abs(numbers.step))
     return CategoricalDistribution(tuple(override.sweep_string_iterator()))
 
 

@@ -103,6 +103,7 @@ def build_trainer(
     settings = config.trainer
     history = History(None if config.logger.is_none else run.history_file)
     partial = len(module.phases) > 1 or "rate" not in module.position.phase.objective.provides  # or: without the prior
+    deterministic = settings.deterministic or torch.are_deterministic_algorithms_enabled()
     strategy, environment = processes.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
@@ -113,7 +114,7 @@ def build_trainer(
         max_epochs=module.epochs,
         gradient_clip_val=settings.gradient_clip_val,
         accumulate_grad_batches=settings.accumulate_grad_batches,
-        deterministic=settings.deterministic,
+        deterministic=settings.deterministic if deterministic else None,  # None spares torch's compiler an import
         default_root_dir=run.path,
         logger=False,
         callbacks=build_callbacks(config, run, data, module, history, loggers),
