@@ -47,7 +47,7 @@ TRAIN_EXAMPLES = """\
       vae-train -m objective.beta=0.5,1,2,4      a sweep; more keys: a grid
       vae-train sweep=lambda_alpha               a ready-made sweep
       vae-train hparams_search=optuna            a search by the validation ELBO
-      vae-train hparams_search=halving           a search whose poor trials stop early
+      vae-train hparams_search=halving           a search that stops poor trials
       vae-train experiment=linear_gaussian       a preset of all groups
       vae-train model=full_covariance --cfg job  show the configuration, run nothing
       vae-train resume=last trainer.max_epochs=40
