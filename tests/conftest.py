@@ -34,6 +34,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    from tests.support import shapes
+
+    shapes.check(shapes.CALLS)
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     import torch

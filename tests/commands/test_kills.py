@@ -110,7 +110,7 @@ def test_ten_kills_each_from_a_fresh_start(elsewhere: bool, whole: Whole, tmp_pa
 def test_the_starts_of_a_run(tmp_path: Path) -> None:
     """A killed start and a terminated one: the wall time is that of all together."""
     work = place(tmp_path)
-    line = (*SMALL, "trainer.max_epochs=20", *HERE)
+    line = (*SMALL, "trainer.max_epochs=10", *HERE)
     for number in (signal.SIGKILL, signal.SIGTERM):
         earlier = written(work / "run" / "metrics.csv")
         running = forked("vae-train", *line, folder=work)

@@ -66,12 +66,12 @@ def test_no_job_starts_if_one_cannot_run(arguments: list[str], part: str) -> Non
 
 @pytest.mark.parametrize(
     ("group", "line", "extra"),
-    [("sweeper", "hparams_search=optuna", "sweep"), ("launcher", "hydra/launcher=submitit_slurm", "slurm")],
+    [("sweeper", "hparams_search=optuna", "sweep"), ("launcher", "hydra/launcher=submitit_local", "slurm")],
 )
 def test_a_plugin_that_is_not_installed(group: str, line: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare_training(["seed=0"])  # finds the plugins
     options = ConfigStore.instance().repo["hydra"][group]
-    monkeypatch.delitem(options, "optuna.yaml" if group == "sweeper" else "submitit_slurm.yaml")
+    monkeypatch.delitem(options, "optuna.yaml" if group == "sweeper" else "submitit_local.yaml")
     with pytest.raises(ConfigError, match=rf"its plugin is not installed .*pip install 'vae-cli\[{extra}\]'"):
         prepare_training(["-m", line])
 

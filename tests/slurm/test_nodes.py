@@ -54,7 +54,7 @@ def test_the_request_and_the_environment_of_a_gpu_job(work: Path, monkeypatch: p
     for request in ("NumNodes=2 ", "NumTasks=8 ", "CPUs/Task=1 ", "TresPerNode=gres:gpu:4", "MinMemoryNode=1G"):
         assert request in job
     lines = ((work / f"task-{number}").read_text().splitlines() for number in range(8))
-    tasks = [dict(line.partition("=")[::2] for line in task) for task in lines]
+    tasks = [{name: value for name, _, value in (one.partition("=") for one in task)} for task in lines]
     assert [(one["SLURM_NODEID"], one["SLURM_LOCALID"]) for one in tasks] == [(n, k) for n in "01" for k in "0123"]
     for one in tasks:
         assert (one["CUDA_VISIBLE_DEVICES"], one["OMP_NUM_THREADS"], one["PYTHONSAFEPATH"]) == ("0,1,2,3", "1", "1")

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.support import shapes
 from tests.support.commands import FORKS
 from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs
 from tests.support.models import START, batch_of, binary_images, binary_vae
@@ -15,6 +16,12 @@ from vae_cli.training.build import build_module
 LAYERED = ("bottom_up", "top_down", "graph")
 # what has differed: importance weights that came back by a hook, a flow, rows that learn by one, a second derivative
 REPRESENTATIVES = (("coupling", "dreg"), ("diagonal", "dreg"), ("per_example", "elbo"), ("deterministic", "aae"))
+
+
+@pytest.fixture(autouse=True)
+def shapes_unchecked() -> None:
+    """Checks of shapes would be compiled, too."""
+    shapes.check(0)
 
 
 def combination(posterior: str, objective: str) -> list[str]:

@@ -28,7 +28,6 @@ from vae_cli.config.continuation import is_done, remaining
 from vae_cli.config.job_names import JOBS
 from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.config.search import WORST, chooses, same_data, score
-from vae_cli.config.sources import Sources
 from vae_cli.distributed import slurm
 from vae_cli.distributed.cores import Arrival
 from vae_cli.distributed.progress import task as show
@@ -82,8 +81,6 @@ class Job:
     sweeping: bool
     searching: bool
     options: dict[str, str]
-    alone: bool
-    """True if it is the only job of its process: it is no part of a sweep, or SLURM has started it."""
     number: str | None
     """In its sweep, as in 3 of 8."""
 
@@ -94,10 +91,9 @@ class Job:
         sweeping = settings.mode == RunMode.MULTIRUN
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
         searching, options = sweeping and chooses(settings.sweeper), options_of(settings.runtime.choices)
-        alone = not sweeping or settings.job.id == slurm.job()  # as our launcher's job sets it
         jobs = OmegaConf.select(settings, JOBS.removeprefix("hydra."))  # pyright: ignore[reportArgumentType]
         number = f"{settings.job.num + 1}{f' of {jobs}' if jobs else ''}" if sweeping else None
-        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone, number)
+        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, number)
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure, which the folder records.
@@ -111,7 +107,7 @@ class Job:
             if isinstance(result, Failure) and result.status == "requeued" and begun and self.run.is_done:
                 result = self.run.results_if_readable()  # the signal came after the end
             if not isinstance(result, Failure):
-                if self.alone:
+                if not self.sweeping:
                     ignore(SIGUSR2)  # a time limit does not matter any more
                 return result
             if begun:
@@ -122,7 +118,7 @@ class Job:
                 if result.exit_code == REFUSED or not self.run.path.is_dir():
                     return result
             if result.status == "requeued":
-                result = _requeue(self.run, self.config, closing)
+                result = requeue(self.run, self.config.cluster.requeue, closing)
             if result.status != "requeued" and (begun or earlier is None):  # else the results of an earlier run stay
                 self.run.write_end(result.status, result.message)
                 begin_log()
@@ -172,13 +168,14 @@ class Job:
 
     def _chosen(self) -> TrainConfig | None:
         """The configuration as composed, or that of the run that is resumed; None if that run is done."""
+        composer = Composer.of(HydraConfig.get())
         if self.config.resume is None and not (self.config.ckpt == "last" and self.run.has_checkpoint):
             if self.config.ckpt is None and is_rank_zero():
                 resume.refuse_used(self.run)  # another process may have ended here since the first look
             if self.config.reproduce is None:
                 return check(self.config)
-            return resume.reproduced(RunFolder(Path(self.config.reproduce)), _composer(), self.overrides)
-        chosen = resume.resumed(self.run, _composer(), self.overrides)
+            return resume.reproduced(RunFolder(Path(self.config.reproduce)), composer, self.overrides)
+        chosen = resume.resumed(self.run, composer, self.overrides)
         return None if is_done(plain(chosen), self.run) else chosen
 
     def tell(self, results: dict[str, Any]) -> None:
@@ -193,17 +190,11 @@ class Job:
         elif failure.status == "interrupted" and not self.sweeping:
             failure = replace(failure, message=f"{failure.message}; {remedy(self.run)}")
         report("vae-train", failure)
-        if self.alone:
+        if not self.sweeping:
             sys.exit(failure.exit_code)
         if failure.is_stop:
             raise KeyboardInterrupt if failure.exit_code == INTERRUPTED else SystemExit(failure.exit_code)
         return WORST
-
-
-def _composer() -> Composer:
-    """The composer of hydra's job, which knows the user's own folders."""
-    places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
-    return Composer("train", Sources(tuple(map(Path, places))))
 
 
 def run_worker(work: Callable[[], Any], run: RunFolder) -> None:
@@ -222,9 +213,9 @@ def remedy(run: RunFolder) -> str:
     return f"saved in {display(run.checkpoint('last'))}; continue with: {command}"
 
 
-def _requeue(run: RunFolder, config: DictConfig, closing: ExitStack) -> Failure:
-    """Put a run near its time limit back into the queue, unless it has been there too often, or SLURM refuses."""
-    limit, status = config.cluster.requeue, (run.status() or Status("running")).ended("time limit")
+def requeue(run: RunFolder, limit: int, closing: ExitStack) -> Failure:
+    """Put a run near its time limit back into the queue, unless it was there `limit` times, or SLURM refuses."""
+    status = (run.status() or Status("running")).ended("time limit")
     count, idle = status.requeued + 1, status.idle_starts
     if count > limit:
         message = f"time limit, after it was requeued {limit} times (cluster.requeue)"

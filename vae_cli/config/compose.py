@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import hydra
 import yaml
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -34,7 +37,6 @@ EXTRAS = {
     ("hydra/sweeper", "optuna"): "sweep",
     ("hydra/launcher", "joblib"): "sweep",
     ("hydra/launcher", "submitit_local"): "slurm",
-    ("hydra/launcher", "submitit_slurm"): "slurm",
 }
 """Options of hydra's own groups that another package brings, and the extra of this package that installs it."""
 
@@ -52,7 +54,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     """Overrides by hydra's grammar."""
     loader = GlobalHydra.instance().config_loader() if GlobalHydra.instance().is_initialized() else None
     try:
-        return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+        return [_parsed(line, loader) for line in overrides]
     except OverrideParseException as error:
         if re.search(r",\s*[\]})]", error.override):
             hint = "remove the comma before the closing bracket"
@@ -66,12 +68,24 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         raise ConfigError(f"{error.override}: {reason.strip()} ({COMMAND_LINE}); {hint}") from None
 
 
+@lru_cache(maxsize=4096)
+def _parsed(override: str, loader: ConfigLoader | None) -> Override:
+    """An override; the jobs of a sweep share most of theirs, and hydra takes a millisecond for each."""
+    return OverridesParser.create(config_loader=loader).parse_overrides([override])[0]
+
+
 @dataclass(frozen=True)
 class Composer:
     """Composes one root configuration, `name`, from our folder and the user's."""
 
     name: str
     sources: Sources
+
+    @classmethod
+    def of(cls, settings: Any) -> Composer:
+        """The composer that has made a configuration with this hydra node."""
+        files = (Path(source.path) for source in settings.runtime.config_sources if source.schema in ("file", "vae"))
+        return cls(settings.job.config_name, Sources(tuple(files)))
 
     def is_group(self, override: Override) -> bool:
         """True if the override chooses an option of a group."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_cli.config import signatures
 from vae_cli.config.check import check
@@ -18,6 +18,8 @@ from vae_cli.config.compose import COMMAND_LINE, Composer, parse
 from vae_cli.config.folder_checks import creatable, initial, installed, readable
 from vae_cli.config.schema import ClusterConfig, TrainConfig
 from vae_cli.config.search import searches, submits, unlike
+from vae_cli.config.series import Series
+from vae_cli.distributed.progress import track
 from vae_cli.errors import ConfigError, causes, first_line
 from vae_cli.runs.folder import CONFIG, STATUS, SUPERSEDED, RunFolder
 
@@ -52,17 +54,19 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
             raise ConfigError(f"{problem}; give one, and train the best trial with several")
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
     trials, checked = list[DictConfig](), list[tuple[TrainConfig, Callable[[str], str]]]()
+    series = Series(composer, lambda overrides: _own(composer.compose(overrides)))
     sweep = Path(master.hydra.sweep.dir)
     least = _least_notice(sweep) if submits(master) else 0
-    for job in jobs:
+    for job in track(jobs, "checking the jobs"):
         overrides = [*fixed, *composer.tidy(job)]
-        config = composer.compose(overrides)
+        config = series.config(overrides)
         where = partial(composer.where, overrides)
         parsed = check(config, where)
         initial(parsed)
         checked.append((parsed, where))
         if submits(master):
             _check_notice(parsed.cluster, least, where)
+            _check_pack(parsed, where)
         if searches(master):
             _check_search(composer, parsed, overrides)
             _check_pruner(parsed, where)
@@ -78,6 +82,13 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
     if trials:
         _check_earlier(trials[0], sweep)
     return jobs
+
+
+def _own(config: DictConfig) -> DictConfig:
+    """A configuration without the node of hydra, which is half of it."""
+    with open_dict(config):
+        del config["hydra"]
+    return config
 
 
 def _check_earlier(trial: DictConfig, folder: Path) -> None:
@@ -154,6 +165,15 @@ def _check_notice(cluster: ClusterConfig, least: int, where: Callable[[str], str
         f"cluster.notice={notice}: too long for cluster.time={time} ({where('cluster.time')}): {reason}; "
         f"use {shorter}cluster.time={(notice + EARLIER) // 60 + 1}"
     )
+
+
+def _check_pack(config: TrainConfig, where: Callable[[str], str]) -> None:
+    """Refuse several jobs in one task where a job takes several tasks."""
+    pack, devices = config.cluster.pack, config.trainer.devices
+    processes = config.trainer.num_nodes * (devices if isinstance(devices, int) else len(devices))
+    if processes > 1 and pack not in (1, "auto"):
+        problem = f"cluster.pack={pack}: a run of several processes is alone in its SLURM job"
+        raise ConfigError(f"{problem} ({where('cluster.pack')}); use cluster.pack=1, or trainer.devices=1")
 
 
 def _trials(varied: Sequence[Override]) -> list[list[str]]:

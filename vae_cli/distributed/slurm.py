@@ -7,6 +7,9 @@ import os
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from vae_cli.errors import UserError, first_line
 
 GONE = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 """States of jobs that will not run again unless somebody submits them."""
@@ -90,6 +93,19 @@ def has_gpus(partition: str | None) -> bool:
 def cancel(jobs: Iterable[str]) -> None:
     """Cancel jobs that wait or run; those that are unknown to SLURM are left out."""
     _output("scancel", *jobs)
+
+
+def submit(script: Path) -> str:
+    """Submit a script; its job. UserError with SLURM's reason if it is refused."""
+    try:
+        done = subprocess.run(["sbatch", "--parsable", str(script)], capture_output=True, text=True, timeout=300)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UserError(f"SLURM does not take the jobs: {first_line(error)}; try again") from error
+    if done.returncode:
+        lines = (line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in done.stderr.splitlines())
+        reasons = dict.fromkeys(line.removeprefix("Batch job submission failed: ") for line in lines if line)
+        raise UserError(f"SLURM refuses the jobs: {'; '.join(reasons)}; see the group `cluster`")
+    return done.stdout.strip().partition(";")[0]
 
 
 def accounted(array: str) -> dict[str, str]:

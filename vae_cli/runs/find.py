@@ -17,7 +17,7 @@ NEWEST = "last"
 """The word for the newest single run on a command line, and the name of the link to it in the folder of outputs."""
 FILES = {CONFIG, RESULTS, STATUS}
 """Files that a run has; a config.yaml may be another program's."""
-OTHERS = {"wandb", ".hydra", ".submitit", SUPERSEDED}
+OTHERS = {"wandb", ".hydra", ".submitit", ".slurm", SUPERSEDED}
 """Folders to skip: those of other programs, which may hold a config.yaml, and of superseded runs."""
 OWN = {"checkpoints", "figures", "evaluations", "samples", "tensorboard"}
 """Folders of a run."""

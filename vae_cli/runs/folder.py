@@ -34,6 +34,8 @@ RESULTS = "results.json"
 HISTORY = "metrics.csv"
 STEPS = "steps.csv"
 LOG = "vae-train.log"
+SLURM_LOG = "slurm.log"
+"""Link to the output of the run's SLURM job."""
 LAST = "checkpoints/last.ckpt"
 SUPERSEDED = "superseded"
 """Folder beside the jobs of a sweep, for runs of configurations that have changed since."""
@@ -67,6 +69,11 @@ class RunFolder:
     @property
     def log_file(self) -> Path:
         return self.path / LOG
+
+    @property
+    def slurm_log(self) -> Path:
+        """The output of the run's SLURM job, which packed runs share."""
+        return self.path / SLURM_LOG
 
     @property
     def history_file(self) -> Path:
@@ -151,7 +158,7 @@ class RunFolder:
     def _refuse_links(self) -> None:
         """Refuse links by which a file that is written into this folder would land elsewhere."""
         for path in [*self.path.iterdir(), *self.checkpoints.glob("*")]:
-            if path.is_symlink() and not path.resolve().is_relative_to(self.path.resolve()):
+            if path.is_symlink() and path.name != SLURM_LOG and not path.resolve().is_relative_to(self.path.resolve()):
                 place = f"{self}/{path.relative_to(self.path)}"
                 problem = f"a link that leads out of the run's folder, to {path.resolve()}"
                 raise ConfigError(f"{place}: {problem}; replace the link by the file")
@@ -282,7 +289,7 @@ class RunFolder:
         aside = self.path.parent / SUPERSEDED / f"{self.name}_{began}"
         aside.mkdir(parents=True, exist_ok=True)
         for path in sorted(self.path.iterdir(), key=lambda path: path.name == CONFIG):
-            if path.name != LOCK:
+            if path.name not in (LOCK, SLURM_LOG):
                 path.rename(aside / path.name)
         return RunFolder(aside)
 

@@ -11,11 +11,8 @@ from vae_cli.errors import UserError
 from vae_cli.runs.find import walk
 from vae_cli.runs.folder import CONFIG, RESULTS, STATUS, RunFolder
 from vae_cli.runs.queue import GOING, Queue
-from vae_cli.runs.status import GONE, State, Status
+from vae_cli.runs.status import GONE, WELL, State, Status
 from vae_cli.runs.sweep import JOBS, Sweep
-
-WELL = ("done", "pruned")
-"""States of runs that have ended well."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.status import GONE, UNFINISHED, State, Status
 
-PLACE = ".submitit"
+PLACE = ".slurm"
 """Folder of a sweep with the files of its jobs."""
 JOBS = "jobs.json"
 WAITING = ("queued", "requeued")
@@ -22,9 +22,14 @@ ASKED = (*GOING, "interrupted", GONE, UNFINISHED)
 
 
 def submitted(sweep: Path) -> dict[str, str]:
-    """SLURM job ids of the runs in the folder of a sweep, by name."""
+    """SLURM job ids of the runs in the folder of a sweep, by name; runs that are packed share a job."""
     file = sweep / PLACE / JOBS
     return json.loads(file.read_text()) if file.exists() else {}
+
+
+def log(sweep: Path, job: str) -> Path:
+    """The output of a SLURM job, in the folder of its sweep."""
+    return sweep / PLACE / f"{job}.log"
 
 
 class Queue:
@@ -55,6 +60,8 @@ class Queue:
         if entry and entry.state == "PENDING":
             return State("queued" if status.state == "queued" else "requeued", f"SLURM job {job}: {entry.words}")
         if entry and entry.state not in slurm.GONE:
+            if state.name in WAITING:
+                return State(state.name, f"SLURM job {job} runs, and this run begins later")
             return State("running", f"SLURM job {job}: starts") if state.name == GONE else state
         return state if state.name == "interrupted" else self.ended(run, job) or state
 
@@ -68,8 +75,8 @@ class Queue:
         status = run.status()
         if found == "CANCELLED" or (found is None and status and status.state in WAITING):  # no other end is so early
             return State("cancelled", f"cancelled in SLURM (job {job}); {again}")
-        log = display(run.path.parent / PLACE / job / f"{job}_0_log.err")
-        return State("failed", f"ended by SLURM (job {job}, {found or 'state unknown'}); see {log}; {again}")
+        see = display(log(run.path.parent, job))
+        return State("failed", f"ended by SLURM (job {job}, {found or 'state unknown'}); see {see}; {again}")
 
 
 def ended(run: RunFolder, job: str) -> State | None:

@@ -20,7 +20,9 @@ UNFINISHED = "unfinished"
 """Status in results.json of a run that has begun and not ended."""
 GONE = "gone"
 """State of a run that has not ended and whose process no longer runs, or gives no sign of life."""
-ENDED = ("done", "pruned", "failed", "interrupted", "cancelled")
+WELL = ("done", "pruned")
+"""States of a run that has ended well."""
+ENDED = (*WELL, "failed", "interrupted", "cancelled")
 """States of a run that has ended."""
 COMMAND = "VAE_TRAIN_COMMAND"
 """Environment variable by which a command tells its own line to the processes of its jobs."""

@@ -25,7 +25,7 @@ from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
 from vae_cli.runs.overrides import key_of
 from vae_cli.runs.queue import GOING, Queue
-from vae_cli.runs.status import Start
+from vae_cli.runs.status import WELL, Start
 from vae_cli.runs.sweep import Sweep
 from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 WIDTH = 160
 ALWAYS = ("job", "status")
-DONE = ("done", "pruned")
 TEST = tuple(f"test/{name}" for name in MAIN)
 SHOWN = (*TEST, "wall_seconds")
 """Keys of results.json in the table."""
@@ -53,7 +52,7 @@ class SweepTable(Callback):
         self.shares: Shares | None = None
         self.searches = False
         self.ended_well = all
-        self.well = DONE
+        self.well = WELL
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note and lock the folder of the sweep; a search succeeds if one trial succeeds.
@@ -66,7 +65,7 @@ class SweepTable(Callback):
         require("vae-train", attempt(lambda: SweepTable.lock.enter_context(lock)))
         self.searches = searches(config)
         self.ended_well = any if self.searches else all
-        self.well = DONE if waits(config) else (*DONE, *GOING)
+        self.well = WELL if waits(config) else (*WELL, *GOING)
         SweepTable.current = self
         begun = Sweep(Start.now(), str(Path.cwd()), self.searches, [] if self.searches else job_folders(config))
         begun.write(self.folder)
@@ -114,7 +113,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
                 "overrides": run.typed_if_readable().overrides,
                 "status": state.name,
                 **{name: results.get(name) for name in SHOWN},
-                "error": None if state.name in DONE else state.reason or None,
+                "error": None if state.name in WELL else state.reason or None,
                 "folder": run.name,
             }
         )
@@ -185,7 +184,7 @@ def _table(rows: list[dict[str, Any]], title: str, shown: Sequence[str]) -> Tabl
 
     table = _empty(title, ALWAYS, shown)
     for row in rows:
-        status = row["status"] if row["status"] in DONE else f"[red]{row['status']}[/red]"
+        status = row["status"] if row["status"] in WELL else f"[red]{row['status']}[/red]"
         status += ", [bold]best[/bold]" * row.get("best", False)
         numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
         table.add_row(escape(row["folder"]), status, *numbers)

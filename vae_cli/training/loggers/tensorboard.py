@@ -12,6 +12,7 @@ from PIL.Image import Image
 from vae_cli.config.comparison import flat
 from vae_cli.config.search import score
 from vae_cli.config.settings import setting_of
+from vae_cli.runs.status import WELL
 from vae_cli.training.loggers.run_logger import Row, RunLogger
 
 MEASURES = ("test/", "val_split/", "train_split/", "gaps/", "exact/")
@@ -54,7 +55,7 @@ class TensorBoardLogger(RunLogger):
 
     def finish(self, summary: Mapping[str, object]) -> None:
         """Write hyperparameters and final numbers; hp_metric is the number that a search maximises."""
-        if summary.get("status") in ("done", "pruned"):
+        if summary.get("status") in WELL:
             numbers = {k: v for k, v in summary.items() if isinstance(v, int | float) and k.startswith(MEASURES)}
             self._hyperparameters({"hp_metric": score(summary), **numbers})
         self.writer.close()

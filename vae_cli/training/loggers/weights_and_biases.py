@@ -20,6 +20,7 @@ from vae_cli.config.schema import WandbConfig
 from vae_cli.distributed import slurm
 from vae_cli.errors import UserError, first_line, warn
 from vae_cli.runs.layout import sweep_name
+from vae_cli.runs.status import WELL
 from vae_cli.training.loggers.run_logger import Row, RunLogger
 
 UPLOAD = 60.0
@@ -62,7 +63,7 @@ class WandbLogger(RunLogger):
     def finish(self, summary: Mapping[str, object]) -> None:
         """Write the final numbers and end the run, so that the next job of a sweep gets a run of its own."""
         self.run.summary.update(dict(summary))
-        self.run.finish(exit_code=0 if summary.get("status") in ("done", "pruned") else 1)
+        self.run.finish(exit_code=0 if summary.get("status") in WELL else 1)
 
     def abandon(self) -> None:
         import wandb
