@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 ARGS ?=
 BIN := $(VENV)/bin
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 INSTALLED := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE  # the tests start the commands a hundred times
 
@@ -28,11 +28,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 train: install  ## train and evaluate, by default a VAE on MNIST; ARGS are overrides
 	$(BIN)/vae-train $(ARGS)
 
-test: install  ## run the tests (some seven minutes on two quiet cores)
+test: install  ## run the tests (about six minutes on two quiet cores)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-test-all: install  ## run the slow tests, too
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not slurm' $(ARGS)
+test-all: install  ## run the slow tests, too (about forty minutes on two quiet cores)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not slurm and not gpu' $(ARGS)
 
 test-slurm: install  ## run the tests on SLURM: two nodes on this machine, installed and started if there are none (root)
 	tests/slurm/cluster.sh run $(BIN)/python -m pytest tests/slurm -m slurm $(ARGS)

@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 from pathlib import Path
@@ -12,19 +13,38 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
         signal.signal(number, handler)
 
 import pytest
-import torch
 
-from tests.support import quick_composition
-from tests.support.shapes import check_shapes
 
-check_shapes()  # before the first import of vae_cli
-quick_composition.install()
+def pytest_collection(session: pytest.Session) -> None:
+    """Prepare a process that runs tests, before its first import of vae_cli; one that deals them out needs no torch."""
+    if session.config.getoption("dist", "no") != "no":
+        return
+    from tests.support import quick_composition
+    from tests.support.shapes import check_shapes
 
-from vae_cli.evaluation import optional
+    warning = "lightning_fabric.utilities.warnings.PossibleUserWarning"  # a class, which pytest imports
+    session.config.addinivalue_line("filterwarnings", f"ignore::{warning}")
+    check_shapes()
+    quick_composition.install()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the libraries made out of all later passes of the garbage collector."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    from tests.support import shapes
+
+    shapes.check(shapes.CALLS)
 
 
 @pytest.fixture(autouse=True)
-def seeded():
+def seeded() -> None:
+    import torch
+
     torch.manual_seed(0)
 
 
@@ -35,6 +55,8 @@ def _raise(what: str, error: Exception) -> None:
 @pytest.fixture(autouse=True)
 def nothing_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A figure or a side number that fails, which costs a run a warning only, fails a test."""
+    from vae_cli.evaluation import optional
+
     monkeypatch.setattr(optional, "left_out", _raise)
 
 

@@ -10,6 +10,7 @@ COMMANDS = {
     "eval": cli.evaluate,
     "sample": cli.sample,
     "report": cli.report,
+    "status": cli.status,
     "kl": cli.kl,
     "cavi": cli.cavi,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,10 @@ def _train(argv: list[str]) -> None:
 
     arguments = _checked("vae-train", lambda: prepare_training(argv))
     from vae_cli.commands.job import task
+    from vae_cli.runs.status import COMMAND
     from vae_cli.sweeps.table import SweepTable
+
+    os.environ[COMMAND] = shlex.join(["vae-train", *argv])
 
     sys.argv[1:] = arguments  # the program stays: Lightning starts it again for further devices
     code = 0
@@ -135,6 +139,20 @@ def _report(argv: list[str]) -> None:
     _run("vae-report", work)
 
 
+def status() -> None:
+    """vae-status: the states of runs and sweeps; ends or repeats them."""
+    _main("vae-status", _status)
+
+
+def _status(argv: list[str]) -> None:
+    from vae_cli.commands.status import Arguments, status
+
+    arguments = _checked("vae-status", lambda: Arguments.parse(argv))
+    signals.listen()
+    code = _run("vae-status", lambda: status(arguments))
+    sys.exit(code)
+
+
 def _readable(run: str, ckpt: str) -> None:
     """Refuse a damaged checkpoint before Lightning is imported, because that import takes seconds."""
     from vae_cli.distributed.progress import task
@@ -212,11 +230,11 @@ def _command(command: str, root: str, schema: type[T], argv: list[str], work: Ca
     _run(command, lambda: work(config))
 
 
-def _run(command: str, work: Callable[[], None]) -> None:
+def _run(command: str, work: Callable[[], T]) -> T:
     """Run a command; a failure is one line on stderr and an exit code."""
     from vae_cli.commands.failure import attempt, require
 
-    require(command, attempt(work))
+    return require(command, attempt(work))
 
 
 def _checked(command: str, prepare: Callable[[], T]) -> T:

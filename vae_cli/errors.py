@@ -4,8 +4,9 @@ import logging
 import sys
 from errno import EDQUOT, ENOSPC
 
-FAILED, REFUSED = 1, 2
-"""Exit codes of a command that failed, and of one that was refused before it read or wrote anything."""
+FAILED, REFUSED, DIFFERENT = 1, 2, 3
+"""Exit codes of a command that failed, of one that was refused before it read or wrote anything, and of a reproduction
+whose numbers differ from those of its run."""
 
 
 class UserError(Exception):

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
 from tests.support.commands import Done, environment, fingerprint, fork, line
-from tests.support.wandb_files import of_kind, records, start_by_agent
+from tests.support.runs import results
+from tests.support.wandb_files import of_kind, records
 from vae_cli.runs.folder import RunFolder
-from vae_cli.runs.layout import conf_folder
 
 SMALL = ("dataset=digits", "network.hidden=[32]", "model.latent_dim=4", "evaluate.samples=5", "trainer.accelerator=cpu")
 MEANS = ("elbo", "distortion", "rate", "iw_log_likelihood", "bits_per_dim", "effective_sample_size")
@@ -41,10 +40,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
 def run(finished: tuple[Path, Done], tmp_path: Path) -> Path:
     """A copy of the run, which a test may change."""
     return Path(shutil.copytree(finished[0], tmp_path / "work", symlinks=True)) / "run"
-
-
-def numbers(run: Path) -> dict[str, Any]:
-    return json.loads((run / "results.json").read_text())
 
 
 def epochs(run: Path) -> list[dict[str, str]]:
@@ -76,8 +71,8 @@ def test_a_run_begins_with_a_header(finished: tuple[Path, Done]) -> None:
     assert header["run"] == "run" and header["likelihood"] == "bernoulli"
     assert header["model"].startswith("vae, ") and "posterior diagonal" in header["model"]
     assert header["objective"].startswith("elbo, beta=1") and "2 epochs" in header["objective"]
-    assert header["data"] == "digits: 1,238 train, 200 val, 359 test; 1 x 8 x 8, binary"
-    assert int(header["parameters"].replace(",", "")) == numbers(finished[0] / "run")["model/parameters"]
+    assert header["examples"] == "1,238 train, 200 val, 359 test; 1 x 8 x 8, binary"
+    assert int(header["parameters"].replace(",", "")) == results(finished[0] / "run")["model/parameters"]
     assert header["device"].startswith("CPU, 32-true, ") or "32-true" in header["device"]
 
 
@@ -105,17 +100,17 @@ def test_a_run_leaves_its_files(run: Path) -> None:
 
 
 def test_results_have_their_documented_keys(run: Path) -> None:
-    results = numbers(run)
+    numbers = results(run)
     expected = {f"test/{name}" for name in (*MEANS, "iw_samples", "active_units")}
     expected |= {f"test/{name}_se" for name in MEANS}
     expected |= {f"version/{name}" for name in ("vae-cli", "torch", "pytorch-lightning", "hydra-core", "python")}
     expected |= {"status", "seed", "train/samples_per_second", "data/sha256", "git/commit", "wall_seconds"}
-    assert {*expected, "model/parameters"} <= set(results)
-    assert (results["status"], results["seed"], results["test/iw_samples"]) == ("done", 0, 5)
+    assert {*expected, "model/parameters"} <= set(numbers)
+    assert (numbers["status"], numbers["seed"], numbers["test/iw_samples"]) == ("done", 0, 5)
     encoder, decoder = 64 * 32 + 32 + 2 * (32 * 4 + 4), 4 * 32 + 32 + 32 * 64 + 64
-    assert results["model/parameters"] == encoder + decoder
-    assert re.fullmatch(r"[0-9a-f]{64}", results["data/sha256"])
-    assert all(results[name] > 0 for name in ("train/samples_per_second", "wall_seconds"))
+    assert numbers["model/parameters"] == encoder + decoder
+    assert re.fullmatch(r"[0-9a-f]{64}", numbers["data/sha256"])
+    assert all(numbers[name] > 0 for name in ("train/samples_per_second", "wall_seconds"))
 
 
 def test_the_offline_wandb_file_holds_everything(run: Path) -> None:
@@ -141,7 +136,7 @@ def test_the_offline_wandb_file_holds_everything(run: Path) -> None:
         with Image.open(file.parent / "files" / row[f"{name}.path"]) as image:
             assert image.size == (row[f"{name}.width"], row[f"{name}.height"])
     summary = {name: value for update in of_kind(found, "summary") for name, value in update["update"].items()}
-    assert summary["test/elbo"] == numbers(run)["test/elbo"]
+    assert summary["test/elbo"] == results(run)["test/elbo"]
     assert of_kind(found, "exit")[0]["exit_code"] == 0
 
 
@@ -161,7 +156,7 @@ def evaluation(run: Path, *arguments: str) -> dict[str, Any]:
 def test_vae_eval_repeats_and_varies_the_evaluation(run: Path) -> None:
     same = evaluation(run, "evaluate.samples=5")
     for name in MEANS:
-        assert same[f"test/{name}"] == pytest.approx(numbers(run)[f"test/{name}"], rel=1e-6)
+        assert same[f"test/{name}"] == pytest.approx(results(run)[f"test/{name}"], rel=1e-6)
     other = evaluation(run, "evaluate.samples=20", "evaluate.split=val", "ckpt=last")
     assert other["val/iw_samples"] == 20
     assert "test/elbo" not in other
@@ -221,7 +216,7 @@ def on_a_terminal(command: str, *arguments: str, folder: Path) -> tuple[int, str
 
 
 def test_a_run_goes_on_in_its_folder_on_a_terminal(run: Path) -> None:
-    before, rows, files = numbers(run), epochs(run), set(fingerprint(run))
+    before, rows, files = results(run), epochs(run), set(fingerprint(run))
     code, shown = on_a_terminal("vae-train", "resume=last", "trainer.max_epochs=3", folder=run.parent)
     assert code == 0, shown
     assert "\r" in shown
@@ -236,88 +231,7 @@ def test_a_run_goes_on_in_its_folder_on_a_terminal(run: Path) -> None:
     assert len(epochs(run)) == 3
     assert epochs(run)[:2] == rows
     assert OmegaConf.load(run / "config.yaml").trainer.max_epochs == 3
-    assert numbers(run)["train/steps"] == 117 and before["train/steps"] == 78
+    assert results(run)["train/steps"] == 117 and before["train/steps"] == 78
     assert files <= set(fingerprint(run))
     legs = sorted(run.glob("wandb/offline-run-*/*.wandb"))
     assert len(legs) == 2 and legs[0].name == legs[1].name
-
-
-def sweep(folder: Path, *arguments: str) -> tuple[Done, list[dict[str, Any]]]:
-    """A sweep and its sweep.json."""
-    folder.mkdir()
-    done = fork("vae-train", "-m", *SMALL, "trainer.max_epochs=1", "hydra.sweep.dir=all", *arguments, folder=folder)
-    return done, json.loads((folder / "all" / "sweep.json").read_text())
-
-
-def test_a_sweep_is_a_group_of_runs_and_a_table(tmp_path: Path) -> None:
-    done, rows = sweep(tmp_path / "work", "objective.beta=0.5,1")
-    assert (done.code, done.err) == (0, "")
-    assert [row["status"] for row in rows] == ["done"] * 2
-    table = done.out[done.out.index("sweep in all") :]
-    for beta in (0.5, 1):
-        assert re.search(rf"^ +objective.beta={beta} +done ", table, re.M)
-    folders = [tmp_path / "work" / "all" / row["folder"] for row in rows]
-    described = [of_kind(records(next(folder.glob("wandb/*/*.wandb"))), "run")[0] for folder in folders]
-    assert len({run["run_id"] for run in described}) == 2
-    assert len({run["run_group"] for run in described}) == 1 and described[0]["run_group"].endswith("all")
-    assert len({row["test/elbo"] for row in rows}) == 2
-    assert [numbers(folder)["test/elbo"] for folder in folders] == [row["test/elbo"] for row in rows]
-
-
-def test_a_sweep_survives_a_job_that_diverges(tmp_path: Path) -> None:
-    done, rows = sweep(tmp_path / "work", "logger=csv", "optimizer=sgd", "optimizer.lr=1e12,1e-3")
-    assert done.code == 1
-    assert len(done.err.splitlines()) == 1 and "the loss became" in done.err
-    assert [row["status"] for row in rows] == ["failed", "done"]
-    assert "the loss became" in rows[0]["error"] and rows[1]["error"] is None
-    table = done.out[done.out.index("sweep in all") :]
-    assert re.search(r"lr=1000000000000.0 +failed", table) and re.search(r"lr=0.001 +done", table)
-
-
-def test_loggers_and_a_users_own_options(tmp_path: Path) -> None:
-    """One sweep over loggers, its model and experiment from a vae_conf folder in the working directory."""
-    work = tmp_path / "work"
-    for name, content in {
-        "model/mine": "# my own\ndefaults:\n  - vae\nlatent_dim: 3\n",
-        "experiment/mine": "# @package _global_\ndefaults:\n  - override /model: mine\nobjective:\n  beta: 0.7\n",
-    }.items():
-        file = work / "vae_conf" / f"{name}.yaml"
-        file.parent.mkdir(parents=True)
-        file.write_text(content)
-    small = [argument for argument in SMALL if not argument.startswith("model.")]
-    choices = [
-        "experiment=mine",
-        "logger=csv,none,[csv,tensorboard]",
-        "logger.every=20",
-        "trainer.max_epochs=1",
-        "hydra.sweep.dir=all",
-    ]
-    done = fork("vae-train", "-m", *small, *choices, folder=work)
-    assert (done.code, done.err) == (0, "")
-    seen = set()
-    for run in (file.parent for file in (work / "all").glob("*/config.yaml")):
-        config = OmegaConf.load(run / "config.yaml")
-        chosen = tuple(key for key in ("csv", "tensorboard", "wandb") if config.logger[key])
-        seen.add(chosen)
-        assert (config.model.latent_dim, config.objective.beta) == (3, 0.7)
-        assert numbers(run)["status"] == "done"
-        assert not (run / "wandb").exists()
-        assert (run / "metrics.csv").exists() == (run / "steps.csv").exists() == bool(chosen)
-        assert bool(list(run.rglob("events.out.tfevents.*"))) == ("tensorboard" in chosen)
-    assert seen == {("csv",), (), ("csv", "tensorboard")}
-
-
-def test_a_sweep_of_wandb_drives_a_run(tmp_path: Path) -> None:
-    """The agent's own code makes and starts the command line, as `wandb agent` does once the server has chosen."""
-    sweep = yaml.safe_load((conf_folder() / "wandb_sweep.yaml").read_text())
-    values = {"dataset": "digits", "objective.beta": 2, "optimizer.lr": 0.00123, "network.hidden": [16, 8]}
-    small = {"trainer.max_epochs": 1, "evaluate.samples": 2, "figures": [], "trainer.deterministic": True}
-    run_id = start_by_agent(sweep, values | small, tmp_path)
-    (run,) = (path.parent for path in tmp_path.rglob("results.json"))
-    config = RunFolder(run).config()
-    assert (config.objective.beta, config.optimizer.lr, config.network.hidden) == (2, 0.00123, [16, 8])
-    (file,) = run.glob("wandb/offline-run-*/*.wandb")
-    found = records(file)
-    assert of_kind(found, "run")[0]["run_id"] == run_id and of_kind(found, "run")[0]["sweep_id"] == "sweep123"
-    summary = {name: value for update in of_kind(found, "summary") for name, value in update["update"].items()}
-    assert summary[sweep["metric"]["name"]] == numbers(run)["val/elbo"]

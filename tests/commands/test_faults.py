@@ -82,7 +82,7 @@ def one_line(done: Done, code: int, *parts: str) -> None:
 
 IN_FILES = [
     ([NPZ, "dataset.path=gone.npz"], "dataset.path=gone.npz: ", "no such file"),
-    ([NPZ, "dataset.path=empty"], "dataset.path=empty: ", "no such file"),
+    ([NPZ, "dataset.path=empty"], "dataset.path=empty: is a folder; ", "dataset=image_folder"),
     ([NPZ, "dataset.path=vast.npz", "dataset.standardise=false"], "vast.npz: x: row 0, ", "finite"),
     ([NPZ, "dataset.path=flat.npz"], "flat.npz: x: shape (200,)", "(N, D)"),
     ([NPZ, "dataset.path=last.npz"], "last.npz: x: ", "transpose it to (N, C, H, W)"),
@@ -98,11 +98,11 @@ IN_FILES = [
     ([NPZ, "dataset.path=nan.npz"], "nan.npz: x: row 7, column 0 ", "finite"),
     ([NPZ, "dataset.path=cut.npz"], "cut.npz: ", "not a readable .npz file"),
     ([NPZ, "dataset.path=text.npz"], "text.npz: ", "not a readable .npz file"),
-    ([NPZ, "dataset.path=single.npy"], "single.npy: ", "numpy.savez(path, x=...)"),
+    ([NPZ, "dataset.path=single.npy"], "single.npy: ", "numpy.savez('single.npz', x=numpy.load('single.npy'))"),
     ([NPZ, "dataset.path=data.npz", "dataset.domain=binary", "likelihood=bernoulli"], "row 0, column 0 ", "0 or 1"),
     ([NPZ, "dataset.path=data.npz", "dataset.domain=levels", "likelihood=categorical"], "row 0, column 0 ", "k/255"),
     ([IMAGES, "dataset.path=gone"], "dataset.path=gone: ", "no such folder"),
-    ([IMAGES, "dataset.path=a file"], "dataset.path=a file: ", "no such folder"),
+    ([IMAGES, "dataset.path=a file"], "dataset.path=a file: ", "dataset=npz reads a file"),
     ([IMAGES, "dataset.path=empty"], "empty: no images", ".png"),
     ([IMAGES, "dataset.path=broken", "dataset.workers=0"], "broken/", "not a readable image"),
     ([IMAGES, "dataset.path=bomb", "dataset.workers=1"], "bomb/", "not a readable image"),

@@ -84,15 +84,35 @@ def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
     assert "dataset=digits" not in out
 
 
+def test_the_table_of_a_sweep_ends_with_means_over_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, (beta, seed, elbo) in enumerate([(1, 0, -10.0), (1, 1, -11.0), (1, 2, -12.0), (4, 0, -20.0)]):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        lines = ["dataset=digits", f"objective.beta={beta}", f"seed={seed}"]
+        (folder / "overrides.yaml").write_text("".join(f"- {line}\n" for line in lines))
+        os.utime(folder / "overrides.yaml", (number, number))
+        (folder / "results.json").write_text(json.dumps({"status": "done", "test/elbo": elbo}))
+    sweep_table = table.SweepTable()
+    sweep_table.folder = tmp_path
+    assert sweep_table.finish() == 0
+    means = capsys.readouterr().out.partition("mean over seeds")[2]
+    assert re.search(r"^ +objective\.beta=1 +3 +-11\.0 ± 2\.5", means, re.M)  # 4.303 / sqrt(3), Student's t
+    assert re.search(r"^ +objective\.beta=4 +1 +-20 +$", means, re.M)
+    rows = table.read_rows(tmp_path)
+    assert not table.over_seeds(rows[2:]) and list(table.over_seeds(rows[:3])) == ["all jobs"]
+    assert not table.over_seeds([row | {"score": 1.0} for row in rows])
+
+
 def test_a_failing_job_does_not_stop_the_others(workplace: Path) -> None:
     """Each leaves its status, the sweep its table and its exit code."""
-    data = ("dataset=npz", "likelihood=gaussian", "dataset.path=gone.npz", "logger=none")
+    (workplace / "a folder.npz").mkdir()
+    data = ("dataset=npz", "likelihood=gaussian", "dataset.path=a folder.npz", "logger=none")
     done = fork("vae-train", "-m", "seed=1,2", *data, "hydra.sweep.dir=all of them", folder=workplace)
     assert done.code == 1
     assert done.err.count("vae-train: error: ") == 2
     rows = json.loads((workplace / "all of them" / "sweep.json").read_text())
     assert [row["overrides"][0] for row in rows] == ["seed=1", "seed=2"]
-    assert all(row["status"] == "failed" and "gone.npz" in row["error"] for row in rows)
+    assert all(row["status"] == "failed" and "a folder.npz" in row["error"] for row in rows)
 
 
 def test_a_failing_run_exits_with_one_line(workplace: Path) -> None:

@@ -1,7 +1,9 @@
 """The interface of Python: names, a training in this process, a run in a notebook, `python -m vae_cli`."""
 
 import logging
+import os
 import pydoc
+import random
 import rlcompleter
 import signal
 import subprocess
@@ -10,6 +12,7 @@ import warnings
 from base64 import b64encode
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -38,10 +41,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> vae_cli.Run:
 
 
 def state() -> list[object]:
-    """The handlers, filters and folder of this process, which a training leaves unchanged."""
+    """The handlers, filters, folder, random states and threads of this process, which a training leaves unchanged."""
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)]
     root = logging.getLogger()
-    return [*handlers, root.handlers[:], root.level, warnings.filters[:], Path.cwd()]
+    draws = [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]
+    own = [root.handlers[:], root.level, warnings.filters[:], Path.cwd(), torch.get_num_threads()]
+    return [*handlers, *own, *draws, dict(os.environ)]
 
 
 def test_the_names_are_there_before_torch_is_imported() -> None:
@@ -131,6 +136,12 @@ def test_reconstructions_are_means_at_the_mean_code(run: vae_cli.Run) -> None:
         expected = model.likelihood(q.mean.unsqueeze(0))
     assert not isinstance(expected, Scored)
     torch.testing.assert_close(run.reconstruct(x), expected.mean[0])
+
+
+@pytest.mark.parametrize("ask", ["log_likelihood", "sample"])
+def test_a_number_of_samples_is_positive(ask: str, run: vae_cli.Run) -> None:
+    with pytest.raises(UserError, match="=0: an integer > 0 is needed"):
+        run.sample(0) if ask == "sample" else run.log_likelihood(run.data.test.x[:2], samples=0)
 
 
 def test_python_m_lists_and_runs_the_commands(tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_names_of_classes_are_shown_wherever_a_class_is(tmp_path):
 
 def test_a_diverging_run_names_the_term_and_the_step(tmp_path):
     with pytest.raises(
-        UserError, match=r"became (nan|inf|-inf) at epoch 0, batch \d+, step \d+; the first term to go was"
+        UserError, match=r"became (nan|inf|-inf) at epoch 1, batch \d+, step \d+; the first term to go was"
     ):
         train(composed(*TINY, "optimizer=sgd", "optimizer.lr=1e12"), tmp_path)
 

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
         ("vae-train", "nothing=", []),
         ("vae-eval", "evaluate=p", ["evaluate=paper"]),
         ("vae-eval", "r", ["run="]),
+        ("vae-status", "--", ["--watch", "--failed", "--cancel", "--rerun", "--help"]),
         ("vae-sample", "comp", ["component="]),
         ("vae-kl", "target=b", ["target=bimodal"]),
         ("vae-cavi", "study=gaussian_m", ["study=gaussian_mixture"]),
@@ -47,6 +48,11 @@ def test_files_and_folders_of_runs_are_values() -> None:
     assert completions("vae-train", "dataset.path=da") == ["dataset.path=data/"]
     assert completions("vae-train", "dataset.path=data/") == ["dataset.path=data/table.npz"]
     assert "resume=outputs/train/2026-01-02/a" in completions("vae-train", "resume=")
+    make_run(Path("outputs/train/2026-01-02/10-11-12-123456-wide"))
+    Path("outputs/multirun/2026-01-02/10-11-12-123456-grid").mkdir(parents=True)
+    assert completions("vae-train", "resume=")[:2] == ["resume=last", "resume=wide"]
+    assert completions("vae-eval", "run=wi") == ["run=wide"]
+    assert completions("vae-report", "g") == ["grid"]
     assert completions("vae-eval", "run=d") == ["run=data/"]
     assert completions("vae-report", "outp") == ["outputs/"]
 

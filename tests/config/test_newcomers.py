@@ -1,5 +1,6 @@
 """What a newcomer types: each line says what to type instead, and that works."""
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,15 @@ def refused(*arguments: str) -> str:
         (["trainer.epochs=3"], "nearest: trainer.max_epochs ("),
         (["max_epoch=3"], "nearest: trainer.max_epochs ("),
         (["val_size=3"], "nearest: dataset.val_size ("),
-        (["network=conv", "hidden_dims=[3]"], "hidden_dims: unknown key (command line); nearest: "),
+        (["network=conv", "hidden_dims=[3]"], "hidden_dims: unknown key (command line); --help lists the groups"),
+        (["foo=3"], "foo: unknown key (command line); --help lists the groups"),
+        (["dataset.path=x"], "use dataset=huggingface|image_folder|npz, which has it (dataset has "),
+        (["optimizer.momentum=0.5"], "use optimizer=sgd, which has it"),
+        (["annealing.weights=[beta]"], "annealing: no option is chosen (command line); use annealing=cyclical|linear"),
+        (["network=conv", "network.channels=[]"], "network.channels=[]: expected a list [an integer > 0] of at least"),
+        (["vae"], "vae: not of the form key=value, without blanks (command line); use model=vae"),
+        (["resume", "last"], "resume: not of the form key=value, without blanks (command line); see --help"),
+        (["last"], "last: not of the form key=value, without blanks (command line); use run=last, or resume=last"),
         (["objective=full_covariance"], "nearest: model=full_covariance, posterior=full_covariance; objective has"),
         (["dataset=resnet"], "nearest: network=resnet; dataset has"),
         (["model=iwae"], "nearest: objective=iwae; model has"),
@@ -75,6 +84,14 @@ def test_arguments_of_the_optimizer_are_in_range(arguments: list[str], told: str
 def test_the_way_out_for_momentum_works() -> None:
     composed("optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=false")
     composed("optimizer.lr=0", "optimizer.betas=[0,0.5]")
+
+
+@pytest.mark.parametrize("arguments", [["logger=[csv,tensorboard]"], ["-m", "seed=1,2", "logger=tensorboard"]])
+def test_a_logger_whose_library_is_missing_is_refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_training(arguments)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    line = refused(*arguments)
+    assert line.startswith("logger=tensorboard: ") and "; use logger=csv, or pip install 'vae-cli[tensorboard]'" in line
 
 
 @cache

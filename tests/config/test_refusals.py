@@ -32,7 +32,6 @@ CASES = [
         "refinement.train_steps",
     ),
     (["posterior=per_example", "trainer.devices=2"], "whole_batch", "trainer.devices"),
-    (["model=vqvae", "trainer.devices=2"], "whole_batch", "trainer.devices"),
     (["trainer.devices=2", "dataset.batch_size=1"], "whole_batch", "dataset.batch_size"),
     (["posterior=iaf", "evaluate=gaps"], "gaps_posterior", "evaluate.gaps"),
     (["objective=iwae", "annealing=linear"], "annealing_weights", "annealing"),

@@ -4,21 +4,22 @@ import json
 import math
 import re
 import shlex
-import sqlite3
 import statistics
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
-from tests.support.commands import Done, fingerprint, fork
+from tests.support.commands import Done, fingerprint, fork, forked
 from tests.support.plugins.fragile import PLUGIN
+from vae_cli.config.compose import parse
 from vae_cli.config.preflight import prepare_training
 from vae_cli.config.search import score
 from vae_cli.errors import ConfigError
+from vae_cli.runs import study
 from vae_cli.runs.folder import RunFolder
+from vae_cli.sweeps.optuna_sweeper import distribution
 
 SMALL = ("dataset=digits", "network.hidden=[16]", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=csv")
 FRAGILE = ("objective._target_=fragile.Fragile", "trainer.max_epochs=2", "trainer.limit_batches=3")
@@ -45,9 +46,7 @@ def search(work: Path, trials: int, choices: str = "2,4") -> Done:
 
 def trials(folder: Path) -> list[tuple[str, float | None]]:
     """State and value of each trial, in order, by the study's file."""
-    with sqlite3.connect(folder / "study.db") as file:
-        query = "SELECT state, value FROM trials LEFT JOIN trial_values USING (trial_id) ORDER BY number"
-        return file.execute(query).fetchall()
+    return [(trial.state.name, trial.value) for trial in study.load(folder).trials]
 
 
 def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
@@ -64,14 +63,14 @@ def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
     assert [row["status"] for row in rows] == ["failed", "done"]
     assert json.loads((folder / rows[1]["folder"] / "results.json").read_text())["val/elbo"] == value
     assert [(row["score"], row["best"]) for row in rows] == [(None, False), (value, True)]
-    assert "done, best" in done.out and "HYDRA] B" not in done.out and "alembic" not in done.out
+    assert "done, best" in done.out
     (line,) = [line for line in done.out.splitlines() if line.startswith("train the best trial longer: vae-train ")]
     words = shlex.split(line)[6:]
     assert rows[1]["overrides"][0] in words and "trainer.max_epochs=8" in words
     assert not any(word.startswith(("hparams_search", "trainer.max_epochs=2")) for word in words)
     assert (folder / "figures/history.png").read_bytes().startswith(b"\x89PNG")
-    best = yaml.safe_load((folder / "optimization_results.yaml").read_text())
-    assert best["best_value"] == value and set(best["best_params"]) == {"optimizer.lr", "model.latent_dim"}
+    best = study.load(folder).best_trial
+    assert best.value == value and set(best.params) == {"optimizer.lr", "model.latent_dim"}
 
     (work / "interrupt").touch()
     done = search(work, 3)
@@ -79,7 +78,7 @@ def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
     done = search(work, 3)
     assert (done.code, done.err) == (0, "")
     assert "resumes from its last checkpoint" in done.out and "epoch 1/2" not in done.out
-    assert [state for state, _ in trials(folder)] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
+    assert [state for state, _ in trials(folder)] == ["COMPLETE"] * 3
     rows = json.loads((folder / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["failed", "done", "done"]
     assert len({row["folder"] for row in rows}) == 3
@@ -89,7 +88,7 @@ def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
     assert done.code == 2 and "the study in study of mine chooses from 2,4, which cannot change" in done.err
     assert len(done.err.splitlines()) == 1 and fingerprint(folder) == files
     done = search(work, 3)
-    assert trials(folder) == before and "epoch 1" not in done.out and "continue with" not in done.out
+    assert trials(folder) == before and "epoch 1/" not in done.out and "continue with" not in done.out
 
 
 UNLIKE = {
@@ -171,31 +170,109 @@ def test_a_search_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     assert [value for _, value in trials(work / "study")][1] == -math.inf
 
 
-def test_a_trial_below_the_median_of_earlier_ones_stops(tmp_path: Path) -> None:
-    work = tmp_path / "work"
+PRUNED = ("dataset.subset=300", "dataset.val_size=100", "hydra.sweep.dir=study", "figures=[]")
+FIRST = "callbacks.pruning.pruner"
+
+
+def pruned_search(work: Path, *line: str) -> tuple[Done, list[dict[str, Any]], list[list[float]]]:
+    """A search in a new folder: its end, the rows of its table, and the scores of each trial by epoch."""
     work.mkdir()
-    line = [*SMALL, "dataset.subset=300", "dataset.val_size=100", "trainer.max_epochs=4", "hydra.sweep.dir=study"]
-    line += ["callbacks.pruning.startup_trials=2", "callbacks.pruning.warmup_epochs=1", "hydra.sweeper.n_trials=5"]
-    done = fork("vae-train", *line, "hparams_search=optuna_pruned", "model.latent_dim=2,4", folder=work)
-    assert (done.code, done.err) == (0, "")
+    done = forked("vae-train", *SMALL, *PRUNED, *line, "model.latent_dim=2,4", folder=work).end(after=300)
     rows = json.loads((work / "study/sweep.json").read_text())
-    assert not any(row["pruned"] for row in rows[:2]) and any(row["pruned"] for row in rows)
-    assert done.out.count("earlier trials (pruned)") == sum(row["pruned"] for row in rows)
-    scores = [[row["val/elbo"] for row in RunFolder(work / "study" / row["folder"]).history()] for row in rows]
+    histories = [RunFolder(work / "study" / row["folder"]).history() for row in rows]
+    return done, rows, [[epoch["val/elbo"] for epoch in history] for history in histories]
+
+
+def test_a_trial_below_the_median_of_earlier_ones_stops(tmp_path: Path) -> None:
+    line = ["hparams_search=median", f"{FIRST}.n_startup_trials=2", f"{FIRST}.n_warmup_steps=2"]
+    done, rows, scores = pruned_search(tmp_path / "work", *line, "trainer.max_epochs=4", "hydra.sweeper.n_trials=5")
+    assert (done.code, done.err) == (0, "")
+    ends = [row["status"] for row in rows]
+    assert ends[:2] == ["done", "done"] and set(ends) == {"done", "pruned"}
     for number, row in enumerate(rows):
+        complete = [scores[n] for n in range(number) if ends[n] == "done"]
         best = [max(scores[number][: epoch + 1]) for epoch in range(len(scores[number]))]
-        medians = [
-            statistics.median(earlier[epoch] for earlier in scores[:number] if len(earlier) > epoch)
-            for epoch in range(len(best))
-            if any(len(earlier) > epoch for earlier in scores[:number])
+        below = [
+            1 <= epoch < 3 and value < statistics.median(other[epoch] for other in complete)
+            for epoch, value in enumerate(best)
+            if number >= 2
         ]
-        below = [epoch > 0 and value < median for epoch, (value, median) in enumerate(zip(best, medians, strict=False))]
-        assert row["score"] == max(scores[number])
-        if number >= 2:
-            assert below == [False] * (len(below) - 1) + [row["pruned"]]
-    with sqlite3.connect(work / "study/study.db") as file:
-        found = file.execute("SELECT COUNT(*) FROM trial_intermediate_values").fetchone()
-    assert found == (sum(map(len, scores)),)
+        assert row["score"] == max(scores[number]) and row["epochs"] == len(scores[number])
+        assert any(below) == (ends[number] == "pruned") and not any(below[:-1])
+    assert [trial.intermediate_values for trial in study.load(tmp_path / "work/study").trials] == [
+        dict(enumerate(values, 1)) for values in scores
+    ]
     (command,) = [one for one in done.out.splitlines() if one.startswith("train the best trial longer: vae-train ")]
     assert "pruning" not in command
     prepare_training(shlex.split(command)[6:])
+
+
+@pytest.mark.parametrize(
+    "launcher", [[], pytest.param(["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], marks=pytest.mark.slow)]
+)
+def test_trials_are_halved_and_a_pruned_one_goes_on(launcher: list[str], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    line = ["hparams_search=halving", "hydra.sweeper.n_jobs=6", "hydra.sweeper.n_trials=6", *launcher]
+    done, rows, scores = pruned_search(work, *line, "trainer.max_epochs=3")
+    assert (done.code, done.err) == (0, "")
+    trained = [len(values) for values in scores]
+    assert set(trained) == {1, 3} and [row["status"] for row in rows] == [
+        "pruned" if count == 1 else "done" for count in trained
+    ]
+    order = sorted(study.load(work / "study").trials, key=lambda trial: trial.number)
+    rungs = [trial.system_attrs["completed_rung_0"] for trial in order]
+    assert sorted(rungs) == sorted(values[0] for values in scores)  # each trial saw one shared file
+    assert max(rungs) in [values[0] for values in scores if len(values) == 3]
+    count = trained.count(1)
+    assert f"{count} of 6 trials were pruned, {sum(trained)} of 18 epochs trained; continue one, as in: " in done.out
+
+    run = RunFolder(work / "study" / next(row["folder"] for row in rows if row["status"] == "pruned"))
+    words = shlex.split(next(text for text in done.out.splitlines() if "continue one" in text).partition("as in: ")[2])
+    results, state = run.results(), run.status()
+    assert state and (state.state, state.starts[-1].end) == ("pruned", "pruned")
+    assert results["train/stopped"] == "SuccessiveHalvingPruner after 1 of 3 epochs"
+    assert run.state() == ("pruned", results["train/stopped"]) and not any(name.startswith("test/") for name in results)
+    done = fork(*words, folder=work)
+    assert (done.code, done.err) == (0, "") and "epoch 1/3" not in done.out
+    assert run.is_done and run.results()["train/epochs"] == 3
+
+
+def test_a_trial_with_the_values_of_an_earlier_one_is_not_run_again(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    line = ["hparams_search=optuna", "hydra.sweeper.params=null", "trainer.max_epochs=1", "model.latent_dim=2,4"]
+    done = fork("vae-train", *SMALL, *PRUNED, *line, "hydra.sweeper.n_trials=5", folder=work)
+    rows = json.loads((work / "study/sweep.json").read_text())
+    assert done.code == 0 and len(rows) == 2 == done.out.count("epoch 1/1") and "done already" not in done.out
+    by_size = {row["folder"].partition("=")[2]: row["score"] for row in rows}
+    found = study.load(work / "study").trials
+    assert [trial.value for trial in found] == [by_size[trial.params["model.latent_dim"]] for trial in found]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["seed=0,1"], "seed=0,1: a search would choose the best seed"),
+        ([f"{FIRST}.min_resource=0"], f"{FIRST}: The value of `min_resource` is 0"),
+        ([f"{FIRST}.min_resource=20"], f"{FIRST}.min_resource=20: a pruner has to begin before epoch 20, the last"),
+        ([f"{FIRST}.n_warmup_steps=2"], f"{FIRST}.n_warmup_steps: unknown key"),
+        ([f"{FIRST}._target_=os.system"], f"{FIRST}._target_=os.system: only classes of"),
+    ],
+)
+def test_pruners_that_cannot_prune_are_refused(settings: list[str], message: str, workplace: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        prepare_training(["hparams_search=halving", "dataset=digits", *settings])
+
+
+def test_choices_ranges_and_intervals_become_distributions() -> None:
+    optuna = pytest.importorskip("optuna")
+    d = optuna.distributions
+    for text, expected in {
+        "a=x,y": d.CategoricalDistribution(("x", "y")),
+        "a=range(2,9,3)": d.IntDistribution(2, 8, step=3),
+        "a=range(3)": d.IntDistribution(0, 2),
+        "a=interval(0.5,4)": d.FloatDistribution(0.5, 4),
+        "a=int(interval(1,4))": d.IntDistribution(1, 4),
+        "a=tag(log,interval(1e-4,1))": d.FloatDistribution(1e-4, 1, log=True),
+    }.items():
+        assert distribution(parse([text])[0]) == expected, text

@@ -27,6 +27,7 @@ def below(*names: str) -> set[str]:
                 "name",
                 "tags",
                 "resume",
+                "reproduce",
                 "ckpt",
                 "logger",
                 "figures",
@@ -36,7 +37,18 @@ def below(*names: str) -> set[str]:
         ),
         (
             "distinguishes",
-            below("name", "tags", "seed", "resume", "ckpt", "logger", "figures", "cluster", "evaluate.memory_mb")
+            below(
+                "name",
+                "tags",
+                "seed",
+                "resume",
+                "reproduce",
+                "ckpt",
+                "logger",
+                "figures",
+                "cluster",
+                "evaluate.memory_mb",
+            )
             | {f"trainer.{name}" for name in MACHINE | WATCHED},
         ),
         ("names_job", below("name", "tags", "cluster")),

@@ -15,7 +15,9 @@ from vae_cli.config.compose import parse
 from vae_cli.config.preflight import prepare_training
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import conf_folder
+from vae_cli.runs.status import Status
 from vae_cli.sweeps.table import SweepTable
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -64,12 +66,12 @@ def test_no_job_starts_if_one_cannot_run(arguments: list[str], part: str) -> Non
 
 @pytest.mark.parametrize(
     ("group", "line", "extra"),
-    [("sweeper", "hparams_search=optuna", "sweep"), ("launcher", "hydra/launcher=submitit_slurm", "slurm")],
+    [("sweeper", "hparams_search=optuna", "sweep"), ("launcher", "hydra/launcher=submitit_local", "slurm")],
 )
 def test_a_plugin_that_is_not_installed(group: str, line: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare_training(["seed=0"])  # finds the plugins
     options = ConfigStore.instance().repo["hydra"][group]
-    monkeypatch.delitem(options, "optuna.yaml" if group == "sweeper" else "submitit_slurm.yaml")
+    monkeypatch.delitem(options, "optuna.yaml" if group == "sweeper" else "submitit_local.yaml")
     with pytest.raises(ConfigError, match=rf"its plugin is not installed .*pip install 'vae-cli\[{extra}\]'"):
         prepare_training(["-m", line])
 
@@ -121,3 +123,15 @@ def test_the_notice_is_shorter_than_the_time_limit(time: int, remedy: str, monke
     with pytest.raises(ConfigError, match=rf"cluster.notice=120: too long for cluster.time={time} .*; {remedy}"):
         prepare_training([*sweep, f"cluster.time={time}"])
     assert prepare_training([*sweep, "cluster.time=2", "cluster.notice=30"])
+
+
+def test_the_notice_suffices_for_the_saves_of_earlier_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    sweep = ["-m", "dataset=digits", "cluster=slurm", "seed=0,1", f"hydra.sweep.dir={tmp_path}"]
+    for name, seconds in (("seed=0", 1.0), ("seed=1", 70.2)):
+        (tmp_path / name).mkdir()
+        RunFolder(tmp_path / name).write_status(Status("interrupted", save_seconds=seconds))
+    for time, remedy in (("cluster.time=60", ""), ("cluster.time=3", " cluster.time=4")):
+        with pytest.raises(ConfigError, match=f"cluster.notice=100: too short .*; use cluster.notice=141{remedy}$"):
+            prepare_training([*sweep, "cluster.notice=100", time])
+    assert prepare_training([*sweep, "cluster.notice=141"])

@@ -4,9 +4,16 @@ import torch
 from scipy import integrate
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
+from vae_cli.distributions.discretised_logistic import DiscretisedLogistic
 from vae_cli.distributions.distributions import Delta
 from vae_cli.distributions.gaussians import gaussian
-from vae_cli.distributions.pixels import LEVELS, Bernoulli, CategoricalLevels, ContinuousBernoulli, DiscretisedLogistic
+from vae_cli.distributions.pieces import PIECE
+from vae_cli.distributions.pixels import (
+    LEVELS,
+    Bernoulli,
+    CategoricalLevels,
+    ContinuousBernoulli,
+)
 
 GRID = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
 
@@ -54,6 +61,38 @@ def test_discretised_logistic_stays_finite_far_from_its_location():
     value = DiscretisedLogistic(loc, log_scale).log_prob(torch.tensor(1.0))
     value.backward()
     assert value.isfinite() and loc.grad.isfinite() and log_scale.grad.isfinite()
+
+
+def _parameters(kind, *sizes):
+    torch.manual_seed(0)
+    count = 1 if kind is ContinuousBernoulli else 2
+    return [torch.randn(*sizes, dtype=torch.float64).requires_grad_() for _ in range(count)]
+
+
+@pytest.mark.parametrize("kind", [ContinuousBernoulli, DiscretisedLogistic])
+def test_gradients_in_closed_form_are_those_of_finite_differences(kind):
+    x = GRID[[0, 3, 128, 254, 255]]
+    assert torch.autograd.gradcheck(lambda *values: kind(*values).log_prob(x), _parameters(kind, 4, 5))
+
+
+@pytest.mark.parametrize("kind", [ContinuousBernoulli, DiscretisedLogistic])
+def test_an_array_is_the_sum_of_its_pieces(kind):
+    """More entries than are worked on at a time, of several samples, alone and mapped over models."""
+    x = GRID[torch.randint(LEVELS, (3, PIECE // 2))]
+    parameters = _parameters(kind, 2, 3, PIECE // 2)
+    whole = kind(*parameters).log_prob(x)
+    slopes = torch.autograd.grad(whole.sum(), parameters)
+    with torch.no_grad():
+        torch.testing.assert_close(kind(*parameters).log_prob(x), whole)
+    for sample in range(2):
+        for row in range(3):
+            part = [one[sample, row, :1000].detach().requires_grad_() for one in parameters]
+            value = kind(*part).log_prob(x[row, :1000])
+            torch.testing.assert_close(value, whole[sample, row, :1000])
+            for mine, all_slopes in zip(torch.autograd.grad(value.sum(), part), slopes, strict=True):
+                torch.testing.assert_close(mine, all_slopes[sample, row, :1000])
+    mapped = torch.func.vmap(torch.func.grad(lambda *one: kind(*one).log_prob(x).sum(), tuple(range(len(parameters)))))
+    torch.testing.assert_close(mapped(*(one.detach() for one in parameters)), slopes)
 
 
 def test_discretised_logistic_samples_follow_its_probabilities():

@@ -16,6 +16,7 @@ from tests.support.commands import ROOT, fork, forked, line
 from tests.support.front import call
 from tests.support.pages import DOCS, PAGES, blocks, commands, files, name, options, prose, shell
 from tests.support.runs import make_run, results
+from vae_cli.commands import status
 from vae_cli.config import help, pages
 from vae_cli.config.preflight import prepare_command, prepare_training
 from vae_cli.config.schema import CAVIConfig, EvalConfig, KLConfig, SampleConfig
@@ -62,6 +63,8 @@ def checked(command: str, *arguments: str) -> None:
         prepare_training(arguments)
     elif command == "vae-report":
         Arguments.parse(arguments)
+    elif command == "vae-status":
+        status.Arguments.parse(arguments)
     else:
         prepare_command(*SCHEMAS[command], list(arguments))
 
@@ -76,14 +79,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inside(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory is a place with the files that the pages name, and a run."""
+    """The working directory is a place with the files that the pages name, and a run that is done."""
     for variable in ("VAE_CONF_DIR", "VAE_OUTPUT_DIR"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("VAE_PLUGINS", "lab")
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.chdir(place)
     if not Path(RUN).exists():
-        make_run(Path(RUN))
+        (make_run(Path(RUN)) / "results.json").write_text('{"status": "done"}')
     return place
 
 

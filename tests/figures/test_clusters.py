@@ -10,14 +10,18 @@ from vae_cli.figures.examples import Examples
 
 CLUSTERED = {"component_means", "clusters"}
 MIXTURES = {
-    "images": (digits(), 4, CLUSTERED | {"component_samples", "confusion"}),
+    "images": (digits(), 2, CLUSTERED | {"component_samples", "confusion"}),
+    "four dimensions": (digits(), 4, CLUSTERED | {"component_samples", "confusion"}),
     "unlabelled": (digits(labels=False), 2, CLUSTERED | {"component_samples"}),
     "table": (wine(), 3, CLUSTERED | {"confusion"}),
     "one dimension": (wine(2), 1, CLUSTERED | {"confusion"}),
 }
 
 
-@pytest.mark.parametrize("case", MIXTURES)
+# UMAP, which shows four dimensions, is compiled for many seconds when it is first called
+@pytest.mark.parametrize(
+    "case", [pytest.param(one, marks=[pytest.mark.slow] * (one == "four dimensions")) for one in MIXTURES]
+)
 def test_a_mixture_shows_its_components(case):
     data, latent_dim, names = MIXTURES[case]
     model = Affine(data, latent_dim)

@@ -20,6 +20,8 @@ CASES = {
     "a real image": (Table(digits().x * 9 - 4, torch.arange(1797) % 15, "real"), 1, VIEWS),
     "two channels": (Table(digits().x.repeat(1, 2, 1, 1), None, "unit"), 3, VIEWS),
     "three images": (Table(digits().x[:3], None, "unit"), 2, VIEWS),
+    "one image": (Table(digits().x[:1], None, "unit"), 3, VIEWS),
+    "one row": (Table(wine().x[:1], None, "real"), 6, VIEWS),
     "table": (wine(), 6, VIEWS),
     "two columns": (wine(2, exact="known"), 2, VIEWS | {"density"}),
     "one column": (wine(1, exact="known"), 1, VIEWS),

@@ -17,6 +17,7 @@ from vae_cli.report.plots import Plot, colours, plots
 from vae_cli.report.plots.search import search_plots
 from vae_cli.report.runs import find
 from vae_cli.report.write import report
+from vae_cli.runs import study
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -136,18 +137,17 @@ def test_names_that_matplotlib_would_read_as_mathematics() -> None:
 
 def test_a_search_has_its_history_and_the_importances_of_its_parameters() -> None:
     optuna = pytest.importorskip("optuna")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     assert search_plots(Path()) == []
-    study = optuna.create_study(study_name="s", storage="sqlite:///study.db", direction="maximize")
+    search = study.begin(Path())
     assert search_plots(Path()) == []
     kinds = {
-        "optimizer.lr": optuna.distributions.UniformDistribution(0, 1),
+        "optimizer.lr": optuna.distributions.FloatDistribution(0, 1),
         "seed": optuna.distributions.CategoricalDistribution((0, 1)),
     }
     scores = [-3.0, -5.0, -math.inf, -1.0, -2.0, -4.0]
     for number, score in enumerate(scores):
         params = {"optimizer.lr": -score / 5 if math.isfinite(score) else 0.0, "seed": number % 2}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=kinds, value=score))
+        search.add_trial(optuna.trial.create_trial(params=params, distributions=kinds, value=score))
     with styled():
         history, importances = search_plots(Path())
     (points,) = history.figure.axes[0].collections
@@ -160,10 +160,9 @@ def test_a_search_has_its_history_and_the_importances_of_its_parameters() -> Non
 
 
 def test_a_report_of_a_search_shows_its_plots() -> None:
-    optuna = pytest.importorskip("optuna")
+    pytest.importorskip("optuna")
     write_sweep(Path("all"), [0.5, 1], [0])
-    study = optuna.create_study(study_name="s", storage="sqlite:///all/study.db", direction="maximize")
-    study.optimize(lambda trial: trial.suggest_uniform("optimizer.lr", 0, 1), n_trials=1)
+    study.begin(Path("all")).optimize(lambda trial: trial.suggest_float("optimizer.lr", 0, 1), n_trials=1)
     report((Path("all"),), Path("all"))
     assert "Search in all" in Path("all/report.html").read_text()
 

@@ -77,9 +77,6 @@ def test_the_folder_of_a_job_may_be_named(workplace: Path) -> None:
 def test_the_plots_go_to_wandb_on_request(workplace: Path) -> None:
     logger = {"name": "wandb", "project": "vae", "entity": None, "group": None, "tags": [], "mode": "auto"}
     write_sweep(workplace / "date/sweep", [0.5, 1], [0], logger=logger)
-    plain = report(workplace, "date/sweep", "out=plain")
-    assert (plain.code, plain.err) == (0, "")
-    assert not (workplace / "plain/wandb").exists() and "Weights" not in plain.out
     done = report(workplace, "date/sweep", "out=report", "wandb=true")
     assert (done.code, done.err) == (0, "")
     assert "plots logged to Weights & Biases (offline) as sweep" in done.out

@@ -67,7 +67,7 @@ def test_jobs_of_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
         "waits": "queued",
         "runs": "running",
         "again": "requeued",
-        "killed": "unfinished",
+        "killed": "gone",
         "done": "done",
     }
     assert runs["runs"].reason == "epoch 2 of 10 done, 4.0 min left, SLURM job 7_1"

@@ -84,6 +84,15 @@ def test_it_resumes_for_another_epoch(work: Path) -> None:
     assert epochs(run_in(work)) == ["1", "2", "3"]
 
 
+def test_it_is_reproduced(work: Path) -> None:
+    """On another processor the last digits may differ, which is exit code 3."""
+    done = fork("vae-train", f"reproduce=sweep/{NAME}", "hydra.run.dir=again", folder=work)
+    assert done.code in (0, 3) and done.err == ""
+    found = results(work / "again")
+    assert (found["status"], found["train/epochs"]) == ("done", 2)
+    assert found["test/elbo"] == pytest.approx(results(run_in(work))["test/elbo"], abs=0.1)
+
+
 def test_it_is_reported(work: Path) -> None:
     fine(fork("vae-report", "sweep", folder=work))
     assert f"{results(FOLDER / NAME)['test/elbo']:.2f}".lstrip("-") in (work / "sweep" / "report.html").read_text()

@@ -51,8 +51,9 @@ KillWait=30
 JobRequeue=1
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + 1)) CPUs=4 RealMemory=$memory
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + 2)) CPUs=4 RealMemory=$memory
+GresTypes=gpu
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + 1)) CPUs=4 RealMemory=$memory Gres=gpu:4
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((PORT + 2)) CPUs=4 RealMemory=$memory Gres=gpu:4
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 CONF
 }
@@ -65,6 +66,7 @@ start() {
   packages
   export SLURM_CONF="$DIR/slurm.conf"
   configuration >"$SLURM_CONF"
+  echo 'NodeName=n[1-2] Name=gpu File=/dev/null,/dev/zero,/dev/full,/dev/random' >"$DIR/gres.conf" # stand for GPUs
   [ -f "$DIR/munge.key" ] || (umask 077 && head -c 1024 /dev/urandom >"$DIR/munge.key")
   running "$DIR/munge.pid" || munged --force --socket="$DIR/munge.socket" --key-file="$DIR/munge.key" \
     --log-file="$DIR/munge.log" --pid-file="$DIR/munge.pid" --seed-file="$DIR/munge.seed" --num-threads=2

@@ -15,6 +15,8 @@ import pytest
 
 from tests.support.commands import environment, fork, line, start
 from tests.support.runs import results
+from vae_cli.runs import study
+from vae_cli.runs.layout import queue_name
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
@@ -68,7 +70,7 @@ def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.wait()
-        slurm("scancel", f"--user={os.getuid()}", f"--name={folder.name}/all")
+        slurm("scancel", f"--user={os.getuid()}", f"--name={queue_name(folder / 'all')}")
 
 
 def soon(job: str) -> None:
@@ -84,8 +86,10 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work:
         wait(lambda: len(list(work.glob("all/*/overrides.yaml"))) == 6)
         folders = {f.read_text().split("seed=")[1][0]: f.parent for f in work.glob("all/*/overrides.yaml")}
         cancelled, preempted, overtime = (folders[seed] for seed in "012")
-        wait(lambda: f"{work.name}/all" in slurm("squeue", "--format=%j"))
-        queue = slurm("squeue", "--noheader", "--array", f"--name={work.name}/all", "--format=%F").splitlines()
+        wait(lambda: queue_name(work / "all") in slurm("squeue", "--format=%j"))
+        queue = slurm(
+            "squeue", "--noheader", "--array", f"--name={queue_name(work / 'all')}", "--format=%F"
+        ).splitlines()
         assert (len(queue), len(set(queue))) == (6, 1)  # one array, named after the sweep
         jobs = {}
         for folder in (cancelled, preempted, overtime):
@@ -106,7 +110,7 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work:
         folder.name: "cancelled" if folder == cancelled else "done" for folder in folders.values()
     }
     assert (status(preempted)["requeued"], status(overtime)["requeued"]) == (0, 1)
-    error = next((work / "all" / ".submitit" / jobs[overtime]).glob("*.err")).read_text()
+    error = (overtime / "slurm.log").read_text()
     assert "time limit; back in the queue for the 1. time of 10" in error and "Traceback" not in error
 
     kept = results(preempted)
@@ -140,10 +144,11 @@ def test_a_job_that_fails_says_why_in_its_own_log(work: Path) -> None:
     line_ = ["-m", *SMALL, *CLUSTER, "dataset=npz", "dataset.path=none.npz", "hydra.sweep.dir=all"]
     done = start("vae-train", *line_, folder=work, **HERE)
     assert done.code == 1 and "none.npz" in done.out
-    (error,) = work.glob("all/.submitit/*/*.err")
+    (error,) = work.glob("all/.slurm/*.log")
+    assert error.samefile(next(work.glob("all/*/slurm.log")))
     assert [row for row in error.read_text().splitlines() if "vae-train: error:" in row]
     assert "Traceback" not in error.read_text() + done.err
-    job = slurm("scontrol", "show", "job", error.parent.name)
+    job = slurm("scontrol", "show", "job", error.stem)
     assert "JobState=FAILED" in job and "ExitCode=1:0" in job
 
 
@@ -155,7 +160,28 @@ def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     assert "vae-report all shows their states" in done.out
     done = start("vae-train", *sweep, folder=work, **HERE)
     assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
-    slurm("scancel", f"--name={work.name}/all")
+    slurm("scancel", f"--name={queue_name(work / 'all')}")
+
+
+def test_a_search_whose_command_is_killed_goes_on_with_its_jobs(work: Path) -> None:
+    """Its trials, on two nodes, are halved through one file; none is repeated."""
+    search = ["hparams_search=halving", *SMALL, *CLUSTER, "trainer.max_epochs=9", "hydra.sweeper.n_trials=5"]
+    search += ["dataset.subset=400", "hydra.sweep.dir=all"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+    first = subprocess.Popen(line("vae-train", *search), cwd=work, env=environment(**HERE), **pipes)
+    wait(lambda: any(status(file.parent)["epoch"] for file in work.glob("all/*/config.yaml")))
+    first.kill()
+    first.wait()
+    with running(work, *search) as again:
+        output, _ = again.communicate(timeout=900)
+    assert again.returncode == 0 and "submitted as SLURM job" not in output, output
+    rows = json.loads((work / "all/sweep.json").read_text())
+    ends = [results(work / "all" / row["folder"]) for row in rows]
+    assert [len(end["starts"]) for end in ends] == [1] * 5 and len({end["starts"][0]["job"] for end in ends}) == 5
+    states = [trial.state.name for trial in study.load(work / "all").trials]
+    assert len(states) == 5 and set(states) == {"COMPLETE", "PRUNED"}
+    assert states.count("PRUNED") == sum(end["status"] == "pruned" for end in ends)
+    assert {row["status"] for row in rows} == {"done", "pruned"} and "5 trials were pruned" in output
 
 
 def test_jobs_that_cannot_start_go_on_waiting_without_the_command(work: Path) -> None:
@@ -167,7 +193,7 @@ def test_jobs_that_cannot_start_go_on_waiting_without_the_command(work: Path) ->
             told = next(line for line in command.stdout if "SLURM does not start" in line)
             command.send_signal(number)
             output, _ = command.communicate(timeout=60)
-            (job,) = slurm("squeue", "--noheader", f"--name={work.name}/all", "--format=%F").split()
+            (job,) = slurm("squeue", "--noheader", f"--name={queue_name(work / 'all')}", "--format=%F").split()
         assert "SLURM does not start 1 jobs: PartitionConfig" in told
         assert command.returncode == code, output
         assert f"the jobs continue without this command; scancel {job} stops them" in output
@@ -178,9 +204,9 @@ def test_a_job_that_is_cancelled_while_it_waits(work: Path) -> None:
     sweep = ["-m", *SMALL, *CLUSTER, "seed=0,1", "hydra.sweep.dir=all", "cluster.wait=false"]
     done = start("vae-train", *sweep, "cluster.options=[--hold,--comment=a=b]", "cluster.notice=30", folder=work)
     assert done.code == 0 and done.out.count("SLURM does not start it: JobHeldUser") == 2, done.err
-    script, *_ = work.glob("all/.submitit/*/*_submission.sh")
+    (script,) = work.glob("all/.slurm/*.sh")
     assert {"#SBATCH --signal=USR2@30", "#SBATCH --comment=a=b"} <= set(script.read_text().splitlines())
-    (job,) = set(slurm("squeue", "--noheader", f"--name={work.name}/all", "--format=%F").split())
+    (job,) = set(slurm("squeue", "--noheader", f"--name={queue_name(work / 'all')}", "--format=%F").split())
     slurm("scancel", f"{job}_0")
     shown = start("vae-report", "all", folder=work).out
     assert f"cancelled: cancelled in SLURM (job {job}_0)" in shown and "hydra.sweep.dir=all submits it again" in shown
@@ -195,7 +221,7 @@ def test_a_submission_that_slurm_refuses_leaves_nothing(work: Path) -> None:
     (told,) = done.err.splitlines()
     assert told.startswith("vae-train: error: SLURM refuses the jobs: ")
     assert told.count("Invalid partition name specified") == 1
-    assert not [path for path in (work / "all").iterdir() if path.is_dir() and path.name != ".submitit"]
+    assert not [path for path in (work / "all").iterdir() if path.is_dir() and path.name != ".slurm"]
 
 
 def test_a_full_disk_at_submission(work: Path) -> None:
@@ -207,7 +233,7 @@ def test_a_full_disk_at_submission(work: Path) -> None:
         sweep = ["-m", *SMALL, *CLUSTER, "seed=0,1", "hydra.sweep.dir=disk/all", "cluster.options=[--hold]"]
         done = start("vae-train", *sweep, folder=work)
         assert done.code == 1 and "No space left on device" in done.err and "refuses" not in done.err
-        assert slurm("squeue", "--noheader", "--name=disk/all") == ""
+        assert slurm("squeue", "--noheader", f"--name={queue_name(work / 'disk/all')}") == ""
     finally:
         subprocess.run(["umount", str(work / "disk")], check=True)
 

@@ -20,6 +20,7 @@ NAMES = {
     "vae-kl": "kl",
     "vae-cavi": "cavi",
     "vae-report": "report",
+    "vae-status": "status",
 }
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
@@ -73,7 +74,8 @@ def fork(command: str, *arguments: str, folder: Path, **changes: str) -> Done:
     """Run a command in a fork of a process that has the libraries in memory: quick, and otherwise the same,
     but that a training draws no figures, unless FIGURES is among the changes.
 
-    HEADROOM_MB among the changes limits the memory that it may take beyond that.
+    HEADROOM_MB among the changes limits the memory that it may take beyond that. TERMINAL is the path of a terminal
+    that it has in place of the files.
     """
     return forked(command, *arguments, folder=folder, **changes).end()
 
@@ -117,8 +119,10 @@ def _call(
     os.environ.update(variables)
     sys.path[:0] = variables["PYTHONPATH"].split(os.pathsep)
     os.chdir(folder)
-    for number, file in enumerate(files, 1):
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    if terminal := variables.get("TERMINAL"):
+        os.setsid()
+    for number, file in enumerate([terminal] * 3 if terminal else files, 0 if terminal else 1):
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)
         os.close(descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests in the background inherit as ignored

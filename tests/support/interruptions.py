@@ -1,7 +1,9 @@
 """Runs that are stopped: the commands, the moments, and the comparison with a run that was not stopped."""
 
+import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ VADE = (
 HERE = ("ckpt=last", "hydra.run.dir=run")
 OFTEN = "trainer.checkpoint_every=0.0005"
 """Minutes: every few batches."""
-TIMES = ("train/seconds", "train/samples_per_second", "wall_seconds", "starts")
+TIMES = ("train/seconds", "train/samples_per_second", "wall_seconds", "save_seconds", "starts")
 
 
 def rows(run: Path) -> list[list[str]]:
@@ -33,8 +35,9 @@ def rows(run: Path) -> list[list[str]]:
 
 
 def numbers(run: Path) -> dict[str, Any]:
-    """The entries of results.json without times and the git state."""
-    return {name: value for name, value in results(run).items() if name not in TIMES and not name.startswith("git/")}
+    """The entries of results.json without times, the git state, and versions, which are of what a start imported."""
+    apart = ("git/", "project/", "version/")
+    return {name: value for name, value in results(run).items() if name not in TIMES and not name.startswith(apart)}
 
 
 def state(run: Path, name: str) -> list[tuple[str, Any]]:
@@ -94,3 +97,26 @@ def state_of(run: Path) -> str:
     half = [path.name for path in files if path.name.endswith(".partial")]
     epochs = len(rows(run)) - 1 if (run / "metrics.csv").exists() else 0
     return f"{epochs} epochs, {steps} steps saved, {len(files)} files, half written {half}"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a run's life: the seconds from the appearance of a file on, or from the start of the command."""
+
+    begins: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A run that nothing has interrupted."""
+
+    folder: Path
+    starting: Span
+    training: Span
+    ending: Span
+
+    def moment(self, draw: random.Random) -> Span:
+        """A random one, twice as often in training as before or after it."""
+        span = draw.choice([self.starting, self.training, self.training, self.ending])
+        return replace(span, seconds=span.seconds * draw.random())

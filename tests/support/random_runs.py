@@ -30,7 +30,7 @@ from vae_cli.config.compose import Composer, session
 MOST_REMEDIES = 12
 AGAIN = 10
 """One in so many runs is evaluated again, and one is sampled from."""
-NULL = ("evaluate/", "git/", "version/")
+NULL = ("evaluate/", "git/", "project/", "version/")
 """Keys of results.json in which null is a setting or says that there is no repository."""
 DIVERGED = "the loss became"
 OVERFLOWED = "not finite"

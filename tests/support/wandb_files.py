@@ -1,4 +1,4 @@
-"""Offline files of Weights & Biases, by W&B's own reader, and runs that its agent starts."""
+"""Offline files of Weights & Biases, by W&B's own reader, and the commands that its agent starts."""
 
 import json
 import os
@@ -34,11 +34,17 @@ def of_kind(found: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [record[kind] for record in found if record["type"] == kind]
 
 
-def start_by_agent(sweep: Mapping[str, Any], values: Mapping[str, Any], folder: Path) -> str:
-    """Run the command that W&B's agent makes of a sweep file for these values; returns the run's id."""
-    scripts = str(Path(sys.executable).parent)
-    settings = environment(PATH=f"{scripts}{os.pathsep}{os.environ['PATH']}", WANDB_SWEEP_ID="sweep123")
+def started_by_agent(
+    sweep: Mapping[str, Any], values: Mapping[str, Any], folder: Path
+) -> tuple[list[str], dict[str, str]]:
+    """The arguments, and the variables of W&B, with which its agent starts vae-train for these values of a sweep."""
+    stub = folder / "bin" / "vae-train"
+    stub.parent.mkdir()
+    stub.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\" > arguments\nenv | grep ^WANDB_ > variables\n")
+    stub.chmod(0o755)
+    settings = environment(PATH=f"{stub.parent}{os.pathsep}{os.environ['PATH']}", WANDB_SWEEP_ID="sweep123")
     command = [sys.executable, "-c", AGENT, json.dumps(sweep), json.dumps(values)]
     done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=240)
     assert (done.returncode, done.stderr) == (0, "")
-    return "chosen01"
+    variables = (folder / "variables").read_text().splitlines()
+    return (folder / "arguments").read_text().splitlines(), dict(line.split("=", 1) for line in variables)

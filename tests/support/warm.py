@@ -1,7 +1,11 @@
 """Imported by the server that commands are forked from: what every one of them would read again."""
 
+import gc
+
 from tests.support import quick_composition
 from tests.support.configs import composed
 
 quick_composition.install()
 composed("dataset=digits")
+gc.collect()
+gc.freeze()  # else each fork walks through, and thereby copies, what the libraries made

@@ -1,12 +1,10 @@
 """The compiled training step gives the loss and the gradients of the step that is not compiled."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
-from tests.support.commands import ROOT
+from tests.support import shapes
+from tests.support.commands import FORKS
 from tests.support.contract import SMALL_NETWORKS, configuration, options, pairs
 from tests.support.models import START, batch_of, binary_images, binary_vae
 from vae_cli.datasets.info import DatasetInfo
@@ -18,6 +16,12 @@ from vae_cli.training.build import build_module
 LAYERED = ("bottom_up", "top_down", "graph")
 # what has differed: importance weights that came back by a hook, a flow, rows that learn by one, a second derivative
 REPRESENTATIVES = (("coupling", "dreg"), ("diagonal", "dreg"), ("per_example", "elbo"), ("deterministic", "aae"))
+
+
+@pytest.fixture(autouse=True)
+def shapes_unchecked() -> None:
+    """Checks of shapes would be compiled, too."""
+    shapes.check(0)
 
 
 def combination(posterior: str, objective: str) -> list[str]:
@@ -94,5 +98,7 @@ def train_an_annealed_weight() -> None:
 
 def test_a_weight_that_changes_at_each_step_compiles_nothing_anew() -> None:
     """In a process whose functions are not wrapped by the check of shapes, which itself would be compiled anew."""
-    code = "from tests.training.test_compiled import train_an_annealed_weight; train_an_annealed_weight()"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    process = FORKS.Process(target=train_an_annealed_weight)
+    process.start()
+    process.join()
+    assert process.exitcode == 0

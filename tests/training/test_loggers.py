@@ -112,6 +112,9 @@ def test_wandb(logged: tuple[Path, dict[str, Any]]) -> None:
     ]
     slider = [row for row in found if "training/samples.path" in row]
     assert [(row["epoch"], row["step"]) for row in slider] == [(1, 20), (1, 39), (2, 59), (2, 78)]
+    assert [row["training/samples.caption"] for row in slider] == [
+        f"epoch {row['epoch']:.0f}, step {row['step']:.0f}" for row in slider
+    ]
     images = [(file.parent / "files" / row["training/samples.path"]).read_bytes() for row in slider]
     assert len(set(images)) == 4
 

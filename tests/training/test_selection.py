@@ -71,6 +71,7 @@ def test_a_run_that_stops_early_says_why_and_goes_on_without_patience(stopped):
     reason = f"trainer.patience=1: val/elbo was best at epoch {best}, and no better in the 1 epoch after it"
     assert first["train/stopped"] == reason and epochs == best + 1 < 6 and first["train/best_by"] == "val/elbo"
     assert f"stopped at epoch {epochs} by {reason}; set trainer.patience=null to continue" in shown
+    assert "vae-train resume=run trainer.max_epochs=12 trainer.patience=null\n" in shown
     again = fork("vae-train", "resume=run", "trainer.max_epochs=8", folder=place)
     assert again.code == 0 and f"no epoch was trained: {reason}; set trainer.patience=null to continue" in again.out
     assert results(place)["train/epochs"] == epochs

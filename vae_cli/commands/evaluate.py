@@ -29,6 +29,7 @@ from vae_cli.runs import results
 from vae_cli.runs.atomic_files import room, write_json
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.results import Results
+from vae_cli.runs.source_code import source_code
 from vae_cli.training.callbacks import EvaluationProgress
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import quiet_libraries
@@ -74,7 +75,7 @@ def settings_of(settings: EvaluateConfig) -> Results:
 def evaluate_run(config: EvalConfig) -> Results:
     """`vae-eval`: the numbers of a checkpoint of a finished run, written into a file of their own in its folder."""
     quiet_libraries()
-    began, arrival = time.perf_counter(), Arrival.now()
+    began, arrival, _ = time.perf_counter(), Arrival.now(), source_code(Path.cwd())
     folder = RunFolder(Path(config.run))
     with task("loading the run"):
         run = load(folder.path, config.ckpt, dataset_path=config.dataset.path, dataset_root=config.dataset.root)
@@ -117,7 +118,7 @@ def _write(run: Run, config: EvalConfig, numbers: Results, stem: Path) -> None:
     """The numbers, on the terminal and as STEM.json, and under a mixture prior the cluster of every example."""
     written = [stem.with_name(f"{stem.name}.json")]
     print_table(numbers, f"{run.folder.name}, {config.ckpt} checkpoint")
-    write_json(written[0], numbers | results.provenance())
+    write_json(written[0], numbers | results.provenance(source_code(Path.cwd())))
     if run.has_clusters and not config.trainer.limit_batches:
         with optional("table of the clusters"), task("clustering every example"):
             clusters = Assignments.of(run.model, run.data, run.module.device, config.evaluate.batch_size)

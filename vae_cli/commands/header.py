@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from vae_cli.training.lightning_module import LatentModelModule
 
 
-def show_configuration(config: TrainConfig, run: RunFolder, choices: Mapping[str, str]) -> None:
-    """Print the run's folder, model, likelihood and objective; `choices` are the options of groups, where known."""
+def show_configuration(config: TrainConfig, run: RunFolder, choices: Mapping[str, str], job: str | None) -> None:
+    """Print the run's folder, model, likelihood and objective.
+
+    Args:
+        choices: options of groups, where they are known
+        job: number of the job in its sweep
+    """
     option = {group: choices.get(group) or node.name for group, node in vars(config).items() if isinstance(node, Node)}
     layers = config.model.arguments.get("below", ())
     latents = " + ".join(map(str, (*layers, config.model.arguments["latent_dim"])))
@@ -23,17 +28,19 @@ def show_configuration(config: TrainConfig, run: RunFolder, choices: Mapping[str
     weights = [f"{k}={v:g}" for k, v in config.objective.arguments.items() if type(v) in (int, float) and v]
     epochs, rate = config.trainer.max_epochs, f"lr {config.optimizer.arguments.get('lr')}"
     steps = [f"{epochs} {'epoch' if epochs == 1 else 'epochs'}", option["optimizer"], rate]
+    if job:
+        _show("job", job)
     _show("run", run)
-    _show("data", option["dataset"])
+    _show("data", ", ".join(map(str, (option["dataset"], *filter(None, [config.dataset.arguments.get("path")])))))
     _show("model", ", ".join([option["model"], f"{latents} latents", *parts]))
     _show("likelihood", option["likelihood"])
     _show("objective", ", ".join([option["objective"], *weights, *steps, f"seed {config.seed}"]))
 
 
 def show_data(data: Data) -> None:
-    """Print the splits and the shape of an example."""
+    """Print the sizes of the splits, the shape of an example and its domain."""
     sizes = [f"{len(getattr(data, split)):,} {split}" for split in ("train", "val", "test")]
-    _show("data", f"{data.name}: {', '.join(sizes)}; {_shape(data.event_shape)}, {data.domain}")
+    _show("examples", f"{', '.join(sizes)}; {_shape(data.event_shape)}, {data.domain}")
 
 
 def show_machine(module: LatentModelModule, device: str, precision: str, processes: int, threads: int) -> None:

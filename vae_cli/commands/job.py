@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -14,24 +16,26 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.commands.header import show_configuration
+from vae_cli.commands.light_imports import uncollected
 from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
 from vae_cli.config.continuation import is_done, remaining
+from vae_cli.config.job_names import JOBS
 from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.config.search import WORST, chooses, same_data, score
-from vae_cli.config.sources import Sources
 from vae_cli.distributed import slurm
 from vae_cli.distributed.cores import Arrival
 from vae_cli.distributed.progress import task as show
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
 from vae_cli.distributed.terminal import begin_log, outlive
-from vae_cli.errors import FAILED, REFUSED, UserError
+from vae_cli.errors import DIFFERENT, FAILED, REFUSED, UserError
+from vae_cli.runs import study
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import Typed, options_of
@@ -46,16 +50,25 @@ def task(config: DictConfig) -> float:
     """Train in the run's folder; returns the score that a search maximises, -inf for a run that failed.
 
     The process exits with the code of a job that is alone in it; else the task returns, so that the next job starts.
+    A reproduction, which is always alone, exits with a code of its own if its numbers differ.
     """
     logging.raiseExceptions = False  # a log on a full disk must not fill the terminal with tracebacks
     outlive()
+    if os.environ.get("SUBMITIT_EXECUTOR") == "local":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit ignores it
     listen()
     job = Job.of(config)
     if not is_rank_zero():
         run_worker(job.train, job.run)
         return WORST
     result = attempt(job.train_alone, job.run.log_file)
-    return job.end(result) if isinstance(result, Failure) else score(result)
+    if isinstance(result, Failure):
+        return job.end(result)
+    if job.searching:
+        job.tell(result)
+    if result.get("reproduction/different"):
+        sys.exit(DIFFERENT)
+    return score(result)
 
 
 @dataclass(frozen=True)
@@ -68,8 +81,8 @@ class Job:
     sweeping: bool
     searching: bool
     options: dict[str, str]
-    alone: bool
-    """True if it is the only job of its process: it is no part of a sweep, or SLURM has started it."""
+    number: str | None
+    """In its sweep, as in 3 of 8."""
 
     @classmethod
     def of(cls, config: DictConfig) -> Job:
@@ -78,8 +91,9 @@ class Job:
         sweeping = settings.mode == RunMode.MULTIRUN
         folder = RunFolder(Path(settings.runtime.output_dir).absolute())
         searching, options = sweeping and chooses(settings.sweeper), options_of(settings.runtime.choices)
-        alone = not sweeping or settings.job.id == slurm.job()  # as our launcher's job sets it
-        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, alone)
+        jobs = OmegaConf.select(settings, JOBS.removeprefix("hydra."))  # pyright: ignore[reportArgumentType]
+        number = f"{settings.job.num + 1}{f' of {jobs}' if jobs else ''}" if sweeping else None
+        return cls(config, folder, list(settings.overrides.task), sweeping, searching, options, number)
 
     def train_alone(self) -> Any:
         """Train while no other process works in the folder; the results, or a Failure, which the folder records.
@@ -93,7 +107,7 @@ class Job:
             if isinstance(result, Failure) and result.status == "requeued" and begun and self.run.is_done:
                 result = self.run.results_if_readable()  # the signal came after the end
             if not isinstance(result, Failure):
-                if self.alone:
+                if not self.sweeping:
                     ignore(SIGUSR2)  # a time limit does not matter any more
                 return result
             if begun:
@@ -104,7 +118,7 @@ class Job:
                 if result.exit_code == REFUSED or not self.run.path.is_dir():
                     return result
             if result.status == "requeued":
-                result = _requeue(self.run, self.config, closing)
+                result = requeue(self.run, self.config.cluster.requeue, closing)
             if result.status != "requeued" and (begun or earlier is None):  # else the results of an earlier run stay
                 self.run.write_end(result.status, result.message)
                 begin_log()
@@ -125,9 +139,9 @@ class Job:
         if is_rank_zero():
             if checkpoint and self.sweeping:
                 print(f"{self.run.name}: resumes from its last checkpoint")
-            self.run.write_typed(Typed(self.overrides, self.options))
-            show_configuration(config, self.run, self.run.typed_if_readable().options)
-        with show("importing torch"):
+            self.run.write_typed(self._typed(config))
+            show_configuration(config, self.run, self.run.typed_if_readable().options, self.number)
+        with show("importing torch"), uncollected():
             from vae_cli.training.loading import load_data
 
         arrival = Arrival.now()
@@ -135,10 +149,15 @@ class Job:
             data = load_again(config) if config.resume else load_data(config)
         if self.searching:
             same_data(self.run.path, data.sha256)
-        with show("importing Lightning"):  # after the data are read, because the import takes seconds
+        with show("importing Lightning"), uncollected():  # after the data are read, because the import takes seconds
             from vae_cli.commands.train import train
 
         return train(config, data, self.run.path, arrival, checkpoint, closing)
+
+    def _typed(self, config: TrainConfig) -> Typed:
+        """The command line of the run; a reproduction has that of its run."""
+        typed = Typed(self.overrides, self.options)
+        return RunFolder(Path(config.reproduce)).typed_if_readable() if config.reproduce else typed
 
     def _remaining(self) -> TrainConfig | None:
         """The configuration of a job of a sweep; None if the job is done."""
@@ -149,14 +168,20 @@ class Job:
 
     def _chosen(self) -> TrainConfig | None:
         """The configuration as composed, or that of the run that is resumed; None if that run is done."""
+        composer = Composer.of(HydraConfig.get())
         if self.config.resume is None and not (self.config.ckpt == "last" and self.run.has_checkpoint):
             if self.config.ckpt is None and is_rank_zero():
                 resume.refuse_used(self.run)  # another process may have ended here since the first look
-            return check(self.config)
-        places = [source.path for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
-        composer = Composer("train", Sources(tuple(map(Path, places))))
+            if self.config.reproduce is None:
+                return check(self.config)
+            return resume.reproduced(RunFolder(Path(self.config.reproduce)), composer, self.overrides)
         chosen = resume.resumed(self.run, composer, self.overrides)
         return None if is_done(plain(chosen), self.run) else chosen
+
+    def tell(self, results: dict[str, Any]) -> None:
+        """Tell the study of the search how the trial has ended; what fails here the search itself tells it later."""
+        pruned = results.get("status") == "pruned"
+        attempt(lambda: study.finish(self.run.path.parent, self.overrides, score(results), pruned=pruned))
 
     def end(self, failure: Failure) -> float:
         """Report a failure; the process exits if the job is alone in it, or if the sweep is stopped."""
@@ -165,7 +190,7 @@ class Job:
         elif failure.status == "interrupted" and not self.sweeping:
             failure = replace(failure, message=f"{failure.message}; {remedy(self.run)}")
         report("vae-train", failure)
-        if self.alone:
+        if not self.sweeping:
             sys.exit(failure.exit_code)
         if failure.is_stop:
             raise KeyboardInterrupt if failure.exit_code == INTERRUPTED else SystemExit(failure.exit_code)
@@ -188,9 +213,9 @@ def remedy(run: RunFolder) -> str:
     return f"saved in {display(run.checkpoint('last'))}; continue with: {command}"
 
 
-def _requeue(run: RunFolder, config: DictConfig, closing: ExitStack) -> Failure:
-    """Put a run near its time limit back into the queue, unless it has been there too often, or SLURM refuses."""
-    limit, status = config.cluster.requeue, (run.status() or Status("running")).ended("time limit")
+def requeue(run: RunFolder, limit: int, closing: ExitStack) -> Failure:
+    """Put a run near its time limit back into the queue, unless it was there `limit` times, or SLURM refuses."""
+    status = (run.status() or Status("running")).ended("time limit")
     count, idle = status.requeued + 1, status.idle_starts
     if count > limit:
         message = f"time limit, after it was requeued {limit} times (cluster.requeue)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import random
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from vae_cli.commands.job import Job, remedy
 from vae_cli.config.compose import session
 from vae_cli.config.preflight import prepare_training
 from vae_cli.distributed import signals
+from vae_cli.distributed.progress import task
 from vae_cli.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
@@ -41,17 +44,18 @@ def train(overrides: Sequence[str] = ()) -> Run:
     if option := next((line for line in overrides if line.startswith("-")), None):
         raise ConfigError(f"{option}: an option of the command line; remove it: vae_cli.train runs one training")
     lines = prepare_training(overrides)
-    with _restored(), session():
-        config = hydra.compose("train", lines, return_hydra_config=True)
-        if config.hydra.mode == RunMode.MULTIRUN:
-            raise ConfigError("a sweep needs the command vae-train; remove sweep=... and hparams_search=...")
-        context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
-        job, failure = run_job(_attempted, config, "hydra.run.dir", None, context).return_value
-    if failure:
-        _raise(failure, job)
-    from vae_cli.commands.run import load
+    with _restored():
+        with session():
+            config = hydra.compose("train", lines, return_hydra_config=True)
+            if config.hydra.mode == RunMode.MULTIRUN:
+                raise ConfigError("a sweep needs the command vae-train; remove sweep=... and hparams_search=...")
+            context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
+            job, failure = run_job(_attempted, config, "hydra.run.dir", None, context).return_value
+        if failure:
+            _raise(failure, job)
+        from vae_cli.commands.run import load
 
-    return load(job.run.path)
+        return load(job.run.path)
 
 
 def _attempted(config: DictConfig) -> tuple[Job, Failure | None]:
@@ -74,13 +78,27 @@ def _raise(failure: Failure, job: Job) -> NoReturn:
 
 @contextmanager
 def _restored() -> Iterator[None]:
-    """Restore what a training sets for its whole process: handlers of signals and logs, and filters of warnings."""
+    """Restore what a training sets for its whole process: environment, random states, number of threads, handlers of
+    signals and logs, and filters of warnings.
+    """
+    with task("importing torch"):
+        import numpy as np
+        import torch
+
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    with signals.lent(), warnings.catch_warnings():
+    python, arrays, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()
+    environment = dict(os.environ)
+    devices = range(torch.cuda.device_count())
+    with signals.lent(), warnings.catch_warnings(), torch.random.fork_rng(devices):
         try:
             yield
         finally:
+            os.environ.clear()
+            os.environ.update(environment)
+            random.setstate(python)
+            np.random.set_state(arrays)
+            torch.set_num_threads(threads)
             logging.captureWarnings(False)
             for handler in set(root.handlers) - set(handlers):
                 if isinstance(handler, MemoryHandler) and handler.target:

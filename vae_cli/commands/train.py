@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
 from vae_cli.commands.header import show_data, show_machine
+from vae_cli.commands.reproduction import Comparison
 from vae_cli.config.schema import EvaluateConfig, LoggerConfig, TrainConfig, plain
 from vae_cli.datasets import Data
 from vae_cli.datasets.info import DatasetInfo
@@ -38,13 +39,15 @@ from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import sweep_name
 from vae_cli.runs.overrides import presets
 from vae_cli.runs.results import Results
-from vae_cli.runs.status import UNFINISHED
+from vae_cli.runs.source_code import source_code
+from vae_cli.runs.status import UNFINISHED, Start
 from vae_cli.training import loggers, resumption, warm_start
 from vae_cli.training.build import build_module
 from vae_cli.training.callbacks import History
 from vae_cli.training.fit import build_trainer, check_callbacks, fit, on_gpu, selection_of
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import RunLogger
+from vae_cli.training.pruning import is_pruned
 from vae_cli.training.selection import PhaseAwareEarlyStopping
 
 
@@ -85,12 +88,22 @@ def train(
         best = _restore_best(run, data, module, config.evaluate.batch_size, config.seed)
         summary |= {"status": UNFINISHED, "seed": config.seed}
         summary |= _training(config.trainer.max_epochs, data, module, trainer, history, best)
-        summary |= _numbers(config.evaluate, config.trainer.limit_batches, data, module, trainer)
+        summary |= _facts(data, module)
+        if not is_pruned(trainer):
+            summary |= _evaluation(config.evaluate, config.trainer.limit_batches, data, module, trainer)
         if is_rank_zero():
-            _draw(config, run, data, module, history, run_loggers, summary)
+            code = source_code(Path.cwd())
+            code.write(run.path)
+            summary |= results.provenance(code)
+            run.write_results(summary)
+            if config.figures and not is_pruned(trainer):
+                _draw(config, run, data, module, history, run_loggers)
         trainer.strategy.barrier()
     if is_rank_zero():
-        _end(config, run, summary, data.name)
+        if is_pruned(trainer):
+            _prune(run, summary)
+        else:
+            _end(config, run, summary, data.name)
     return summary
 
 
@@ -104,7 +117,8 @@ def _module(
     """The module to train, and the parts of its model that have the weights of another run (`init`)."""
     settings, facts, loaded = config.trainer, DatasetInfo.of(data), tuple[str, ...]()
     tried = machine.check(settings.accelerator, settings.precision, settings.devices)
-    recorded = checkpoint.content.get("threads") if checkpoint else None
+    earlier = RunFolder(Path(config.reproduce)).results_if_readable() if config.reproduce else {}
+    recorded = checkpoint.content.get("threads") if checkpoint else earlier.get("threads")
     use_threads(processes, asked=settings.threads, gpu=on_gpu(settings), arrival=arrival, recorded=recorded)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
@@ -142,14 +156,15 @@ def _begin(
     """Write the first files; a run that is refused before this keeps its earlier results."""
     if checkpoint:
         run.repair(checkpoint)
-    run.begin(plain(config), _typed())
+    gpu = torch.cuda.get_device_name() if on_gpu(config.trainer) else None
+    count, threads = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes).count, torch.get_num_threads()
+    run.begin(plain(config), _typed(), Start.now(gpu=gpu, threads=threads, processes=count))
+    source_code(Path.cwd())  # git answers while the model trains
     begin_log()
     if HydraConfig.initialized() and _sweep() is None:
         link_newest(run)
     show_data(data)
-    device = torch.cuda.get_device_name() if on_gpu(config.trainer) else "CPU"
-    count = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes).count
-    show_machine(module, device, config.trainer.precision, count, torch.get_num_threads())
+    show_machine(module, gpu or "CPU", config.trainer.precision, count, threads)
     if data.standardisation and isinstance(data.train.x, Tensor) and (columns := constant(data.train.x)):
         warn(f"dataset.standardise: {columns} of the training split; the scale there is 1")
 
@@ -186,7 +201,7 @@ def _training(
         summary["train/samples_per_second"] = examples / seconds
     if selection.monitor:
         summary[selection.monitor] = rows[best - 1][selection.monitor]
-    if early and is_rank_zero():
+    if early and is_rank_zero() and not is_pruned(trainer):
         trained = f"stopped at epoch {len(rows)} by" if not (patience and patience.at_once) else "no epoch was trained:"
         remedy = "; set trainer.patience=null to continue" if patience and patience.reason else ""
         say(f"{trained} {early}{remedy}")
@@ -195,16 +210,20 @@ def _training(
     return summary
 
 
-def _numbers(
+def _evaluation(
     settings: EvaluateConfig, limit_batches: int | None, data: Data, module: LatentModelModule, trainer: pl.Trainer
 ) -> Results:
-    """The evaluation of the trained model, and facts of model, data and software.
+    """The evaluation of the trained model, and its settings.
 
     The names val/... and train/... are those of training itself, so that another split than test is `SPLIT_split/...`.
     """
     prefix = settings.split if settings.split == "test" else f"{settings.split}_split"
-    summary = evaluate_split(trainer, module, data, settings, prefix, limit_batches)
-    summary |= settings_of(settings) | module.origin.results
+    return evaluate_split(trainer, module, data, settings, prefix, limit_batches) | settings_of(settings)
+
+
+def _facts(data: Data, module: LatentModelModule) -> Results:
+    """Facts of model and data."""
+    summary: Results = dict(module.origin.results)
     summary["threads"] = torch.get_num_threads()
     summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
     summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
@@ -214,7 +233,7 @@ def _numbers(
     if data.class_names:
         summary["data/class_names"] = list(data.class_names)
     summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}
-    return summary | results.provenance()
+    return summary
 
 
 def _draw(
@@ -224,12 +243,8 @@ def _draw(
     module: LatentModelModule,
     history: History,
     run_loggers: list[RunLogger],
-    summary: Results,
 ) -> None:
     """Draw and save the figures, after the numbers, which an error here does not lose."""
-    run.write_results(summary)
-    if not config.figures:
-        return
     drawn = drawing.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
     drawing.save(drawn, run.figures, config.figures)
     loggers.log_figures(run_loggers, run.figures, history.rows[-1])
@@ -244,17 +259,31 @@ def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> No
     place = os.path.relpath(run.path)
     say(f"written to {place}: {', '.join(written)}")
     if not _sweep():
-        say(f"next: {_next(place, 2 * config.trainer.max_epochs, config.logger)}")
+        more = [f"trainer.max_epochs={2 * config.trainer.max_epochs}"]
+        more += ["trainer.patience=null"] * str(summary["train/stopped"]).startswith("trainer.patience")
+        say(f"next: {_next(place, more, config.logger)}")
+    if config.reproduce:
+        comparison = Comparison.of(RunFolder(Path(config.reproduce)), run)
+        summary |= comparison.results
+        run.write_results(summary)
+        comparison.show()
 
 
-def _next(place: str, epochs: int, logger: LoggerConfig) -> str:
-    """Command lines for the next steps with a finished run."""
+def _prune(run: RunFolder, summary: Results) -> None:
+    """Write the results of a trial that a pruner has stopped; it has no evaluation and no figures."""
+    run.write_status(run.present_status())
+    summary |= run.finish(summary, "pruned", "pruned")
+    say(f"pruned by {summary['train/stopped']}; continue with: {shlex.join(['vae-train', f'resume={run}'])}")
+
+
+def _next(place: str, more: list[str], logger: LoggerConfig) -> str:
+    """Command lines for the next steps with a finished run; `more` are the settings that train it on."""
     legs = sorted(Path(place, "wandb").glob("*run-*-*"), key=lambda leg: leg.stat().st_mtime) if logger.wandb else []
     offline = [leg for leg in legs[-1:] if leg.name.startswith("offline-")]
     lines = [
         ("vae-eval", f"run={place}", "evaluate=paper"),
         ("vae-sample", f"run={place}"),
-        ("vae-train", f"resume={place}", f"trainer.max_epochs={epochs}"),
+        ("vae-train", f"resume={place}", *more),
         ("vae-report", place),
         *(("wandb", "sync", str(leg)) for leg in offline),
         *[("tensorboard", "--logdir", place)] * bool(logger.tensorboard),

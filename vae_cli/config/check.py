@@ -14,9 +14,11 @@ from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, Omega
 
 from vae_cli.config import modules, signatures
 from vae_cli.config.annotations import choices, describe, fits, is_opaque, members
+from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.job_names import job_folder
+from vae_cli.config.option_help import keys as option_keys
 from vae_cli.config.rules import RULES
-from vae_cli.config.schema import Node, TrainConfig
+from vae_cli.config.schema import EvalConfig, Node, SampleConfig, TrainConfig
 from vae_cli.config.settings import not_in_names, types_of
 from vae_cli.config.sources import Sources, find_plugins, plugins
 from vae_cli.config.suggest import meant_key, nearest, similar
@@ -150,8 +152,7 @@ class _Check:
         except LookupError as error:
             path, _, name = str(target).rpartition(".")
             names = modules.class_names(path)
-            near = [] if name in names else nearest(name, names)
-            hint = f"nearest: {', '.join(f'{path}.{n}' for n in near)}" if near else ""
+            hint = "" if name in names else nearest(name, names, f"{path}.")
             if str(error).startswith("'there is no package"):
                 hint = "put it into the working directory or beside vae_conf, or set PYTHONPATH to its folder"
             self.fail(_join(key, "_target_"), str(error.args[0]), hint, target)
@@ -183,10 +184,23 @@ class _Check:
     def unknown(self, key: str, name: str, names: list[str]) -> NoReturn:
         trains = self.schema is TrainConfig
         options = names if key or not trains else sorted({*names, *Sources.find().groups()})
-        near = list(filter(self.accepts, self.near(key, name, options)))
         has = f"{key or 'the top level'} has {', '.join(options) or 'no keys'}"
-        has = "--help lists the groups" if near and len(options) > FEW else has
+        if holders := self.holders(key, name):
+            self.fail(_join(key, name), "unknown key", f"use {key}={'|'.join(holders)}, which has it ({has})")
+        near = list(filter(self.accepts, self.near(key, name, options)))
+        if not near and self.schema in (EvalConfig, SampleConfig) and (key or name) in _hints(TrainConfig):
+            self.fail(_join(key, name), "unknown key", f"the run keeps what it was trained with ({has})")
+        has = "--help lists the groups" if len(options) > FEW else has
         self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({has})" if near else has)
+
+    def holders(self, key: str, name: str = "") -> list[str]:
+        """The other options of a group that have this key of the command line."""
+        sources = Sources.find()
+        if self.schema in (EvalConfig, SampleConfig) or not self.accepts(key):
+            return []
+        if self.where(_join(key, name)) != COMMAND_LINE:
+            return []
+        return [one for one in sources.options(key) if _join(key, name) in option_keys(sources, key, one)[0]]
 
     def near(self, key: str, name: str, options: list[str]) -> list[str]:
         """The keys that an unknown one may mean: by its last part, by a name of the field, by resemblance."""
@@ -198,8 +212,9 @@ class _Check:
             return [meant]
         if own := similar(name, options):
             return [_join(key, match) for match in own]
-        others = [leaves[match] for match in similar(name, list(leaves))]
-        return others or [_join(key, match) for match in nearest(name, options)]
+        if self.schema is not TrainConfig and key in _hints(TrainConfig):
+            return []
+        return [leaves[match] for match in similar(name, list(leaves))]
 
     def value(self, key: str, value: Any, annotation: Any) -> Any:
         """The value that has the annotation's type."""
@@ -212,8 +227,7 @@ class _Check:
         if schemas and not (value is None and type(None) in kinds):
             return self.fields(key, value, schemas[0])
         if not fits(value, annotation):
-            near = nearest(str(value), choices(annotation), 1)
-            hint = f"nearest: {near[0]}" if near else ""
+            hint = nearest(str(value), choices(annotation), f"{key}=")
             self.fail(key, f"expected {describe(annotation)}", hint, value)
         return value
 
@@ -232,6 +246,8 @@ class _Check:
         whole: the arguments before the star are keys, too, because no builder gives them
         """
         if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
+            if isinstance(value, dict) and (holders := self.holders(key, *map(str, list(value)[:1]))):
+                self.fail(key, "no option is chosen", f"use {key}={'|'.join(holders)}")
             self.fail(key, "names no class", f"a mapping with {key}._target_ belongs here")
         target = value["_target_"]
         signature = self.signature(key, target)
@@ -251,7 +267,7 @@ class _Check:
 
 def allowed() -> tuple[str, ...]:
     """Prefixes of the classes that a configuration may name."""
-    return ("vae_cli.", "torch.optim.", "torch.nn.", *(f"{name}." for name in plugins()))
+    return ("vae_cli.", "torch.optim.", "torch.nn.", "optuna.pruners.", *(f"{name}." for name in plugins()))
 
 
 def _required(schema: type) -> dict[str, bool]:

@@ -14,13 +14,11 @@ from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_key
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import named
-from vae_cli.runs.layout import PATHS, display
+from vae_cli.runs.layout import PATHS, RUNS, display
 
 PLAIN = re.compile(r"[\w./@%+-]*", re.ASCII)
 NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
 """Values that hydra reads as a number or a truth value."""
-RUNS = ("run", "resume", "init")
-"""Keys that take the name of a run, or `last` for the newest one."""
 OPTIONS = "cluster.options"
 """Key whose list of options for sbatch is written without quotes."""
 CHOICE = re.compile(r"(choice|shuffle|sort)\(.*\)")
@@ -62,12 +60,12 @@ def quoted(line: str, several: Sequence[str] = ()) -> str:
     which a sweep may vary.
     The options in `cluster.options` are quoted likewise.
     """
-    key, _, value = line.partition("=")
+    key, sign, value = line.partition("=")
     name = key.lstrip("+")
     if name == OPTIONS and value.lstrip("[ '\"").startswith("-"):
         return f"{key}=[{','.join(map(_literal, _options(value)))}]"
     by_hand = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
-    if name not in PATHS or by_hand or "${" in value:
+    if name not in PATHS or not sign or by_hand or "${" in value:
         return line
     if name in several and CHOICE.fullmatch(value):
         return line

@@ -8,12 +8,16 @@ from vae_cli.config.help import defaults
 from vae_cli.config.option_help import entries, keys
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
-from vae_cli.runs.layout import PATHS, display, outputs_folder
+from vae_cli.runs.find import NEWEST, names, newest_run
+from vae_cli.runs.layout import PATHS, RUNS, display, outputs_folder
 
 ROOTS = {"vae-train": "train", "vae-eval": "eval", "vae-sample": "sample", "vae-kl": "kl", "vae-cavi": "cavi"}
-COMMANDS = (*ROOTS, "vae-report")
-RUNS = ("run", "resume", "init")
-"""Keys that hold the folder of a run."""
+OPTIONS = {
+    "vae-report": ("out=", "wandb=true"),
+    "vae-status": ("--watch", "--failed", "--cancel", "--rerun", "failed"),
+}
+"""Options of the commands whose other arguments are runs."""
+COMMANDS = (*ROOTS, *OPTIONS)
 BASH = """\
 _vae_cli() {
     local word="${COMP_LINE:0:$COMP_POINT}" IFS=$'\\n'
@@ -27,7 +31,8 @@ complete -F _vae_cli COMMANDS
 ZSH = """\
 _vae_cli() {
     local -a found=("${(@f)$($words[1] --complete "$PREFIX" 2>/dev/null)}")
-    compadd -S '' -- $found
+    compadd -S '' -- ${(M)found:#*[=/]}
+    compadd -- ${found:#*[=/]}
 }
 compdef _vae_cli COMMANDS
 """
@@ -51,15 +56,16 @@ def completions(command: str, word: str) -> list[str]:
     """The words that a word may become; a key ends in its equals sign, a folder in a slash."""
     key, sign, value = word.partition("=")
     sources = Sources.find()
-    if command == "vae-report" and not sign:
-        return [one for one in (*_places(word), "out=", "wandb=true") if one.startswith(word)]
+    if command in OPTIONS and not (sign and key == "out"):
+        found = (*_runs("train", "multirun"), *_places(word), *OPTIONS[command], "--help")
+        return [one for one in found if one.startswith(word)]
     groups = _groups(sources, command)
     if not sign:
         names = dict.fromkeys([*groups, *_keys(sources, command, groups)])
         return [one for one in (*(f"{name}=" for name in names), "--help") if one.startswith(word)]
     if key in RUNS:
         runs = sorted(display(path.parent) for path in outputs_folder().glob("train/*/*/config.yaml"))
-        found = [run for run in runs if run.startswith(value)] + _places(value, folders=True)
+        found = [run for run in (*_runs("train"), *runs) if run.startswith(value)] + _places(value, folders=True)
     elif key in PATHS or key == "out":
         found = _places(value)
     else:
@@ -82,6 +88,11 @@ def _keys(sources: Sources, command: str, groups: dict[str, str]) -> list[str]:
     for group, option in groups.items():
         found += keys(sources, group, option)[0] if option else {}
     return [key for key in found if not key.endswith("_target_")]
+
+
+def _runs(*kinds: str) -> list[str]:
+    """The word for the newest run, if there is one, and names of runs or sweeps."""
+    return [NEWEST] * (newest_run() is not None) + sorted(names(*kinds))
 
 
 def _places(start: str, folders: bool = False) -> list[str]:

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import hydra
 import yaml
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -23,6 +26,7 @@ from vae_cli.config.help import defaults
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import meant_option, nearest
 from vae_cli.errors import ConfigError, first_line
+from vae_cli.runs.find import NEWEST
 from vae_cli.runs.layout import conf_folder, display
 
 COMMAND_LINE = "command line"
@@ -33,7 +37,6 @@ EXTRAS = {
     ("hydra/sweeper", "optuna"): "sweep",
     ("hydra/launcher", "joblib"): "sweep",
     ("hydra/launcher", "submitit_local"): "slurm",
-    ("hydra/launcher", "submitit_slurm"): "slurm",
 }
 """Options of hydra's own groups that another package brings, and the extra of this package that installs it."""
 
@@ -51,17 +54,24 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     """Overrides by hydra's grammar."""
     loader = GlobalHydra.instance().config_loader() if GlobalHydra.instance().is_initialized() else None
     try:
-        return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+        return [_parsed(line, loader) for line in overrides]
     except OverrideParseException as error:
         if re.search(r",\s*[\]})]", error.override):
             hint = "remove the comma before the closing bracket"
             raise ConfigError(f"{error.override}: a comma that nothing follows ({COMMAND_LINE}); {hint}") from None
         if "=" not in error.override and not error.override.startswith("~"):
-            raise ConfigError(f"{error.override}: not of the form key=value ({COMMAND_LINE}); see --help") from None
+            problem = f"{error.override}: not of the form key=value, without blanks ({COMMAND_LINE})"
+            raise ConfigError(f"{problem}; {_as_value(error.override)}") from None
         reason = str(error).split("\n")[0].removeprefix(f"Error parsing override '{error.override}'")
         reason = reason or str(error).split("\n")[1]
         hint = "a value with spaces, brackets or commas needs quotes: key='\"a value\"'"
         raise ConfigError(f"{error.override}: {reason.strip()} ({COMMAND_LINE}); {hint}") from None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(override: str, loader: ConfigLoader | None) -> Override:
+    """An override; the jobs of a sweep share most of theirs, and hydra takes a millisecond for each."""
+    return OverridesParser.create(config_loader=loader).parse_overrides([override])[0]
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,12 @@ class Composer:
 
     name: str
     sources: Sources
+
+    @classmethod
+    def of(cls, settings: Any) -> Composer:
+        """The composer that has made a configuration with this hydra node."""
+        files = (Path(source.path) for source in settings.runtime.config_sources if source.schema in ("file", "vae"))
+        return cls(settings.job.config_name, Sources(tuple(files)))
 
     def is_group(self, override: Override) -> bool:
         """True if the override chooses an option of a group."""
@@ -121,13 +137,15 @@ class Composer:
         if match := re.search(r"In '(.+?)': Could not override '(.+?)'", text):
             file, group = self.sources.file(match[1]), match[2].partition("@")[0]
             place = self._mention(group, "", [file] if file else [])
-            return f"override {group}: no such group in the defaults ({place}); {_near(group, self.sources.groups())}"
+            problem = f"override {group}: no such group in the defaults ({place})"
+            return "; ".join(filter(None, (problem, nearest(group, self.sources.groups()))))
         if match := re.search(r"Could not override '(.+?)'. No match in the defaults list", text):
             groups = list(defaults(conf_folder() / f"{self.name}.yaml"))
             if match[1] in self.sources.groups() and self.name != "train":
                 has = ", ".join(groups) or "none"
                 return f"{match[1]}: unknown key ({COMMAND_LINE}); groups of this command: {has}; see --help"
-            return f"{match[1]}: unknown key ({COMMAND_LINE}); {_near(match[1], groups)}"
+            near = nearest(match[1], groups) or "--help lists the groups"
+            return f"{match[1]}: unknown key ({COMMAND_LINE}); {near}"
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
         key = getattr(cause, "full_key", None) or ""
         if match := re.search(r"Error merging override (\S+)|Could not override '(.+?)'", text):
@@ -146,7 +164,8 @@ class Composer:
         options = list(error.options or self.sources.options(group))
         if not group:
             roots = [path.stem for path in conf_folder().glob("*.yaml")]
-            return f"{option}: no such configuration ({COMMAND_LINE}); {_near(option, roots)}"
+            near = nearest(option, roots) or f"there are {', '.join(roots)}"
+            return f"{option}: no such configuration ({COMMAND_LINE}); {near}"
         chosen = [o for o in parse(overrides) if o.key_or_group == group and option in str(o.value())]
         parent = re.search(r"In '(.+?)': ", str(error))
         file = self.sources.file(parent[1]) if parent else None
@@ -154,8 +173,9 @@ class Composer:
         has = f"{group} has {', '.join(options) or 'no options'}"
         if extra := EXTRAS.get((group, option)):
             return f"{group}={option}: its plugin is not installed ({place}); pip install 'vae-cli[{extra}]'; {has}"
-        near = f"nearest: {', '.join(meant)}" if (meant := self._meant(group, option)) else _near(option, options)
-        return f"{group}={option}: no such option ({place}); {near}; {has}"
+        meant = self._meant(group, option)
+        near = f"nearest: {', '.join(meant)}" if meant else nearest(option, options, f"{group}=")
+        return "; ".join(filter(None, (f"{group}={option}: no such option ({place})", near, has)))
 
     def _meant(self, group: str, option: str) -> list[str]:
         """The choices that an option of the field, or of another group, means."""
@@ -209,8 +229,14 @@ def line_of(file: Path, key: str, package: str = "") -> int | None:
     return line
 
 
-def _near(word: str, words: Sequence[str]) -> str:
-    return f"nearest: {', '.join(nearest(word, words)) or 'none'}"
+def _as_value(word: str) -> str:
+    """The remedy for a word that stands alone: it is an option of a group, or a run."""
+    sources = Sources.find()
+    if choices := [f"{group}={word}" for group in sources.groups() if word in sources.options(group)]:
+        return f"use {' or '.join(choices)}"
+    if word == NEWEST or Path(word).is_dir():
+        return f"use run={word}, or resume={word} to train on"
+    return "see --help"
 
 
 def _readable(file: Path) -> bool:

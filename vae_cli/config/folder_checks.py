@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,6 +39,14 @@ def readable(config: TrainConfig, where: Where) -> None:
     if isinstance(place, str) and not Path(place).expanduser().exists():
         key = "dataset.path"
         raise ConfigError(f"{key}={place}: there is no such file or folder ({where(key)}); set {key}=PLACE", key=key)
+
+
+def installed(config: TrainConfig, where: Where) -> None:
+    """Refuse a logger whose library is missing."""
+    if config.logger.tensorboard and find_spec("tensorboard") is None:
+        key = "logger.tensorboard"
+        problem = f"logger=tensorboard: the package tensorboard is not installed ({where(key)})"
+        raise ConfigError(f"{problem}; use logger=csv, or pip install 'vae-cli[tensorboard]'", key=key)
 
 
 def creatable(folder: Path) -> None:

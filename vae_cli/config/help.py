@@ -26,6 +26,7 @@ VALUES = (
     ("name=first", "the name of the run; its folder ends with it"),
     ("tags=[mnist,paper]", "tags of the run"),
     ("resume=DIR", "resume a run: its folder, its name, or last, the newest single run"),
+    ("reproduce=DIR", "train a finished run again in a new folder, and compare the numbers"),
     ("init=DIR", "start from the weights of a run, likewise; init_parts=[posterior]: only these"),
     ("hydra.sweep.dir=DIR", "folder of a sweep; the same sweep again runs only what is not done"),
     ("hydra.run.dir=DIR", "folder of the run; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
@@ -46,6 +47,7 @@ TRAIN_EXAMPLES = """\
       vae-train -m objective.beta=0.5,1,2,4      a sweep; more keys: a grid
       vae-train sweep=lambda_alpha               a ready-made sweep
       vae-train hparams_search=optuna            a search by the validation ELBO
+      vae-train hparams_search=halving           a search that stops poor trials
       vae-train experiment=linear_gaussian       a preset of all groups
       vae-train model=full_covariance --cfg job  show the configuration, run nothing
       vae-train resume=last trainer.max_epochs=40
@@ -75,7 +77,7 @@ EVAL = """\
 EVAL_EXAMPLES = """\
     examples:
       vae-eval run=last evaluate=paper
-      vae-eval run=outputs/train/DATE/TIME evaluate.split=val evaluate.samples=1000 ckpt=last
+      vae-eval run=first evaluate.split=val evaluate.samples=1000 ckpt=last
 """
 
 SAMPLE = """\
@@ -139,15 +141,43 @@ REPORT = """\
 
     values:
       DIR                           runs, sweeps or folders above them; a run's name, or last, the
-                                    newest run; all of outputs/ by default
+                                    newest single run; all of outputs/ by default
       out=DIR                       folder of report.html, .csv and .tex; the first DIR by default
       wandb=true                    log the plots to Weights & Biases, where the runs are
 
     examples:
       vae-report
       vae-report last                                  # the page of a run
-      vae-report outputs/multirun/DATE/TIME            # a sweep
-      vae-report outputs/train/DATE outputs/multirun/DATE/TIME out=report
+      vae-report first wide                            # two runs by name
+      vae-report outputs/multirun/2026-11-26           # sweeps by date
+      vae-report outputs/train outputs/multirun out=report
+"""
+
+STATUS = """\
+    vae-status: the states of runs and sweeps: waiting, running, how they ended, and why.
+
+    usage: vae-status [DIR ...] [--watch | --failed | --cancel | --rerun failed]
+
+    values:
+      DIR                           runs, sweeps or folders above them; a run's name, or last, the
+                                    newest run; all of outputs/ by default
+      --watch                       look again every five seconds, until none waits or runs; Ctrl-C
+                                    ends the command and no run
+      --failed                      the reason and the log of each run that has not ended well
+      --cancel                      end all runs of DIR that wait or run: in SLURM, or on this machine
+      --rerun failed                start what has not ended well again: the command of the sweep,
+                                    or that which resumes a single run
+
+    exit codes:
+      0                             each run waits, runs or is done; of a search, a trial is
+      1                             a run has not ended well
+      2                             the command line is refused
+
+    examples:
+      vae-status
+      vae-status last --watch
+      vae-status outputs/multirun/DATE/TIME --failed
+      vae-status outputs/multirun/DATE/TIME --rerun failed
 """
 
 
@@ -174,8 +204,8 @@ def text(command: str, argv: Sequence[str] = ()) -> str:
 def _usage(command: str, argv: Sequence[str]) -> str:
     if command == "vae-sample":
         return dedent(SAMPLE).rstrip()
-    if command == "vae-report":
-        return dedent(REPORT).rstrip()
+    if command in ("vae-report", "vae-status"):
+        return dedent(REPORT if command == "vae-report" else STATUS).rstrip()
     sources = Sources.find(_config_dir(argv))
     if command == "vae-eval":
         return "\n".join([dedent(EVAL), *_groups(sources, "eval"), dedent(EVAL_EXAMPLES).rstrip()])

@@ -7,14 +7,18 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from omegaconf import DictConfig, OmegaConf
 
+from vae_cli.config.compose import parse
 from vae_cli.config.settings import not_in_names
 from vae_cli.runs.overrides import key_of
 
 LONGEST = 90
 """Characters of a name; a longer one is cut, and a hash tells it from others."""
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
+JOBS = "hydra.callbacks.sweep.jobs"
+"""Keys of hydra that `vae-train` sets for a sweep."""
 
 
 def left_out(jobs: Sequence[Sequence[str]]) -> list[str]:
@@ -36,15 +40,28 @@ def job_name(overrides: str) -> str:
 
 
 def job_folder(varied: str, *, _root_: DictConfig) -> str:
-    """The folder of a job in its sweep, by hydra's override_dirname.
+    """The folder of a job in its sweep, by hydra's override_dirname."""
+    return _folder(varied, _root_.hydra.overrides.task, Path(_root_.hydra.sweep.dir))
 
-    A run of an earlier version has the name of all its overrides, and continues in that folder.
-    """
-    hydra, out = _root_.hydra, not_in_names()
-    whole = ",".join(sorted(line for line in hydra.overrides.task if key_of(line) not in out))
+
+def job_folders(config: DictConfig) -> list[str]:
+    """The folders of the jobs of a grid, in order; empty where the user names them otherwise."""
+    hydra = config.hydra
+    if "${vae_job:" not in str(OmegaConf.to_container(hydra.sweep)):
+        return []
+    preset = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
+    jobs = BasicSweeper.split_arguments(parse([*preset, *hydra.overrides.task]), None)[0]
+    out, place = OmegaConf.select(config, EXCLUDED), Path(hydra.sweep.dir)
+    return [_folder(",".join(sorted(line for line in job if key_of(line) not in out)), job, place) for job in jobs]
+
+
+def _folder(varied: str, overrides: Sequence[str], sweep: Path) -> str:
+    """The folder of a job by the overrides that vary; an earlier version has named it by all overrides."""
+    out = not_in_names()
+    whole = ",".join(sorted(line for line in overrides if key_of(line) not in out))
     slug = re.sub(r"[^A-Za-z0-9._=-]+", "_", whole)[:80].lstrip(".-") or "job"
     earlier = f"{slug}-{_digest(whole)}"
-    return earlier if (Path(hydra.sweep.dir) / earlier).is_dir() else job_name(varied or "default")
+    return earlier if (sweep / earlier).is_dir() else job_name(varied or "default")
 
 
 def _digest(text: str) -> str:

@@ -31,7 +31,8 @@ def option(sources: Sources, group: str, name: str) -> list[tuple[str, str]]:
     """
     options = sources.options(group)
     if name not in options:
-        raise ConfigError(f"{group}={name}: no such option; nearest: {nearest(name, options, 1)[0]}", key=group)
+        near = nearest(name, options, f"{group}=") or f"{group} has {', '.join(options)}"
+        raise ConfigError(f"{group}={name}: no such option; {near}", key=group)
     found, chosen = keys(sources, group, name)
     targets = {key.rpartition(".")[0]: one.default for key, one in found.items() if key.endswith("._target_")}
     rows = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,9 +16,10 @@ from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.command_line import arguments, quote, quoted, with_search_path
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session
-from vae_cli.config.folder_checks import creatable, free, initial, located, plain_names, readable
-from vae_cli.config.job_names import EXCLUDED, left_out
+from vae_cli.config.folder_checks import creatable, free, initial, installed, located, plain_names, readable
+from vae_cli.config.job_names import EXCLUDED, JOBS, left_out
 from vae_cli.config.schema import EvalConfig, SampleConfig
+from vae_cli.config.search import searches
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import nearest
 from vae_cli.config.sweep_checks import check_sweep
@@ -52,25 +54,40 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
         if args.multirun or master.hydra.mode == RunMode.MULTIRUN:
             jobs = check_sweep(composer, master, lines)
             lines.append(f"{EXCLUDED}=[{','.join(map(quote, left_out(jobs)))}]")
+            lines.append(f"{JOBS}={'null' if searches(master) else len(jobs)}")
         else:
             for line in sweeps:
                 key = str(line).partition("=")[0]
                 one = f"{key}='\"...\"' for one path" if key.lstrip("+") in PATHS else "[...] for a list"
                 raise ConfigError(f"{line}: several values ({COMMAND_LINE}); add -m for a sweep, {one}")
             if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
-                near = nearest(args.package, [str(key) for key in master], 1)
-                raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); nearest: {near[0]}")
-            run = None if args.cfg or args.info else resume.folder_to_resume(master, composer, lines)
-            if run is None:
-                config = check(master, lambda key: composer.where(lines, key))
-                initial(config)
-                if not (args.cfg or args.info):
-                    readable(config, lambda key: composer.where(lines, key))
-                creatable(Path(master.hydra.run.dir))
-                free(Path(master.hydra.run.dir))
-            else:
-                lines = _resuming(run, composer, master, lines)
+                near = nearest(args.package, [str(key) for key in master]) or "--cfg job shows all keys"
+                raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); {near}")
+            lines = _single(composer, master, lines, shows=bool(args.cfg or args.info))
     return [*lines, *flags]  # --info last: an override after it would be its value
+
+
+def _single(composer: Composer, master: DictConfig, lines: list[str], *, shows: bool) -> list[str]:
+    """Check one run, which begins, resumes or is reproduced; its overrides for hydra.main."""
+    if shows and master.reproduce is not None:
+        problem = f"reproduce={master.reproduce}: takes the configuration of the run ({COMMAND_LINE})"
+        raise ConfigError(f"{problem}; remove --cfg, and see config.yaml in the folder of the run")
+    if not shows and (run := resume.folder_to_resume(master, composer, lines)):
+        return _resuming(run, composer, master, lines)
+    if master.reproduce is not None:
+        source = RunFolder(Path(master.reproduce).absolute())
+        config, where = resume.reproduced(source, composer, lines), partial(resume.place, source)
+        lines = [*_for_hydra(composer, lines), f"reproduce={quote(str(source.path))}"]
+    else:
+        where = partial(composer.where, tuple(lines))
+        config = check(master, where)
+    initial(config)
+    if not shows:
+        readable(config, where)
+        installed(config, where)
+    creatable(Path(master.hydra.run.dir))
+    free(Path(master.hydra.run.dir))
+    return lines
 
 
 def _in_slurm(lines: Sequence[str]) -> list[str]:
@@ -113,9 +130,15 @@ def prepare_command(name: str, schema: type[S], argv: Sequence[str]) -> S | Dict
 def _resuming(run: RunFolder, composer: Composer, master: DictConfig, lines: list[str]) -> list[str]:
     """The overrides for hydra.main by which a run is resumed: its own configuration counts."""
     config = resume.resumed(run, composer, lines)
+    installed(config, lambda key: resume.place(run, key))
     if any(composer.is_group(override) for override in parse(lines)):
         resume.same_choices(config, master, run)
-    hydras = [o.input_line or "" for o in parse(lines) if o.is_hydra_override() and o.key_or_group != resume.RUN_DIR]
-    values = composer.forced([o.input_line or "" for o in resume.value_overrides(composer, lines)])
     place = quote(str(run.path))
-    return [*hydras, *values, f"resume={place}", f"{resume.RUN_DIR}={place}"]
+    others = [line for line in _for_hydra(composer, lines) if not line.startswith(f"{resume.RUN_DIR}=")]
+    return [*others, f"resume={place}", f"{resume.RUN_DIR}={place}"]
+
+
+def _for_hydra(composer: Composer, lines: list[str]) -> list[str]:
+    """The overrides of hydra's own keys, and those of values, which our check has accepted."""
+    hydras = [o.input_line or "" for o in parse(lines) if o.is_hydra_override()]
+    return hydras + composer.forced([o.input_line or "" for o in resume.value_overrides(composer, lines)])

@@ -1,9 +1,10 @@
-"""Resuming a run in its own folder: the folder, and the values of the configuration that may change."""
+"""A run that resumes in its own folder, or is reproduced in a new one: the values that may change."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
@@ -13,17 +14,17 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_cli.config.check import check_rules, parsed_as
 from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
 from vae_cli.config.schema import Node, TrainConfig
-from vae_cli.config.settings import keys_that, setting_of
+from vae_cli.config.settings import keys_that
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.find import nearest
 from vae_cli.runs.folder import CONFIG, LAST, RunFolder
 from vae_cli.runs.layout import display
+from vae_cli.runs.overrides import REQUESTS
 
 RUN_DIR = "hydra.run.dir"
-ASKING = ("resume", "ckpt", RUN_DIR)
+ASKING = (*REQUESTS, RUN_DIR)
 UNKNOWN = object()
-MAY_CHANGE = f"it can change {', '.join(keys_that(lambda one: one.on_resume))}"
 
 
 def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence[str]) -> RunFolder | None:
@@ -33,6 +34,9 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
     given = any(override.key_or_group == RUN_DIR for override in parsed)
     own = RunFolder(Path(config.hydra.run.dir).absolute())
     if config.resume is not None:
+        if config.reproduce is not None:
+            both = f"resume={config.resume} and reproduce={config.reproduce}"
+            raise ConfigError(f"{both}: each starts from a run ({COMMAND_LINE}); remove one of them")
         if given:
             raise ConfigError(f"resume={config.resume} continues in that folder; remove {RUN_DIR} ({COMMAND_LINE})")
         run = RunFolder(Path(str(config.resume)).absolute())
@@ -45,11 +49,7 @@ def folder_to_resume(config: DictConfig, composer: Composer, overrides: Sequence
         if given and is_rank_zero():
             refuse_used(own)
         return None
-    if groups:
-        raise ConfigError(
-            f"{groups[0]}: a resumed run keeps its choices ({COMMAND_LINE}); "
-            f"change values only, as in trainer.max_epochs=40, or start a new run"
-        )
+    _refuse_groups(groups, "a resumed run", "trainer.max_epochs=40")
     return run
 
 
@@ -64,9 +64,52 @@ def refuse_used(run: RunFolder) -> None:
 
 def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> TrainConfig:
     """The run's own configuration with the values of the command line, checked; `resume` is its folder."""
+    return _changed(run, composer, overrides, RESUMED, {"resume": str(run.path), "ckpt": None})
+
+
+def reproduced(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> TrainConfig:
+    """The configuration of a finished run for a new one that is to end with its numbers, checked."""
+    if not run.has_config:
+        problem = "not the folder of a run" if run.path.is_dir() else "no such folder"
+        raise ConfigError(f"reproduce={run}: {problem} ({COMMAND_LINE}); {nearest('reproduce')}")
+    if not run.is_done:
+        problem = f"{run.state().name}, without numbers to compare"
+        raise ConfigError(f"reproduce={run}: {problem} ({COMMAND_LINE}); end it first: use resume={run}")
+    groups = [override.input_line for override in parse(overrides) if composer.is_group(override)]
+    _refuse_groups(groups, "a reproduction", "trainer.accelerator=cpu")
+    fixed = {"reproduce": str(run.path), "resume": None, "ckpt": None, "name": None}
+    return _changed(run, composer, overrides, REPRODUCED, fixed)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A way to start from the configuration of a run: its name, and the keys that may change."""
+
+    name: str
+    keys: tuple[str, ...]
+
+    def allows(self, key: str) -> bool:
+        return any(f"{key}.".startswith(f"{name}.") for name in self.keys)
+
+    @property
+    def remedy(self) -> str:
+        return f"it can change {', '.join(self.keys)}"
+
+
+RESUMED = _Way("a resumed run", keys_that(lambda one: one.on_resume))
+MACHINE = keys_that(lambda one: one.on_resume and not one.distinguishes)
+REPRODUCED = _Way("a reproduction", (*MACHINE, "dataset.path"))
+
+
+def _changed(
+    run: RunFolder, composer: Composer, overrides: Sequence[str], way: _Way, fixed: dict[str, str | None]
+) -> TrainConfig:
+    """The configuration of a run with `fixed` values and those of the command line, checked."""
     changes = value_overrides(composer, overrides)
     config, new = run.config(), []
     saved = parsed_as(TrainConfig, config, lambda key: place(run, key))
+    for key, value in fixed.items():
+        OmegaConf.update(config, key, value, force_add=True)
     for override in changes:
         key, value = override.key_or_group, None if override.is_delete() else override.value()
         if key == "init" and value:
@@ -74,14 +117,12 @@ def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> Tra
         old = OmegaConf.select(config, key, default=UNKNOWN)  # the check refuses an unknown key
         new += [override] if old is UNKNOWN else []
         same = old is UNKNOWN or (not override.is_delete() and old == value)
-        if not same and (override.is_delete() or not setting_of(key).on_resume):
-            raise ConfigError(f"{override.input_line}: a resumed run keeps this ({COMMAND_LINE}); {MAY_CHANGE}")
+        if not same and (override.is_delete() or not way.allows(key)):
+            raise ConfigError(f"{override.input_line}: {way.name} keeps this ({COMMAND_LINE}); {way.remedy}")
         try:
             OmegaConf.update(config, key, value, merge=True, force_add=True)
         except OmegaConfBaseException as error:
             raise ConfigError(f"{override.input_line}: {first_line(error)} ({COMMAND_LINE})") from None
-    OmegaConf.update(config, "resume", str(run.path))
-    OmegaConf.update(config, "ckpt", None)
 
     def where(key: str) -> str:
         names = [override.key_or_group for override in changes]
@@ -90,14 +131,14 @@ def resumed(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> Tra
         return place(run, key)
 
     def accepts(key: str) -> bool:
-        return "." in key and setting_of(key).on_resume
+        return "." in key and way.allows(key)
 
     parsed = parsed_as(TrainConfig, config, where, accepts)
     check_rules(parsed, where, accepts, saved)
     for override in new:
-        if not setting_of(override.key_or_group).on_resume:
+        if not way.allows(override.key_or_group):
             problem = f"not set by the run ({COMMAND_LINE})"
-            raise ConfigError(f"{override.input_line}: {problem}; {MAY_CHANGE}")
+            raise ConfigError(f"{override.input_line}: {problem}; {way.remedy}")
     return parsed
 
 
@@ -123,6 +164,13 @@ def value_overrides(composer: Composer, overrides: Sequence[str]) -> list[Overri
     """The overrides that change a value of a run: neither the choice of an option nor the request to resume."""
     parsed = [override for override in parse(overrides) if not override.is_hydra_override()]
     return [o for o in parsed if o.key_or_group not in ASKING and not composer.is_group(o)]
+
+
+def _refuse_groups(groups: Sequence[str | None], name: str, example: str) -> None:
+    """Refuse a choice of options for a run that has chosen."""
+    if groups:
+        remedy = f"change values only, as in {example}, or start a new run"
+        raise ConfigError(f"{groups[0]}: {name} keeps its choices ({COMMAND_LINE}); {remedy}")
 
 
 def start_again(run: RunFolder) -> str:

@@ -166,7 +166,7 @@ class LoggerConfig:
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """Resources of a job under SLURM; `wait`: the command ends after its jobs."""
+    """Resources of a job under SLURM; `wait`: the command ends after its jobs; `pack`: jobs of a sweep in one."""
 
     time: PositiveInt
     notice: PositiveInt
@@ -180,6 +180,7 @@ class ClusterConfig:
     wait: bool
     setup: list[str]
     options: list[str]
+    pack: PositiveInt | Literal["auto"] = 1
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ class TrainConfig:
     name: Annotated[RunName | None, IDENTITY]
     tags: Annotated[list[str], IDENTITY]
     callbacks: Annotated[dict[str, Node], Setting(on_resume=True)] = field(default_factory=dict)
+    reproduce: Annotated[str | None, START] = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from vae_cli.runs.folder import RESULTS, RunFolder
 from vae_cli.runs.saved_config import resolved
 
 WORST = -math.inf
+GRIDS = ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "hydra_plugins.grids.CheckedSweeper")
+"""Sweepers that choose nothing."""
 
 
 def score(results: Mapping[str, Any]) -> float:
@@ -37,10 +39,8 @@ def searches(config: DictConfig) -> bool:
 
 
 def chooses(sweeper: Any) -> bool:
-    """As `searches`, for the sweeper's own node."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # here: hydra loads its plugins again
-
-    return get_class(sweeper._target_) is not BasicSweeper
+    """As `searches`, for the sweeper's own node; a job's process may not find the class of a plugin."""
+    return sweeper._target_ not in GRIDS
 
 
 def submits(config: DictConfig) -> bool:

@@ -111,13 +111,14 @@ def similar(word: str, words: Sequence[str], count: int = 2) -> list[str]:
     return list(dict.fromkeys([*begun, *get_close_matches(word, words, count)]))[:count]
 
 
-def nearest(word: str, words: Sequence[str], count: int = 2) -> list[str]:
-    """At most `count` of the words that resemble this one; where none does, the one that is least unlike.
+def nearest(word: str, words: Sequence[str], before: str = "") -> str:
+    """The words that resemble this one as a hint, each after `before`; empty if none does.
 
-    >>> nearest("x", ["model", "text"])
-    ['text']
+    >>> nearest("vaee", ["vade", "vae"], "model="), nearest("x", ["model"])
+    ('nearest: model=vae, model=vade', '')
     """
-    return similar(word, words, count) or get_close_matches(word, words, 1, 0)
+    found = [f"{before}{one}" for one in similar(word, words)]
+    return f"nearest: {', '.join(found)}" if found else ""
 
 
 def meant_key(word: str) -> str | None:

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import IntervalSweep, Override
-from omegaconf import DictConfig, OmegaConf
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_cli.config import signatures
 from vae_cli.config.check import check
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse
-from vae_cli.config.folder_checks import creatable, initial
+from vae_cli.config.folder_checks import creatable, initial, installed, readable
 from vae_cli.config.schema import ClusterConfig, TrainConfig
 from vae_cli.config.search import searches, submits, unlike
-from vae_cli.errors import ConfigError
-from vae_cli.runs.folder import CONFIG, SUPERSEDED, RunFolder
+from vae_cli.config.series import Series
+from vae_cli.distributed.progress import track
+from vae_cli.errors import ConfigError, causes, first_line
+from vae_cli.runs.folder import CONFIG, STATUS, SUPERSEDED, RunFolder
 
 EARLIER = 60
 """Seconds by which SLURM may send the signal of a time limit before the notice."""
+FIRST = {"min_resource", "n_warmup_steps"}
+"""Names that pruners of Optuna have for the number of epochs before the first decision."""
 
 
 def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> list[list[str]]:
     """Check each job of a grid; for a search, which chooses its own values, each listed value. Their overrides."""
     if master.resume is not None:
         raise ConfigError(f"resume={master.resume}: continues a single run ({COMMAND_LINE}); remove --multirun")
+    if master.reproduce is not None:
+        raise ConfigError(f"reproduce={master.reproduce}: starts a single run ({COMMAND_LINE}); remove --multirun")
     creatable(Path(master.hydra.sweep.dir))
     _check_cluster(master)
     parsed = parse(lines)
@@ -41,26 +49,46 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
         if override.is_sweep_override() and override.key_or_group == "name":
             problem = f"{override.input_line}: a sweep has one name ({COMMAND_LINE})"
             raise ConfigError(f"{problem}, its jobs have the names of their overrides; give one")
+        if override.is_sweep_override() and override.key_or_group == "seed" and searches(master):
+            problem = f"{override.input_line}: a search would choose the best seed ({COMMAND_LINE})"
+            raise ConfigError(f"{problem}; give one, and train the best trial with several")
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
-    trials: list[DictConfig] = []
-    for job in jobs:
+    trials, checked = list[DictConfig](), list[tuple[TrainConfig, Callable[[str], str]]]()
+    series = Series(composer, lambda overrides: _own(composer.compose(overrides)))
+    sweep = Path(master.hydra.sweep.dir)
+    least = _least_notice(sweep) if submits(master) else 0
+    for job in track(jobs, "checking the jobs"):
         overrides = [*fixed, *composer.tidy(job)]
-        config = composer.compose(overrides)
-        parsed = check(config, lambda key, overrides=overrides: composer.where(overrides, key))
+        config = series.config(overrides)
+        where = partial(composer.where, overrides)
+        parsed = check(config, where)
         initial(parsed)
+        checked.append((parsed, where))
         if submits(master):
-            _check_notice(parsed.cluster, lambda key, overrides=overrides: composer.where(overrides, key))
+            _check_notice(parsed.cluster, least, where)
+            _check_pack(parsed, where)
         if searches(master):
             _check_search(composer, parsed, overrides)
+            _check_pruner(parsed, where)
             trials.append(config)
             if fault := unlike(trials[0], config):
-                where = composer.where(overrides, fault.key)
                 raise ConfigError(
-                    f"{fault} ({where}); use one of them, or a sweep: vae-train -m without hparams_search"
+                    f"{fault} ({where(fault.key)}); use one of them, or a sweep: vae-train -m without hparams_search"
                 )
+    for parsed, where in checked:
+        installed(parsed, where)
+        if not submits(master):  # a node of the cluster may see other folders than this machine
+            readable(parsed, where)
     if trials:
-        _check_earlier(trials[0], Path(master.hydra.sweep.dir))
+        _check_earlier(trials[0], sweep)
     return jobs
+
+
+def _own(config: DictConfig) -> DictConfig:
+    """A configuration without the node of hydra, which is half of it."""
+    with open_dict(config):
+        del config["hydra"]
+    return config
 
 
 def _check_earlier(trial: DictConfig, folder: Path) -> None:
@@ -86,6 +114,22 @@ def _check_search(composer: Composer, config: TrainConfig, overrides: list[str])
         )
 
 
+def _check_pruner(config: TrainConfig, where: Callable[[str], str]) -> None:
+    """Refuse a pruner that Optuna refuses, or that begins when a trial ends."""
+    if "pruning" not in config.callbacks:
+        return
+    settings = config.callbacks["pruning"].arguments["pruner"]
+    key, epochs = "callbacks.pruning.pruner", config.trainer.max_epochs
+    try:
+        instantiate(settings)
+    except Exception as error:
+        raise ConfigError(f"{key}: {first_line(next(reversed(causes(error))))} ({where(key)})") from None
+    for name in FIRST & settings.keys():
+        if settings[name] >= epochs and not config.second_stage:
+            problem = f"{key}.{name}={settings[name]}: a pruner has to begin before epoch {epochs}, the last"
+            raise ConfigError(f"{problem} ({where(f'{key}.{name}')}); use {key}.{name}={max(1, epochs // 4)}")
+
+
 def _check_cluster(master: DictConfig) -> None:
     """Jobs are submitted from where SLURM is, and a search needs their results."""
     if not submits(master):
@@ -96,9 +140,23 @@ def _check_cluster(master: DictConfig) -> None:
         raise ConfigError(f"cluster.wait=false: a search waits for results ({COMMAND_LINE}); use cluster.wait=true")
 
 
-def _check_notice(cluster: ClusterConfig, where: Callable[[str], str]) -> None:
-    """Refuse a time limit that SLURM would announce as soon as the job has begun: SLURM may be a minute early."""
+def _least_notice(sweep: Path) -> int:
+    """Seconds in which each run of a sweep that has begun can save; 0 where none has."""
+    found = (RunFolder(file.parent).status() for file in sweep.glob(f"*/{STATUS}"))
+    return max((status.least_notice for status in found if status), default=0)
+
+
+def _check_notice(cluster: ClusterConfig, least: int, where: Callable[[str], str]) -> None:
+    """Refuse a notice that is shorter than the jobs need to save, and a time limit that SLURM would announce as soon as
+    the job has begun: SLURM may be a minute early.
+    """
     time, notice = cluster.time, cluster.notice
+    if notice < least:
+        longer = f" cluster.time={(least + EARLIER) // 60 + 1}" if 60 * time <= least + EARLIER else ""
+        raise ConfigError(
+            f"cluster.notice={notice}: too short ({where('cluster.notice')}): a run of this sweep takes {least} s to "
+            f"write its two checkpoints; use cluster.notice={least}{longer}"
+        )
     if 60 * time > notice + EARLIER:
         return
     shorter = f"cluster.notice={30 * (time - 1)} or " if time > 1 else ""
@@ -107,6 +165,15 @@ def _check_notice(cluster: ClusterConfig, where: Callable[[str], str]) -> None:
         f"cluster.notice={notice}: too long for cluster.time={time} ({where('cluster.time')}): {reason}; "
         f"use {shorter}cluster.time={(notice + EARLIER) // 60 + 1}"
     )
+
+
+def _check_pack(config: TrainConfig, where: Callable[[str], str]) -> None:
+    """Refuse several jobs in one task where a job takes several tasks."""
+    pack, devices = config.cluster.pack, config.trainer.devices
+    processes = config.trainer.num_nodes * (devices if isinstance(devices, int) else len(devices))
+    if processes > 1 and pack not in (1, "auto"):
+        problem = f"cluster.pack={pack}: a run of several processes is alone in its SLURM job"
+        raise ConfigError(f"{problem} ({where('cluster.pack')}); use cluster.pack=1, or trainer.devices=1")
 
 
 def _trials(varied: Sequence[Override]) -> list[list[str]]:

@@ -70,7 +70,8 @@ class Npz(OwnDataset):
 def read_arrays(path: Path) -> Arrays:
     """The arrays of a file that have a name in NAMES; nothing is unpickled."""
     if not path.is_file():
-        raise UserError(f"dataset.path={path}: there is no such file")
+        problem = "is a folder; dataset=image_folder reads one of images" if path.is_dir() else "there is no such file"
+        raise UserError(f"dataset.path={path}: {problem}")
     try:
         with path.open("rb") as stream:
             if not zipfile.is_zipfile(stream):
@@ -128,19 +129,22 @@ def check_names(path: Path, found: list[str]) -> None:
 
 def no_archive(path: Path) -> str:
     """Description of a file that is no .npz, and the way to convert it."""
+    made = str(path.with_suffix(".npz" if path.suffix != ".npz" else ".arrays.npz"))
     with path.open("rb") as stream:
         start = stream.read(4096)
     if start.startswith(b"\x93NUMPY"):
-        return "a single array; save it with numpy.savez(path, x=...)"
+        return f"a single array; numpy.savez({made!r}, x=numpy.load({str(path)!r})) makes one"
     if not start.strip() or any(byte < 32 and chr(byte) not in "\t\n\f\r" for byte in start):
         return "not a readable .npz file (no archive, or cut short)"
-    first = start.decode("utf-8-sig", errors="replace").splitlines()[0]
+    first, *rows = start.decode("utf-8-sig", errors="replace").splitlines()
     delimiter = next((sign for sign in ",;\t" if sign in first), None)
+    if words := [cell for row in rows[:1] for cell in row.split(delimiter) if not is_number(cell)]:
+        problem = f"not a readable .npz file (it is text, and {words[0]!r} in its second row is no number)"
+        return f"{problem}; encode such cells as numbers and save them with numpy.savez({made!r}, x=...)"
     options = [repr(str(path)), "ndmin=2"]
     options += [f"delimiter={delimiter!r}"] if delimiter else []
     options += [] if all(is_number(cell) for cell in first.split(delimiter)) else ["skiprows=1"]
     options += ["encoding='utf-8-sig'"] if start.startswith(b"\xef\xbb\xbf") else []
-    made = str(path.with_suffix(".npz" if path.suffix != ".npz" else ".arrays.npz"))
     call = f"numpy.savez({made!r}, x=numpy.loadtxt({', '.join(options)}))"
     return f"not a readable .npz file (it is text); {call} makes one"
 
@@ -181,6 +185,6 @@ def labels(array: np.ndarray, length: int, where: str) -> Tensor:
         raise UserError(f"{where}: labels are whole numbers, not {array.dtype}")
     with np.errstate(invalid="ignore"):
         whole = array.astype(np.int64)
-    check(array, whole == array, "a whole number", where)
+    check(array, whole == array, "a whole number; remove y if it is no class", where)
     check(array, whole >= 0, "0 or more; remove y if labels are unknown", where)
     return torch.from_numpy(whole)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 T = TypeVar("T")
-PAUSE, LONG = 60.0, 10.0
-"""Seconds between two lines without a terminal; seconds of work whose end has a line."""
+PAUSE, LONG, NOTED = 60.0, 10.0, 0.5
+"""Seconds between two lines without a terminal; of work whose end has a line; of work that the log notes."""
 REDRAWN = 0.2
 """Seconds between two changes of a bar."""
 
@@ -94,6 +94,8 @@ def task(what: str, total: float | None = None) -> Iterator[Task]:
         yield work
         if work.elapsed >= LONG and Task.running[:1] == [work]:
             (say if work.bar is None else note)(f"{what}: {clock(work.elapsed)}")
+        elif work.elapsed >= NOTED and Task.running[:1] == [work]:
+            note(f"{what}: {work.elapsed:.1f} s")
     finally:
         work.stop()
 

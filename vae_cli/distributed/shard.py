@@ -1,7 +1,7 @@
-"""The shard of a batch on each rank, and its share of the noise.
+"""The shard of a batch on each rank, its share of the noise, and the rows of the other ranks.
 
 All ranks draw the noise of the whole batch from one random state and keep their rows, so that the noise does not depend
-on the world size.
+on the world size. A loss that compares the rows of a batch gathers them with their gradients.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 
@@ -55,11 +57,11 @@ _present: BatchShard | None = None
 def shard_context(share: BatchShard | None) -> Iterator[None]:
     """Draw noise for the whole batch to which this shard belongs."""
     global _present
-    _present = share
+    before, _present = _present, share
     try:
         yield
     finally:
-        _present = None
+        _present = before
 
 
 def draw_shard(draw: Callable[[torch.Size], Tensor], shape: Sequence[int], axis: int) -> Tensor:
@@ -69,3 +71,65 @@ def draw_shard(draw: Callable[[torch.Size], Tensor], shape: Sequence[int], axis:
     whole = list(shape)
     whole[axis] = _present.total
     return draw(torch.Size(whole)).narrow(axis, _present.start, shape[axis])
+
+
+def draw_rows(draw: Callable[[torch.Size], Tensor], count: int) -> Tensor:
+    """draw((count,)), one row for each example: this process's rows of a draw for the whole batch."""
+    if (share := _present) is None:
+        return draw(torch.Size((count,)))
+    with shard_context(None):
+        whole = draw(torch.Size((share.total,)))
+    return whole[share.start : share.start + count]
+
+
+def own_rows(whole: Tensor, axis: int = 0) -> Tensor:
+    """This process's rows of values for the whole batch."""
+    return whole if _present is None else whole.narrow(axis, _present.start, _present.stop - _present.start)
+
+
+def gather_rows(own: Tensor) -> Tensor:
+    """The rows of the whole batch, from those of each process, in order; with gradients."""
+    return own if _present is None else _gathered(own, [share.count for share in _shares(_present)])
+
+
+def logsumexp_of_batch(own: Tensor) -> Tensor:
+    """log sum exp over axis 1, which counts the examples of the whole batch, each process's in turn."""
+    partial = own.logsumexp(1)
+    if _present is None:
+        return partial
+    return _gathered(partial.unsqueeze(0), [min(share.count, 1) for share in _shares(_present)]).logsumexp(0)
+
+
+def _shares(present: BatchShard) -> list[BatchShard]:
+    return [BatchShard.of(present.total, rank, present.processes) for rank in range(present.processes)]
+
+
+def _gathered(own: Tensor, counts: list[int]) -> Tensor:
+    gather: Any = torch.compiler.disable(_Gather.apply)  # a collective inside the step is nothing to compile
+    return gather(own, counts)
+
+
+class _Gather(torch.autograd.Function):
+    """The first counts[rank] rows of each rank, in the order of ranks.
+
+    Each rank adds the gradient of its own loss. Where all ranks compute one loss of the whole batch and weigh it by
+    their shares, the mean of the gradients over ranks is therefore the gradient of that loss.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, counts: list[int]) -> Tensor:
+        ctx.rank, ctx.counts, ctx.rows = dist.get_rank(), counts, len(own)
+        padded = own.new_zeros(max(counts), *own.shape[1:])
+        padded[: counts[ctx.rank]] = own[: counts[ctx.rank]]
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None]:
+        total = grad_outputs[0].contiguous().clone()
+        dist.all_reduce(total)
+        start, count = sum(ctx.counts[: ctx.rank]), ctx.counts[ctx.rank]
+        own = total.new_zeros(ctx.rows, *total.shape[1:])
+        own[:count] = total[start : start + count]
+        return own, None

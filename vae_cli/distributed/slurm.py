@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from vae_cli.errors import UserError, first_line
 
 GONE = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 """States of jobs that will not run again unless somebody submits them."""
@@ -64,14 +66,28 @@ def requeue() -> bool:
     return _output("scontrol", "requeue", str(job())) is not None
 
 
-def queue() -> dict[str, QueuedJob] | None:
-    """The user's jobs that wait or run; None if SLURM does not answer."""
-    lines = _output("squeue", "--noheader", "--array", "--format=%i|%T|%r|%j", f"--user={getpass.getuser()}")
+def jobs() -> dict[str, QueuedJob] | None:
+    """The user's jobs, those that ended within some minutes too; None if SLURM does not answer."""
+    shown = ("--array", "--states=all", "--format=%i|%T|%r|%j")
+    lines = _output("squeue", "--noheader", *shown, f"--user={getpass.getuser()}")
     if lines is None:
         return None
     rows = (line.split("|", 3) for line in lines.splitlines())
-    jobs = {job: QueuedJob(state, reason, name) for job, state, reason, name in rows}
-    return {job: entry for job, entry in jobs.items() if entry.state not in GONE}
+    return {job: QueuedJob(state, reason, name) for job, state, reason, name in rows}
+
+
+def queue() -> dict[str, QueuedJob] | None:
+    """The user's jobs that wait or run; None if SLURM does not answer."""
+    known = jobs()
+    return None if known is None else {job: entry for job, entry in known.items() if entry.state not in GONE}
+
+
+def has_gpus(partition: str | None) -> bool:
+    """True if every node of a partition has GPUs; None is the default one, which sinfo marks with an asterisk."""
+    chosen = [f"--partition={partition}"] if partition else []
+    lines = (_output("sinfo", "--noheader", "--format=%P|%G", *chosen) or "").splitlines()
+    nodes = [gres for name, _, gres in (line.partition("|") for line in lines) if partition or name.endswith("*")]
+    return bool(nodes) and all("gpu" in gres for gres in nodes)
 
 
 def cancel(jobs: Iterable[str]) -> None:
@@ -79,11 +95,25 @@ def cancel(jobs: Iterable[str]) -> None:
     _output("scancel", *jobs)
 
 
-def state(job: str) -> str | None:
-    """The state of a job, also some minutes after its end; None if SLURM, and its accounting, have forgotten it."""
-    found = re.search(r"JobState=(\w+)", _output("scontrol", "show", "job", job) or "")
-    columns = ("--noheader", "--allocations", "--parsable2", "--format=State")
-    return found[1] if found else next(iter((_output("sacct", f"--jobs={job}", *columns) or "").split()), None)
+def submit(script: Path) -> str:
+    """Submit a script; its job. UserError with SLURM's reason if it is refused."""
+    try:
+        done = subprocess.run(["sbatch", "--parsable", str(script)], capture_output=True, text=True, timeout=300)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UserError(f"SLURM does not take the jobs: {first_line(error)}; try again") from error
+    if done.returncode:
+        lines = (line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in done.stderr.splitlines())
+        reasons = dict.fromkeys(line.removeprefix("Batch job submission failed: ") for line in lines if line)
+        raise UserError(f"SLURM refuses the jobs: {'; '.join(reasons)}; see the group `cluster`")
+    return done.stdout.strip().partition(";")[0]
+
+
+def accounted(array: str) -> dict[str, str]:
+    """The states of the jobs of an array, or of a single job, in SLURM's accounting; empty where it keeps none."""
+    columns = ("--noheader", "--allocations", "--parsable2", "--format=JobID,State")
+    lines = (_output("sacct", f"--jobs={array}", *columns) or "").splitlines()
+    rows = (line.partition("|") for line in lines)
+    return {job: next(iter(state.split()), "") for job, _, state in rows}  # CANCELLED by 1000
 
 
 def _output(*command: str) -> str | None:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import softplus
 from torch.types import _size
 
 from vae_cli.distributions.distributions import UnvalidatedDistribution
+from vae_cli.distributions.pieces import in_pieces
 
 LEVELS = 256
 STEEPEST = 1e30
 """A logistic distribution, whose log density is linear in the distance, has scales within this and its inverse."""
 
 
-class _Elementwise(UnvalidatedDistribution):
+class Elementwise(UnvalidatedDistribution):
     """One scalar for each entry of the parameters."""
 
     def __init__(self, shape: torch.Size) -> None:
         super().__init__(shape, validate_args=False)
 
 
-class Bernoulli(_Elementwise):
+class Bernoulli(Elementwise):
     """x in {0, 1} with log p(x) = x l - log(1 + e^l), l the logits: one pass over the logits, no copy of x."""
 
     def __init__(self, logits: Tensor) -> None:
@@ -43,7 +43,7 @@ class Bernoulli(_Elementwise):
         return value * self.logits - softplus(self.logits)
 
 
-class ContinuousBernoulli(_Elementwise):
+class ContinuousBernoulli(Elementwise):
     """x in [0, 1] with p(x) = exp(x l) l / (e^l - 1) (Loaiza-Ganem & Cunningham 2019, in its natural parameter l).
 
     torch's own goes through probabilities and loses the normaliser beyond |l| = 16.
@@ -56,19 +56,16 @@ class ContinuousBernoulli(_Elementwise):
         super().__init__(logits.shape)
 
     @property
-    def _small(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Mask of l near 0, where `log_prob` and `mean` use a series; l there, else 0; |l| elsewhere, else 1."""
-        small = self.logits.abs() < 0.1
-        return small, torch.where(small, self.logits, 0.0), torch.where(small, 1.0, self.logits.abs())
-
-    @property
     def mean(self) -> Tensor:
-        """1 / (1 - e^-l) - 1 / l, the derivative of the log normaliser; from the side where e^-l cannot overflow."""
-        small, near, magnitude = self._small
-        above = -1 / torch.expm1(-magnitude) - 1 / magnitude
-        below = (-magnitude).exp() / torch.expm1(-magnitude) + 1 / magnitude
-        series = 0.5 + near / 12 - near**3 / 720
-        return torch.where(small, series, torch.where(self.logits > 0, above, below))
+        """1 / (1 - e^-l) - 1 / l, the derivative of the log normaliser, as a distance from the nearer end of [0, 1]."""
+        magnitude = self.logits.abs()
+        near, far = magnitude.clamp(max=0.1), magnitude.clamp(min=0.1)
+        mass = torch.expm1(-far).neg()
+        exact = 1 / far - (1 - mass) / mass
+        series = 0.5 - near / 12 + near**3 / 720
+        to_end = torch.lerp(exact, series, (magnitude < 0.1).to(exact.dtype))
+        right = (self.logits > 0).to(exact.dtype)
+        return right + (1 - 2 * right) * to_end
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         """Inverse distribution function log(1 + u (e^l - 1)) / l, taken from the side where it cannot overflow."""
@@ -78,60 +75,37 @@ class ContinuousBernoulli(_Elementwise):
         return torch.where(self.logits < 0, 1 - x, x).clamp(0, 1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of each entry, x l - log((e^l - 1) / l): by a series near l = 0, without cancellation far out."""
-        small, near, magnitude = self._small
-        far = torch.where(small, 0.0, self.logits)
-        exact = (value - (far > 0).to(far.dtype)) * far - torch.log(-torch.expm1(-magnitude)) + magnitude.log()
-        series = value * near - (near / 2 + near**2 / 24 - near**4 / 2880)
-        return torch.where(small, series, exact)
+        """Log-density of each entry, x l - max(l, 0) - log((1 - e^-|l|) / |l|); its derivative is x - E x."""
+        return _ContinuousBernoulliLogProb.apply(*torch.broadcast_tensors(value, self.logits))
 
 
-class DiscretisedLogistic(_Elementwise):
-    """x = k/255 with P(k) = s((x + h - m) / c) - s((x - h - m) / c), h = 1/510, s the logistic function.
+class _ContinuousBernoulliLogProb(torch.autograd.Function):
+    """log p(x) of a continuous Bernoulli, with its gradient in closed form."""
 
-    The outer bins reach to infinity, so that the 256 probabilities sum to 1 (Kingma et al. 2016, eq. 16).
-    """
+    generate_vmap_rule = True
 
-    def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
-        self.loc, self.log_scale = loc, log_scale
-        super().__init__(loc.shape)
+    @staticmethod
+    def forward(value: Tensor, logits: Tensor) -> Tensor:
+        def density(value: Tensor, logits: Tensor) -> tuple[Tensor]:
+            magnitude = logits.abs().clamp(min=1 / STEEPEST)
+            normaliser = (torch.expm1(-magnitude).neg() / magnitude).log()
+            return ((value - 1) * logits.relu() - value * (-logits).relu() - normaliser,)
 
-    @property
-    def mean(self) -> Tensor:
-        """E k / 255 = sum over j >= 1 of P(k >= j) / 255."""
-        total = torch.zeros_like(self.loc)
-        for j in range(1, LEVELS):
-            total += torch.sigmoid((self.loc - (j - 0.5) / (LEVELS - 1)) * self._inverse_scale)
-        return total / (LEVELS - 1)
+        return in_pieces(density, value, logits)[0]
 
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
-        with torch.no_grad():
-            u = torch.rand(*sample_shape, *self.batch_shape, device=self.loc.device).clamp(1e-6, 1 - 1e-6)
-            x = self.loc + self.log_scale.clamp(max=math.log(STEEPEST)).exp() * torch.logit(u)
-            return (x.clamp(0, 1) * (LEVELS - 1)).round() / (LEVELS - 1)
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """With a, b the upper and lower edge, log(s(a) - s(b)) = log s(a) + log s(-b) + log(1 - e^(b - a)).
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, Tensor]:
+        def weighted(gradient: Tensor, value: Tensor, logits: Tensor) -> tuple[Tensor]:
+            return (gradient * (value - ContinuousBernoulli(logits).mean),)
 
-        The last term is log(a - b), a - b = 2h/c, plus a series where that is small: 1 - e^(b - a) may underflow.
-        """
-        half = 0.5 / (LEVELS - 1)
-        upper, lower = ((sign * (value - self.loc) + half) * self._inverse_scale for sign in (1, -1))
-        below_upper, above_lower = (logsigmoid(edge.clamp(-STEEPEST, STEEPEST)) for edge in (upper, lower))
-        width = 2 * half * self._inverse_scale
-        thin = width < 0.01
-        series = math.log(2 * half) - self.log_scale - width / 2 + width.square() / 24
-        exact = torch.log(-torch.expm1(-torch.where(thin, 1.0, width)))
-        inner = below_upper + above_lower + torch.where(thin, series, exact)
-        first, last = value < half, value > 1 - half
-        return torch.where(first, below_upper, torch.where(last, above_lower, inner))
-
-    @cached_property
-    def _inverse_scale(self) -> Tensor:
-        return (-self.log_scale.clamp(min=-math.log(STEEPEST))).exp()
+        return None, in_pieces(weighted, *grad_outputs, *ctx.saved_tensors)[0]
 
 
-class CategoricalLevels(_Elementwise):
+class CategoricalLevels(Elementwise):
     """x = k/255 with free probabilities: logits (..., 256) on the last axis."""
 
     def __init__(self, logits: Tensor) -> None:

@@ -11,10 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import entropy
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import balanced_accuracy_score, mutual_info_score
-from sklearn.tree import DecisionTreeClassifier
 
 Codes = NDArray[np.floating]
 Values = NDArray[np.integer]
@@ -68,6 +64,8 @@ def mig(codes: Codes, factors: Values) -> float:
     j and j' are the dimensions with the largest and second largest I(z_j; v_k). z are posterior means, not draws, in
     BINS bins (Locatello et al. 2019).
     """
+    from sklearn.metrics import mutual_info_score
+
     binned = [np.digitize(code, np.histogram_bin_edges(code, BINS)[1:-1]) for code in codes.T]
     information = np.array([[mutual_info_score(value, bins) for value in factors.T] for bins in binned])
     entropies = [mutual_info_score(value, value) for value in factors.T]
@@ -80,6 +78,9 @@ def sap(codes: Codes, factors: Values) -> float:
     A dimension predicts a factor of K values by K - 1 thresholds, fitted to one half of the examples; its score is
     the balanced accuracy on the other half.
     """
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.tree import DecisionTreeClassifier
+
     half = len(codes) // 2
     scores = np.empty((codes.shape[1], factors.shape[1]))
     for k, value in enumerate(factors.T):
@@ -111,6 +112,8 @@ def dci(codes: Codes, factors: Values, seed: int) -> DCI:
     A random forest predicts each factor from all dimensions, on one half of the examples; R_jk is the importance of
     dimension j for factor k. Informativeness is the mean accuracy on the other half.
     """
+    from sklearn.ensemble import RandomForestClassifier
+
     half = len(codes) // 2
     importance = np.empty((codes.shape[1], factors.shape[1]))
     accuracy = []
@@ -125,6 +128,8 @@ def dci(codes: Codes, factors: Values, seed: int) -> DCI:
 
 def concentration(importance: NDArray[np.floating]) -> float:
     """1 - H(row) / log(columns), mean over rows weighted by their sums; rows of zeros do not count."""
+    from scipy.stats import entropy
+
     rows = importance[importance.sum(1) > 0]
     if not len(rows):
         return 0.0

@@ -31,19 +31,25 @@ TRAINING = (
     Number(
         "stopped",
         "",
-        "The cause of the end: `trainer.max_epochs`, `trainer.patience`, pruning, or a callback.",
+        "The cause of the end: `trainer.max_epochs`, `trainer.patience`, a pruner, or a callback.",
     ),
     Number("best_epoch", "", "Epoch of best.ckpt, from 1."),
     Number("best_by", "", "The number that chose this epoch, or `the last epoch`."),
     Number("samples_per_second", "1/s", "Training examples for each second of training."),
 )
 RUN = (
-    Number("status", "", "`done`, `failed`, `interrupted`, or `unfinished` while the run has not ended."),
+    Number("status", "", "`done`, `pruned`, `failed`, `interrupted`, or `unfinished` while the run has not ended."),
     Number("error", "", "The message of a failed or interrupted run."),
     Number("seed", "", "Seed of initial weights, batches and noise."),
     Number("checkpoint", "", "The checkpoint that `vae-eval` evaluates."),
     Number("wall_seconds", "s", "Seconds of training, evaluation and figures, all starts of the run together."),
-    Number("starts", "", "Each start of the run: `began`, `host`, `job` of SLURM, `seconds`, the reason of its `end`."),
+    Number("save_seconds", "s", "Seconds of the longest write of a checkpoint."),
+    Number(
+        "starts",
+        "",
+        "Each start of the run: `began`, `host`, `job` of SLURM, `seconds`, the reason of its `end`, `command` as it "
+        "was typed, `processor`, `gpu`, `threads`, `processes`, `pid`; `saved` is true if it wrote a checkpoint.",
+    ),
     Number("threads", "", "CPU threads."),
     Number("continued_at", "", "Epochs after which the run continues under another learning-rate schedule, a list."),
     Number("init/checkpoint", "", "File of the weights of `init=...`."),
@@ -64,9 +70,13 @@ RUN = (
     ),
     Number("data/class_names", "", "Names of the labels, a list."),
     Number("data/*_size", "", "Examples of the split train, val or test."),
-    Number("version/*", "", "Versions of Python and of packages."),
-    Number("git/commit", "", "Commit of the code, if it is in a git repository."),
-    Number("git/dirty", "", "`true` if the code differs from this commit."),
+    Number("version/*", "", "Versions of Python and of all packages that the run imported."),
+    Number("git/commit", "", "Commit of vae-cli, if it runs from a git checkout."),
+    Number("git/dirty", "", "`true` if its code differs from this commit; the difference is in `git.diff`."),
+    Number("project/commit", "", "Commit of another git checkout in which the command was started."),
+    Number("project/dirty", "", "`true` if that differs from this commit; the difference is in `project.diff`."),
+    Number("reproduction/run", "", "The run that `reproduce=...` names."),
+    Number("reproduction/different", "", "Numbers that differ from those of that run."),
 )
 EVALUATION = (
     Number("examples", "", "Examples of the split that the numbers are means over."),

@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from vae_cli.distributed.progress import task
 
@@ -44,5 +43,7 @@ def umap_embedding(points: Points, dimensions: int, neighbours: int, min_dist: f
 
 def _nearest(points: Points, count: int) -> tuple[NDArray[np.integer], Points, None]:
     """UMAP's precomputed_knn: indices and distances of the neighbours of each point, itself first; no search index."""
+    from sklearn.neighbors import NearestNeighbors
+
     distances, indices = NearestNeighbors(n_neighbors=count).fit(points).kneighbors(points)
     return indices, distances, None

@@ -9,7 +9,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.distributions import MixtureSameFamily
 
@@ -66,6 +65,8 @@ def _heat_map(x: Tensor, names: list[str]) -> Figure:
 
 def confusion(inputs: Inputs) -> Figure:
     """Share of each label in each component; components are in the order that matches labels best."""
+    from scipy.optimize import linear_sum_assignment
+
     examples = inputs.examples
     assert examples.y is not None and examples.clusters is not None
     counts = contingency(examples.clusters.numpy(), examples.y.numpy()).T

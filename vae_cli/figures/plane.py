@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 
@@ -16,17 +15,16 @@ class Plane:
     """
 
     def __init__(self, points: Tensor, symbol: str) -> None:
-        self.pca: PCA | None = None
-        self.labels = [f"${symbol}_{{{j + 1}}}$" for j in range(points.shape[1])]
-        if len(points) == 1:
-            self.labels = self.labels[:2]
-        elif len(self.labels) > 2:
-            self.pca = PCA(2, random_state=0)
-            with np.errstate(invalid="ignore"):  # a collapsed posterior has no variance
-                self.pca.fit(points.numpy())
-            shares = np.nan_to_num(self.pca.explained_variance_ratio_)
+        self.axes: NDArray[np.floating] | None = None  # (d, 2)
+        self.labels = [f"${symbol}_{{{j + 1}}}$" for j in range(points.shape[1])][:2]
+        if len(points) > 1 and points.shape[1] > 2:
+            x = points.double().numpy()
+            variances, vectors = np.linalg.eigh(np.cov(x.T))  # the largest variance last
+            top = vectors[:, [-1, -2]]
+            self.mean, self.axes = x.mean(0), top * np.sign(top[np.abs(top).argmax(0), [0, 1]])
+            shares = variances[[-1, -2]] / (variances.sum() or 1)  # a collapsed posterior has no variance
             self.labels = [f"principal component {j} ({share:.0%} of variance)" for j, share in enumerate(shares, 1)]
 
-    def __call__(self, points: Tensor) -> NDArray[np.float32]:
+    def __call__(self, points: Tensor) -> NDArray[np.floating]:
         """The coordinates of points (N, d)."""
-        return points[:, :2].numpy() if self.pca is None else self.pca.transform(points.numpy())
+        return points[:, :2].numpy() if self.axes is None else (points.numpy() - self.mean) @ self.axes

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from vae_cli.distributed.shard import gather_rows, logsumexp_of_batch, own_rows
 from vae_cli.distributions.precision import float32
 from vae_cli.models.trace import Latent
 
@@ -53,13 +54,17 @@ def log_stratified_weights(batch: int, examples: int, like: Tensor) -> Tensor:
 
 
 def decompose(latent: Latent, log_weights: Tensor) -> Decomposition:
-    """The three parts of the rate, estimated within a batch by the first sample of each image; q must factorise."""
+    """The three parts of the rate, estimated within a batch by the first sample of each image; q must factorise.
+
+    Args:
+        log_weights: of each pair of a code and an image of the whole batch, (B, B), of which this process may have some
+    """
     assert isinstance(latent.q, Independent)
     with float32():
-        z = latent.z[0]
-        pairs = latent.q.base_dist.log_prob(z.unsqueeze(1)).flatten(2)  # log q(z_ij | x_b), (B, B, d)
-        log_q = (pairs.sum(-1) + log_weights).logsumexp(1)
-        log_factors = (pairs + log_weights.unsqueeze(-1)).logsumexp(1).sum(-1)
+        codes, log_weights = gather_rows(latent.z[0]), own_rows(log_weights, 1)
+        pairs = latent.q.base_dist.log_prob(codes.unsqueeze(1)).flatten(2)  # log q(z_ij | x_b), b of this process
+        log_q = own_rows(logsumexp_of_batch(pairs.sum(-1) + log_weights))
+        log_factors = own_rows(logsumexp_of_batch(pairs + log_weights.unsqueeze(-1))).sum(-1)
         return Decomposition(
             (latent.log_q[0] - log_q).mean(), (log_q - log_factors).mean(), (log_factors - latent.log_p[0]).mean()
         )

@@ -11,10 +11,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints, register_kl
-from torch.nn.functional import gumbel_softmax, log_softmax, one_hot
+from torch.nn.functional import log_softmax, one_hot
 from torch.types import _size
 
 from vae_cli.batch import Batch
+from vae_cli.distributed.shard import draw_shard
 from vae_cli.distributions.distributions import UnvalidatedDistribution
 from vae_cli.models.networks import Network
 from vae_cli.models.posteriors import AmortisedPosterior
@@ -42,7 +43,10 @@ class CategoricalLatents(UnvalidatedDistribution):
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         logits = self.log_probs.expand(*sample_shape, *self.log_probs.shape)
-        return gumbel_softmax(logits, self.temperature, hard=True).flatten(-2)
+        noise = -draw_shard(lambda shape: logits.new_empty(shape).exponential_(), logits.shape, len(sample_shape)).log()
+        relaxed = ((logits + noise) / self.temperature).softmax(-1)
+        drawn = one_hot(relaxed.argmax(-1), logits.shape[-1]).to(relaxed.dtype)
+        return (drawn - relaxed.detach() + relaxed).flatten(-2)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return (value.unflatten(-1, self.log_probs.shape[-2:]) * self.log_probs).sum((-2, -1))

@@ -50,7 +50,7 @@ class QuantisedDelta(UnvalidatedDistribution):
     @property
     def counts(self) -> Tensor:
         """Number of occurrences of each code in all grids, (K,)."""
-        return torch.bincount(self.indices.flatten(), minlength=self.n_codes)
+        return self.codebook.counts(self.indices)
 
     @property
     def n_codes(self) -> int:

@@ -10,11 +10,11 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn.functional import embedding, one_hot
 
 from vae_cli.capabilities import Capable
+from vae_cli.distributed.shard import gather_rows
 from vae_cli.distributions.precision import float32
 from vae_cli.types import Fraction, PositiveInt
 
@@ -47,6 +47,10 @@ class Codebook(nn.Module, Capable):
         """Vectors (..., D) of indices (...)."""
         return embedding(indices, self.vectors)
 
+    def counts(self, indices: Int[Tensor, "*S"]) -> Int[Tensor, " K"]:
+        """Number of occurrences of each code, (K,)."""
+        return torch.bincount(indices.flatten(), minlength=self.codes)
+
     @torch.no_grad()
     def nearest(self, points: Float[Tensor, "*S D"]) -> Int[Tensor, "*S"]:
         """Indices (...) of the codes nearest to points (..., D).
@@ -77,6 +81,8 @@ class Codebook(nn.Module, Capable):
     @torch.no_grad()
     def start_at(self, points: Float[Tensor, "N D"]) -> None:
         """The centres of k-means on points (M, D); if there are too few, the other codes restart later."""
+        from sklearn.cluster import KMeans  # the import takes seconds
+
         count = min(self.codes, len(points))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # fewer distinct points than codes
@@ -86,7 +92,11 @@ class Codebook(nn.Module, Capable):
         self.set(vectors, torch.bincount(torch.as_tensor(found.labels_), minlength=self.codes) / len(points))
 
     def learn(self, outputs: Tensor, indices: Tensor) -> Tensor:
-        """Move towards outputs (B, n, D) whose codes are indices (B, n); returns a loss for the gradient, a scalar."""
+        """Move towards outputs (B, n, D) whose codes are indices (B, n), and to those of the other processes.
+
+        Returns:
+            A loss for the gradient, a scalar.
+        """
         raise NotImplementedError
 
     def _count(self, indices: Tensor) -> Tensor:
@@ -118,8 +128,8 @@ class MovingAverages(Codebook):
     @torch.no_grad()
     def learn(self, outputs: Tensor, indices: Tensor) -> Tensor:
         """Update the averages; the loss is 0."""
-        points, sums = outputs.flatten(0, 1), self.vectors * self.shares.unsqueeze(-1)
-        assigned = self._count(indices)
+        points, sums = gather_rows(outputs).flatten(0, 1), self.vectors * self.shares.unsqueeze(-1)
+        assigned = self._count(gather_rows(indices))
         sums.lerp_(assigned.T @ points / len(points), 1 - self.decay)
         seen = assigned.any(0).unsqueeze(-1)  # the quotient of the others stays
         means = sums / torch.where(seen, self.shares.unsqueeze(-1), 1.0)
@@ -139,8 +149,8 @@ class Learned(Codebook):
         """|sg[z_e] - e|^2, summed over positions and dimensions, mean over the batch."""
         loss = (self(indices) - outputs.detach()).square().sum((1, 2)).mean()
         with torch.no_grad():
-            self._count(indices)
-            self._revive(outputs.flatten(0, 1))
+            self._count(gather_rows(indices))
+            self._revive(gather_rows(outputs).flatten(0, 1))
         return loss
 
 

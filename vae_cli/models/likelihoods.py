@@ -17,7 +17,7 @@ from torch.distributions import Distribution, Independent
 
 from vae_cli.batch import Batch
 from vae_cli.capabilities import Capable
-from vae_cli.distributions import gaussians, pixels
+from vae_cli.distributions import discretised_logistic, gaussians, pixels
 from vae_cli.distributions.standardisation import Scored, Standardisation
 from vae_cli.models.networks import Network, apply_rows
 from vae_cli.types import Domain, PositiveFloat, Shape
@@ -195,7 +195,7 @@ class DiscretisedLogistic(Likelihood):
 
     def distribution(self, outputs: Tensor) -> Distribution:
         loc, log_scale = outputs.unbind(-1 - self.event_dims)
-        return self.independent(pixels.DiscretisedLogistic(0.5 + loc, log_scale - 2))
+        return self.independent(discretised_logistic.DiscretisedLogistic(0.5 + loc, log_scale - 2))
 
 
 class Categorical(Likelihood):

@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
 
@@ -204,6 +203,8 @@ class ExPostGaussianMixture(Prior):
 
         Codes that are not finite are left out with a warning; UserError if no code is finite.
         """
+        from sklearn.mixture import GaussianMixture  # the import takes seconds
+
         finite = finite_rows([codes])
         if not finite.any():
             raise UserError("prior: no code of a training example is finite, so that no mixture fits them")

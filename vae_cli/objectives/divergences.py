@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from vae_cli.capabilities import Capable
+from vae_cli.distributed.shard import gather_rows
 from vae_cli.distributions.precision import float32
 from vae_cli.models.networks import Network
 from vae_cli.objectives.discriminators import (
@@ -26,7 +27,11 @@ from vae_cli.types import NonEmpty, NonNegativeFloat, PositiveFloat, PositiveInt
 
 
 class Divergence(nn.Module, Capable):
-    """Zero in expectation, or nearly so, where both samples come from one distribution."""
+    """Zero in expectation, or nearly so, where both samples come from one distribution.
+
+    Where several processes train, each has a part of both samples: a mean over points is a mean over its own, and pairs
+    of points are those of the whole samples (`gather_rows`).
+    """
 
     provides: ClassVar = ("compares_z", "compares_x")
     requires: ClassVar = {"objective": ("divergence",)}
@@ -65,6 +70,7 @@ class _MMD(Divergence):
         raise NotImplementedError
 
     def forward(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> Float[Tensor, ""]:
+        q, p = gather_rows(q), gather_rows(p)
         with float32():
             between = squared_distances(q, p)
             scale = self.scale(between.detach(), q.shape[-1])
@@ -135,6 +141,7 @@ class SlicedWasserstein(Divergence):
         self.projections = projections
 
     def forward(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> Float[Tensor, ""]:
+        q, p = gather_rows(q), gather_rows(p)
         directions = torch.randn(q.shape[-1], self.projections, device=q.device)
         directions = directions / directions.norm(dim=0)
         with float32():

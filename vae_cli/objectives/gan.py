@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.batch import Batch
+from vae_cli.distributed.shard import draw_rows
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives.annealing import Annealing
 from vae_cli.objectives.divergences import Divergence, ImageDiscriminator
@@ -26,7 +27,7 @@ class GANLoss(Objective):
     """
 
     provides: ClassVar = ("divergence",)
-    requires: ClassVar = {"divergence": ("compares_x",), "trainer": ("whole_batch",)}
+    requires: ClassVar = {"divergence": ("compares_x",)}
 
     def __init__(self, divergence: Divergence) -> None:
         super().__init__()
@@ -54,11 +55,7 @@ class VAEGAN(Objective):
     """
 
     provides: ClassVar = ("inference", "rate", "divergence")
-    requires: ClassVar = {
-        "posterior": ("inference", "density"),
-        "divergence": ("compares_x", "features"),
-        "trainer": ("whole_batch",),
-    }
+    requires: ClassVar = {"posterior": ("inference", "density"), "divergence": ("compares_x", "features")}
     anneals: ClassVar = ("beta", "adversarial")
 
     def __init__(
@@ -91,8 +88,8 @@ class VAEGAN(Objective):
 
 
 def draws(model: LatentVariableModel, count: int) -> Tensor:
-    """z ~ p(z), (count, d), without a gradient into the prior."""
-    return model.prior().sample(torch.Size((count,)))
+    """z ~ p(z), one for each of `count` examples, (count, d), without a gradient into the prior."""
+    return draw_rows(model.prior().sample, count)
 
 
 def means(model: LatentVariableModel, z: Tensor) -> Tensor:

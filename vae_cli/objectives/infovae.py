@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 
 from vae_cli.batch import Batch
+from vae_cli.distributed.shard import draw_rows
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives.annealing import Annealing
 from vae_cli.objectives.divergences import Divergence
@@ -29,7 +30,7 @@ class InfoVAE(Objective):
     """
 
     provides: ClassVar = ("inference", "selection", "divergence", "alpha_lambda")
-    requires: ClassVar = {"posterior": ("inference",), "divergence": ("compares_z",), "trainer": ("whole_batch",)}
+    requires: ClassVar = {"posterior": ("inference",), "divergence": ("compares_z",)}
     anneals: ClassVar = ("rate", "divergence")
 
     def __init__(
@@ -47,7 +48,7 @@ class InfoVAE(Objective):
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), self.samples)
         z = torch.cat([latent.z[0].flatten(1) for latent in trace.latents], -1)
-        prior = model.prior().sample(z.shape[:1]).flatten(1)
+        prior = draw_rows(model.prior().sample, len(z)).flatten(1)
         divergence = self.divergence(z, prior)
         weight = self.annealed("divergence", self.alpha + self.lambda_ - 1, progress)
         loss, metrics = trace.distortion.mean() + weight * divergence, {"divergence": divergence}

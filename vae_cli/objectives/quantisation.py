@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 import torch
 
 from vae_cli.batch import Batch
+from vae_cli.distributed.shard import gather_rows
 from vae_cli.distributions.precision import float32
 from vae_cli.models.code_distributions import QuantisedDelta
 from vae_cli.models.codebooks import Usage
@@ -26,10 +27,7 @@ class VectorQuantisation(Objective):
     """
 
     provides: ClassVar = ("inference", "rate", "selection", "codes")
-    requires: ClassVar = {
-        "posterior": ("inference", "density", "codes"),
-        "trainer": ("whole_batch",),  # averages of a codebook are over all of it
-    }
+    requires: ClassVar = {"posterior": ("inference", "density", "codes")}
 
     def __init__(self, *, commitment: NonNegativeFloat) -> None:
         super().__init__()
@@ -39,7 +37,7 @@ class VectorQuantisation(Objective):
         trace = model.trace(batch, model.encode(batch), 1)
         q, distortion = cast(QuantisedDelta, trace.latents[0].q), trace.distortion.mean()  # "codes" is required
         commitment = (q.outputs - q.codebook(q.indices).detach()).square().sum((1, 2)).mean()
-        usage = Usage.of(q.counts)
+        usage = Usage.of(q.codebook.counts(gather_rows(q.indices)))
         with float32():
             loss = distortion + self.commitment * commitment + q.codebook.learn(q.outputs, q.indices)
         return Terms.of(trace, loss, None, commitment=commitment, **usage._asdict())  # usage in this batch alone

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.batch import Batch
+from vae_cli.distributed.shard import gather_rows, own_rows
 from vae_cli.models.aggregate_posterior import decompose, log_minibatch_weights, log_stratified_weights
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import total
@@ -29,7 +30,7 @@ class TCVAE(Objective):
         gamma: weight of the KL of each dimension
     """
 
-    requires: ClassVar = {"posterior": ("inference", "density", "factorised"), "trainer": ("whole_batch",)}
+    requires: ClassVar = {"posterior": ("inference", "density", "factorised")}
     anneals: ClassVar = ("alpha", "beta", "gamma")
 
     def __init__(
@@ -45,7 +46,7 @@ class TCVAE(Objective):
 
     def log_weights(self, batch: Batch, examples: int) -> Tensor:
         """log weight of each pair of a code and an image, (B, B), for a training set of `examples` examples."""
-        return log_minibatch_weights(len(batch), examples, batch.x)
+        return log_minibatch_weights(batch.total, examples, batch.x)
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         trace = model.trace(batch, model.encode(batch), 1)
@@ -61,7 +62,7 @@ class StratifiedTCVAE(TCVAE):
     """`TCVAE` with minibatch stratified sampling, which is unbiased for q(z) (Chen et al. 2018, appendix C.2)."""
 
     def log_weights(self, batch: Batch, examples: int) -> Tensor:
-        return log_stratified_weights(len(batch), examples, batch.x)
+        return log_stratified_weights(batch.total, examples, batch.x)
 
 
 class FactorVAE(Objective):
@@ -75,7 +76,7 @@ class FactorVAE(Objective):
         hidden: widths of the hidden layers of the discriminator
     """
 
-    requires: ClassVar = {"posterior": ("inference", "density", "single_layer"), "trainer": ("whole_batch",)}
+    requires: ClassVar = {"posterior": ("inference", "density", "single_layer")}
     anneals: ClassVar = ("gamma",)
 
     def __init__(
@@ -93,7 +94,8 @@ class FactorVAE(Objective):
         trace = model.trace(batch, model.encode(batch), 1)
         (latent,) = trace.latents
         z = latent.z[0]
-        permuted = torch.stack([column[torch.randperm(len(z), device=z.device)] for column in z.unbind(-1)], -1)
+        columns = gather_rows(z.detach()).unbind(-1)
+        permuted = own_rows(torch.stack([one[torch.randperm(len(one), device=z.device)] for one in columns], -1))
         rate, correlation = trace.rate.mean(), self.discriminator.frozen_forward(z).mean()
         discriminator = logistic(self.discriminator, z, permuted)
         weight = self.annealed("gamma", self.gamma, progress)

@@ -15,14 +15,12 @@ from vae_cli.config import signatures
 from vae_cli.config.comparison import flat, written
 from vae_cli.config.settings import setting_of
 from vae_cli.errors import UserError
-from vae_cli.runs.folder import CONFIG, RESULTS, STATUS, SUPERSEDED, RunFolder
+from vae_cli.runs.find import FILES, walk
+from vae_cli.runs.folder import CONFIG, RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.queue import Queue
 from vae_cli.runs.saved_config import NotARunError
 from vae_cli.runs.status import UNFINISHED, State
-
-OTHERS = {"wandb", ".hydra", ".submitit", SUPERSEDED}
-"""Folders to skip: those of other programs, which may hold a config.yaml, and of superseded runs."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +111,7 @@ def _selects(objective: Any) -> bool:
 
 def find(folders: Sequence[Path]) -> list[Run]:
     """All runs in and below these folders, sorted by path; UserError if none can be read."""
-    found = {
-        file.parent.resolve()
-        for folder in folders
-        for name in (CONFIG, RESULTS, STATUS)
-        for file in folder.rglob(name)
-        if not OTHERS & set(file.relative_to(folder).parts)
-    }
+    found = {folder for folder, files in walk(folders) if FILES & {*files}}
     queue = Queue()
     runs = [run for folder in sorted(found) if (run := read(folder, queue))]
     if not runs:

@@ -14,12 +14,13 @@ from vae_cli.figures.style import rendered, styled
 from vae_cli.report.groups import changed
 from vae_cli.report.page import report_page
 from vae_cli.report.plots import Plot, plots
-from vae_cli.report.plots.search import STUDY, search_plots
+from vae_cli.report.plots.search import search_plots
 from vae_cli.report.run_page import run_page
 from vae_cli.report.runs import Run, find
 from vae_cli.report.table import Table, csv_text, latex_text, tables
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.layout import display
+from vae_cli.runs.study import STUDY
 
 WIDTH = 160
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
 from vae_cli.errors import ConfigError
-from vae_cli.runs.folder import CONFIG, RunFolder
+from vae_cli.runs.folder import CONFIG, RESULTS, STATUS, SUPERSEDED, RunFolder
 from vae_cli.runs.layout import display, outputs_folder
 
 NEWEST = "last"
 """The word for the newest single run on a command line, and the name of the link to it in the folder of outputs."""
+FILES = {CONFIG, RESULTS, STATUS}
+"""Files that a run has; a config.yaml may be another program's."""
+OTHERS = {"wandb", ".hydra", ".submitit", ".slurm", SUPERSEDED}
+"""Folders to skip: those of other programs, which may hold a config.yaml, and of superseded runs."""
+OWN = {"checkpoints", "figures", "evaluations", "samples", "tensorboard"}
+"""Folders of a run."""
 TIME = re.compile(r"\d\d-\d\d-\d\d-\d+")
 """The begin of the name of a folder, before the name of the run."""
 
@@ -56,14 +63,30 @@ def named(place: str) -> Path:
     return run.path
 
 
+def names(*kinds: str) -> dict[str, list[Path]]:
+    """The folders of runs (train) and sweeps (multirun) by the name that they were started with, newest first."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((path for kind in kinds for path in (outputs_folder() / kind).glob("*/*")), reverse=True):
+        if (name := TIME.sub("", path.name, count=1)).startswith("-"):
+            found.setdefault(name[1:], []).append(path)
+    return found
+
+
 def _run_of_name(name: str) -> Path | None:
     """The folder of the one run or sweep that was started with name=...; ConfigError where there are several."""
-    folders = (path for kind in ("train", "multirun") for path in (outputs_folder() / kind).glob("*/*"))
-    found = sorted((path for path in folders if TIME.sub("", path.name, count=1) == f"-{name}"), reverse=True)
+    found = names("train", "multirun").get(name, [])
     if len(found) > 1:
         others = ", ".join(map(display, found))
         raise ConfigError(f"{name}: {len(found)} runs have this name ({others}); use {display(found[0])}, the newest")
-    return found[0] if found else None
+    return next(iter(found), None)
+
+
+def walk(folders: Iterable[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """The folders in and below these that may be of runs and sweeps, and the names of their files; no link is taken."""
+    for top in folders:
+        for place, below, files in os.walk(top.resolve()):
+            below[:] = sorted({*below} - OTHERS - (OWN if FILES & {*files} else set()))
+            yield Path(place), files
 
 
 def nearest(key: str) -> str:

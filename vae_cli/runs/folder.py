@@ -20,7 +20,7 @@ from vae_cli.runs.atomic_files import keep_as, remove_partial, write_json, write
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import LOCK, held
 from vae_cli.runs.overrides import Typed
-from vae_cli.runs.status import UNFINISHED, State, Status
+from vae_cli.runs.status import UNFINISHED, Start, State, Status
 
 if TYPE_CHECKING:
     from vae_cli.runs.checkpoints import Checkpoint
@@ -34,6 +34,8 @@ RESULTS = "results.json"
 HISTORY = "metrics.csv"
 STEPS = "steps.csv"
 LOG = "vae-train.log"
+SLURM_LOG = "slurm.log"
+"""Link to the output of the run's SLURM job."""
 LAST = "checkpoints/last.ckpt"
 SUPERSEDED = "superseded"
 """Folder beside the jobs of a sweep, for runs of configurations that have changed since."""
@@ -67,6 +69,11 @@ class RunFolder:
     @property
     def log_file(self) -> Path:
         return self.path / LOG
+
+    @property
+    def slurm_log(self) -> Path:
+        """The output of the run's SLURM job, which packed runs share."""
+        return self.path / SLURM_LOG
 
     @property
     def history_file(self) -> Path:
@@ -133,6 +140,11 @@ class RunFolder:
         return self.config_file.stat().st_mtime_ns if self.config_file.exists() else None
 
     @property
+    def written(self) -> float:
+        """Time of the last sign of life, in seconds; 0 where there was none."""
+        return _modified(self.path / STATUS)
+
+    @property
     def is_done(self) -> bool:
         """True if the run has finished."""
         return self.results_if_readable().get("status") == "done"
@@ -146,22 +158,23 @@ class RunFolder:
     def _refuse_links(self) -> None:
         """Refuse links by which a file that is written into this folder would land elsewhere."""
         for path in [*self.path.iterdir(), *self.checkpoints.glob("*")]:
-            if path.is_symlink() and not path.resolve().is_relative_to(self.path.resolve()):
+            if path.is_symlink() and path.name != SLURM_LOG and not path.resolve().is_relative_to(self.path.resolve()):
                 place = f"{self}/{path.relative_to(self.path)}"
                 problem = f"a link that leads out of the run's folder, to {path.resolve()}"
                 raise ConfigError(f"{place}: {problem}; replace the link by the file")
 
-    def begin(self, config: dict[str, Any] | DictConfig, typed: Sequence[str] = ()) -> None:
+    def begin(self, config: dict[str, Any] | DictConfig, typed: Sequence[str] = (), start: Start | None = None) -> None:
         """Write the configuration, and mark the results of an earlier start as those of an unfinished run.
 
         Args:
             typed: overrides of this start, which replace those of an earlier one
+            start: this start; None: now, of a training that says no more
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if earlier := self.results_if_readable():
             numbers = {name: value for name, value in earlier.items() if name != "error"}
             self.write_results(numbers | {"status": UNFINISHED})
-        self.write_status((self.status() or Status("running")).started())
+        self.write_status((self.status() or Status("running")).started(start or Start.now()))
         known = self.typed_if_readable()
         if (now := known.resumed(typed)) != known:
             overrides.write(now, self.path / OVERRIDES)
@@ -276,7 +289,7 @@ class RunFolder:
         aside = self.path.parent / SUPERSEDED / f"{self.name}_{began}"
         aside.mkdir(parents=True, exist_ok=True)
         for path in sorted(self.path.iterdir(), key=lambda path: path.name == CONFIG):
-            if path.name != LOCK:
+            if path.name not in (LOCK, SLURM_LOG):
                 path.rename(aside / path.name)
         return RunFolder(aside)
 

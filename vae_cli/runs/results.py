@@ -1,29 +1,43 @@
-"""A run's final numbers: results.json with flat keys."""
+"""A run's final numbers, results.json with flat keys: the versions and the source code by which they came about."""
 
 from __future__ import annotations
 
 import platform
-import subprocess
-from importlib.metadata import version
-from pathlib import Path
+import sys
+from functools import cache
+from importlib.metadata import distributions
+
+from vae_cli.runs.source_code import SourceCode
 
 Results = dict[str, float | int | str | bool | list[float] | list[str] | list[dict[str, object]] | None]
 
-PACKAGES = ("vae-cli", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
 
-
-def provenance() -> Results:
-    """Versions of packages and state of the code."""
-    results: Results = {f"version/{name}": version(name) for name in PACKAGES}
+def provenance(code: SourceCode) -> Results:
+    """Versions of Python and of the packages that this process has imported, and the commits of the code."""
+    results: Results = {f"version/{name}": version for name, version in sorted(_imported().items())}
     results["version/python"] = platform.python_version()
-    here = Path(__file__).parent
-    commit = _git(here, "rev-parse", "HEAD")
-    return results | {"git/commit": commit, "git/dirty": bool(_git(here, "status", "--porcelain")) if commit else None}
+    for prefix, checkout in code.checkouts().items():
+        results |= {
+            f"{prefix}/commit": checkout.commit if checkout else None,
+            f"{prefix}/dirty": bool(checkout.changes) if checkout else None,
+        }
+    return results
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+def _imported() -> dict[str, str]:
+    """Versions of the packages with an imported module."""
+    names = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names
+    return {name: version for name, version, modules in _installed() if modules & names}
+
+
+@cache
+def _installed() -> list[tuple[str, str, set[str]]]:
+    """Name, version and top-level modules of each package; importlib's own table of these takes half a second."""
+    found = []
+    for one in distributions():
+        name, listed = one.metadata["Name"], one.read_text("top_level.txt")
+        if listed is None:  # modern wheels list their files alone
+            lines = (one.read_text("RECORD") or "").splitlines()
+            listed = "\n".join({line.partition("/")[0].partition(",")[0].partition(".")[0] for line in lines})
+        found.append((name, one.version, {*listed.split(), name.replace("-", "_")}))
+    return found

@@ -34,7 +34,7 @@ def resolved(config: dict[str, Any] | DictConfig) -> DictConfig:
     """The configuration as a run keeps it: without interpolations, with absolute paths."""
     kept = OmegaConf.create(OmegaConf.to_container(OmegaConf.create(config), resolve=True))
     assert isinstance(kept, DictConfig)
-    for key in (*DATA, "init"):
+    for key in (*DATA, "init", "reproduce"):
         if place := OmegaConf.select(kept, key):
             OmegaConf.update(kept, key, str(Path(place).expanduser().absolute()))
     return kept

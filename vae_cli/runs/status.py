@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import platform
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from vae_cli.distributed import slurm
 
 UNFINISHED = "unfinished"
 """Status in results.json of a run that has begun and not ended."""
-ENDED = ("done", "failed", "interrupted", "cancelled")
+GONE = "gone"
+"""State of a run that has not ended and whose process no longer runs, or gives no sign of life."""
+WELL = ("done", "pruned")
+"""States of a run that has ended well."""
+ENDED = (*WELL, "failed", "interrupted", "cancelled")
 """States of a run that has ended."""
-PATIENCE = 600.0
+COMMAND = "VAE_TRAIN_COMMAND"
+"""Environment variable by which a command tells its own line to the processes of its jobs."""
+MINUTE = 60.0
+PATIENCE = 10 * MINUTE
 """Seconds without the end of an epoch after which a run counts as killed, or three epochs if that is more."""
 
 
@@ -27,10 +38,16 @@ class Start:
     Args:
         began: local time in ISO 8601
         host: name of the machine of rank 0
+        pid: number of the process of rank 0
         job: number of the SLURM job
         seconds: time from `began` to the last sign of life
         end: reason of the end; None while it lasts
         saved: True if it has written a checkpoint
+        command: the command line as it was typed, in a sweep that of the sweep
+        processor: model of the processor of rank 0
+        gpu: model of its GPU; None without one
+        threads: CPU threads of rank 0
+        processes: processes that train together
     """
 
     began: str
@@ -39,16 +56,49 @@ class Start:
     seconds: float = 0.0
     end: str | None = None
     saved: bool = False
+    command: str | None = None
+    processor: str | None = None
+    gpu: str | None = None
+    threads: int | None = None
+    processes: int | None = None
+    pid: int | None = None
 
     @classmethod
-    def now(cls) -> Start:
-        """The start of this process."""
-        return cls(datetime.now().astimezone().isoformat(timespec="milliseconds"), platform.node(), slurm.job())
+    def now(cls, **used: Any) -> Start:
+        """The start of this process; `used` are the gpu, threads and processes of the training."""
+        began = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        told = {"command": os.environ.get(COMMAND), "processor": processor(), "pid": os.getpid()}
+        return cls(began, platform.node(), slurm.job(), **told, **used)
+
+    @property
+    def is_alive(self) -> bool | None:
+        """True if its process runs, which is older than the start; None where another machine has to answer."""
+        if self.pid is None or self.host != platform.node():
+            return None
+        import psutil
+
+        try:
+            process = psutil.Process(self.pid)
+            older = process.create_time() < datetime.fromisoformat(self.began).timestamp() + MINUTE
+            return older and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
 
     def lasting(self, saved: float) -> Start:
         """The start, alive at this moment; `saved` is the time of the last checkpoint."""
         began = datetime.fromisoformat(self.began).timestamp()
         return replace(self, seconds=round(time.time() - began, 3), saved=saved >= began)
+
+
+@cache
+def processor() -> str:
+    """The model of the processor, or the kind of machine where the system does not tell it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
 
 
 @dataclass(frozen=True)
@@ -61,15 +111,21 @@ class Status:
         epoch: number of finished epochs
         epochs: number of epochs in all
         seconds: duration of an epoch
+        save_seconds: duration of the longest write of a checkpoint
+        monitor: number by which the best epoch is chosen, as val/elbo; None for the last epoch
+        best: its best value so far
         starts: of the run, the present one last
     """
 
-    state: Literal["queued", "running", "requeued", "done", "failed", "interrupted", "cancelled"]
+    state: Literal["queued", "running", "requeued", "done", "pruned", "failed", "interrupted", "cancelled"]
     job: str | None = None
     requeued: int = 0
     epoch: int = 0
     epochs: int = 0
     seconds: float = 0.0
+    save_seconds: float = 0.0
+    monitor: str | None = None
+    best: float | None = None
     starts: tuple[Start, ...] = ()
 
     @classmethod
@@ -79,9 +135,9 @@ class Status:
         starts = tuple(Start(**one | {"seconds": float(one["seconds"])}) for one in content.pop("starts", ()))
         return cls(**content, starts=starts)
 
-    def started(self) -> Status:
+    def started(self, start: Start) -> Status:
         """The state at a new start; an earlier one without an end was killed."""
-        starts = (*self.ended("killed").starts, Start.now())
+        starts = (*self.ended("killed").starts, start)
         return replace(self, state="running", job=slurm.job(), starts=starts)
 
     def lasting(self, saved: float) -> Status:
@@ -104,21 +160,44 @@ class Status:
         if not self.starts:
             return {}
         seconds = round(sum(one.seconds for one in self.starts), 3)
-        return {"wall_seconds": seconds, "starts": [asdict(one) for one in self.starts]}
+        saves = {"save_seconds": self.save_seconds, "starts": [asdict(one) for one in self.starts]}
+        return {"wall_seconds": seconds, **saves}
+
+    @property
+    def least_notice(self) -> int:
+        """Seconds that suffice to save: the end of an epoch writes two checkpoints, best and last."""
+        return math.ceil(2 * self.save_seconds)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the last epoch ends; None before the first has ended."""
+        return self.seconds * (self.epochs - self.epoch) if self.epoch else None
 
     @property
     def words(self) -> str:
         """The state in a line."""
         place = f"SLURM job {self.job}" if self.job else "waits in the queue" if self.state == "queued" else ""
         if self.state == "running":
-            left = self.seconds * (self.epochs - self.epoch)
-            eta = f", {left / 60:.1f} min left" if self.epoch else ""
-            place = ", ".join(filter(None, (f"epoch {self.epoch} of {self.epochs} done{eta}", place)))
+            eta = "" if self.left is None else f", {self.left / MINUTE:.1f} min left"
+            place = ", ".join(filter(None, (f"{self.progress}{eta}", place)))
         return place
+
+    @property
+    def progress(self) -> str:
+        """The number of finished epochs, in words."""
+        return f"epoch {self.epoch} of {self.epochs} done"
+
+    @property
+    def is_alive(self) -> bool | None:
+        """True if the process of the last start runs; None where another machine or SLURM has to answer."""
+        return self.starts[-1].is_alive if self.starts and self.job is None else None
 
 
 class State(NamedTuple):
-    """State of a run (done, failed, cancelled, interrupted, queued, running, requeued, unfinished), and the reason."""
+    """State of a run, and the reason.
+
+    It is done, pruned, failed, cancelled, interrupted, queued, running, requeued, gone or unfinished.
+    """
 
     name: str
     reason: str
@@ -132,9 +211,14 @@ class State(NamedTuple):
         """
         end = str(results.get("status", UNFINISHED))
         if status is None or status.state in ENDED or end == "done" or (end != UNFINISHED and written <= ended):
-            lines = str(results.get("error") or "").split("\n")
+            reason = results.get("train/stopped") if end == "pruned" else results.get("error")
+            lines = str(reason or "").split("\n")
             return cls(end, " ".join(lines[-1].split()))
+        if status.state != "running" or (alive := status.is_alive):
+            return cls(status.state, status.words)
+        if alive is not None:
+            return cls(GONE, f"its process on {status.starts[-1].host} has ended without a word; {status.progress}")
         age = time.time() - written
-        if status.state == "running" and age > max(PATIENCE, 3 * status.seconds):
-            return cls(UNFINISHED, f"probably killed: no sign of it for {age / 60:.0f} min; {status.words}")
+        if age > max(PATIENCE, 3 * status.seconds):
+            return cls(GONE, f"no sign of it for {age / MINUTE:.0f} min; {status.progress}")
         return cls(status.state, status.words)

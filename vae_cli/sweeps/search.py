@@ -17,14 +17,26 @@ LONGER = 4
 
 
 def add_scores(rows: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Add to each row its score (None for -inf), by which trials are chosen, and if it is the best or was pruned."""
+    """Add to each row its score (None for -inf), its number of epochs, and if it is the best trial that is done."""
     results = [RunFolder(folder / row["folder"]).results_if_readable() for row in rows]
     scores = list(map(score, results))
-    best = max(scores, default=WORST)
+    best = max((value for value, row in zip(scores, rows, strict=True) if row["status"] == "done"), default=WORST)
     for row, value, numbers in zip(rows, scores, results, strict=True):
         row["score"] = None if value == WORST else value
-        row["best"] = value == best != WORST
-        row["pruned"] = str(numbers.get("train/stopped")).endswith("(pruned)")
+        row["epochs"] = numbers.get("train/epochs")
+        row["best"] = row["status"] == "done" and value == best != WORST
+
+
+def pruned(rows: Sequence[dict[str, Any]], folder: Path) -> str | None:
+    """The number of trials that were pruned, and a command that continues one; None where there is none."""
+    if not (runs := [RunFolder(folder / row["folder"]) for row in rows if row["status"] == "pruned"]):
+        return None
+    trained = sum(row["epochs"] or 0 for row in rows)
+    states = [RunFolder(folder / row["folder"]).status() for row in rows]
+    planned = sum(state.epochs for state in states if state)
+    again = shlex.join(["vae-train", f"resume={runs[0]}"])
+    count = f"{len(runs)} of {len(rows)} trials were pruned, {trained} of {planned} epochs trained"
+    return f"{count}; continue one, as in: {again}"
 
 
 def longer(rows: Sequence[dict[str, Any]], folder: Path) -> str | None:

@@ -14,6 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vae_cli.commands.failure import attempt, require
+from vae_cli.config.job_names import job_folders
 from vae_cli.config.search import searches, submits
 from vae_cli.distributed.signals import listen
 from vae_cli.distributed.terminal import widest
@@ -22,7 +23,10 @@ from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import OVERRIDES, RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
+from vae_cli.runs.overrides import key_of
 from vae_cli.runs.queue import GOING, Queue
+from vae_cli.runs.status import WELL, Start
+from vae_cli.runs.sweep import Sweep
 from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
 
@@ -31,8 +35,8 @@ if TYPE_CHECKING:
 
 WIDTH = 160
 ALWAYS = ("job", "status")
-DONE = ("done",)
-SHOWN = (*(f"test/{name}" for name in MAIN), "wall_seconds")
+TEST = tuple(f"test/{name}" for name in MAIN)
+SHOWN = (*TEST, "wall_seconds")
 """Keys of results.json in the table."""
 
 
@@ -43,12 +47,12 @@ class SweepTable(Callback):
     lock: ExitStack = ExitStack()
     """Lock of the sweep's folder; a class attribute, because launchers pickle instances."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: int | None = None) -> None:  # jobs: for the headers of the jobs
         self.folder: Path | None = None
         self.shares: Shares | None = None
         self.searches = False
         self.ended_well = all
-        self.well = DONE
+        self.well = WELL
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note and lock the folder of the sweep; a search succeeds if one trial succeeds.
@@ -61,8 +65,10 @@ class SweepTable(Callback):
         require("vae-train", attempt(lambda: SweepTable.lock.enter_context(lock)))
         self.searches = searches(config)
         self.ended_well = any if self.searches else all
-        self.well = DONE if waits(config) else (*DONE, *GOING)
+        self.well = WELL if waits(config) else (*WELL, *GOING)
         SweepTable.current = self
+        begun = Sweep(Start.now(), str(Path.cwd()), self.searches, [] if self.searches else job_folders(config))
+        begun.write(self.folder)
 
     def finish(self) -> int:
         """Print and write the table; the exit code is 1 if a job failed, or all trials of a search did.
@@ -78,6 +84,8 @@ class SweepTable(Callback):
             search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder, self.shares)
+        if self.searches and (line := search.pruned(rows, self.folder)):
+            print(line)
         if self.searches and (command := search.longer(rows, self.folder)):
             print(f"train the best trial longer: {command}")
             search.save_figures(self.folder)
@@ -105,7 +113,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
                 "overrides": run.typed_if_readable().overrides,
                 "status": state.name,
                 **{name: results.get(name) for name in SHOWN},
-                "error": None if state.name == "done" else state.reason or None,
+                "error": None if state.name in WELL else state.reason or None,
                 "folder": run.name,
             }
         )
@@ -121,6 +129,9 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     table = widest(console, shown, lambda names: _table(rows, title, names))
     console.print(table, crop=False, soft_wrap=len(table.columns) == len(ALWAYS))
+    if repeated := over_seeds(rows):
+        numbers = [name for name in shown if name in TEST]
+        console.print(widest(console, numbers, lambda names: _means(repeated, names)), crop=False)
     for row in rows:
         if row["error"]:
             log = RunFolder(folder / row["folder"]).log_file
@@ -129,19 +140,52 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     print(f"next: {shlex.join(['vae-report', display(folder)])}")
 
 
-def _table(rows: list[dict[str, Any]], title: str, shown: Sequence[str]) -> Table:
-    from rich import box
+def over_seeds(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The finished jobs that differ only in their seed, by the overrides that tell them from others.
+
+    Empty for a search, whose trials are no sample, and where no configuration has two seeds.
+    """
+    alike = set.intersection(*(set(row["overrides"]) for row in rows))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["status"] == "done" and "score" not in row:
+            varied = [one for one in row["overrides"] if one not in alike and key_of(one) != "seed"]
+            found.setdefault(",".join(varied) or "all jobs", []).append(row)
+    return found if any(len(same) > 1 for same in found.values()) else {}
+
+
+def _means(repeated: dict[str, list[dict[str, Any]]], shown: Sequence[str]) -> Table:
     from rich.markup import escape
+
+    from vae_cli.report.estimate import Estimate  # scipy, which the start of a run does not wait for
+
+    table = _empty("mean over seeds, ± half the width of a 95 % confidence interval", ("configuration", "seeds"), shown)
+    for name, rows in repeated.items():
+        known = [[row[key] for row in rows if row[key] is not None] for key in shown]
+        table.add_row(escape(name), str(len(rows)), *(str(Estimate.of(values)) if values else "" for values in known))
+    return table
+
+
+def _empty(title: str, names: Sequence[str], shown: Sequence[str]) -> Table:
+    """A table without rows, with columns of text and of numbers."""
+    from rich import box
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
-    for name in ALWAYS:
+    for name in names:
         table.add_column(name, no_wrap=True)
     for name in shown:
         table.add_column(name.removeprefix("test/"), justify="right", no_wrap=True)
+    return table
+
+
+def _table(rows: list[dict[str, Any]], title: str, shown: Sequence[str]) -> Table:
+    from rich.markup import escape
+
+    table = _empty(title, ALWAYS, shown)
     for row in rows:
-        status = row["status"] if row["status"] == "done" else f"[red]{row['status']}[/red]"
-        status += ", pruned" * row.get("pruned", False) + ", [bold]best[/bold]" * row.get("best", False)
+        status = row["status"] if row["status"] in WELL else f"[red]{row['status']}[/red]"
+        status += ", [bold]best[/bold]" * row.get("best", False)
         numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
         table.add_row(escape(row["folder"]), status, *numbers)
     return table

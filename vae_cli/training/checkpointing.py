@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
+from vae_cli.distributed import slurm
 from vae_cli.distributed.process_group import all_reduce_max
 from vae_cli.distributed.signals import Deferral
 from vae_cli.errors import UserError, warn
 from vae_cli.runs.checkpoints import Checkpoint, load, save
+from vae_cli.runs.folder import RunFolder
 from vae_cli.training.blocks import Block
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
@@ -130,14 +133,32 @@ class LastCheckpoint(FixedNameCheckpoint):
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's way to the disk, through `save` and `load`; a resumed checkpoint has been read already."""
+    """Lightning's way to the disk, through `save` and `load`; a resumed checkpoint has been read already.
 
-    def __init__(self, resumed: Checkpoint | None = None) -> None:
-        self.resumed = resumed
+    The status of the run keeps the duration of the longest write.
+
+    Args:
+        notice: seconds between SLURM's signal and its time limit; a warning says once that a write takes too long
+    """
+
+    def __init__(self, run: RunFolder, notice: float, resumed: Checkpoint | None = None) -> None:
+        self.run, self.notice, self.resumed = run, notice, resumed
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         Path(path).parent.mkdir(exist_ok=True)
+        began = time.monotonic()
         save(checkpoint, Path(path))
+        self._keep(round(time.monotonic() - began, 3))
+
+    def _keep(self, seconds: float) -> None:
+        status = self.run.status()
+        if status is None or seconds <= status.save_seconds:
+            return
+        longer = replace(status, save_seconds=seconds)
+        self.run.write_status(longer)
+        if slurm.job() and status.least_notice <= self.notice < (least := longer.least_notice):
+            problem = f"a checkpoint takes {seconds:.1f} s to write, and the end of an epoch writes two"
+            warn(f"cluster.notice={self.notice:g}: {problem}; use cluster.notice={least} for the next submission")
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None

@@ -102,7 +102,7 @@ class StepEngine:
             names = zip(self.module.names, sums[1:], strict=True)
             broken = [name for name, value in names if name != "loss" and not value.isfinite()]
             term = broken[0] if broken else "loss"
-            self.module.diverged(f"the loss became {loss} at", f"batch {number}, ", term, step, x)
+            self.module.diverged(f"the loss became {loss} at", f"batch {number + 1}, ", term, step, x)
 
     def _weighted(self, loss: Tensor, batch: Batch, number: int) -> Tensor:
         """The part of a batch in the mean over the examples of its step."""

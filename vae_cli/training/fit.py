@@ -71,7 +71,7 @@ def build_callbacks(
     """The callbacks of a training, in the order in which Lightning calls them."""
     settings, selection = config.trainer, selection_of(data, module)
     limit = settings.limit_batches and settings.limit_batches * config.dataset.arguments["batch_size"]
-    shown: list[Callback] = [EpochProgress(history), EvaluationProgress(), StatusWriter(run, history)]
+    shown: list[Callback] = [EpochProgress(history), EvaluationProgress(), StatusWriter(run, history, selection)]
     files = {"dirpath": run.checkpoints, "save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks: list[Callback] = [
         *(node.build() for node in config.callbacks.values()),
@@ -104,6 +104,7 @@ def build_trainer(
     settings = config.trainer
     history = History(None if config.logger.is_none else run.history_file)
     partial = len(module.phases) > 1 or "rate" not in module.position.phase.objective.provides  # or: without the prior
+    deterministic = settings.deterministic or torch.are_deterministic_algorithms_enabled()
     strategy, environment = processes.strategy(on_gpu(settings), partial)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
@@ -112,11 +113,11 @@ def build_trainer(
         strategy=strategy,
         precision=settings.precision,
         max_epochs=module.epochs,
-        deterministic=settings.deterministic,
+        deterministic=settings.deterministic if deterministic else None,  # None spares torch's compiler an import
         default_root_dir=run.path,
         logger=False,
         callbacks=build_callbacks(config, run, data, module, history, loggers),
-        plugins=[AtomicCheckpointIO(checkpoint), environment],
+        plugins=[AtomicCheckpointIO(run, config.cluster.notice, checkpoint), environment],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         inference_mode=False,  # a refinement differentiates

@@ -9,13 +9,11 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from vae_cli.capabilities import Capable
@@ -25,6 +23,9 @@ from vae_cli.models.model import LatentVariableModel, PosteriorMoments
 from vae_cli.objectives import FixedAssignments
 from vae_cli.training.phases import Phase, TrainingCodes
 from vae_cli.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, SeveralInt
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 Labels = NDArray[np.integer]
 
@@ -89,6 +90,8 @@ class Initialisation(Capable, ABC):
         labels = np.empty(len(z), np.int64)
         labels[chosen] = self.assign(z[chosen], components, training.seed)
         if len(others):
+            from sklearn.neighbors import KNeighborsClassifier
+
             nearest = KNeighborsClassifier(min(15, len(chosen))).fit(z[chosen], labels[chosen])
             labels[others] = nearest.predict(z[others])
         return torch.from_numpy(labels)
@@ -121,6 +124,8 @@ class UmapMixture(Initialisation):
 
 def _fitted(points: Points, components: int, restarts: int, seed: int) -> GaussianMixture:
     """Expectation-maximisation with full covariances; the start of largest likelihood."""
+    from sklearn.mixture import GaussianMixture
+
     mixture = GaussianMixture(components, n_init=restarts, random_state=seed, reg_covar=1e-6 * points.var())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a start that has not converged counts too

@@ -114,7 +114,7 @@ class LatentModelModule(LightningModule):
 
     def diverged(self, what: str, batch: str, term: str, step: int, x: Tensor | None = None) -> NoReturn:
         """End the training, because a loss or a parameter was not finite at a step; no checkpoint is written."""
-        where = f"{what} epoch {self.current_epoch}, {batch}step {step}"
+        where = f"{what} epoch {self.current_epoch + 1}, {batch}step {step}"
         if x is not None and step == 0:
             raise UserError(f"{where}, before any update; the first term to go was {term}; {self._reach(x)}")
         now = self.named_parameters() if step == self.global_step else ()  # later steps have spoilt all of them

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
@@ -14,43 +13,48 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from vae_cli.config.search import chooses, score
 from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.runs import study
 from vae_cli.training.lightning_module import LatentModelModule
-from vae_cli.types import NonNegativeInt
 
 if TYPE_CHECKING:
     from optuna import Trial
+    from optuna.pruners import BasePruner
 
 
-class MedianPruning(Checkpoint):
-    """Stops a trial whose best score so far is below the median of the scores of earlier trials at this epoch.
+class Pruning(Checkpoint):
+    """Stops a trial of a search when a pruner of Optuna says so.
 
-    The score is the validation ELBO, or minus the distortion where there is no bound, of the last phase. Outside a
-    search by Optuna nothing is stopped. The base class is that of callbacks that run after an epoch is logged.
+    The trial reports its score after each epoch to the study in the folder of the search, which trials that train at
+    the same time share. The score is the validation ELBO, or minus the distortion where there is no bound. Step n is
+    epoch n of the last phase. Outside a search nothing is stopped. The base class is that of callbacks that run after
+    an epoch is logged.
 
     Args:
-        startup_trials: number of trials that run to their end before the first is stopped
-        warmup_epochs: number of epochs of the last phase after which a trial may be stopped
-
-    Golovin et al., "Google Vizier", 2017, section 3.2.2.
+        pruner: Optuna's, as in _target_: optuna.pruners.MedianPruner
     """
 
-    def __init__(self, startup_trials: NonNegativeInt = 5, warmup_epochs: NonNegativeInt = 5) -> None:
-        self.startup_trials, self.warmup_epochs = startup_trials, warmup_epochs
+    def __init__(self, pruner: BasePruner) -> None:
+        self.pruner = pruner
         self.trial: Trial | None = None
         self.reason: str | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the trial of this job."""
         if is_rank_zero() and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-            self.trial = self._running() if chooses(HydraConfig.get().sweeper) else None
+            settings = HydraConfig.get()
+            if chooses(settings.sweeper):
+                self.trial = study.running(Path(settings.sweep.dir), settings.overrides.task, self.pruner)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report the score of the epoch, and stop if it is too low."""
+        """Report the score of the epoch, and stop if the pruner says so."""
         assert isinstance(pl_module, LatentModelModule)
-        epoch = trainer.current_epoch - (pl_module.epochs - pl_module.phases[-1].epochs)
-        stop = epoch >= 0 and self._is_pruned(epoch, score({k: float(v) for k, v in trainer.callback_metrics.items()}))
+        epoch = trainer.current_epoch + 1 - (pl_module.epochs - pl_module.phases[-1].epochs)
+        is_last = trainer.current_epoch + 1 >= pl_module.epochs
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        stop = epoch > 0 and self._is_pruned(epoch, score(scores)) and not is_last
         if trainer.strategy.broadcast(stop):
-            self.reason = f"the median of {self.startup_trials} or more earlier trials (pruned)"
+            done = f"{trainer.current_epoch + 1} of {pl_module.epochs} epochs"
+            self.reason = f"{type(self.pruner).__name__} after {done}"
             trainer.should_stop = True
 
     def _is_pruned(self, epoch: int, value: float) -> bool:
@@ -59,17 +63,7 @@ class MedianPruning(Checkpoint):
         self.trial.report(value, epoch)
         return self.trial.should_prune()
 
-    def _running(self) -> Trial | None:
-        """The running trial with the values of this job."""
-        import optuna
-        from optuna.trial import TrialState
 
-        optuna.logging.set_verbosity(logging.WARNING)
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        settings, overrides = HydraConfig.get().sweeper, set(HydraConfig.get().overrides.task)
-        pruner = optuna.pruners.MedianPruner(self.startup_trials, self.warmup_epochs)
-        study = optuna.load_study(study_name=settings.study_name, storage=settings.storage, pruner=pruner)
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if {f"{name}={value}" for name, value in trial.params.items()} <= overrides:
-                return optuna.Trial(study, trial._trial_id)
-        return None
+def is_pruned(trainer: Trainer) -> bool:
+    """True if a pruner has stopped the training."""
+    return any(isinstance(one, Pruning) and one.reason for one in trainer.checkpoint_callbacks)

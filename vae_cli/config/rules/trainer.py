@@ -12,7 +12,7 @@ def whole_batch(view: ConfigView) -> Refusal | None:
     if processes == 1:
         return None
     asked = f"{key}={devices} with trainer.num_nodes={nodes} ({view.where(key)}) divides each batch"
-    for group in ("objective", "posterior"):
+    for group in ("objective", "posterior"):  # an objective of the user's own may require it
         if "trainer" in view.requires(group):
             others = options(group, lambda other: other is None or "trainer" not in other.requires)
             one_device = f"{key}=1{' trainer.num_nodes=1' * (nodes > 1)}"

@@ -7,8 +7,6 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor
 
 from vae_cli.distributed import process_group
@@ -34,6 +32,9 @@ class Agreement(NamedTuple):
     @classmethod
     def of(cls, clusters: NDArray[np.integer], labels: NDArray[np.integer]) -> Agreement:
         """Agreement of clusters (N,) with labels (N,)."""
+        from scipy.optimize import linear_sum_assignment
+        from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
         counts = contingency(clusters, labels)
         accuracy = float(counts[linear_sum_assignment(counts, maximize=True)].sum() / len(labels))
         return cls(

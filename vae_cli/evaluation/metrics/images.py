@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from vae_cli.distributed import process_group
 from vae_cli.evaluation import numbers
 from vae_cli.evaluation.metrics.metric import Context, EncodedBatch, Metric, Values
 from vae_cli.objectives.divergences import RBFMMD
@@ -41,22 +42,26 @@ class SampleMMD(Metric):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.x: list[Tensor] = []
-        self.samples: list[Tensor] = []
+        self.parts: list[tuple[Tensor, Tensor]] = []
 
     @classmethod
     def applies(cls, context: Context) -> bool:
         return not context.model.infers
 
     def measure(self, part: EncodedBatch) -> dict[str, Tensor]:
-        x = part.batch.part(0, COMPARED - sum(map(len, self.x))).x
-        return {"x": x, "samples": part.model.sample(len(x))} if len(x) else {}
+        if sum(len(samples) for samples, _ in self.parts) >= COMPARED:
+            return {}
+        return {"samples": part.model.sample(len(part.batch)), "x": part.batch.x}
 
     def update(self, part: EncodedBatch, measured: dict[str, Tensor]) -> None:
         if measured:
-            self.x.append(measured["x"].flatten(1).float())
-            self.samples.append(measured["samples"].flatten(1).float())
+            samples, x = (measured[name].flatten(1).float().cpu() for name in ("samples", "x"))
+            self.parts.append((samples, x))
+
+    def gather(self) -> None:
+        self.parts = [part for parts in process_group.all_gather_object(self.parts) for part in parts]
 
     def compute(self) -> Values:
-        x, samples = torch.cat(self.x), torch.cat(self.samples)
+        sides = zip(*self.parts, strict=True)
+        samples, x = (torch.cat(side)[:COMPARED].to(self.context.device) for side in sides)
         return {"sample_mmd": float(RBFMMD(bandwidths=None, unbiased=True)(samples, x))} if len(x) > 1 else {}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,21 +13,19 @@ from matplotlib.ticker import MaxNLocator
 from vae_cli.evaluation.optional import optional
 from vae_cli.figures.style import BLUE, GREY, ORANGE
 from vae_cli.report.plots.plot import HEIGHT, WIDTH, Plot
+from vae_cli.runs import study
 from vae_cli.runs.layout import display
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.trial import FrozenTrial
 
-STUDY = "study.db"
-"""Optuna's file in the folder of a search."""
 FEWEST = 4
 """Fewest trials from which importances are estimated."""
 
 
 def search_plots(folder: Path) -> list[Plot]:
     """The plots of the search in a folder; none where there is none, or Optuna is not installed."""
-    if not (folder / STUDY).is_file() or not find_spec("optuna"):
+    if not (folder / study.STUDY).is_file() or not find_spec("optuna"):
         return []
     plots: list[Plot] = []
     with optional(f"plots of the search in {display(folder)}"):
@@ -45,19 +41,8 @@ def search_plots(folder: Path) -> list[Plot]:
 
 def finite_trials(folder: Path) -> list[FrozenTrial]:
     """The trials with a finite score, by number."""
-    study = quiet_study(folder)
-    return [trial for trial in study.trials if trial.value is not None and math.isfinite(trial.value)] if study else []
-
-
-def quiet_study(folder: Path) -> Study | None:
-    """The study in a folder; None where it is empty."""
-    import optuna
-
-    optuna.logging.set_verbosity(logging.WARNING)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    storage = f"sqlite:///{folder / STUDY}"
-    names = [one.study_name for one in optuna.get_all_study_summaries(storage)]
-    return optuna.load_study(study_name=names[0], storage=storage) if names else None
+    trials = study.load(folder).trials
+    return [trial for trial in trials if trial.value is not None and math.isfinite(trial.value)]
 
 
 def history(trials: list[FrozenTrial]) -> Figure:
@@ -81,10 +66,10 @@ def importances(trials: list[FrozenTrial]) -> Figure | None:
     scores = {trial.value for trial in trials}
     if len(trials) < FEWEST or len(scores) < 2:
         return None
-    study = create_study(direction="maximize")
-    study.add_trials(trials)
+    finished = create_study(direction="maximize")
+    finished.add_trials(trials)
     evaluator = importance.MeanDecreaseImpurityImportanceEvaluator(seed=0)
-    found = importance.get_param_importances(study, evaluator=evaluator)
+    found = importance.get_param_importances(finished, evaluator=evaluator)
     if not found:
         return None
     figure = Figure(figsize=(WIDTH, 0.5 + 0.42 * len(found)))

@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,10 @@ def opened(
 
 def log_figures(loggers: Sequence[RunLogger], folder: Path, row: Row) -> None:
     """Log the PNG files of a run's figures, as `log_images`."""
-    images = {}
-    for file in sorted(folder.glob("*.png")) if any(logger.shows_images for logger in loggers) else ():
-        with Image.open(file) as image:
-            image.load()
-            images[f"figures/{file.stem}"] = image
-    log_images(loggers, images, row)
+    files = sorted(folder.glob("*.png")) if any(logger.shows_images for logger in loggers) else []
+    with ExitStack() as stack:
+        images = {f"figures/{file.stem}": stack.enter_context(Image.open(file)) for file in files}
+        log_images(loggers, images, row)
 
 
 def log_images(loggers: Sequence[RunLogger], images: Mapping[str, Image.Image], row: Row) -> None:

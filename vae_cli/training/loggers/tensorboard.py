@@ -12,7 +12,7 @@ from PIL.Image import Image
 from vae_cli.config.comparison import flat
 from vae_cli.config.search import score
 from vae_cli.config.settings import setting_of
-from vae_cli.errors import UserError
+from vae_cli.runs.status import WELL
 from vae_cli.training.loggers.run_logger import Row, RunLogger
 
 MEASURES = ("test/", "val_split/", "train_split/", "gaps/", "exact/")
@@ -31,10 +31,8 @@ class TensorBoardLogger(RunLogger):
     shows_images = True
 
     def __init__(self, folder: Path, config: Mapping[str, Any], resumed: int | None) -> None:
-        try:
-            from torch.utils.tensorboard.writer import SummaryWriter
-        except ModuleNotFoundError as error:
-            raise UserError("logger=tensorboard needs tensorboard: pip install 'vae-cli[tensorboard]'") from error
+        from torch.utils.tensorboard.writer import SummaryWriter
+
         purge = None if resumed is None else resumed + 1
         self.writer = SummaryWriter(str(folder), purge_step=purge)
         self.config, self.step = config, 0
@@ -57,7 +55,7 @@ class TensorBoardLogger(RunLogger):
 
     def finish(self, summary: Mapping[str, object]) -> None:
         """Write hyperparameters and final numbers; hp_metric is the number that a search maximises."""
-        if summary.get("status") == "done":
+        if summary.get("status") in WELL:
             numbers = {k: v for k, v in summary.items() if isinstance(v, int | float) and k.startswith(MEASURES)}
             self._hyperparameters({"hp_metric": score(summary), **numbers})
         self.writer.close()

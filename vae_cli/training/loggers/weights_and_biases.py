@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
+from PIL.ImageFile import ImageFile
 
 from vae_cli.config.schema import WandbConfig
 from vae_cli.distributed import slurm
 from vae_cli.errors import UserError, first_line, warn
 from vae_cli.runs.layout import sweep_name
+from vae_cli.runs.status import WELL
 from vae_cli.training.loggers.run_logger import Row, RunLogger
 
 UPLOAD = 60.0
@@ -53,12 +55,15 @@ class WandbLogger(RunLogger):
     def log_images(self, images: Mapping[str, Image], row: Row) -> None:
         import wandb
 
-        self.run.log({name: wandb.Image(image) for name, image in images.items()} | dict(row))
+        place = f"epoch {row['epoch']:.0f}, step {row['step']:.0f}"  # W&B's own slider counts rows
+        files = {name: image.filename if isinstance(image, ImageFile) else image for name, image in images.items()}
+        logged = {name: wandb.Image(file, caption=place) for name, file in files.items()}  # a file is copied as it is
+        self.run.log(logged | dict(row))
 
     def finish(self, summary: Mapping[str, object]) -> None:
         """Write the final numbers and end the run, so that the next job of a sweep gets a run of its own."""
         self.run.summary.update(dict(summary))
-        self.run.finish(exit_code=0 if summary.get("status") == "done" else 1)
+        self.run.finish(exit_code=0 if summary.get("status") in WELL else 1)
 
     def abandon(self) -> None:
         import wandb

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
@@ -18,8 +20,13 @@ from vae_cli.config.search import searches
 from vae_cli.sweeps.side_by_side import Shares
 from vae_cli.sweeps.table import SweepTable
 
+if TYPE_CHECKING:
+    import submitit
+
 LONGEST = 60 * 24 * 365
 """Time limit of a local job in minutes; submitit's default is one hour."""
+PATIENCE = 60.0
+"""Seconds that jobs have to stop."""
 PAUSE = 0.2
 """Seconds between two polls of the jobs."""
 
@@ -52,6 +59,22 @@ if find_spec("submitit"):
     from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher
 
+    @contextmanager
+    def _stopping(jobs: Sequence[submitit.Job[JobReturn]]) -> Iterator[None]:
+        """Tell the jobs of a sweep that is stopped to save and stop: they would survive it."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            for job in jobs:
+                if not job.done():
+                    os.kill(int(job.job_id), signal.SIGTERM)  # its process passes it on
+            end = time.monotonic() + PATIENCE
+            while not all(job.done() for job in jobs) and time.monotonic() < end:
+                time.sleep(PAUSE)
+            for job in jobs:
+                job.cancel(check=False)
+            raise
+
     class SubmititJobs(LocalLauncher):
         """Starts a job as soon as its cores are free; submitit's launcher starts all at once."""
 
@@ -67,14 +90,14 @@ if find_spec("submitit"):
             waiting = deque(enumerate(job_overrides, initial_job_idx))
             jobs: list[submitit.Job[JobReturn]] = []
             state = Singleton.get_state()
-            with _shared(self.config, len(job_overrides)) as shares:
+            with _shared(self.config, len(job_overrides)) as shares, _stopping(jobs):
                 while waiting:
                     if sum(not job.done() for job in jobs) >= shares.jobs:
                         time.sleep(PAUSE)
                         continue
                     number, overrides = waiting.popleft()
                     jobs.append(executor.submit(work, list(overrides), "hydra.sweep.dir", number, str(number), state))
-            return [job.results()[0] for job in jobs]
+                return [job.results()[0] for job in jobs]
 
     _register("submitit_local", LocalQueueConf, _target_=f"{__name__}.SubmititJobs", timeout_min=LONGEST)
 

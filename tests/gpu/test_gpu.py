@@ -1,0 +1,82 @@
+"""Training, resumption and scoring on a GPU; tests/gpu/run.sh runs these tests and the benchmarks of a GPU."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import vae_cli
+from tests.support.configs import composed
+from tests.support.models import batch_of, binary_vae
+from tests.support.training import interrupted, train
+from vae_cli.config.sources import Sources
+from vae_cli.distributions.discretised_logistic import DiscretisedLogistic
+from vae_cli.distributions.pieces import PIECE
+from vae_cli.distributions.pixels import LEVELS, ContinuousBernoulli
+from vae_cli.evaluation.chunking import AdaptiveChunks
+from vae_cli.evaluation.estimators import iw_log_likelihood
+from vae_cli.runs.checkpoints import load
+from vae_cli.runs.folder import RunFolder
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
+GPU = ["dataset=digits", "trainer=gpu", "trainer.max_epochs=2", "evaluate.samples=5"]
+
+
+@pytest.mark.parametrize("model", Sources.find().options("model"))
+def test_every_system_trains(model: str, tmp_path: Path) -> None:
+    results = train(composed(f"model={model}", *GPU, "trainer.limit_batches=3"), tmp_path)
+    assert results["status"] == "done" and results["starts"][-1]["gpu"] == torch.cuda.get_device_name()
+    state = load(RunFolder(tmp_path).checkpoint("best"))["state_dict"]
+    assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_reaches_the_bound_of_float32(precision: str, tmp_path: Path) -> None:
+    wide, half = (
+        train(composed(*GPU, f"trainer.precision={one}", "optimizer.fused=false"), tmp_path / one)
+        for one in ("32-true", precision)
+    )
+    assert half["test/elbo"] == pytest.approx(wide["test/elbo"], rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["batch", "epoch"])
+def test_an_interrupted_training_ends_as_a_whole_one(kind: str, tmp_path: Path) -> None:
+    config = composed(*GPU, "trainer.deterministic=true")
+    whole = train(config, tmp_path / "whole")
+    parts = interrupted(config, tmp_path / "parts", kind, 1)
+    assert parts["test/elbo"] == pytest.approx(whole["test/elbo"], rel=1e-5)
+
+
+def test_both_devices_score_a_run_alike(tmp_path: Path) -> None:
+    train(composed(*GPU), tmp_path)
+    runs = [vae_cli.load(tmp_path, device=device) for device in ("cpu", "cuda")]
+    x = torch.as_tensor(np.asarray(runs[0].data.test.x)[:50])
+    codes, scores = zip(*((run.encode(x).mean.cpu(), run.log_likelihood(x, 1000).cpu()) for run in runs), strict=True)
+    torch.testing.assert_close(*codes, rtol=1e-3, atol=1e-4)
+    assert (scores[0] - scores[1]).mean().abs() < 0.1
+
+
+@pytest.mark.parametrize("kind", [ContinuousBernoulli, DiscretisedLogistic])
+def test_densities_and_gradients_are_those_of_the_cpu(kind: type) -> None:
+    torch.manual_seed(0)
+    x = torch.randint(LEVELS, (2 * PIECE,)) / (LEVELS - 1)
+    parameters = [torch.randn(2 * PIECE) for _ in range(1 + (kind is DiscretisedLogistic))]
+    found = []
+    for device in ("cpu", "cuda"):
+        own = [one.to(device).requires_grad_() for one in parameters]
+        value = kind(*own).log_prob(x.to(device))
+        found.append([value.cpu(), *(one.cpu() for one in torch.autograd.grad(value.sum(), own))])
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
+
+
+def test_an_estimate_that_does_not_fit_is_made_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    model, batch = binary_vae().cuda(), batch_of(torch.zeros(1000, 1, 6, 5)).to(torch.device("cuda"))
+    memory = torch.cuda.get_device_properties(0).total_memory
+    chunks = AdaptiveChunks(memory // 30, 1)  # a float of each pixel of a row takes four times the memory
+    draws = memory // 30 // 1000
+    parts = chunks.map(
+        batch, lambda part, rows: iw_log_likelihood(model, part, model.encode(part), draws, rows).log_likelihood
+    )
+    assert torch.cat(list(parts)).isfinite().all()
+    assert chunks.count < memory // 30 and "out of memory" in capsys.readouterr().err

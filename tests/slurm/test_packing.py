@@ -1,0 +1,93 @@
+"""Sweeps on a real SLURM: the submission of many jobs, and several jobs in one task."""
+
+import json
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.slurm.test_slurm import CLUSTER, HERE, SMALL, numbers, running, slurm, soon, status, wait, work
+from tests.support.commands import start
+from vae_cli.runs.layout import queue_name
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+
+__all__ = ["work"]
+HELD = "cluster.options=[--hold]"
+
+
+def states(folder: Path) -> dict[str, str]:
+    return {row["folder"]: row["status"] for row in json.loads((folder / "sweep.json").read_text())}
+
+
+def test_hundreds_of_jobs_are_submitted_in_seconds(work: Path) -> None:
+    betas = ",".join(map(str, range(1, 151)))
+    sweep = ["-m", *SMALL, *CLUSTER, f"objective.beta={betas}", "seed=0,1", "hydra.sweep.dir=all"]
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    done = start("vae-train", *sweep, HELD, "cluster.wait=false", folder=work)
+    after, seconds = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - began
+    assert done.code == 0 and "300 jobs submitted" in done.out, done.err
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"300 jobs: {seconds:.1f} s, {cpu:.1f} s of CPU")
+    assert cpu < 20  # 6 on a quiet machine
+    assert len(slurm("squeue", "--noheader", "--array", f"--name={queue_name(work / 'all')}").splitlines()) == 300
+    assert len(list((work / "all" / ".slurm").iterdir())) == 3
+    slurm("scancel", f"--name={queue_name(work / 'all')}")
+
+
+def test_a_job_that_fails_does_not_end_the_others_of_its_task(work: Path) -> None:
+    np.savez(work / "small.npz", x=np.random.default_rng(0).random((40, 6)).astype("float32"))
+    (work / "broken.npz").write_bytes(b"no arrays")
+    data = ["dataset=npz", "likelihood=gaussian", "dataset.path=small.npz,broken.npz"]
+    sweep = ["-m", *SMALL, *data, *CLUSTER, "trainer.max_epochs=1", "cluster.pack=4", "seed=0,1", "hydra.sweep.dir=all"]
+    with running(work, *sweep) as command:
+        output, _ = command.communicate(timeout=600)
+    assert command.returncode == 1, output
+    ends = {"broken.npz" in name: state for name, state in states(work / "all").items()}
+    assert ends == {True: "failed", False: "done"}
+    (log,) = (work / "all" / ".slurm").glob("*.log")
+    assert all(path.samefile(log) for path in work.glob("all/*/slurm.log"))
+    assert "JobState=FAILED" in slurm("scontrol", "show", "job", log.stem)
+
+
+def test_a_time_limit_in_the_middle_of_a_task(work: Path) -> None:
+    run = [*SMALL, "trainer.max_epochs=20"]
+    sweep = ["-m", *run, *CLUSTER, "cluster.pack=4", "seed=0,1,2,3", "hydra.sweep.dir=all"]
+    folders = [work / "all" / f"seed={seed}" for seed in range(4)]
+    with running(work, *sweep) as command:
+        wait(lambda: status(folders[1])["epoch"] > 0)
+        job = status(folders[1])["job"]
+        kept = (folders[0] / "results.json").read_bytes()
+        shown = start("vae-report", "all", folder=work).out
+        slurm("scancel", "--signal=USR2", job)
+        soon(job)
+        output, _ = command.communicate(timeout=500)
+    assert command.returncode == 0, output
+    assert f"SLURM job {job} runs, and this run begins later" in shown
+    assert set(states(work / "all").values()) == {"done"}
+    assert (folders[0] / "results.json").read_bytes() == kept
+    assert [status(folder)["requeued"] for folder in folders] == [0, 1, 0, 0]
+    assert start("vae-train", *run, "seed=1", "hydra.run.dir=alone", folder=work).code == 0
+    assert numbers(folders[1]) == numbers(work / "alone")
+
+
+def test_all_that_is_left_of_a_cancelled_task_is_cancelled(work: Path) -> None:
+    sweep = ["-m", *SMALL, *CLUSTER, "trainer.max_epochs=30", "cluster.pack=3", "seed=0,1,2", "hydra.sweep.dir=all"]
+    folders = [work / "all" / f"seed={seed}" for seed in range(3)]
+    with running(work, *sweep) as command:
+        wait(lambda: status(folders[1])["epoch"] > 0)
+        slurm("scancel", status(folders[1])["job"])
+        output, _ = command.communicate(timeout=500)
+    assert command.returncode == 1, output
+    assert [states(work / "all")[folder.name] for folder in folders] == ["done", "cancelled", "cancelled"]
+
+
+def test_a_task_takes_as_many_jobs_as_earlier_runs_were_short(work: Path) -> None:
+    run = [*SMALL, "trainer.max_epochs=1", "hydra.sweep.dir=all"]
+    assert start("vae-train", "-m", *run, "seed=0", folder=work, **HERE).code == 0
+    held = [*run, *CLUSTER, "cluster.pack=auto", "cluster.wait=false", HELD, "seed=0,1,2,3"]
+    done = start("vae-train", "-m", *held, folder=work)
+    assert done.code == 0 and "4 jobs submitted" in done.out and "4 in each task" in done.out, done.out + done.err
+    slurm("scancel", f"--name={queue_name(work / 'all')}")
