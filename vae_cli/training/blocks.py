@@ -89,7 +89,7 @@ class BlockLoader:
             start = stop
 
     def _end(self, step: int) -> int:
-        """The step of this epoch after which a block ends that begins at `step`, on all ranks alike."""
+        """The step of this epoch after which a block that begins at `step` ends; equal on all ranks."""
         (seconds,) = all_reduce_max(self.step_seconds, device=self.loader.device)
         before = self.loader.epoch * self.steps_per_epoch
         due = [following(before + step) - before for following in self.next_steps]
