@@ -1,7 +1,7 @@
 """`make bench`: training and evaluation speed beside a plain loop, Lightning with a DataLoader, and pythae, in one run.
 
-Every program trains one MLP (784-512-512-32, ReLU), batch 128, Adam, MNIST, float32 by default. Programs alternate by
-epoch, so that a drift of the machine affects all; medians over the rounds, ratios of medians.
+Every program trains one MLP with ReLU, batch 128, Adam, float32 by default. Programs alternate by epoch, so that a
+drift of the machine affects all; medians over the rounds, ratios of medians.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from rich.console import Console
 from rich.table import Table
 
 from vae_cli.commands.benchmark import neighbours, pythae
-from vae_cli.commands.benchmark.loops import EVENT, lightning_loader, plain_loop
+from vae_cli.commands.benchmark.loops import (
+    DEFAULT,
+    SMALL,
+    Widths,
+    bytes_below_noise,
+    lightning_loader,
+    plain_loop,
+)  # fmt: skip
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer, session
 from vae_cli.config.schema import TrainConfig
@@ -63,7 +70,7 @@ def runner(data: Data, *overrides: str) -> Callable[[], float]:
 def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
     """Pairs (image, sample) a second of the importance-weighted log-likelihood, as the evaluation runs it."""
     config = configure(*overrides)
-    model = build_model(config, EVENT)
+    model = build_model(config, DEFAULT.event)
     size, k = config.evaluate.batch_size, 100
     batch = next(iter(data.loader("test", batch_size=size, seed=0, shuffle=False, device=torch.device("cpu"))))
     rows = rows_at_once(model, batch.x.device).count
@@ -76,6 +83,17 @@ def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
         return repeats * k * len(batch) / (time.perf_counter() - start)
 
     return pairs
+
+
+def training(data: Data, widths: Widths, *overrides: str) -> dict[str, Callable[[], float]]:
+    """Programs that train one network, an epoch at a call."""
+    return {
+        "this runner": runner(data, *widths.overrides, *overrides),
+        "plain loop": plain_loop(data, widths),
+        "plain loop, noise of this runner": plain_loop(data, widths, bytes_below_noise),
+        "Lightning + DataLoader": lightning_loader(data, widths, 0),
+        "pythae": pythae.loop(data, widths),
+    }
 
 
 def measure(programs: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -104,23 +122,21 @@ def report(title: str, unit: str, rates: dict[str, list[float]], references: lis
 
 
 def main(rounds: int = 5) -> None:
-    """Measure everything and print three tables."""
+    """Measure everything and print the tables."""
     quiet_libraries()
     warnings.simplefilter("ignore")
     data: Data = configure().dataset.build().load()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds")
-    training = measure(
-        {
-            "this runner": runner(data),
-            "this runner, trainer.compile=true": runner(data, "trainer.compile=true"),
-            "plain loop": plain_loop(data),
-            "Lightning + DataLoader": lightning_loader(data, 0),
-            "Lightning + DataLoader, 2 workers": lightning_loader(data, 2),
-            "pythae": pythae.loop(data),
-        },
-        rounds,
-    )
-    report("Training", "images/s", training, ["plain loop", "Lightning + DataLoader", "pythae"])
+    digits: Data = configure("dataset=digits").dataset.build().load()
+    programs = training(data, DEFAULT) | {
+        "this runner, trainer.compile=true": runner(data, "trainer.compile=true"),
+        "Lightning + DataLoader, 2 workers": lightning_loader(data, DEFAULT, 2),
+    }
+    references = ["plain loop", "Lightning + DataLoader", "pythae"]
+    report("Training, 784-512-512-32", "images/s", measure(programs, rounds), references)
+    report("Training, 784-64-8", "images/s", measure(training(data, SMALL), rounds), references)
+    rates = measure(training(digits, Widths((1, 8, 8), (64,), 8), "dataset=digits"), rounds)
+    report("Training, digits, 64-64-8", "images/s", rates, references)
     likelihood = measure(
         {"this runner": runner_likelihood(data), "pythae get_nll": pythae.likelihood(data)},
         rounds,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
 
 import pytorch_lightning as pl
 import torch
@@ -14,22 +17,42 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
 
 from vae_cli.datasets import Data, Split
+from vae_cli.datasets.noise import bernoulli
 
-BATCH, LATENT, HIDDEN, EVENT = 128, 32, (512, 512), (1, 28, 28)
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Widths:
+    """An MLP with ReLU: entries of x, widths of the hidden layers of the encoder, dimensions of z."""
+
+    event: tuple[int, ...]
+    hidden: tuple[int, ...]
+    latent: int
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The network as keys of this runner."""
+        return f"network.hidden=[{','.join(map(str, self.hidden))}]", f"model.latent_dim={self.latent}"
+
+
+DEFAULT = Widths((1, 28, 28), (512, 512), 32)
+SMALL = Widths((1, 28, 28), (64,), 8)
+
+
+def hidden_layers(widths: Sequence[int]) -> list[nn.Module]:
+    """Linear layers from width to width, each with a ReLU."""
+    return [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())]
 
 
 class PlainVAE(nn.Module):
     """The network in plain PyTorch."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Widths) -> None:
         super().__init__()
-        wide, narrow = HIDDEN
-        self.encoder = nn.Sequential(
-            nn.Linear(784, wide), nn.ReLU(), nn.Linear(wide, narrow), nn.ReLU(), nn.Linear(narrow, 2 * LATENT)
-        )
-        self.decoder = nn.Sequential(
-            nn.Linear(LATENT, narrow), nn.ReLU(), nn.Linear(narrow, wide), nn.ReLU(), nn.Linear(wide, 784)
-        )
+        ends = [prod(widths.event), *widths.hidden]
+        self.encoder = nn.Sequential(*hidden_layers(ends), nn.Linear(ends[-1], 2 * widths.latent))
+        self.decoder = nn.Sequential(*hidden_layers([widths.latent, *ends[:0:-1]]), nn.Linear(ends[1], ends[0]))
 
     def loss(self, x: Tensor) -> Tensor:
         """Negative ELBO, mean over the batch."""
@@ -41,22 +64,36 @@ class PlainVAE(nn.Module):
 
 
 def pixels_of(split: Split) -> Tensor:
-    """Bytes (N, 1, 28, 28), as they are held in memory."""
+    """Bytes (N, 1, H, W)."""
     assert isinstance(split.x, Tensor)
-    return split.x
+    return split.x if split.x.dtype == torch.uint8 else (255 * split.x).round().to(torch.uint8)
 
 
-def plain_loop(data: Data) -> Callable[[], float]:
+def torch_bernoulli(pixels: Tensor) -> Callable[[Tensor], Tensor]:
+    """Binary images at an index, as a loop usually draws them."""
+    probabilities = pixels.float() / 255
+    return lambda index: torch.bernoulli(probabilities[index])
+
+
+def bytes_below_noise(pixels: Tensor) -> Callable[[Tensor], Tensor]:
+    """Binary images at an index, as this runner draws them."""
+    generator = torch.Generator()
+    return lambda index: bernoulli(pixels[index], generator)
+
+
+def plain_loop(
+    data: Data, widths: Widths, drawn: Callable[[Tensor], Callable[[Tensor], Tensor]] = torch_bernoulli
+) -> Callable[[], float]:
     """A hand-written loop: pixels in memory, dynamic binarisation, fused Adam."""
     torch.manual_seed(0)
-    pixels = pixels_of(data.train).flatten(1).float() / 255
-    model = PlainVAE()
+    pixels = pixels_of(data.train).flatten(1)
+    draw, model = drawn(pixels), PlainVAE(widths)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
 
     def epoch() -> float:
         start = time.perf_counter()
         for index in torch.randperm(len(pixels)).split(BATCH):
-            loss = model.loss(torch.bernoulli(pixels[index]))
+            loss = model.loss(draw(index))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -68,9 +105,9 @@ def plain_loop(data: Data) -> Callable[[], float]:
 class _LoaderModule(pl.LightningModule):
     """The plain network as a LightningModule, logging its loss by epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Widths) -> None:
         super().__init__()
-        self.net = PlainVAE()
+        self.net = PlainVAE(widths)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of a batch."""
@@ -82,7 +119,7 @@ class _LoaderModule(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), 1e-3)
 
 
-def lightning_loader(data: Data, workers: int) -> Callable[[], float]:
+def lightning_loader(data: Data, widths: Widths, workers: int) -> Callable[[], float]:
     """Lightning as its tutorials have it: torchvision's MNIST items, ToTensor, DataLoader."""
     from PIL import Image
     from torchvision.transforms import ToTensor
@@ -104,7 +141,7 @@ def lightning_loader(data: Data, workers: int) -> Callable[[], float]:
                 enable_model_summary=False,
             )  # fmt: skip
             start = time.perf_counter()
-            trainer.fit(_LoaderModule(), loader)
+            trainer.fit(_LoaderModule(widths), loader)
         return len(pixels) / (time.perf_counter() - start)
 
     return epoch

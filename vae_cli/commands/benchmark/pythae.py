@@ -10,27 +10,28 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vae_cli.commands.benchmark.loops import BATCH, EVENT, HIDDEN, LATENT, pixels_of
+from vae_cli.commands.benchmark.loops import BATCH, DEFAULT, Widths, hidden_layers, pixels_of
 from vae_cli.datasets import Data
 
 
-def _model() -> Any:
-    from pythae.models import LatentVariableModel, VAEConfig
+def _model(widths: Widths) -> Any:
+    from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
 
-    wide, narrow = HIDDEN
+    ends = [prod(widths.event), *widths.hidden]
 
     class Encoder(BaseEncoder):
         def __init__(self) -> None:
             super().__init__()
-            self.net = nn.Sequential(nn.Linear(784, wide), nn.ReLU(), nn.Linear(wide, narrow), nn.ReLU())
-            self.mean, self.log_variance = nn.Linear(narrow, LATENT), nn.Linear(narrow, LATENT)
+            self.net = nn.Sequential(*hidden_layers(ends))
+            self.mean, self.log_variance = (nn.Linear(ends[-1], widths.latent) for _ in range(2))
 
         def forward(self, x: Tensor) -> ModelOutput:
             h = self.net(x.flatten(1))
@@ -39,18 +40,16 @@ def _model() -> Any:
     class Decoder(BaseDecoder):
         def __init__(self) -> None:
             super().__init__()
-            self.net = nn.Sequential(
-                nn.Linear(LATENT, narrow), nn.ReLU(), nn.Linear(narrow, wide), nn.ReLU(), nn.Linear(wide, 784)
-            )
+            self.net = nn.Sequential(*hidden_layers([widths.latent, *ends[:0:-1]]), nn.Linear(ends[1], ends[0]))
 
         def forward(self, z: Tensor) -> ModelOutput:
-            return ModelOutput(reconstruction=self.net(z).sigmoid().unflatten(1, EVENT))
+            return ModelOutput(reconstruction=self.net(z).sigmoid().unflatten(1, widths.event))
 
-    config = VAEConfig(input_dim=EVENT, latent_dim=LATENT, reconstruction_loss="bce")
-    return LatentVariableModel(config, encoder=Encoder(), decoder=Decoder())
+    config = VAEConfig(input_dim=widths.event, latent_dim=widths.latent, reconstruction_loss="bce")
+    return VAE(config, encoder=Encoder(), decoder=Decoder())
 
 
-def loop(data: Data) -> Callable[[], float]:
+def loop(data: Data, widths: Widths) -> Callable[[], float]:
     """pythae's BaseTrainer, one epoch of its training step."""
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
@@ -59,7 +58,7 @@ def loop(data: Data) -> Callable[[], float]:
     pixels = pixels_of(data.train).float() / 255
     with tempfile.TemporaryDirectory() as folder:
         config = BaseTrainerConfig(folder, BATCH, BATCH, num_epochs=1, learning_rate=1e-3, no_cuda=True)
-        trainer = BaseTrainer(_model(), BaseDataset(pixels, torch.zeros(len(pixels))), training_config=config)
+        trainer = BaseTrainer(_model(widths), BaseDataset(pixels, torch.zeros(len(pixels))), training_config=config)
         trainer.prepare_training()
 
     def epoch() -> float:
@@ -73,7 +72,7 @@ def loop(data: Data) -> Callable[[], float]:
 
 def likelihood(data: Data) -> Callable[[], float]:
     """Pairs (image, sample) a second of pythae's get_nll."""
-    model = _model().eval()
+    model = _model(DEFAULT).eval()
     images, k = 50, 1000
     x = pixels_of(data.test)[:images].float() / 255
 
