@@ -2,6 +2,7 @@ import gc
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -13,6 +14,9 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
         signal.signal(number, handler)
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.interruptions import Whole
 
 
 def pytest_collection(session: pytest.Session) -> None:
@@ -68,3 +72,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.mkdir()
     monkeypatch.chdir(place)
     return place
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> "Whole":
+    """A run that nothing has interrupted, with its times."""
+    from tests.support.interruptions import uninterrupted
+
+    return uninterrupted(tmp_path_factory.mktemp("interruptions") / "work")

@@ -135,7 +135,10 @@ class Watch:
         (["callbacks.watch._target_=ours.Watch"], "callbacks.watch.epochs: missing"),
         (["callbacks.watch=3"], "callbacks.watch=3: names no class|callbacks.watch: names no class"),
         (["evaluate.metrics.mine._target_=ours.Watch"], "expected a Metric"),
-        (["callbacks.watch._target_=other.Watch"], "only classes of vae_cli, torch.optim, torch.nn, ours may be named"),
+        (
+            ["callbacks.watch._target_=other.Watch"],
+            "torch.nn, optuna.pruners, ours may be named",
+        ),
         (["callbacks.watch._target_=ours.Wotch"], "nearest: ours.Watch"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

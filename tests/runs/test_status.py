@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 
-from vae_cli.commands.job import IDLE, _requeue
+from vae_cli.commands.job import IDLE, requeue
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.status import Start, Status
 from vae_cli.training.checkpointing import AtomicCheckpointIO
@@ -34,10 +33,10 @@ def test_a_start_lasts_until_its_last_sign_of_life(tmp_path: Path) -> None:
 
 def test_a_job_whose_starts_save_nothing_is_not_requeued(tmp_path: Path) -> None:
     """It would go round until cluster.requeue is reached."""
-    run, config = RunFolder(tmp_path), OmegaConf.create({"cluster": {"requeue": 10}})
+    run = RunFolder(tmp_path)
     idle = [Start("2026-01-01T00:00:00+00:00", "node")] * IDLE
     run.write_status(Status("running", starts=tuple(idle)))
-    failure = _requeue(run, config, ExitStack())
+    failure = requeue(run, 10, ExitStack())
     assert failure.status == "interrupted"
     assert failure.message == "time limit; the last 3 starts saved nothing: use a longer cluster.time"
     saved = Start("2026-01-01T00:00:00+00:00", "node", saved=True)

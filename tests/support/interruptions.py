@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tests.support.commands import fingerprint
+from tests.support.commands import fingerprint, fork
 from tests.support.runs import results
 from vae_cli.runs import checkpoints
 
@@ -120,3 +120,17 @@ class Whole:
         """A random one, twice as often in training as before or after it."""
         span = draw.choice([self.starting, self.training, self.training, self.ending])
         return replace(span, seconds=span.seconds * draw.random())
+
+
+def uninterrupted(work: Path) -> Whole:
+    """Train in a new folder, and measure the times between its files."""
+    work.mkdir()
+    fork("vae-train", "--version", folder=work)  # starts the server that the others are forked from
+    began, run = time.time(), work / "run"
+    done = fork("vae-train", *VADE, "trainer.checkpoint_every=null", *HERE, folder=work)
+    assert (done.code, done.err) == (0, "")
+    assert results(run)["train/epochs"] == 6
+    files = ("config.yaml", "checkpoints/last.ckpt", "results.json")
+    first, trained, last = ((run / name).stat().st_mtime for name in files)
+    spans = [Span(None, first - began), Span("config.yaml", trained - first), Span("config.yaml", last - first)]
+    return Whole(run, *spans)

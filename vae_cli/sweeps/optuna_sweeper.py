@@ -20,6 +20,8 @@ from vae_cli.config.search import submits
 from vae_cli.errors import ConfigError
 from vae_cli.runs import study
 from vae_cli.runs.layout import display
+from vae_cli.runs.status import Start
+from vae_cli.runs.sweep import Sweep
 from vae_cli.sweeps.side_by_side import Shares
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Search(Sweeper):
         space = {key: distribution(override) for key, override in given.items() if override.is_sweep_override()}
         fixed = {key: override.input_line or "" for key, override in given.items() if key not in space}
         found = require("vae-train", attempt(lambda: self._study(space)))
+        Sweep(Start.now(), str(Path.cwd()), True, []).write(Path(self.settings.hydra.sweep.dir))
         while trials := self._next(found, space):
             lines = []
             for trial in trials:

@@ -67,8 +67,8 @@ class SweepTable(Callback):
         self.ended_well = any if self.searches else all
         self.well = WELL if waits(config) else (*WELL, *GOING)
         SweepTable.current = self
-        begun = Sweep(Start.now(), str(Path.cwd()), self.searches, [] if self.searches else job_folders(config))
-        begun.write(self.folder)
+        if not self.searches:  # a search may yet be refused
+            Sweep(Start.now(), str(Path.cwd()), False, job_folders(config)).write(self.folder)
 
     def finish(self) -> int:
         """Print and write the table; the exit code is 1 if a job failed, or all trials of a search did.
