@@ -47,8 +47,15 @@ class StepEngine:
 
     @cached_property
     def optimizer(self) -> Optimizer:
-        """The optimiser, which Lightning has built when the training begins."""
-        return self.trainer.optimizers[0]
+        """The optimiser, which Lightning has built when the training begins.
+
+        On a CPU its check for CUDA graphs goes: it asks the driver for GPUs at each step, which takes a tenth of a
+        millisecond.
+        """
+        (optimizer,) = self.trainer.optimizers
+        if self.trainer.strategy.root_device.type == "cpu":
+            setattr(optimizer, "_accelerator_graph_capture_health_check", lambda: None)  # noqa: B010
+        return optimizer
 
     def run(self, block: Block) -> None:
         """Train on the batches of a block; the last one completes a step."""

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from vae_cli.commands.benchmark import neighbours, pythae
 from vae_cli.commands.benchmark.loops import (
+    BATCH,
     DEFAULT,
     SMALL,
     Widths,
@@ -88,7 +89,7 @@ def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
 def training(data: Data, widths: Widths, *overrides: str) -> dict[str, Callable[[], float]]:
     """Programs that train one network, an epoch at a call."""
     return {
-        "this runner": runner(data, *widths.overrides, *overrides),
+        "this runner": runner(data, *widths.overrides, f"dataset.batch_size={BATCH}", *overrides),
         "plain loop": plain_loop(data, widths),
         "plain loop, noise of this runner": plain_loop(data, widths, bytes_below_noise),
         "Lightning + DataLoader": lightning_loader(data, widths, 0),
