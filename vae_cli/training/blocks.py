@@ -89,8 +89,12 @@ class BlockLoader:
             start = stop
 
     def _end(self, step: int) -> int:
-        """The step of this epoch after which a block that begins at `step` ends; equal on all ranks."""
-        (seconds,) = all_reduce_max(self.step_seconds, device=self.loader.device)
+        """The step of this epoch after which a block that begins at `step` ends: the first at which any rank needs it.
+
+        Rank 0 alone has loggers, and each rank has a speed of its own.
+        """
         before = self.loader.epoch * self.steps_per_epoch
         due = [following(before + step) - before for following in self.next_steps]
-        return min(step + max(1, int(SECONDS / seconds)), *due, self.steps_per_epoch)
+        own = min(step + max(1, int(SECONDS / self.step_seconds)), *due, self.steps_per_epoch)
+        (last,) = all_reduce_max(-float(own), device=self.loader.device)
+        return -int(last)
