@@ -226,7 +226,7 @@ def test_a_submission_that_slurm_refuses_leaves_nothing(work: Path) -> None:
 
 def test_a_full_disk_at_submission(work: Path) -> None:
     (work / "disk").mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(work / "disk")]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(work / "disk")]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("needs the right to mount")
     try:
