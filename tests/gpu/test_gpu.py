@@ -48,7 +48,7 @@ def test_an_interrupted_training_ends_as_a_whole_one(kind: str, tmp_path: Path) 
     assert parts["test/elbo"] == pytest.approx(whole["test/elbo"], rel=1e-5)
 
 
-def test_both_devices_score_a_run_alike(tmp_path: Path) -> None:
+def test_scores_of_cpu_and_gpu_agree(tmp_path: Path) -> None:
     train(composed(*GPU), tmp_path)
     runs = [vae_cli.load(tmp_path, device=device) for device in ("cpu", "cuda")]
     x = torch.as_tensor(np.asarray(runs[0].data.test.x)[:50])

@@ -21,12 +21,12 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 SMALL = ["-m", "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=none"]
 SWEEP = [*SMALL, "cluster=slurm", "cluster.memory=1", "cluster.cpus=1", "trainer.num_nodes=2", "hydra.sweep.dir=all"]
 HERE = {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
-"""What two nodes on one machine need to find each other."""
+"""Environment by which two nodes on one machine find each other."""
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """Where a test works; the jobs of its sweep have its name."""
+    """The working directory of a test, after which the jobs of its sweep are named."""
     folder = tmp_path / f"work{os.getpid()}"
     folder.mkdir()
     return folder

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 SMALL = ["dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=csv"]
 SMALL += ["trainer.accelerator=cpu", "trainer.threads=1"]
 HERE = {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-"""What two nodes on one machine need to find each other."""
+"""Environment by which two nodes on one machine find each other."""
 CLUSTER = ["cluster=slurm", "cluster.memory=1", "cluster.cpus=1"]
 
 
@@ -54,7 +54,7 @@ def numbers(folder: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """Where a test works, with a name of its own, for its sweeps' jobs are named after it."""
+    """The working directory of a test, with a name of its own, after which the jobs of its sweeps are named."""
     folder = tmp_path / f"work{os.getpid()}"
     folder.mkdir()
     return folder

@@ -20,7 +20,7 @@ def codebook(codes: int = K, decay: float = 0.9, restart_threshold: float = 0.0,
 
 
 def vqvae(family=MovingAverages, posterior=Quantised, **settings) -> LatentVariableModel:
-    """Of 4 x 3 images, with two by two codes."""
+    """A VQ-VAE of 4 x 3 images, with 2 x 2 codes."""
     n = n_positions(NETWORK, TWO_BY_TWO)
     book = codebook(family=family, **settings)
     book.start_at(torch.randn(200, D))
