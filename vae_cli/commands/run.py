@@ -29,7 +29,8 @@ from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
 from vae_cli.runs.find import named
-from vae_cli.runs.folder import CONFIG, RunFolder
+from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.run_files import CONFIG
 from vae_cli.training.build import build_module
 from vae_cli.training.data_location import load_again, other_data
 from vae_cli.training.lightning_module import LatentModelModule

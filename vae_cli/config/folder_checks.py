@@ -19,8 +19,9 @@ from vae_cli.config.schema import EvalConfig, SampleConfig, TrainConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import initial_checkpoint, nearest, run_around
-from vae_cli.runs.folder import CHECKPOINTS, OVERRIDES, RunFolder
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
+from vae_cli.runs.run_files import CHECKPOINTS, OVERRIDES
 
 R = TypeVar("R", EvalConfig, SampleConfig)
 

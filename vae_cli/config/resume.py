@@ -18,9 +18,10 @@ from vae_cli.config.settings import keys_that
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.find import nearest
-from vae_cli.runs.folder import CONFIG, LAST, RunFolder
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import REQUESTS
+from vae_cli.runs.run_files import CONFIG, LAST
 
 RUN_DIR = "hydra.run.dir"
 ASKING = (*REQUESTS, RUN_DIR)

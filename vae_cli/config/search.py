@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli.config import comparison
 from vae_cli.config.comparison import flat, written
 from vae_cli.errors import UserError
-from vae_cli.runs.folder import RESULTS, RunFolder
+from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.run_files import RESULTS
 from vae_cli.runs.saved_config import resolved
 
 WORST = -math.inf

@@ -21,7 +21,8 @@ from vae_cli.config.search import searches, submits, unlike
 from vae_cli.config.series import Series
 from vae_cli.distributed.progress import track
 from vae_cli.errors import ConfigError, causes, first_line
-from vae_cli.runs.folder import CONFIG, STATUS, SUPERSEDED, RunFolder
+from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.run_files import CONFIG, STATUS, SUPERSEDED
 
 EARLIER = 60
 """Seconds by which SLURM may send the signal of a time limit before the notice."""

@@ -16,9 +16,10 @@ from vae_cli.config.comparison import flat, written
 from vae_cli.config.settings import setting_of
 from vae_cli.errors import UserError
 from vae_cli.runs.find import FILES, walk
-from vae_cli.runs.folder import CONFIG, RunFolder
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.queue import Queue
+from vae_cli.runs.run_files import CONFIG
 from vae_cli.runs.saved_config import NotARunError
 from vae_cli.runs.status import UNFINISHED, State
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vae_cli.errors import UserError, first_line
 from vae_cli.runs.atomic_files import write_atomically
-from vae_cli.runs.folder import CHECKPOINTS, CONFIG
+from vae_cli.runs.run_files import CHECKPOINTS, CONFIG
 
 Layout = dict[tuple[str, ...], type | tuple[type, ...]]
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from secrets import token_hex
 
 from vae_cli.errors import ConfigError
-from vae_cli.runs.folder import CONFIG, RESULTS, STATUS, SUPERSEDED, RunFolder
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display, outputs_folder
+from vae_cli.runs.run_files import CONFIG, RESULTS, STATUS, SUPERSEDED
 
 NEWEST = "last"
 """The word for the newest single run on a command line, and the name of the link to it in the folder of outputs."""

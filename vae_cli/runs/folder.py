@@ -20,6 +20,7 @@ from vae_cli.runs.atomic_files import keep_as, remove_partial, write_json, write
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import LOCK, held
 from vae_cli.runs.overrides import Typed
+from vae_cli.runs.run_files import CONFIG, OVERRIDES, SLURM_LOG, STATUS, SUPERSEDED, RunFiles, modified
 from vae_cli.runs.status import UNFINISHED, Start, State, Status
 
 if TYPE_CHECKING:
@@ -27,122 +28,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CONFIG = "config.yaml"
-OVERRIDES = "overrides.yaml"
-STATUS = "status.json"
-RESULTS = "results.json"
-HISTORY = "metrics.csv"
-STEPS = "steps.csv"
-LOG = "vae-train.log"
-SLURM_LOG = "slurm.log"
-"""Link to the output of the run's SLURM job."""
-LAST = "checkpoints/last.ckpt"
-SUPERSEDED = "superseded"
-"""Folder beside the jobs of a sweep, for runs of configurations that have changed since."""
-CHECKPOINTS = ("best", "last", "previous")
-"""Checkpoints that a command line may name."""
-
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunFolder(RunFiles):
     """The folder of a run, which may be missing or come from elsewhere.
 
     A method without a suffix raises UserError, with the file and a remedy, where a file is damaged; `..._if_readable`
     takes a damaged file for a missing one.
     """
-
-    path: Path
-
-    def __str__(self) -> str:
-        return display(self.path)
-
-    @property
-    def name(self) -> str:
-        """The last part of the path: in a sweep, the name of the job."""
-        return self.path.name
-
-    @property
-    def config_file(self) -> Path:
-        """The configuration, which each start of the run writes first."""
-        return self.path / CONFIG
-
-    @property
-    def log_file(self) -> Path:
-        return self.path / LOG
-
-    @property
-    def slurm_log(self) -> Path:
-        """The output of the run's SLURM job, which packed runs share."""
-        return self.path / SLURM_LOG
-
-    @property
-    def history_file(self) -> Path:
-        """The numbers of each epoch."""
-        return self.path / HISTORY
-
-    @property
-    def steps_file(self) -> Path:
-        """The numbers of single steps."""
-        return self.path / STEPS
-
-    @property
-    def results_file(self) -> Path:
-        """The numbers of the whole run, which it writes last."""
-        return self.path / RESULTS
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of the checkpoints."""
-        return self.path / "checkpoints"
-
-    @property
-    def figures(self) -> Path:
-        """The folder of the figures."""
-        return self.path / "figures"
-
-    @property
-    def evaluations(self) -> Path:
-        """The folder of later evaluations, by `vae-eval`."""
-        return self.path / "evaluations"
-
-    @property
-    def samples(self) -> Path:
-        """The folder of samples, by `vae-sample`."""
-        return self.path / "samples"
-
-    def checkpoint(self, name: str) -> Path:
-        """The file of a checkpoint: `best`, `last` or `previous`, or a path."""
-        return self.checkpoints / f"{name}.ckpt" if name in CHECKPOINTS else Path(name)
-
-    @property
-    def has_run(self) -> bool:
-        """True if a run has begun here."""
-        return self.config_file.exists() or self.results_file.exists()
-
-    @property
-    def has_config(self) -> bool:
-        """True if there is a configuration."""
-        return self.config_file.is_file()
-
-    @property
-    def has_checkpoint(self) -> bool:
-        """True if a run here can be resumed, unless its files are damaged."""
-        return self.has_config and self.checkpoint("last").is_file()
-
-    @property
-    def saved_nothing(self) -> bool:
-        """True if a run has begun here but has written no checkpoint."""
-        return self.has_run and not any(self.checkpoints.glob("*.ckpt"))
-
-    @property
-    def started(self) -> int | None:
-        """Time of the last start of a run, in nanoseconds; None where there was none."""
-        return self.config_file.stat().st_mtime_ns if self.config_file.exists() else None
-
-    @property
-    def written(self) -> float:
-        """Time of the last sign of life, in seconds; 0 where there was none."""
-        return _modified(self.path / STATUS)
 
     @property
     def is_done(self) -> bool:
@@ -220,7 +113,7 @@ class RunFolder:
 
     def present_status(self) -> Status:
         """The state of the run that is alive in this process: its present start lasts until now."""
-        return (self.status() or Status("running")).lasting(_modified(self.checkpoint("last")))
+        return (self.status() or Status("running")).lasting(modified(self.checkpoint("last")))
 
     def write_end(self, state: str, error: str) -> None:
         """Add to the results that the run has ended otherwise than well; nothing where the disk is full."""
@@ -249,7 +142,7 @@ class RunFolder:
     def state(self) -> State:
         """The state of the run, from the files alone."""
         files = (self.path / STATUS, self.results_file)
-        return State.of(self.results_if_readable(), self.status(), *map(_modified, files))
+        return State.of(self.results_if_readable(), self.status(), *map(modified, files))
 
     def newest_checkpoint(self) -> Checkpoint:
         """The newest checkpoint that a training can resume from; UserError names the fault of each file."""
@@ -322,11 +215,3 @@ def _json_object(text: str) -> dict[str, Any]:
 
 def _rows(text: str) -> list[dict[str, float]]:
     return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(text.splitlines())]
-
-
-def _modified(file: Path) -> float:
-    """Time of the last change in seconds; 0 where there is no file."""
-    try:
-        return file.stat().st_mtime
-    except OSError:
-        return 0.0

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from vae_cli.errors import UserError
 from vae_cli.runs.find import walk
-from vae_cli.runs.folder import CONFIG, RESULTS, STATUS, RunFolder
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.queue import GOING, Queue
+from vae_cli.runs.run_files import CONFIG, RESULTS, STATUS
 from vae_cli.runs.status import GONE, WELL, State, Status
 from vae_cli.runs.sweep import JOBS, Sweep
 

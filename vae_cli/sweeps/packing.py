@@ -9,8 +9,9 @@ from statistics import median
 
 from omegaconf import DictConfig
 
-from vae_cli.runs.folder import RESULTS, RunFolder
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import outputs_folder
+from vae_cli.runs.run_files import RESULTS
 
 LEAST = 60.0
 """Seconds that the jobs of a task should take together: its start takes some ten."""

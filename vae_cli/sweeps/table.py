@@ -20,11 +20,12 @@ from vae_cli.distributed.signals import listen
 from vae_cli.distributed.terminal import widest
 from vae_cli.evaluation.keys import MAIN
 from vae_cli.runs.atomic_files import write_text_atomically
-from vae_cli.runs.folder import OVERRIDES, RunFolder
+from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
 from vae_cli.runs.overrides import key_of
 from vae_cli.runs.queue import GOING, Queue
+from vae_cli.runs.run_files import OVERRIDES
 from vae_cli.runs.status import WELL, Start
 from vae_cli.runs.sweep import Sweep
 from vae_cli.sweeps import search
