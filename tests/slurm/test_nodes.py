@@ -4,8 +4,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,29 +12,14 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from tests.support.commands import environment, fork, line, start
 from tests.support.pages import DOCS, blocks
 from tests.support.runs import results
+from tests.support.slurm import HERE, wait, work
 from vae_cli.distributed.process_group import ProcessLayout
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
 SMALL = ["-m", "dataset=digits", "network.hidden=[16]", "model.latent_dim=2", "evaluate.samples=2", "logger=none"]
 SWEEP = [*SMALL, "cluster=slurm", "cluster.memory=1", "cluster.cpus=1", "trainer.num_nodes=2", "hydra.sweep.dir=all"]
-HERE = {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
-"""Environment by which two nodes on one machine find each other."""
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """The working directory of a test, after which the jobs of its sweep are named."""
-    folder = tmp_path / f"work{os.getpid()}"
-    folder.mkdir()
-    return folder
-
-
-def wait(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.2)
+__all__ = ["work"]
 
 
 def scontrol(*arguments: str) -> str:

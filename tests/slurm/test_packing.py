@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.slurm.test_slurm import CLUSTER, HERE, SMALL, numbers, running, slurm, soon, status, wait, work
 from tests.support.commands import start
+from tests.support.slurm import CLUSTER, HERE, SMALL, numbers, running, slurm, soon, status, wait, work
 from vae_cli.runs.layout import queue_name
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]

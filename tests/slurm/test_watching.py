@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.test_slurm import CLUSTER, HERE, SMALL, slurm
 from tests.support.commands import fork, start
+from tests.support.slurm import CLUSTER, HERE, SMALL, slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 
