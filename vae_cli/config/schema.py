@@ -250,6 +250,16 @@ class SampleConfig:
 
 
 @dataclass(frozen=True)
+class ExportConfig:
+    """The root of vae-export."""
+
+    run: str
+    ckpt: str
+    format: Literal["onnx", "torch", "safetensors"]
+    out: str | None
+
+
+@dataclass(frozen=True)
 class CAVIConfig:
     """The root of vae-cavi."""
 
