@@ -22,7 +22,7 @@ from vae_cli.types import Background, Binarize, Domain, Shape
 
 @dataclass(frozen=True)
 class Schema:
-    """What was learned of the training data; `schema.json` of the run.
+    """The facts of the training data; `schema.json` of the run.
 
     Args:
         name: of the data set
@@ -85,7 +85,7 @@ class Schema:
             raise UserError(f"{file}: not readable ({first_line(error)}); restore it, or train again") from error
 
     def write(self, run: RunFolder) -> None:
-        """Write schema.json."""
+        """Keep the schema in the folder of a run."""
         write_json(run.schema_file, asdict(self))
 
     @property
