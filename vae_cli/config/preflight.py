@@ -19,7 +19,7 @@ from vae_cli.config.command_line import arguments, quote, quoted, with_search_pa
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session, show_typed
 from vae_cli.config.folder_checks import creatable, free, initial, installed, located, plain_names, readable
 from vae_cli.config.job_names import EXCLUDED, JOBS, left_out
-from vae_cli.config.schema import EvalConfig, SampleConfig
+from vae_cli.config.schema import RunCommandConfig
 from vae_cli.config.search import searches
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import nearest
@@ -142,7 +142,7 @@ def prepare_command(name: str, schema: type[S], argv: Sequence[str]) -> S | Dict
         if args.cfg:
             return config
         parsed = check(config, lambda key: composer.where(lines, key), schema)
-        if isinstance(parsed, EvalConfig | SampleConfig):
+        if isinstance(parsed, RunCommandConfig):
             return located(parsed, lambda key: composer.where(lines, key))
     return parsed
 
