@@ -9,6 +9,7 @@ COMMANDS = {
     "train": cli.train,
     "eval": cli.evaluate,
     "sample": cli.sample,
+    "export": cli.export,
     "report": cli.report,
     "status": cli.status,
     "kl": cli.kl,

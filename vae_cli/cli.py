@@ -92,6 +92,9 @@ def _configured(name: str, root: str, work: str, purpose: str) -> Callable[[], N
 
 evaluate = _configured("vae-eval", "eval", "commands.evaluate:evaluate_run", "evaluate a checkpoint of a run again.")
 sample = _configured("vae-sample", "sample", "commands.sample:sample_run", "draw from the model of a run.")
+export = _configured(
+    "vae-export", "export", "commands.export.write:export_run", "write a model in a format that needs no vae_cli."
+)
 kl = _configured(
     "vae-kl", "kl", "studies.kl.fit:fit", "fit a Gaussian to a density on the line by KL(q || p) or KL(p || q)."
 )

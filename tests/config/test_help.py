@@ -16,7 +16,7 @@ from vae_cli.runs import layout
 pytestmark = pytest.mark.usefixtures("workplace")
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "sample", "kl", "cavi", "report"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "sample", "export", "kl", "cavi", "report"])
 def test_help_is_narrow_and_complete(command: str) -> None:
     done = call(command, "--help")
     assert done.returncode == 0

@@ -17,6 +17,7 @@ NAMES = {
     "vae-train": "train",
     "vae-eval": "evaluate",
     "vae-sample": "sample",
+    "vae-export": "export",
     "vae-kl": "kl",
     "vae-cavi": "cavi",
     "vae-report": "report",

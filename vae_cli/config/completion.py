@@ -12,6 +12,7 @@ from vae_cli.runs.find import NEWEST, names, newest_run
 from vae_cli.runs.layout import PATHS, RUNS, display, outputs_folder
 
 ROOTS = {"vae-train": "train", "vae-eval": "eval", "vae-sample": "sample", "vae-kl": "kl", "vae-cavi": "cavi"}
+ROOTS |= {"vae-export": "export"}
 OPTIONS = {
     "vae-report": ("out=", "wandb=true"),
     "vae-status": ("--watch", "--failed", "--cancel", "--rerun", "failed"),

@@ -255,11 +255,9 @@ class SampleConfig(RunCommandConfig):
 
 
 @dataclass(frozen=True)
-class ExportConfig:
+class ExportConfig(RunCommandConfig):
     """The root of vae-export."""
 
-    run: str
-    ckpt: str
     format: Literal["onnx", "torch", "safetensors"]
     out: str | None
 
@@ -285,4 +283,5 @@ class KLConfig:
 
 
 SCHEMAS: dict[str, type] = {"eval": EvalConfig, "sample": SampleConfig, "kl": KLConfig, "cavi": CAVIConfig}
+SCHEMAS |= {"export": ExportConfig}
 """By root configuration, the commands that do not train."""

@@ -26,26 +26,33 @@ def card(run: Run, parts: Parts, form: str, differences: Mapping[str, float]) ->
     title = f"# {run.config.objective.name} on {run.facts.name}"
     lines = [HEADER, title, _model(run), "## Files", _files(parts, form, differences)]
     lines += ["## Run it", f"```python\n{recipe(run, {part.name: part.outputs for part in parts.found}, form)}\n```"]
-    return "\n\n".join([*lines, *_proposal(run, parts, form), "## Numbers", _numbers(run), "## Data", _data(run)]) + "\n"
+    return (
+        "\n\n".join([*lines, *_proposal(run, parts, form), "## Numbers", _numbers(run), "## Data", _data(run)]) + "\n"
+    )
 
 
 def _model(run: Run) -> str:
     config, model = run.config, run.model
     count = sum(parameter.numel() for parameter in model.parameters())
     kinds = f"q(z|x) {config.posterior.name}, p(z) {config.prior.name}, p(x|z) {config.likelihood.name}"
-    return f"{kinds}, network {config.network.name}, z of {model.latent_dim} dimensions, {count:,} parameters. Written \
-by vae_cli {vae_cli.__version__}; `config.json` holds the whole configuration, `results.json` all numbers."
+    sizes = f"network {config.network.name}, z of {model.latent_dim} dimensions, {count:,} parameters"
+    kept = "`config.json` holds the whole configuration and all numbers"
+    return f"{kinds}, {sizes}. Written by vae_cli {vae_cli.__version__}; {kept}."
 
 
 def _files(parts: Parts, form: str, differences: Mapping[str, float]) -> str:
-    """What each file is a function of, and its largest difference from the model that was trained."""
+    """The inputs and the outputs of each part, and its largest difference from the model that was trained."""
     rows = ["| part | from | to | |", "| --- | --- | --- | --- |"]
     for part in parts.found:
         inputs, outputs = ", ".join(part.inputs), ", ".join(part.outputs)
-        rows.append(f"| {part.name} | {inputs} | {outputs} | {type(part).__doc__} |")
-    rows += [f"| {name} | | | left out: {reason} |" for name, reason in parts.left_out.items()]
+        rows.append(f"| {part.name} | {inputs} | {outputs} | {_cell(type(part).__doc__ or '')} |")
+    rows += [f"| {name} | | | left out: {_cell(reason)} |" for name, reason in parts.left_out.items()]
     worst = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
     return "\n".join([*rows, "", f"Format {form}. Largest |a - b| / (1 + |b|) from the trained model: {worst}."])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _proposal(run: Run, parts: Parts, form: str) -> list[str]:
@@ -57,7 +64,7 @@ def _proposal(run: Run, parts: Parts, form: str) -> list[str]:
 
 def _numbers(run: Run) -> str:
     rows = [f"| {name} | {value} |" for name, value in notebook.main_numbers(run.results).items()]
-    note = "± is the standard error over the examples of the split. `vae-train --help results` explains each number."
+    note = "± is the standard error. `vae-train --help results` explains each number."
     return "\n".join(["| number | value |", "| --- | --- |", *rows, "", note])
 
 

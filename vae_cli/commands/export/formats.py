@@ -1,4 +1,4 @@
-"""The formats of an export: each writes a part and reads it back as a function of arrays, so that it can be compared."""
+"""The formats of an export: each writes a part and reads it back as a function of arrays, which is then compared."""
 
 from __future__ import annotations
 

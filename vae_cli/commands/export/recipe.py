@@ -17,7 +17,7 @@ VALUES = {
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a format is loaded, called and given arrays; each is a template."""
+    """Templates of the lines that load a file of a format, call it and give it arrays."""
 
     imports: str
     load: str

@@ -1,4 +1,4 @@
-"""`vae-export`: the encoder, the decoder and the scorer of a run in a format that needs no vae_cli, with a model card."""
+"""`vae-export`: encoder, decoder and scorer of a run in a format that needs no vae_cli, with a model card."""
 
 from __future__ import annotations
 
