@@ -96,6 +96,56 @@ SAMPLE = """\
       vae-sample run=last n=100 seed=1
 """
 
+APPLIED = """\
+      run=DIR                       folder of the run, its name, or last, the newest single run
+      data=FILE                     .npy, .npz, IDX, an image or a folder of images, read as the run's
+                                    own data; test, val or train: a split of the run's data
+      out=FILE                      .csv, .parquet or .npz, in the order of the input; - is stdout
+      ckpt=best                     best, last, previous, or the path of a checkpoint
+      seed=0                        seed of the draws; a row depends on it and on its own x alone
+      dataset.path=PLACE            present place of the run's data, if they have moved
+      trainer.accelerator=cpu       auto, cpu or gpu
+"""
+
+ENCODE = """\
+    vae-encode: mean and scale of q(z|x) and a draw of it for each example; with a mixture prior the
+    cluster and q(c|x), with a codebook the indices of the codes.
+
+    usage: vae-encode run=DIR data=FILE out=FILE [KEY=VALUE ...] [--cfg job]
+
+    values:
+APPLIED
+    examples:
+      vae-encode run=last data=test out=codes.csv
+      vae-encode run=last data=photos out=codes.npz
+"""
+
+SCORE = """\
+    vae-score: ELBO, distortion, rate and importance-weighted log p(x) of each example, with its
+    percentile among training examples: a low one is an outlier.
+
+    usage: vae-score run=DIR data=FILE out=FILE [KEY=VALUE ...] [--cfg job]
+
+    values:
+      samples=100                   k of the importance-weighted log-likelihood
+      reference=1000                training examples whose scores give the percentile; 0: none
+APPLIED
+    examples:
+      vae-score run=last data=test out=scores.csv
+      vae-score run=last data=new.npy out=- samples=1000 reference=0
+"""
+
+RECONSTRUCT = """\
+    vae-reconstruct: E[x|z] at z = E_q[z|x] for each example, and its squared distance from x.
+
+    usage: vae-reconstruct run=DIR data=FILE out=FILE [KEY=VALUE ...] [--cfg job]
+
+    values:
+APPLIED
+    examples:
+      vae-reconstruct run=last data=test out=reconstructions.npz
+"""
+
 KL = """\
     vae-kl: fit a Gaussian q to a density p on the line by min KL(q || p) or min KL(p || q).
 
@@ -201,11 +251,20 @@ def text(command: str, argv: Sequence[str] = ()) -> str:
     return "\n".join([_usage(command, argv), "", "pages, as in --help results:", topics])
 
 
+PLAIN = {
+    "vae-sample": SAMPLE,
+    "vae-encode": ENCODE,
+    "vae-score": SCORE,
+    "vae-reconstruct": RECONSTRUCT,
+    "vae-report": REPORT,
+    "vae-status": STATUS,
+}
+"""The help of commands without groups."""
+
+
 def _usage(command: str, argv: Sequence[str]) -> str:
-    if command == "vae-sample":
-        return dedent(SAMPLE).rstrip()
-    if command in ("vae-report", "vae-status"):
-        return dedent(REPORT if command == "vae-report" else STATUS).rstrip()
+    if command in PLAIN:
+        return dedent(PLAIN[command].replace("APPLIED\n", APPLIED)).rstrip()
     sources = Sources.find(_config_dir(argv))
     if command == "vae-eval":
         return "\n".join([dedent(EVAL), *_groups(sources, "eval"), dedent(EVAL_EXAMPLES).rstrip()])
