@@ -90,6 +90,7 @@ class TrainerConfig:
     patience: Annotated[PositiveInt | None, Setting(on_resume=True)]
     deterministic: bool
     compile: bool
+    capture: Annotated[bool, MACHINE]
     limit_batches: PositiveInt | None
     shuffle: bool
     threads: Annotated[PositiveInt | None, MACHINE]
