@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from vae_cli.distributed.streams import from_each_stream
+
 
 @dataclass(frozen=True)
 class BatchShard:
@@ -67,7 +69,7 @@ def shard_context(share: BatchShard | None) -> Iterator[None]:
 def draw_shard(draw: Callable[[torch.Size], Tensor], shape: Sequence[int], axis: int) -> Tensor:
     """draw(shape), where `axis` counts examples: this process's rows of a draw for the whole batch."""
     if _present is None or shape[axis] != _present.stop - _present.start:
-        return draw(torch.Size(shape))
+        return from_each_stream(lambda: draw(torch.Size(shape)))
     whole = list(shape)
     whole[axis] = _present.total
     return draw(torch.Size(whole)).narrow(axis, _present.start, shape[axis])

@@ -73,7 +73,7 @@ class Objective(nn.Module, Capable):
 
     def _weigh(self, name: str, weight: float, progress: Progress) -> Tensor:
         assert self.annealing
-        return torch.tensor(weight * self.annealing.factor(name, progress.epoch))
+        return torch.as_tensor(weight * self.annealing.factor(name, progress.epoch))
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         """The terms of a batch."""

@@ -51,6 +51,7 @@ class SweepTable(Callback):
     def __init__(self, jobs: int | None = None) -> None:  # jobs: for the headers of the jobs
         self.folder: Path | None = None
         self.shares: Shares | None = None
+        self.notes: list[str] = []
         self.searches = False
         self.ended_well = all
         self.well = WELL
@@ -85,6 +86,7 @@ class SweepTable(Callback):
             search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder, self.shares)
+        print(*self.notes, sep="\n", end="\n" * bool(self.notes))
         if self.searches and (line := search.pruned(rows, self.folder)):
             print(line)
         if self.searches and (command := search.longer(rows, self.folder)):
