@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from vae_cli.config.compose import Composer, parse
+from vae_cli.config.compose import Composer, parse, show_typed
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,7 @@ class Series:
         except HydraException:
             return self.compose(list(lines))  # which explains the fault
         if "hydra" in config:
-            job, typed = config.hydra.job, [o for o in overrides if not o.is_hydra_override()]
-            config.hydra.overrides.task = [o.input_line for o in typed]
-            job.override_dirname = get_overrides_dirname(overrides=typed, **job.config.override_dirname)
+            show_typed(config, overrides)
         return config
 
     def _is_for_files(self, override: Override) -> bool:

@@ -21,7 +21,7 @@ ELEMENTWISE = (
 
 
 def settings(engine: StepEngine) -> bytes:
-    """What fixes the steps of an optimiser: equal for two engines if their rates and its state advance alike."""
+    """The settings that fix the steps of an optimiser: engines with equal ones can have one optimiser."""
     (group,) = engine.optimizer.param_groups
     values = sorted((name, value) for name, value in group.items() if name not in ("params", "lr"))
     module, position = engine.module, engine.module.position

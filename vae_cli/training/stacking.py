@@ -9,20 +9,21 @@ import inspect
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.utils._pytree import tree_map
 
 from vae_cli.batch import Batch
 from vae_cli.distributed.streams import Streams, streams_context
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.objectives import Objective, Progress, Terms
 
-TENSORS = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "annealing")
-"""Attributes of a module that the values of `structure` do not hold, because they are stacked or computed apart."""
+APART = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "annealing")
+"""Attributes of a module that `structure` takes apart."""
 
 
 class Loss(nn.Module):
@@ -35,42 +36,42 @@ class Loss(nn.Module):
     def forward(self, batch: Batch, progress: Progress) -> Terms:
         return self.objective(self.model, batch, progress)
 
-    def factors(self, epoch: float) -> list[float]:
-        """The factor of each weight that the objective anneals."""
-        annealing, names = self.objective.annealing, self.objective.anneals
-        return [annealing.factor(name, epoch) for name in names] if annealing else []
-
-
-@dataclass
-class Factors:
-    """Annealing of J objectives: the present factor of each weight."""
-
-    present: dict[str, Tensor]
-
-    def factor(self, weight: str, epoch: float) -> Tensor:
-        return self.present[weight]
-
 
 def structure(loss: Loss) -> bytes:
-    """Everything that losses in one stack share: all but the values of their tensors, numbers and annealings."""
-    parts = []
+    """All that losses of one stack have in common: everything but the values of tensors and of real numbers."""
+    parts: list[object] = [(type(loss.objective.annealing), *_common(loss.objective.annealing))]
     for path, part in loss.named_modules():
         own = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
         tensors = [(name, tuple(value.shape), value.dtype, value.requires_grad) for name, value in own]
-        rest = {n: v for n, v in vars(part).items() if n not in TENSORS and n not in numbers(part)}
-        parts.append((path, type(part), tensors, sorted(numbers(part)), sorted(rest.items())))
-    return pickle.dumps((parts, loss.objective.annealing is not None))
+        parts.append((path, type(part), tensors, *_common(part)))
+    return pickle.dumps(parts)
 
 
-def numbers(module: nn.Module) -> dict[str, float]:
-    """The attributes of a module that are real numbers, by the annotations of its class or by their values."""
-    arguments = inspect.signature(type(module).__init__).parameters
+def _common(part: object) -> tuple[list[str], list[tuple[str, Any]]]:
+    """Names of the real numbers of a part, and its other attributes."""
+    real = numbers(part)
+    return sorted(real), sorted((n, v) for n, v in _attributes(part).items() if n not in real and n not in APART)
+
+
+def _attributes(part: object) -> dict[str, Any]:
+    return {} if part is None else vars(part)
+
+
+def numbers(part: object) -> dict[str, float]:
+    """The attributes of a part that are real numbers, by the annotations of its class or by their values."""
+    arguments = inspect.signature(type(part).__init__).parameters
     real = {name for name, argument in arguments.items() if "float" in str(argument.annotation).lower()}
     return {
         name: float(value)
-        for name, value in vars(module).items()
+        for name, value in _attributes(part).items()
         if isinstance(value, float) or (name in real and type(value) is int)
     }
+
+
+def _varying(parts: Sequence[object]) -> dict[str, Tensor]:
+    """The real numbers in which parts differ, (J,)."""
+    values = {name: [numbers(part)[name] for part in parts] for name in numbers(parts[0])}
+    return {name: torch.tensor(each) for name, each in values.items() if len(set(each)) > 1}
 
 
 class Stack:
@@ -83,12 +84,10 @@ class Stack:
         self.losses, self.lead = tuple(losses), losses[0]
         self.parameters, self.buffers = stack_module_state(list(losses))
         self.names: tuple[str, ...] = ()
-        self.numbers = {
-            (path, name): torch.tensor(values)
-            for path, part in self.lead.named_modules()
-            for name in numbers(part)
-            if len(set(values := [numbers(loss.get_submodule(path))[name] for loss in losses])) > 1
-        }
+        paths = [path for path, _ in self.lead.named_modules()]
+        numbers = {path: _varying([loss.get_submodule(path) for loss in losses]) for path in paths}
+        self.numbers = {path: values for path, values in numbers.items() if values}
+        self.annealing = _varying([loss.objective.annealing for loss in losses])
 
     def adopt(self) -> None:
         """Let the parameters and buffers of each loss be rows of the stacked ones."""
@@ -104,30 +103,30 @@ class Stack:
                 value.data = value.detach().clone()
 
     def means(
-        self, batches: Sequence[Batch], progresses: Sequence[Progress], streams: Streams
+        self, batches: Sequence[Batch], epochs: Sequence[float], examples: int, streams: Streams
     ) -> tuple[Tensor, Tensor]:
         """Losses (J,), with gradients, and the means of loss and terms (J, T) of a batch of each model."""
-        factors = torch.tensor([loss.factors(p.epoch) for loss, p in zip(self.losses, progresses, strict=True)])
-        x, index = torch.stack([batch.x for batch in batches]), torch.stack([batch.index for batch in batches])
-        labels = [batch.y for batch in batches if batch.y is not None]
-        y = torch.stack(labels) if labels else None
+        device, labels = batches[0].x.device, [batch.y for batch in batches if batch.y is not None]
+        given: dict[str, Any] = {
+            "x": torch.stack([batch.x for batch in batches]),
+            "index": torch.stack([batch.index for batch in batches]),
+            **({"y": torch.stack(labels)} if labels else {}),
+        }
+        epoch = torch.tensor(epochs, dtype=torch.float64, device=device)
 
-        def one(
-            parameters: Any, buffers: Any, values: list[Tensor], factors: Tensor, x: Tensor, index: Tensor, y: Any
-        ) -> Any:
-            with self._numbers(values, factors):
-                batch = Batch(x, index, y, seen=batches[0].seen)
-                terms = functional_call(self.lead, (parameters, buffers), (batch, progresses[0]))
+        def one(state: Any, numbers: Any, annealing: Any, given: dict[str, Any], epoch: Tensor) -> Any:
+            with self._given(numbers, annealing):
+                inputs = Batch(**given, seen=batches[0].seen), Progress(epoch, examples)
+                terms = functional_call(self.lead, state, inputs)
             self.names = tuple(terms.metrics)
             return terms.loss, torch.stack([terms.loss, *terms.metrics.values()]).detach()
 
-        values = [value.to(x.device) for value in self.numbers.values()]
-        mapped = (0, 0, 0, 0, 0, 0, None if y is None else 0)
+        numbers, annealing = tree_map(lambda value: value.to(device), (self.numbers, self.annealing))
         with streams_context(streams):
-            return vmap(one, mapped)(self.parameters, self.buffers, values, factors.to(x.device), x, index, y)
+            return vmap(one)((self.parameters, self.buffers), numbers, annealing, given, epoch)
 
     def forget_gradients(self) -> None:
-        """Begin a step."""
+        """Drop the gradients of the step before."""
         for value in self.parameters.values():
             value.grad = None
 
@@ -139,19 +138,19 @@ class Stack:
                 value.grad = None if gradient is None else gradient[number]
 
     @contextmanager
-    def _numbers(self, values: Sequence[Tensor], factors: Tensor) -> Iterator[None]:
-        """Let the leading loss have the numbers of all, as values that `vmap` maps over."""
+    def _given(self, numbers: dict[str, dict[str, Tensor]], annealing: dict[str, Tensor]) -> Iterator[None]:
+        """Let the first loss have the numbers of all, as values that `vmap` maps over."""
         objective = self.lead.objective
-        places = [(self.lead.get_submodule(path), name) for path, name in self.numbers]
-        before = [getattr(part, name) for part, name in places]
-        annealing = objective.annealing
+        changes: list[tuple[nn.Module, str, object]] = [
+            (self.lead.get_submodule(p), name, value) for p in numbers for name, value in numbers[p].items()
+        ]
+        if objective.annealing is not None and annealing:
+            changes.append((objective, "annealing", replace(objective.annealing, **annealing)))
+        before = [(part, name, getattr(part, name)) for part, name, _ in changes]
         try:
-            for (part, name), value in zip(places, values, strict=True):
+            for part, name, value in changes:
                 setattr(part, name, value)
-            if annealing:
-                objective.annealing = Factors(dict(zip(objective.anneals, factors, strict=True)))  # pyright: ignore[reportAttributeAccessIssue]
             yield
         finally:
-            for (part, name), value in zip(places, before, strict=True):
+            for part, name, value in before:
                 setattr(part, name, value)
-            objective.annealing = annealing

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -22,7 +23,6 @@ from vae_cli.distributed.streams import Streams, generator_of
 from vae_cli.distributions.overflow import LARGEST
 from vae_cli.distributions.precision import float32
 from vae_cli.errors import UserError, first_line
-from vae_cli.objectives import Progress
 from vae_cli.training.blocks import ActsAtSteps, Block, BlockLoader
 from vae_cli.training.engine import StepEngine
 from vae_cli.training.lanes import ELEMENTWISE, Lane, clip, settings
@@ -45,10 +45,13 @@ seat: ContextVar[Seat | None] = ContextVar("seat", default=None)
 """The seat of the job of the present thread."""
 
 
-def step_engine(module: LatentModelModule, trainer: pl.Trainer, loader: BlockLoader, clip: float | None) -> StepEngine:
+def step_engine(
+    module: LatentModelModule, trainer: pl.Trainer, loader: BlockLoader, clip: float | None, captures: bool
+) -> StepEngine:
     """The engine of a training; that of a job with a seat takes its steps with those of other jobs."""
-    present = seat.get()
-    return Member(present, module, trainer, loader, clip) if present else StepEngine(module, trainer, loader, clip)
+    if present := seat.get():
+        return Member(present, module, trainer, loader, clip, captures)
+    return StepEngine(module, trainer, loader, clip, captures)
 
 
 class Member(StepEngine):
@@ -58,10 +61,8 @@ class Member(StepEngine):
     number: of the next batch of the block
     """
 
-    def __init__(
-        self, place: Seat, module: LatentModelModule, trainer: pl.Trainer, loader: BlockLoader, clip: float | None
-    ) -> None:
-        super().__init__(module, trainer, loader, clip)
+    def __init__(self, place: Seat, module: LatentModelModule, *arguments: Any) -> None:
+        super().__init__(module, *arguments)
         self.seat = place
         self.error: UserError | None = None
         self.alone: str | None = None
@@ -124,15 +125,10 @@ class Member(StepEngine):
         }
         return next((name for name, found in obstacles.items() if found), None)
 
-    def progress(self) -> Progress:
-        """The place of the next batch in the training."""
-        epoch = self.module.current_epoch - self.position.start + self.number / len(self.loader.sizes)
-        return Progress(epoch, self.module.facts.examples)
-
     @property
-    def acts_next(self) -> bool:
-        """True if a callback sees the gradient of the next step: the last one of a block."""
-        return self.number + 1 == self.block.stop and any(self.hooks.values())
+    def epoch(self) -> float:
+        """The place of the next batch in the schedule, in epochs."""
+        return self.module.current_epoch - self.position.start + self.number / len(self.loader.sizes)
 
 
 def _owner(hook: Callable[..., object]) -> object:
@@ -155,7 +151,7 @@ class Conductor:
 
     @property
     def notes(self) -> list[str]:
-        """How many jobs were trained together, and why others were not."""
+        """The number of jobs that were trained together, and the reason why others were not."""
         apart = {name: reason for name, reason in self.alone.items() if name not in self.together}
         counts = sorted(Counter(self.together.values()).items(), reverse=True)
         groups = [f"{count} {'jobs' if count > 1 else 'job'} in stacks of {size}" for size, count in counts]
@@ -241,7 +237,8 @@ class Joint:
         """Losses (J,), means of loss and terms (J, T), and the streams after the draws."""
         streams = Streams([member.stream for member in self.members], batches[0].x.device)
         with self.members[0].precision.forward_context():
-            losses, means = self.stack.means(batches, [member.progress() for member in self.members], streams)
+            epochs = [member.epoch for member in self.members]
+            losses, means = self.stack.means(batches, epochs, self.members[0].module.facts.examples, streams)
         return losses, means, streams
 
     def take(self) -> None:
@@ -272,10 +269,10 @@ class Joint:
 
     def _step(self) -> None:
         """Clip, let callbacks see the gradients, and let each optimiser take its step."""
-        last = [member for member in self.members if member.acts_next]
-        if last:
+        observed = [member for member in self.members if member._is_observed]
+        if observed:
             self.stack.lend_gradients()
-        for member in last:
+        for member in observed:
             member.module.set_rates(member.optimizer, member.step, member.position)
             member._call("on_before_optimizer_step", member.optimizer)
         clip(self.stack.parameters.values(), self.clips)
