@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 def train() -> None:
-    """vae-train: check every job, then start hydra, whose launchers and sweepers run them."""
+    """vae-train: check every job, then run the one, or start hydra, whose launchers and sweepers run them."""
     _main("vae-train", _train)
 
 
@@ -27,21 +28,29 @@ def _train(argv: list[str]) -> None:
     from vae_cli.config.preflight import prepare_training
     from vae_cli.runs.layout import conf_folder
 
-    arguments = _checked("vae-train", lambda: prepare_training(argv))
+    prepared = _checked("vae-train", lambda: prepare_training(argv))
+    from vae_cli.commands.composed_run import run_composed
     from vae_cli.commands.job import task
     from vae_cli.runs.status import COMMAND
     from vae_cli.sweeps.table import SweepTable
 
     os.environ[COMMAND] = shlex.join(["vae-train", *argv])
 
-    sys.argv[1:] = arguments  # the program stays: Lightning starts it again for further devices
-    code = 0
-    try:
-        hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
-    except KeyboardInterrupt:
-        code = signals.INTERRUPTED
-    except SystemExit as stop:
-        code = signals.exit_code(stop)
+    sys.argv[1:] = prepared.arguments  # the program stays: Lightning starts it again for further devices
+
+    def run() -> int:
+        try:
+            if prepared.config is None:
+                hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
+            else:
+                run_composed(task, prepared.config)
+        except KeyboardInterrupt:
+            return signals.INTERRUPTED
+        except SystemExit as stop:
+            return signals.exit_code(stop)
+        return 0
+
+    code = _run("vae-train", run)
     if SweepTable.current is not None and code != REFUSED:
         failed = SweepTable.current.finish()
         code = code or failed
@@ -50,74 +59,45 @@ def _train(argv: list[str]) -> None:
     sys.exit(code)
 
 
-def evaluate() -> None:
-    """vae-eval: evaluate a checkpoint of a run again."""
-    _main("vae-eval", _evaluate)
+def _configured(name: str, root: str, work: str, purpose: str) -> Callable[[], None]:
+    """A command that checks the configuration of conf/ROOT.yaml and then calls the function `work` on it."""
+
+    def run(argv: list[str]) -> None:
+        from omegaconf import DictConfig, OmegaConf
+
+        from vae_cli.config.preflight import prepare_command
+        from vae_cli.config.schema import SCHEMAS, RunCommandConfig
+
+        config = _checked(name, lambda: prepare_command(root, SCHEMAS[root], argv))
+        if isinstance(config, DictConfig):
+            print(OmegaConf.to_yaml(config).rstrip())
+            return
+
+        def begin() -> None:
+            if isinstance(config, RunCommandConfig):
+                _readable(config.run, config.ckpt)
+            module, _, function = work.partition(":")
+            begun = getattr(import_module(f"vae_cli.{module}"), function)
+            signals.listen()
+            begun(config)
+
+        _run(name, begin)
+
+    def command() -> None:
+        _main(name, run)
+
+    command.__doc__ = f"{name}: {purpose}"
+    return command
 
 
-def _evaluate(argv: list[str]) -> None:
-    from vae_cli.config.schema import EvalConfig
-
-    def work(config: EvalConfig) -> None:
-        _readable(config.run, config.ckpt)
-        from vae_cli.commands.evaluate import evaluate_run
-
-        signals.listen()
-        evaluate_run(config)
-
-    _command("vae-eval", "eval", EvalConfig, argv, work)
-
-
-def sample() -> None:
-    """vae-sample: draw from the model of a run."""
-    _main("vae-sample", _sample)
-
-
-def _sample(argv: list[str]) -> None:
-    from vae_cli.config.schema import SampleConfig
-
-    def work(config: SampleConfig) -> None:
-        _readable(config.run, config.ckpt)
-        from vae_cli.commands.sample import sample_run
-
-        signals.listen()
-        sample_run(config)
-
-    _command("vae-sample", "sample", SampleConfig, argv, work)
-
-
-def kl() -> None:
-    """vae-kl: fit a Gaussian to a density on the line by KL(q || p) or KL(p || q)."""
-    _main("vae-kl", _kl)
-
-
-def _kl(argv: list[str]) -> None:
-    from vae_cli.config.schema import KLConfig
-
-    def work(config: KLConfig) -> None:
-        from vae_cli.studies.kl.fit import fit
-
-        signals.listen()
-        fit(config)
-
-    _command("vae-kl", "kl", KLConfig, argv, work)
-
-
-def cavi() -> None:
-    """vae-cavi: mean-field inference by coordinate ascent in closed form."""
-    _main("vae-cavi", _cavi)
-
-
-def _cavi(argv: list[str]) -> None:
-    from vae_cli.config.schema import CAVIConfig
-
-    def work(config: CAVIConfig) -> None:
-        from vae_cli.studies.cavi.study import run
-
-        signals.listen()
-        run(config)
-
-    _command("vae-cavi", "cavi", CAVIConfig, argv, work)
+evaluate = _configured("vae-eval", "eval", "commands.evaluate:evaluate_run", "evaluate a checkpoint of a run again.")
+sample = _configured("vae-sample", "sample", "commands.sample:sample_run", "draw from the model of a run.")
+kl = _configured(
+    "vae-kl", "kl", "studies.kl.fit:fit", "fit a Gaussian to a density on the line by KL(q || p) or KL(p || q)."
+)
+cavi = _configured(
+    "vae-cavi", "cavi", "studies.cavi.study:run", "mean-field inference by coordinate ascent in closed form."
+)
 
 
 def report() -> None:
@@ -215,19 +195,6 @@ def _help(command: str, argv: list[str]) -> int:
         print(f"{command}: error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
-
-
-def _command(command: str, root: str, schema: type[T], argv: list[str], work: Callable[[T], None]) -> None:
-    """Check, then show or run, a command that does not train."""
-    from omegaconf import DictConfig, OmegaConf
-
-    from vae_cli.config.preflight import prepare_command
-
-    config = _checked(command, lambda: prepare_command(root, schema, argv))
-    if isinstance(config, DictConfig):
-        print(OmegaConf.to_yaml(config).rstrip())
-        return
-    _run(command, lambda: work(config))
 
 
 def _run(command: str, work: Callable[[], T]) -> T:

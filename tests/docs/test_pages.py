@@ -18,19 +18,14 @@ from tests.support.pages import DOCS, PAGES, blocks, commands, files, name, opti
 from tests.support.runs import make_run, results
 from vae_cli.commands import status
 from vae_cli.config import help, pages
+from vae_cli.config.completion import ROOTS
 from vae_cli.config.preflight import prepare_command, prepare_training
-from vae_cli.config.schema import CAVIConfig, EvalConfig, KLConfig, SampleConfig
+from vae_cli.config.schema import SCHEMAS
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
 from vae_cli.report.arguments import Arguments
 
 COMMANDS = sorted({command for page in PAGES for command in commands(page)})
-SCHEMAS = {
-    "vae-eval": ("eval", EvalConfig),
-    "vae-sample": ("sample", SampleConfig),
-    "vae-kl": ("kl", KLConfig),
-    "vae-cavi": ("cavi", CAVIConfig),
-}
 QUICK = ("trainer.accelerator=cpu", "trainer.limit_batches=2", "evaluate.samples=2", "logger=none")
 RUN = "outputs/train/DATE/TIME"
 SWEEPS = ("outputs/multirun/DATE/TIME", "outputs/beta")
@@ -66,7 +61,7 @@ def checked(command: str, *arguments: str) -> None:
     elif command == "vae-status":
         status.Arguments.parse(arguments)
     else:
-        prepare_command(*SCHEMAS[command], list(arguments))
+        prepare_command(ROOTS[command], SCHEMAS[ROOTS[command]], list(arguments))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Training, resumption and scoring on a GPU; tests/gpu/run.sh runs these tests and the benchmarks of a GPU."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +32,35 @@ def test_every_system_trains(model: str, tmp_path: Path) -> None:
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
 
 
+@pytest.mark.parametrize("model", Sources.find().options("model"))
+def test_captured_steps_are_the_eager_ones(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shared = [f"model={model}", *GPU, "trainer.limit_batches=9", "trainer.deterministic=true"]
+    states = []
+    for capture in ("true", "false"):
+        train(composed(*shared, f"trainer.capture={capture}"), tmp_path / capture)
+        states.append(load(RunFolder(tmp_path / capture).checkpoint("last"))["state_dict"])
+    captured, eager = states
+    for name, value in eager.items():
+        torch.testing.assert_close(
+            captured[name], value, rtol=1e-3, atol=1e-4, msg=lambda text, at=name: f"{at}: {text}"
+        )
+    assert "not captured" not in capsys.readouterr().err
+
+
+def test_a_step_that_waits_for_the_gpu_is_eager(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = train(composed("posterior=per_example", *GPU, "trainer.limit_batches=9"), tmp_path)
+    assert results["status"] == "done" and "(per_example.py, line " in capsys.readouterr().err
+
+
+def test_weights_and_rates_change_in_captured_steps(tmp_path: Path) -> None:
+    changing = ["annealing=linear", "annealing.epochs=1.5", "scheduler=cosine", "objective.beta=4"]
+    rows = [
+        history_of(composed(*GPU, *changing, f"trainer.capture={capture}"), tmp_path / capture)
+        for capture in ("true", "false")
+    ]
+    assert rows[0] == pytest.approx(rows[1], rel=1e-3)
+
+
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_mixed_precision_reaches_the_bound_of_float32(precision: str, tmp_path: Path) -> None:
     wide, half = (
@@ -55,6 +85,12 @@ def test_scores_of_cpu_and_gpu_agree(tmp_path: Path) -> None:
     codes, scores = zip(*((run.encode(x).mean.cpu(), run.log_likelihood(x, 1000).cpu()) for run in runs), strict=True)
     torch.testing.assert_close(*codes, rtol=1e-3, atol=1e-4)
     assert (scores[0] - scores[1]).mean().abs() < 0.1
+
+
+def history_of(config: Any, folder: Path) -> list[float]:
+    """Training terms of all epochs."""
+    train(config, folder)
+    return [float(row["train/loss"]) for row in RunFolder(folder).history()]
 
 
 @pytest.mark.parametrize("kind", [ContinuousBernoulli, DiscretisedLogistic])

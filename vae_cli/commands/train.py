@@ -20,6 +20,7 @@ from vae_cli.commands.reproduction import Comparison
 from vae_cli.config.schema import EvaluateConfig, LoggerConfig, TrainConfig, plain
 from vae_cli.datasets import Data
 from vae_cli.datasets.info import DatasetInfo
+from vae_cli.datasets.schema import Schema
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival, release
 from vae_cli.distributed.process_group import ProcessLayout, broadcast_module, use_threads
@@ -159,6 +160,7 @@ def _begin(
     gpu = torch.cuda.get_device_name() if on_gpu(config.trainer) else None
     count, threads = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes).count, torch.get_num_threads()
     run.begin(plain(config), _typed(), Start.now(gpu=gpu, threads=threads, processes=count))
+    Schema.of(data).write(run)
     source_code(Path.cwd())  # git answers while the model trains
     begin_log()
     if HydraConfig.initialized() and _sweep() is None:

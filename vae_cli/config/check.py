@@ -18,7 +18,7 @@ from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.job_names import job_folder
 from vae_cli.config.option_help import keys as option_keys
 from vae_cli.config.rules import RULES
-from vae_cli.config.schema import EvalConfig, Node, SampleConfig, TrainConfig
+from vae_cli.config.schema import Node, RunCommandConfig, TrainConfig
 from vae_cli.config.settings import not_in_names, types_of
 from vae_cli.config.sources import Sources, find_plugins, plugins
 from vae_cli.config.suggest import meant_key, nearest, similar
@@ -188,7 +188,7 @@ class _Check:
         if holders := self.holders(key, name):
             self.fail(_join(key, name), "unknown key", f"use {key}={'|'.join(holders)}, which has it ({has})")
         near = list(filter(self.accepts, self.near(key, name, options)))
-        if not near and self.schema in (EvalConfig, SampleConfig) and (key or name) in _hints(TrainConfig):
+        if not near and issubclass(self.schema, RunCommandConfig) and (key or name) in _hints(TrainConfig):
             self.fail(_join(key, name), "unknown key", f"the run keeps what it was trained with ({has})")
         has = "--help lists the groups" if len(options) > FEW else has
         self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({has})" if near else has)
@@ -196,7 +196,7 @@ class _Check:
     def holders(self, key: str, name: str = "") -> list[str]:
         """The other options of a group that have this key of the command line."""
         sources = Sources.find()
-        if self.schema in (EvalConfig, SampleConfig) or not self.accepts(key):
+        if issubclass(self.schema, RunCommandConfig) or not self.accepts(key):
             return []
         if self.where(_join(key, name)) != COMMAND_LINE:
             return []

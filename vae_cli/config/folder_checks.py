@@ -15,7 +15,7 @@ from vae_cli.config import resume
 from vae_cli.config.check import Where, check_rules, parsed_as
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
-from vae_cli.config.schema import EvalConfig, SampleConfig, TrainConfig
+from vae_cli.config.schema import EvalConfig, RunCommandConfig, SampleConfig, TrainConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import initial_checkpoint, nearest, run_around
@@ -23,7 +23,7 @@ from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.run_files import CHECKPOINTS, OVERRIDES
 
-R = TypeVar("R", EvalConfig, SampleConfig)
+R = TypeVar("R", bound=RunCommandConfig)
 
 
 def initial(config: TrainConfig) -> None:
@@ -97,7 +97,7 @@ def located(config: R, where: Where) -> R:
         relocated(saved, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
         asked = replace(saved, evaluate=config.evaluate)
         check_rules(asked, lambda key: where(key) if _evaluates(key) else resume.place(run, key), _evaluates, saved)
-    else:
+    elif isinstance(config, SampleConfig):
         _component(config, ConfigView(saved, lambda key: resume.place(run, key)))
     path = run.checkpoint(config.ckpt)
     if not path.is_file():

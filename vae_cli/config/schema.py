@@ -90,6 +90,7 @@ class TrainerConfig:
     patience: Annotated[PositiveInt | None, Setting(on_resume=True)]
     deterministic: bool
     compile: bool
+    capture: Annotated[bool, MACHINE]
     limit_batches: PositiveInt | None
     shuffle: bool
     threads: Annotated[PositiveInt | None, MACHINE]
@@ -228,22 +229,26 @@ class PlaceConfig:
 
 
 @dataclass(frozen=True)
-class EvalConfig:
-    """The root of vae-eval."""
+class RunCommandConfig:
+    """The root of a command that loads a run from one of its checkpoints."""
 
     run: str
     ckpt: str
+
+
+@dataclass(frozen=True)
+class EvalConfig(RunCommandConfig):
+    """The root of vae-eval."""
+
     dataset: PlaceConfig
     evaluate: EvaluateConfig
     trainer: EvalTrainerConfig
 
 
 @dataclass(frozen=True)
-class SampleConfig:
+class SampleConfig(RunCommandConfig):
     """The root of vae-sample."""
 
-    run: str
-    ckpt: str
     n: PositiveInt
     component: NonNegativeInt | None
     seed: Seed
@@ -267,3 +272,7 @@ class KLConfig:
     direction: Node
     starts: PositiveInt
     out: str
+
+
+SCHEMAS: dict[str, type] = {"eval": EvalConfig, "sample": SampleConfig, "kl": KLConfig, "cavi": CAVIConfig}
+"""By root configuration, the commands that do not train."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 
-from vae_cli.config.compose import Composer, parse
+from vae_cli.config.compose import Composer, parse, show_typed
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,7 @@ class Series:
         except HydraException:
             return self.compose(list(lines))  # which explains the fault
         if "hydra" in config:
-            job, typed = config.hydra.job, [o for o in overrides if not o.is_hydra_override()]
-            config.hydra.overrides.task = [o.input_line for o in typed]
-            job.override_dirname = get_overrides_dirname(overrides=typed, **job.config.override_dirname)
+            show_typed(config, overrides)
         return config
 
     def choices(self, lines: Sequence[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vae_cli.datasets.noise import seed_of
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split, SplitName, sha256_of
 from vae_cli.distributions.standardisation import Standardisation
-from vae_cli.types import Binarize, Domain, Shape
+from vae_cli.types import Background, Binarize, Domain, Shape
 
 
 @dataclass
@@ -23,6 +23,9 @@ class Data:
     """Three splits after binarisation; `exact` is p(x) where it is known (float64, on the CPU).
 
     Splits hold x in its own units; loaders deliver it standardised, where there is a standardisation.
+
+    binarize, seed: how validation and test data were binarised
+    background: colour behind transparent pixels of images
     """
 
     name: str
@@ -36,6 +39,9 @@ class Data:
     parameters: Parameters | None = None
     standardisation: Standardisation | None = None
     class_names: tuple[str, ...] | None = None
+    binarize: Binarize = "none"
+    seed: int = 0
+    background: Background = "white"
     _resident: dict[tuple[SplitName, torch.device], Split] = field(default_factory=dict, repr=False, init=False)
     """Splits on a device; `replace` starts with none."""
 
@@ -74,6 +80,8 @@ class Data:
         return replace(
             self,
             domain="binary",
+            binarize=later,
+            seed=seed,
             train=self.train.binarised(mode, seed_of("train", seed)),
             val=self.val.binarised(later, seed_of("val", seed)),
             test=self.test.binarised(later, seed_of("test", seed)),

@@ -79,7 +79,7 @@ class ImageFolder(HeldOutDataset):
 
         Each image is drawn by its own seed when it is decoded, so that memory changes no pixel.
         """
-        data = super().load()
+        data = replace(super().load(), background=self.background)
         splits = {name: getattr(data, name) for name in ("train", "val", "test")}
         if sum(split.x.shape.numel() for split in splits.values()) > self.memory_gb * 2**30:
             return data

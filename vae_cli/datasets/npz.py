@@ -19,7 +19,7 @@ from vae_cli.datasets.split import Split
 from vae_cli.errors import UserError, first_line
 
 SPLITS = ("train", "val", "test")
-NAMES = ("x", "y", *(f"{name}_{split}" for split in SPLITS for name in "xy"))
+NAMES = ("x", "y", "ids", *(f"{name}_{split}" for split in SPLITS for name in "xy"))
 Arrays = dict[str, np.ndarray]
 
 
@@ -48,7 +48,7 @@ class Npz(OwnDataset):
         class_names = number_labels(arrays, path)
         self.warn_of_bytes(str(path), *(array for name, array in arrays.items() if name.startswith("x")))
         if "x" in arrays:
-            if others := [name for name in arrays if name not in ("x", "y")]:
+            if others := [name for name in arrays if name not in ("x", "y", "ids")]:
                 problem = f"{path}: holds x beside {', '.join(others)}"
                 raise UserError(f"{problem}; rename the training data x_train (and x_test), or drop the others")
             return Source(self.domain, self._split(path, arrays, "x", "y"), class_names=class_names)

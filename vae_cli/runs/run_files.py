@@ -11,6 +11,7 @@ CONFIG = "config.yaml"
 OVERRIDES = "overrides.yaml"
 STATUS = "status.json"
 RESULTS = "results.json"
+SCHEMA = "schema.json"
 HISTORY = "metrics.csv"
 STEPS = "steps.csv"
 LOG = "vae-train.log"
@@ -65,6 +66,11 @@ class RunFiles:
     def results_file(self) -> Path:
         """The numbers of the whole run, which it writes last."""
         return self.path / RESULTS
+
+    @property
+    def schema_file(self) -> Path:
+        """The facts of the training data by which new data are read."""
+        return self.path / SCHEMA
 
     @property
     def checkpoints(self) -> Path:

@@ -146,7 +146,7 @@ def fit(
     next_steps = [callback.next_step for callback in trainer.callbacks if isinstance(callback, ActsAtSteps)]  # pyright: ignore[reportAttributeAccessIssue]
     blocks = BlockLoader(loader, settings.accumulate_grad_batches, next_steps)
     module.steps_per_epoch = blocks.steps_per_epoch
-    module.engine = StepEngine(module, trainer, blocks, settings.gradient_clip_val)
+    module.engine = StepEngine(module, trainer, blocks, settings.gradient_clip_val, settings.capture)
     validation = None
     if len(data.val) and module.model.infers:
         validation = data.loader("val", batch_size=size, shuffle=False, whole=True, **common, **part)

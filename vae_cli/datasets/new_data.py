@@ -1,0 +1,124 @@
+"""New data for a trained model, read as its training data were: `read_like(run, path)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vae_cli.datasets.array_files import Rows, open_arrays
+from vae_cli.datasets.arrays import events_like, floats, numbers
+from vae_cli.datasets.files import gunzip, read_bytes
+from vae_cli.datasets.idx import parse_idx
+from vae_cli.datasets.image_folder import image_names
+from vae_cli.datasets.images import FORMATS, ImageFiles
+from vae_cli.datasets.schema import Schema
+from vae_cli.errors import UserError, warn
+from vae_cli.runs.folder import RunFolder
+
+IDX = (".idx", "-ubyte", "-ubyte.gz")
+"""Ends of the names of IDX files, which MNIST and its relatives are published in."""
+
+
+@dataclass(frozen=True)
+class NewData:
+    """New examples in the order of their source, and a name for each: its row, or its file.
+
+    schema: of the training data
+    where: the source in a message
+    """
+
+    schema: Schema
+    where: str
+    ids: Sequence[str]
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def blocks(self, size: int = 4096) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+        """(ids, x) of successive examples; x (n, *event) is float, in the units of the data, n at most `size`.
+
+        Reads one block at a time. UserError names the row at fault; a warning names the first value beyond the range
+        of the training data.
+        """
+        told = False
+        for start in range(0, len(self), size):
+            x = self._read(start, min(start + size, len(self)))
+            if not told and (difference := self.schema.outside(x)):
+                told = True
+                warn(f"{self.where}: rows from {start}: {difference}")
+            yield self.ids[start : start + len(x)], x
+
+    def array(self) -> np.ndarray:
+        """All examples at once, (N, *event)."""
+        return np.concatenate([x for _, x in self.blocks()])
+
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        schema = self.schema
+        array = numbers(self.rows[start:stop], self.where)
+        dtype = floats(array) if schema.mean else np.float32
+        where = f"{self.where} (rows from {start})" if start else self.where
+        x = events_like(array, schema.event_shape, schema.read_domain, where, dtype)
+        values = x.float().div(255) if x.dtype == torch.uint8 else x
+        return schema.binarised(values.numpy())
+
+
+def read_like(run: RunFolder, path: str | Path) -> NewData:
+    """New data of a file or a folder, read as the training data of the run were.
+
+    A file is .npz (with an array x, and optionally ids), .npy, IDX, or an image; a folder holds images. Shape, domain,
+    binarisation and channels are those of the run's schema; a difference that the model cannot take is a UserError.
+    """
+    schema, place = Schema.read(run), Path(path).expanduser()
+    if not place.exists():
+        raise UserError(f"data={path}: there is no such file or folder")
+    if place.is_dir() and image_names(place):
+        return _images(schema, place, image_names(place))
+    if place.suffix.lower() in FORMATS:
+        return _images(schema, place.parent, (place.name,))
+    if place.name.endswith(IDX):
+        array = parse_idx(gunzip(read_bytes(place), place), place).numpy()
+        return NewData(schema, str(place), _numbered(len(array)), array)
+    arrays = open_arrays(place)
+    x = arrays.get("x")
+    if x is None:
+        holds = ", ".join(arrays) or "no array"
+        raise UserError(f"{place}: needs an array x; it holds {holds}; save the examples under this name")
+    ids = arrays.get("ids")
+    if ids is not None and len(ids) != len(x):
+        raise UserError(f"{place}: ids holds {len(ids)} names, x {len(x)} examples; give one for each")
+    return NewData(schema, f"{place}: x", _numbered(len(x)) if ids is None else [str(one) for one in ids[:]], x)
+
+
+def _numbered(count: int) -> Sequence[str]:
+    return [str(number) for number in range(count)]
+
+
+def _images(schema: Schema, folder: Path, names: tuple[str, ...]) -> NewData:
+    """Images, scaled and cropped to the size and in the channels of the training data."""
+    shape = schema.event_shape
+    if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2]:
+        raise UserError(f"{folder}: images, but this model takes x of shape {shape}; give arrays of that shape")
+    files = ImageFiles(folder, names, shape[1], "grey" if shape[0] == 1 else "rgb", 0, schema.background)
+    return NewData(schema, str(folder), names, _Decoded(files))
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """Images as rows of bytes."""
+
+    files: ImageFiles
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.files.shape)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return torch.stack([self.files.read(number) for number in range(len(self.files))[rows]]).numpy()
