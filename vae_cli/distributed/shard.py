@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from vae_cli.distributed.streams import from_each_stream
+
 
 @dataclass(frozen=True)
 class BatchShard:
@@ -103,7 +105,7 @@ def draw_shard(draw: Callable[[torch.Size], Tensor], shape: Sequence[int], axis:
     if _noise is not None and shape[axis] == len(_noise.seeds):
         return _noise.draw(draw, shape, axis)
     if _present is None or shape[axis] != _present.stop - _present.start:
-        return draw(torch.Size(shape))
+        return from_each_stream(lambda: draw(torch.Size(shape)))
     whole = list(shape)
     whole[axis] = _present.total
     return draw(torch.Size(whole)).narrow(axis, _present.start, shape[axis])
