@@ -19,7 +19,7 @@ from vae_cli.batch import Batch
 from vae_cli.distributed.process_group import all_reduce_sum
 from vae_cli.distributed.shard import shard_context
 from vae_cli.distributions.overflow import LARGEST
-from vae_cli.distributions.precision import float32
+from vae_cli.distributions.precision import float32, tf32
 from vae_cli.objectives import Progress, Terms
 from vae_cli.training.blocks import ActsAtSteps, Block, BlockLoader
 from vae_cli.training.captured import CapturedSteps
@@ -68,7 +68,7 @@ class StepEngine:
         """Train on the batches of a block; the last one completes a step."""
         began, first, position, rows = time.perf_counter(), self.step, self.module.position, list[Tensor]()
         captured = self._captured(position)
-        with float32():  # autocast is for the forward pass alone
+        with float32(), tf32(True):  # autocast is for the forward pass alone
             for number, batch in enumerate(block, block.start):
                 epoch = self.module.current_epoch - position.start + number / len(self.loader.sizes)
                 completes = self.loader.completes_step(number)
@@ -81,6 +81,10 @@ class StepEngine:
                 if completes:
                     self.steps.increment_ready()
                     self.steps.increment_completed()
+        self._close(block, rows, first, time.perf_counter() - began)
+
+    def _close(self, block: Block, rows: list[Tensor], first: int, seconds: float) -> None:
+        """Count the steps of a block since step `first`, and add its sums of terms."""
         self.module.set_rates(self.optimizer, self.step)
         if not self.reads_each_step:
             rows = [*all_reduce_sum(torch.stack(rows)).cpu()]
@@ -88,7 +92,7 @@ class StepEngine:
                 self._check(row, number, first + (number - block.start) // self.loader.accumulate)
         self.module.add(rows, block)
         self._count(len(block) - 1, self.step - first - 1)
-        self.loader.step_seconds = (time.perf_counter() - began) / (self.step - first)
+        self.loader.step_seconds = seconds / (self.step - first)
 
     @property
     def reads_each_step(self) -> bool:

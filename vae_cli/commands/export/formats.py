@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from torch.distributions import Distribution
 
 from vae_cli.commands.export.parts import Part
 
-Written = Callable[[dict[str, Tensor]], list[NDArray[Any]]]
-"""A part that was read back from its file: from the inputs by name to its outputs."""
+Written = Callable[[dict[str, Tensor]], Sequence[Any]]
+"""A part that was read back from its file: from the inputs by name to its outputs, arrays."""
 
 
 def onnx(part: Part, inputs: dict[str, Tensor], path: Path) -> Written:
@@ -107,7 +107,7 @@ def called(part: Part) -> Written:
     return run
 
 
-def difference(found: list[NDArray[Any]], wanted: list[NDArray[Any]]) -> float:
+def difference(found: Sequence[Any], wanted: Sequence[Any]) -> float:
     """The largest |a - b| / (1 + |b|) of arrays a and b."""
     return max(
         float(np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)) / (1 + np.abs(b)), initial=0.0))

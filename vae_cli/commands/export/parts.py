@@ -97,7 +97,9 @@ class Parts:
     def of(cls, model: LatentVariableModel) -> Parts:
         """The parts of a model in evaluation mode, without gradients."""
         reasons = {kind: kind.lacks(model) for kind in (Encoder, Decoder, Scorer)}
-        found = [kind(model).eval().requires_grad_(False) for kind, reason in reasons.items() if reason is None]
+        found: list[Part] = [
+            kind(model).eval().requires_grad_(False) for kind, reason in reasons.items() if reason is None
+        ]
         return cls(found, {kind.__name__.lower(): reason for kind, reason in reasons.items() if reason})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -90,7 +91,7 @@ def _inputs(part: Part, rows: int) -> dict[str, Tensor]:
     return {name: values[name] for name in part.inputs}
 
 
-def _facts(run: Run) -> dict[str, object]:
+def _facts(run: Run) -> dict[str, Any]:
     """The facts of the data, in plain containers."""
     units = run.facts.standardisation
     kept = vars(replace(run.facts, standardisation=None))
