@@ -42,7 +42,7 @@ class Setting:
 
 MACHINE = Setting(on_resume=True, distinguishes=False)
 WATCHED = Setting(changes_results=False, on_resume=True, distinguishes=False)
-"""Keys of figures, loggers and checkpoints."""
+"""Keys of figures, loggers, checkpoints, and of steps whose numbers are equal up to rounding."""
 IDENTITY = Setting(changes_results=False, on_resume=True, distinguishes=False, names_job=False)
 START = Setting(changes_results=False, distinguishes=False)
 
@@ -83,14 +83,14 @@ class TrainerConfig:
 
     accelerator: Annotated[Literal["auto", "cpu", "gpu"], MACHINE]
     devices: Annotated[PositiveInt | NonEmpty[NonNegativeInt], MACHINE]
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "fastest"]
     max_epochs: Annotated[Epochs, Setting(on_resume=True)]
     gradient_clip_val: NonNegativeFloat | None
     accumulate_grad_batches: PositiveInt
     patience: Annotated[PositiveInt | None, Setting(on_resume=True)]
     deterministic: bool
-    compile: bool
-    capture: Annotated[bool, MACHINE]
+    compile: bool | None
+    capture: Annotated[bool, WATCHED]
     limit_batches: PositiveInt | None
     shuffle: bool
     threads: Annotated[PositiveInt | None, MACHINE]

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from vae_cli.batch import Batch
-from vae_cli.errors import warn
+from vae_cli.errors import first_line, warn
 
 WARM_UP = 3
 """Steps of a batch size that run as they are before one is recorded: they allocate what the libraries keep."""
@@ -21,12 +21,16 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class Graph:
-    """A recorded step: it reads `batch`, `epoch` and `rates`, and writes `sums`."""
+    """A recorded step: it reads `batch`, `epoch` and `rates`, and writes `sums`.
+
+    written: values of the rates on the device
+    """
 
     graph: torch.cuda.CUDAGraph
     batch: Batch
     epoch: Tensor
     rates: list[Tensor]
+    written: list[float]
     sums: Tensor
 
     def replay(self, batch: Batch, epoch: float, rates: list[float]) -> Tensor:
@@ -36,8 +40,10 @@ class Graph:
         if self.batch.y is not None and batch.y is not None:
             self.batch.y.copy_(batch.y)
         self.epoch.fill_(epoch)
-        for tensor, rate in zip(self.rates, rates, strict=True):
-            tensor.fill_(rate)
+        for number, (tensor, rate) in enumerate(zip(self.rates, rates, strict=True)):
+            if rate != self.written[number]:
+                tensor.fill_(rate)
+                self.written[number] = rate
         self.graph.replay()
         return self.sums.clone()
 
@@ -70,7 +76,8 @@ class CapturedSteps:
                 return self.take(batch, epoch)
             if self.seen[size] == WARM_UP:
                 return self._watched(batch, epoch)
-            self.graphs[size] = self._recorded(batch)
+            self._record(batch)
+            return self(batch, epoch)
         return self.graphs[size].replay(batch, epoch, [group["lr"] for group in self.optimizer.param_groups])
 
     def _watched(self, batch: Batch, epoch: float) -> Tensor:
@@ -88,9 +95,10 @@ class CapturedSteps:
             self._tell()
         return sums
 
-    def _recorded(self, batch: Batch) -> Graph:
-        """A graph of a step with batches of this size; nothing runs while it is recorded."""
+    def _record(self, batch: Batch) -> None:
+        """Keep a graph of a step with batches of this size; nothing runs while it is recorded."""
         groups, device = self.optimizer.param_groups, batch.x.device
+        random_state = torch.cuda.get_rng_state(device)
         y = None if batch.y is None else batch.y.clone()
         static = replace(batch, x=batch.x.clone(), index=batch.index.clone(), y=y)
         epoch = torch.zeros((), dtype=torch.float64, device=device)
@@ -102,10 +110,17 @@ class CapturedSteps:
                 group["lr"], group["capturable"] = rate, True
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 sums = self.take(static, epoch)
+            self.graphs[len(batch)] = Graph(graph, static, epoch, rates, [rate for rate, _ in before], sums)
+        except RuntimeError as error:
+            self.obstacle = f"the library refuses: {first_line(error)}"
+            self._tell()
+            # the generator stays in a capture that has failed; another state frees it
+            generator = torch.cuda.default_generators[torch.cuda.current_device()]
+            generator.graphsafe_set_state(torch.Generator(device).graphsafe_get_state())
+            torch.cuda.set_rng_state(random_state, device)
         finally:
             for group, (rate, capturable) in zip(groups, before, strict=True):
                 group["lr"], group["capturable"] = rate, capturable
-        return Graph(graph, static, epoch, rates, sums)
 
     def _tell(self) -> None:
         if self.obstacle:

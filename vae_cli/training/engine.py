@@ -19,7 +19,7 @@ from vae_cli.batch import Batch
 from vae_cli.distributed.process_group import all_reduce_sum
 from vae_cli.distributed.shard import shard_context
 from vae_cli.distributions.overflow import LARGEST
-from vae_cli.distributions.precision import float32
+from vae_cli.distributions.precision import float32, tf32
 from vae_cli.objectives import Progress, Terms
 from vae_cli.training.blocks import ActsAtSteps, Block, BlockLoader
 from vae_cli.training.captured import CapturedSteps
@@ -68,7 +68,7 @@ class StepEngine:
         """Train on the batches of a block; the last one completes a step."""
         began, first, position, rows = time.perf_counter(), self.step, self.module.position, list[Tensor]()
         captured = self._captured(position)
-        with float32():  # autocast is for the forward pass alone
+        with float32(), tf32(True):  # autocast is for the forward pass alone
             for number, batch in enumerate(block, block.start):
                 epoch = self.module.current_epoch - position.start + number / len(self.loader.sizes)
                 completes = self.loader.completes_step(number)

@@ -111,7 +111,7 @@ def build_trainer(
         devices=settings.devices,
         num_nodes=processes.nodes,
         strategy=strategy,
-        precision=settings.precision,
+        precision=settings.precision,  # pyright: ignore[reportArgumentType]  # `fastest` has been chosen before
         max_epochs=module.epochs,
         deterministic=settings.deterministic if deterministic else None,  # None spares torch's compiler an import
         default_root_dir=run.path,

@@ -61,7 +61,7 @@ def runner(data: Data, *overrides: str) -> Callable[[], float]:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             module = build_module(config, facts)
             if config.trainer.compile:
-                module.phases[-1].objective.compile()
+                module.compile_objectives()
             layout = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
             history, trainer = build_trainer(config, layout, RunFolder(Path(folder)), data, module, [])
             fit(config, layout, data, module, trainer)
