@@ -255,6 +255,43 @@ class SampleConfig(RunCommandConfig):
 
 
 @dataclass(frozen=True)
+class DeviceConfig:
+    """Hardware of a command that neither trains nor evaluates."""
+
+    accelerator: Literal["auto", "cpu", "gpu"]
+    threads: PositiveInt | None
+
+
+@dataclass(frozen=True)
+class ApplyConfig(RunCommandConfig):
+    """The root of a command that applies a model to new data."""
+
+    data: str
+    out: str
+    seed: Seed
+    dataset: PlaceConfig
+    trainer: DeviceConfig
+
+
+@dataclass(frozen=True)
+class EncodeConfig(ApplyConfig):
+    """The root of vae-encode."""
+
+
+@dataclass(frozen=True)
+class ReconstructConfig(ApplyConfig):
+    """The root of vae-reconstruct."""
+
+
+@dataclass(frozen=True)
+class ScoreConfig(ApplyConfig):
+    """The root of vae-score."""
+
+    samples: Samples
+    reference: NonNegativeInt
+
+
+@dataclass(frozen=True)
 class CAVIConfig:
     """The root of vae-cavi."""
 
@@ -274,5 +311,13 @@ class KLConfig:
     out: str
 
 
-SCHEMAS: dict[str, type] = {"eval": EvalConfig, "sample": SampleConfig, "kl": KLConfig, "cavi": CAVIConfig}
+SCHEMAS: dict[str, type] = {
+    "eval": EvalConfig,
+    "sample": SampleConfig,
+    "encode": EncodeConfig,
+    "score": ScoreConfig,
+    "reconstruct": ReconstructConfig,
+    "kl": KLConfig,
+    "cavi": CAVIConfig,
+}
 """By root configuration, the commands that do not train."""

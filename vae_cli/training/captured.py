@@ -124,7 +124,7 @@ class CapturedSteps:
 
     def _tell(self) -> None:
         if self.obstacle:
-            warn(f"the step is not captured as a CUDA graph, for {self.obstacle}; training goes on without")
+            warn(f"the step is not captured as a CUDA graph, for {self.obstacle}; its steps are eager")
 
 
 def _obstacle(optimizer: Optimizer) -> str:

@@ -81,6 +81,10 @@ class StepEngine:
                 if completes:
                     self.steps.increment_ready()
                     self.steps.increment_completed()
+        self._close(block, rows, first, time.perf_counter() - began)
+
+    def _close(self, block: Block, rows: list[Tensor], first: int, seconds: float) -> None:
+        """Count the steps of a block since step `first`, and add its sums of terms."""
         self.module.set_rates(self.optimizer, self.step)
         if not self.reads_each_step:
             rows = [*all_reduce_sum(torch.stack(rows)).cpu()]
@@ -88,7 +92,7 @@ class StepEngine:
                 self._check(row, number, first + (number - block.start) // self.loader.accumulate)
         self.module.add(rows, block)
         self._count(len(block) - 1, self.step - first - 1)
-        self.loader.step_seconds = (time.perf_counter() - began) / (self.step - first)
+        self.loader.step_seconds = seconds / (self.step - first)
 
     @property
     def reads_each_step(self) -> bool:
