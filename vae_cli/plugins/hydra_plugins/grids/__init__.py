@@ -24,7 +24,7 @@ class Row(Launcher):
         self.series = Series(Composer.of(config.hydra), partial(hydra_context.config_loader.load_sweep_config, config))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs."""
+        """Run the jobs, each after the end of the one before it."""
         setup_globals()
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
         return [self._run(*job) for job in enumerate(job_overrides, initial_job_idx)]
