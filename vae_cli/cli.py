@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def train() -> None:
-    """vae-train: check every job, then start hydra, whose launchers and sweepers run them."""
+    """vae-train: check every job, then run the one, or start hydra, whose launchers and sweepers run them."""
     _main("vae-train", _train)
 
 
@@ -28,21 +28,29 @@ def _train(argv: list[str]) -> None:
     from vae_cli.config.preflight import prepare_training
     from vae_cli.runs.layout import conf_folder
 
-    arguments = _checked("vae-train", lambda: prepare_training(argv))
+    prepared = _checked("vae-train", lambda: prepare_training(argv))
+    from vae_cli.commands.composed_run import run_composed
     from vae_cli.commands.job import task
     from vae_cli.runs.status import COMMAND
     from vae_cli.sweeps.table import SweepTable
 
     os.environ[COMMAND] = shlex.join(["vae-train", *argv])
 
-    sys.argv[1:] = arguments  # the program stays: Lightning starts it again for further devices
-    code = 0
-    try:
-        hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
-    except KeyboardInterrupt:
-        code = signals.INTERRUPTED
-    except SystemExit as stop:
-        code = signals.exit_code(stop)
+    sys.argv[1:] = prepared.arguments  # the program stays: Lightning starts it again for further devices
+
+    def run() -> int:
+        try:
+            if prepared.config is None:
+                hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
+            else:
+                run_composed(task, prepared.config)
+        except KeyboardInterrupt:
+            return signals.INTERRUPTED
+        except SystemExit as stop:
+            return signals.exit_code(stop)
+        return 0
+
+    code = _run("vae-train", run)
     if SweepTable.current is not None and code != REFUSED:
         failed = SweepTable.current.finish()
         code = code or failed
@@ -65,6 +73,11 @@ def _configured(name: str, root: str, work: str, purpose: str) -> Callable[[], N
             print(OmegaConf.to_yaml(config).rstrip())
             return
 
+        if getattr(config, "out", None) == "-":
+            from vae_cli.distributed.terminal import free_stdout
+
+            free_stdout()
+
         def begin() -> None:
             if isinstance(config, RunCommandConfig):
                 _readable(config.run, config.ckpt)
@@ -84,6 +97,11 @@ def _configured(name: str, root: str, work: str, purpose: str) -> Callable[[], N
 
 evaluate = _configured("vae-eval", "eval", "commands.evaluate:evaluate_run", "evaluate a checkpoint of a run again.")
 sample = _configured("vae-sample", "sample", "commands.sample:sample_run", "draw from the model of a run.")
+encode = _configured("vae-encode", "encode", "commands.apply:encode_run", "encode new data with the model of a run.")
+score = _configured("vae-score", "score", "commands.apply:score_run", "the log-likelihood and ELBO of each example.")
+reconstruct = _configured(
+    "vae-reconstruct", "reconstruct", "commands.apply:reconstruct_run", "reconstruct new data with the model of a run."
+)
 kl = _configured(
     "vae-kl", "kl", "studies.kl.fit:fit", "fit a Gaussian to a density on the line by KL(q || p) or KL(p || q)."
 )

@@ -118,5 +118,7 @@ def test_refusals_name_the_way_out(
 
 def test_what_belongs_to_the_machine_may_change(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    lines = prepare_training(["reproduce=run", "trainer.threads=1", "logger.csv=false", "name=second", "figures=[]"])
+    lines = prepare_training(
+        ["reproduce=run", "trainer.threads=1", "logger.csv=false", "name=second", "figures=[]"]
+    ).arguments
     assert {"++trainer.threads=1", "++name=second"} <= set(lines) and lines[-1] == f"reproduce='{place / 'run'}'"

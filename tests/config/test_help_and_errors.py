@@ -170,7 +170,7 @@ def test_files_that_are_no_text(monkeypatch, capsys) -> None:
 def test_a_users_own_option_is_used_and_listed() -> None:
     Path("vae_conf/model").mkdir(parents=True)
     Path("vae_conf/model/mine.yaml").write_text("# my own\ndefaults: [vae]\nlatent_dim: 3\n")
-    assert prepare_training(["model=mine"])[0] == "model=mine"
+    assert prepare_training(["model=mine"]).arguments[0] == "model=mine"
     assert "mine                  my own [vae_conf/model/mine.yaml]" in help.text("vae-train")
 
 
@@ -192,7 +192,7 @@ def test_outputs_that_cannot_be_made(monkeypatch, capsys) -> None:
     ],
 )
 def test_right_arguments_pass_and_write_nothing(arguments: list[str], workplace: Path) -> None:
-    lines = prepare_training(arguments)
+    lines = prepare_training(arguments).arguments
     assert ("-m" in lines) == ("-m" in arguments)
     assert not any(line.startswith("+") for line in lines)
     assert list(workplace.iterdir()) == []

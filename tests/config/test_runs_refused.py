@@ -27,7 +27,7 @@ def test_a_sweep_goes_on_in_its_folder() -> None:
 
 def test_resuming_keeps_the_runs_own_configuration(workplace: Path) -> None:
     folder = make_run(Path("a, run"), "model=ae", "model.latent_dim=7")
-    lines = prepare_training([f"resume={folder}", "trainer.max_epochs=40", "evaluate.samples=3"])
+    lines = prepare_training([f"resume={folder}", "trainer.max_epochs=40", "evaluate.samples=3"]).arguments
     place = f"'{workplace / 'a, run'}'"
     assert lines == ["++trainer.max_epochs=40", "++evaluate.samples=3", f"resume={place}", f"hydra.run.dir={place}"]
 
@@ -59,10 +59,10 @@ def test_a_run_with_a_broken_configuration_is_not_resumed(monkeypatch, capsys) -
 
 def test_one_command_line_is_right_for_a_requeued_job(workplace: Path, monkeypatch, capsys) -> None:
     line = ["model=ae", "hydra.run.dir=job", "ckpt=last", "trainer.max_epochs=3"]
-    assert prepare_training(line) == line
+    assert prepare_training(line).arguments == line
     make_run(Path("job"), "model=ae")
     place = f"'{workplace / 'job'}'"
-    assert prepare_training(line) == ["++trainer.max_epochs=3", f"resume={place}", f"hydra.run.dir={place}"]
+    assert prepare_training(line).arguments == ["++trainer.max_epochs=3", f"resume={place}", f"hydra.run.dir={place}"]
     refusal = refuse(monkeypatch, capsys, "model=full_covariance", "hydra.run.dir=job", "ckpt=last")
     assert "Deterministic" in refusal
     assert "FullCovariance" in refusal

@@ -34,7 +34,7 @@ def jobs(*arguments: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("option", Sources.find().options("sweep"))
 def test_every_ready_made_sweep_composes(option: str) -> None:
     lines = [f"sweep={option}", "seed=0", "-m"]
-    assert set(lines) <= set(prepare_training(lines))
+    assert set(lines) <= set(prepare_training(lines).arguments)
 
 
 def test_the_command_line_wins_over_a_ready_made_sweep() -> None:
@@ -111,7 +111,7 @@ def test_options_of_sbatch_need_no_quotes(written: str, options: list[str]) -> N
 
 def test_the_example_beside_the_options_of_sbatch_is_one() -> None:
     (example,) = re.findall(r"^options: .*as in (\[.*\])$", (conf_folder() / "cluster/none.yaml").read_text(), re.M)
-    assert prepare_training(["dataset=digits", f"cluster.options={example}"])
+    assert prepare_training(["dataset=digits", f"cluster.options={example}"]).arguments
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_notice_is_shorter_than_the_time_limit(time: int, remedy: str, monke
     sweep = ["-m", "dataset=digits", "cluster=slurm", "seed=0,1"]
     with pytest.raises(ConfigError, match=rf"cluster.notice=120: too long for cluster.time={time} .*; {remedy}"):
         prepare_training([*sweep, f"cluster.time={time}"])
-    assert prepare_training([*sweep, "cluster.time=2", "cluster.notice=30"])
+    assert prepare_training([*sweep, "cluster.time=2", "cluster.notice=30"]).arguments
 
 
 def test_the_notice_suffices_for_the_saves_of_earlier_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,4 +134,13 @@ def test_the_notice_suffices_for_the_saves_of_earlier_starts(tmp_path: Path, mon
     for time, remedy in (("cluster.time=60", ""), ("cluster.time=3", " cluster.time=4")):
         with pytest.raises(ConfigError, match=f"cluster.notice=100: too short .*; use cluster.notice=141{remedy}$"):
             prepare_training([*sweep, "cluster.notice=100", time])
-    assert prepare_training([*sweep, "cluster.notice=141"])
+    assert prepare_training([*sweep, "cluster.notice=141"]).arguments
+
+
+@pytest.mark.parametrize("processes", ["trainer.devices=2", "trainer.num_nodes=2"])
+def test_a_run_of_several_processes_is_not_packed(processes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    sweep = ["-m", "dataset=digits", "cluster=slurm", "trainer.accelerator=cpu", "seed=0,1", processes]
+    with pytest.raises(ConfigError, match=r"cluster.pack=4: .* \(command line\); use cluster.pack=1, or"):
+        prepare_training([*sweep, "cluster.pack=4"])
+    assert prepare_training([*sweep, "cluster.pack=auto"]).arguments

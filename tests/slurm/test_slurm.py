@@ -97,7 +97,7 @@ def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     held = [*sweep, "cluster.options=[--hold,--comment=a=b]"]
     done = start("vae-train", *held, folder=work, **HERE)
     assert done.code == 0 and done.out.count("queued") == 2, done.err
-    assert "vae-report all shows their states" in done.out
+    assert "vae-status all shows their states" in done.out
     done = start("vae-train", *sweep, folder=work, **HERE)
     assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
     slurm("scancel", f"--name={queue_name(work / 'all')}")

@@ -4,8 +4,10 @@ import gc
 
 from tests.support import quick_composition
 from tests.support.configs import composed
+from vae_cli.runs.results import installed_packages
 
 quick_composition.install()
 composed("dataset=digits")
+installed_packages()
 gc.collect()
 gc.freeze()  # else each fork walks through, and thereby copies, what the libraries made

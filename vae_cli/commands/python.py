@@ -11,16 +11,11 @@ from contextlib import contextmanager
 from logging.handlers import MemoryHandler
 from typing import TYPE_CHECKING, NoReturn
 
-import hydra
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.utils import run_job
-from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from vae_cli.commands.composed_run import run_composed
 from vae_cli.commands.failure import Failure, attempt
 from vae_cli.commands.job import Job, remedy
-from vae_cli.config.compose import session
 from vae_cli.config.preflight import prepare_training
 from vae_cli.distributed import signals
 from vae_cli.distributed.progress import task
@@ -43,14 +38,11 @@ def train(overrides: Sequence[str] = ()) -> Run:
     """
     if option := next((line for line in overrides if line.startswith("-")), None):
         raise ConfigError(f"{option}: an option of the command line; remove it: vae_cli.train runs one training")
-    lines = prepare_training(overrides)
+    config = prepare_training(overrides).config
+    if config is None:
+        raise ConfigError("a sweep needs the command vae-train; remove sweep=... and hparams_search=...")
     with _restored():
-        with session():
-            config = hydra.compose("train", lines, return_hydra_config=True)
-            if config.hydra.mode == RunMode.MULTIRUN:
-                raise ConfigError("a sweep needs the command vae-train; remove sweep=... and hparams_search=...")
-            context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
-            job, failure = run_job(_attempted, config, "hydra.run.dir", None, context).return_value
+        job, failure = run_composed(_attempted, config)
         if failure:
             _raise(failure, job)
         from vae_cli.commands.run import load

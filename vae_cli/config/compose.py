@@ -13,6 +13,7 @@ from typing import Any
 
 import hydra
 import yaml
+from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -209,6 +210,13 @@ class Composer:
                     return f"{display(file)}:{line}"
             key = key.rpartition(".")[0]
         return display(conf_folder() / f"{self.name}.yaml")
+
+
+def show_typed(config: DictConfig, overrides: Sequence[Override]) -> None:
+    """Let the hydra node of a configuration show these overrides as those of its job."""
+    job, typed = config.hydra.job, [o for o in overrides if not o.is_hydra_override()]
+    config.hydra.overrides.task = [o.input_line for o in typed]
+    job.override_dirname = get_overrides_dirname(overrides=typed, **job.config.override_dirname)
 
 
 def line_of(file: Path, key: str, package: str = "") -> int | None:

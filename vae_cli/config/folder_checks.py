@@ -12,10 +12,11 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
+from vae_cli.config.apply_checks import check_application
 from vae_cli.config.check import Where, check_rules, parsed_as
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
-from vae_cli.config.schema import EvalConfig, RunCommandConfig, SampleConfig, TrainConfig
+from vae_cli.config.schema import ApplyConfig, EvalConfig, RunCommandConfig, SampleConfig, TrainConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import initial_checkpoint, nearest, run_around
@@ -97,8 +98,12 @@ def located(config: R, where: Where) -> R:
         relocated(saved, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
         asked = replace(saved, evaluate=config.evaluate)
         check_rules(asked, lambda key: where(key) if _evaluates(key) else resume.place(run, key), _evaluates, saved)
-    elif isinstance(config, SampleConfig):
-        _component(config, ConfigView(saved, lambda key: resume.place(run, key)))
+    else:
+        view = ConfigView(saved, lambda key: resume.place(run, key))
+        if isinstance(config, SampleConfig):
+            _component(config, view)
+        if isinstance(config, ApplyConfig):
+            check_application(config, view)
     path = run.checkpoint(config.ckpt)
     if not path.is_file():
         remedy = f"({COMMAND_LINE}); best, last, previous, or the path of a file"

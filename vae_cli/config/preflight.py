@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.command_line import arguments, quote, quoted, with_search_path
-from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session
+from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session, show_typed
 from vae_cli.config.folder_checks import creatable, free, initial, installed, located, plain_names, readable
 from vae_cli.config.job_names import EXCLUDED, JOBS, left_out
 from vae_cli.config.schema import RunCommandConfig
@@ -31,11 +32,24 @@ from vae_cli.runs.layout import DATA, PATHS, outputs_folder
 S = TypeVar("S")
 
 
-def prepare_training(argv: Sequence[str]) -> list[str]:
-    """Check every job that `vae-train argv` would run; returns the arguments to hand to hydra.main."""
+@dataclass(frozen=True)
+class Prepared:
+    """A command line of `vae-train` that has passed the checks.
+
+    Args:
+        arguments: for hydra.main
+        config: of the one run, composed; None for a sweep, and where hydra only shows something
+    """
+
+    arguments: list[str]
+    config: DictConfig | None = None
+
+
+def prepare_training(argv: Sequence[str]) -> Prepared:
+    """Check every job that `vae-train argv` would run."""
     args, flags = arguments(get_args_parser(), argv)
     if args.hydra_help or args.shell_completion or args.experimental_rerun:
-        return list(argv)
+        return Prepared(list(argv))
     if args.config_path:
         raise ConfigError(f"--config-path={args.config_path}: our own stays; add yours by --config-dir or VAE_CONF_DIR")
     if args.multirun and (args.cfg or args.info):
@@ -63,8 +77,14 @@ def prepare_training(argv: Sequence[str]) -> list[str]:
             if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
                 near = nearest(args.package, [str(key) for key in master]) or "--cfg job shows all keys"
                 raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); {near}")
-            lines = _single(composer, master, lines, shows=bool(args.cfg or args.info))
-    return [*lines, *flags]  # --info last: an override after it would be its value
+            shows, typed = bool(args.cfg or args.info), lines
+            lines = _single(composer, master, typed, shows=shows)
+            if not shows:
+                config = master if lines == typed else composer.compose(lines)
+                show_typed(config, parse(lines))
+                config.hydra.mode = RunMode.RUN
+                return Prepared([*lines, *flags], config)
+    return Prepared([*lines, *flags])  # --info last: an override after it would be its value
 
 
 def _single(composer: Composer, master: DictConfig, lines: list[str], *, shows: bool) -> list[str]:
