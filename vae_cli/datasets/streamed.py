@@ -21,8 +21,8 @@ class Streamed(ABC):
 
     @property
     @abstractmethod
+    def shape(self) -> torch.Size:
         """The shape of all examples, (N, *event)."""
-        """(N, *event)."""
 
     def __len__(self) -> int:
         return self.shape[0]
