@@ -41,14 +41,14 @@ def test_help_is_wrapped_to_the_terminal_and_not_cut(width: int, monkeypatch: py
     monkeypatch.setenv("COLUMNS", str(width))
     shown = help.text("vae-train", ["--help"])
     assert max(map(len, shown.splitlines())) <= min(width, help.WIDTH)
-    words = help.description(layout.conf_folder() / "dataset" / "npz.yaml").split()
+    words = help.description(layout.conf_folder() / "dataset" / "array.yaml").split()
     assert " ".join(words) in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(
     ("command", "choices", "rows"),
     [
-        ("vae-train", ["dataset=npz"], ["dataset.path=... text; x has shape", "likelihood=gaussian chosen with it"]),
+        ("vae-train", ["dataset=array"], ["dataset.path=... text; .npz, .npy", "likelihood=gaussian chosen with it"]),
         ("vae-train", ["posterior=iaf", "optimizer=adam"], ["posterior.steps=2 an integer > 0; steps of the flow"]),
         (
             "vae-train",

@@ -46,7 +46,7 @@ def test_hundreds_of_jobs_are_submitted_in_seconds(work: Path) -> None:
 def test_a_job_that_fails_does_not_end_the_others_of_its_task(work: Path) -> None:
     np.savez(work / "small.npz", x=np.random.default_rng(0).random((40, 6)).astype("float32"))
     (work / "broken.npz").write_bytes(b"no arrays")
-    data = ["dataset=npz", "likelihood=gaussian", "dataset.path=small.npz,broken.npz"]
+    data = ["dataset=array", "likelihood=gaussian", "dataset.path=small.npz,broken.npz"]
     sweep = ["-m", *SMALL, *data, *CLUSTER, "trainer.max_epochs=1", "cluster.pack=4", "seed=0,1", "hydra.sweep.dir=all"]
     with running(work, *sweep) as command:
         output, _ = command.communicate(timeout=600)

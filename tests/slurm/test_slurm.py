@@ -81,7 +81,7 @@ def test_a_run_on_two_nodes_is_that_of_one_process(work: Path) -> None:
 
 
 def test_a_job_that_fails_says_why_in_its_own_log(work: Path) -> None:
-    line_ = ["-m", *SMALL, *CLUSTER, "dataset=npz", "dataset.path=none.npz", "hydra.sweep.dir=all"]
+    line_ = ["-m", *SMALL, *CLUSTER, "dataset=array", "dataset.path=none.npz", "hydra.sweep.dir=all"]
     done = start("vae-train", *line_, folder=work, **HERE)
     assert done.code == 1 and "none.npz" in done.out
     (error,) = work.glob("all/.slurm/*.log")

@@ -74,6 +74,8 @@ def _from_format_1(config: DictConfig) -> DictConfig:
     logger = config.get("logger")
     if isinstance(cluster := config.get("cluster"), DictConfig):
         cluster.notice = 120
+    if config.dataset.get("_target_") == "vae_cli.datasets.Npz":
+        config.dataset["_target_"] = "vae_cli.datasets.Array"
     name, tags = (logger.pop(key, None) if isinstance(logger, DictConfig) else None for key in ("name", "tags"))
     chosen = {"csv": name == "csv", "tensorboard": name == "tensorboard", "wandb": logger if name == "wandb" else None}
     OmegaConf.update(config, "logger", {"every": 50, "images": 10, **chosen}, merge=False, force_add=True)
