@@ -13,6 +13,7 @@ COMMANDS = {
     "score": cli.score,
     "reconstruct": cli.reconstruct,
     "export": cli.export,
+    "push": cli.push,
     "report": cli.report,
     "status": cli.status,
     "kl": cli.kl,

@@ -21,6 +21,7 @@ NAMES = {
     "vae-score": "score",
     "vae-reconstruct": "reconstruct",
     "vae-export": "export",
+    "vae-push": "push",
     "vae-kl": "kl",
     "vae-cavi": "cavi",
     "vae-report": "report",

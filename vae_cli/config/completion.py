@@ -16,6 +16,7 @@ ROOTS |= {
     "vae-score": "score",
     "vae-reconstruct": "reconstruct",
     "vae-export": "export",
+    "vae-push": "push",
     "vae-kl": "kl",
     "vae-cavi": "cavi",
 }

@@ -300,6 +300,14 @@ class ExportConfig(RunCommandConfig):
 
 
 @dataclass(frozen=True)
+class PushConfig(RunCommandConfig):
+    """The root of vae-push."""
+
+    to: str
+    private: bool
+
+
+@dataclass(frozen=True)
 class CAVIConfig:
     """The root of vae-cavi."""
 
@@ -326,6 +334,7 @@ SCHEMAS: dict[str, type] = {
     "score": ScoreConfig,
     "reconstruct": ReconstructConfig,
     "export": ExportConfig,
+    "push": PushConfig,
     "kl": KLConfig,
     "cavi": CAVIConfig,
 }

@@ -149,6 +149,22 @@ EXPORT = """\
       vae-export run=last format=torch out=model
 """
 
+PUSH = """\
+    vae-push: publish a run on the Hugging Face Hub: its configuration, weights, numbers, figures and a
+    model card. vae_cli.load("hf://USER/NAME") loads it.
+
+    usage: vae-push run=DIR to=USER/NAME [KEY=VALUE ...] [--cfg job]
+
+    values:
+      run=DIR                       folder of the run, its name, or last, the newest single run
+      to=USER/NAME                  the repository, made if it is missing; log in with hf auth login
+      ckpt=best                     best, last, previous, or the path of a checkpoint
+      private=false                 true, the default: only you see a repository that is made
+
+    examples:
+      vae-push run=last to=me/digits-vae
+"""
+
 KL = """\
     vae-kl: fit a Gaussian q to a density p on the line by min KL(q || p) or min KL(p || q).
 
@@ -239,6 +255,7 @@ PLAIN = {
     "vae-score": SCORE,
     "vae-reconstruct": RECONSTRUCT,
     "vae-export": EXPORT,
+    "vae-push": PUSH,
     "vae-report": REPORT,
     "vae-status": STATUS,
 }
