@@ -14,6 +14,7 @@ COMMANDS = {
     "reconstruct": cli.reconstruct,
     "export": cli.export,
     "push": cli.push,
+    "explore": cli.explore,
     "report": cli.report,
     "status": cli.status,
     "kl": cli.kl,

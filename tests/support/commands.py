@@ -22,6 +22,7 @@ NAMES = {
     "vae-reconstruct": "reconstruct",
     "vae-export": "export",
     "vae-push": "push",
+    "vae-explore": "explore",
     "vae-kl": "kl",
     "vae-cavi": "cavi",
     "vae-report": "report",

@@ -17,6 +17,7 @@ ROOTS |= {
     "vae-reconstruct": "reconstruct",
     "vae-export": "export",
     "vae-push": "push",
+    "vae-explore": "explore",
     "vae-kl": "kl",
     "vae-cavi": "cavi",
 }

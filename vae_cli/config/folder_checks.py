@@ -13,13 +13,14 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
-from vae_cli.config.apply_checks import check_application
+from vae_cli.config.apply_checks import check_application, check_exploration
 from vae_cli.config.check import Where, check_rules, parsed_as
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import (
     ApplyConfig,
     EvalConfig,
+    ExploreConfig,
     ExportConfig,
     PushConfig,
     RunCommandConfig,
@@ -123,6 +124,9 @@ def located(config: R, where: Where) -> R:
             _component(config, view)
         if isinstance(config, ExportConfig):
             _needs(f"format={config.format}", PACKAGES[config.format], where("format"), "format=torch", "export")
+        if isinstance(config, ExploreConfig):
+            _needs(f"run={config.run}", ["bokeh"], where("run"), "vae-report", "explore")
+            check_exploration(config, view)
         if isinstance(config, PushConfig):
             _needs(f"to={config.to}", ["huggingface_hub"], where("to"), "vae-export", "hub")
             if not re.fullmatch(r"[\w.-]+/[\w.-]+", config.to):

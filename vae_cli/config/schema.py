@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Annotated, Any, Literal
 
+from annotated_types import Le
 from hydra.utils import instantiate
 
 from vae_cli.types import (
@@ -308,6 +309,18 @@ class PushConfig(RunCommandConfig):
 
 
 @dataclass(frozen=True)
+class ExploreConfig(RunCommandConfig):
+    """The root of vae-explore."""
+
+    data: str
+    n: PositiveInt
+    map: Literal["pca", "umap"]
+    sliders: PositiveInt
+    port: Annotated[NonNegativeInt, Le(65535)]
+    dataset: PlaceConfig
+
+
+@dataclass(frozen=True)
 class CAVIConfig:
     """The root of vae-cavi."""
 
@@ -335,6 +348,7 @@ SCHEMAS: dict[str, type] = {
     "reconstruct": ReconstructConfig,
     "export": ExportConfig,
     "push": PushConfig,
+    "explore": ExploreConfig,
     "kl": KLConfig,
     "cavi": CAVIConfig,
 }
