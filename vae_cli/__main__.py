@@ -9,6 +9,10 @@ COMMANDS = {
     "train": cli.train,
     "eval": cli.evaluate,
     "sample": cli.sample,
+    "encode": cli.encode,
+    "score": cli.score,
+    "reconstruct": cli.reconstruct,
+    "export": cli.export,
     "report": cli.report,
     "status": cli.status,
     "kl": cli.kl,
@@ -21,7 +25,7 @@ def listing() -> str:
     lines = ["usage: python -m vae_cli COMMAND ...", "", "commands, each with its own --help:"]
     for name, command in COMMANDS.items():
         script, _, purpose = (command.__doc__ or "").partition(": ")
-        lines.append(f"  {name:<8} {script:<11} {purpose}")
+        lines.append(f"  {name:<11} {script:<15} {purpose}")
     return "\n".join(lines)
 
 

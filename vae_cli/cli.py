@@ -73,6 +73,11 @@ def _configured(name: str, root: str, work: str, purpose: str) -> Callable[[], N
             print(OmegaConf.to_yaml(config).rstrip())
             return
 
+        if getattr(config, "out", None) == "-":
+            from vae_cli.distributed.terminal import free_stdout
+
+            free_stdout()
+
         def begin() -> None:
             if isinstance(config, RunCommandConfig):
                 _readable(config.run, config.ckpt)
@@ -92,6 +97,14 @@ def _configured(name: str, root: str, work: str, purpose: str) -> Callable[[], N
 
 evaluate = _configured("vae-eval", "eval", "commands.evaluate:evaluate_run", "evaluate a checkpoint of a run again.")
 sample = _configured("vae-sample", "sample", "commands.sample:sample_run", "draw from the model of a run.")
+encode = _configured("vae-encode", "encode", "commands.apply:encode_run", "encode new data with the model of a run.")
+score = _configured("vae-score", "score", "commands.apply:score_run", "the log-likelihood and ELBO of each example.")
+reconstruct = _configured(
+    "vae-reconstruct", "reconstruct", "commands.apply:reconstruct_run", "reconstruct new data with the model of a run."
+)
+export = _configured(
+    "vae-export", "export", "commands.export.write:export_run", "write a model in a format that needs no vae_cli."
+)
 kl = _configured(
     "vae-kl", "kl", "studies.kl.fit:fit", "fit a Gaussian to a density on the line by KL(q || p) or KL(p || q)."
 )

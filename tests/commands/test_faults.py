@@ -19,7 +19,7 @@ from vae_cli.commands.failure import Failure, attempt
 from vae_cli.training.loading import load_data
 
 SMALL = ("trainer.max_epochs=1", "evaluate.samples=2", "trainer.accelerator=cpu", "logger=none", "model.latent_dim=2")
-NPZ, IMAGES = "dataset=npz", "dataset=image_folder"
+NPZ, IMAGES = "dataset=array", "dataset=image_folder"
 EVAL, SAMPLE = "vae-eval", "vae-sample"
 MORE = ["resume=run", "trainer.max_epochs=2"]
 
@@ -56,7 +56,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.savez(folder / f"{name}.npz", **content)
     (folder / "cut.npz").write_bytes((folder / "data.npz").read_bytes()[:500])
     (folder / "text.npz").write_text("x")
-    np.save(folder / "single.npy", x)
     for name, content in {"broken": png(8, 8), "bomb": png(60_000, 60_000), "notes": b"text"}.items():
         (folder / name).mkdir()
         for image in ("a.png", "b.png", "c.png"):
@@ -94,15 +93,14 @@ IN_FILES = [
     ([NPZ, "dataset.path=labels.npz"], "labels.npz: y: shape (7,)", "one label for each of the 200"),
     ([NPZ, "dataset.path=few.npz", "dataset.val_size=100"], "dataset.val_size=100 ", "use at most 1"),
     ([NPZ, "dataset.path=two.npz"], "dataset.val_size=0.1 ", "dataset.val_size=0"),
-    ([NPZ, "dataset.path=one.npz"], "npz has one example", "none to train on"),
+    ([NPZ, "dataset.path=one.npz"], "array has one example", "none to train on"),
     ([NPZ, "dataset.path=nan.npz"], "nan.npz: x: row 7, column 0 ", "finite"),
     ([NPZ, "dataset.path=cut.npz"], "cut.npz: ", "not a readable .npz file"),
     ([NPZ, "dataset.path=text.npz"], "text.npz: ", "not a readable .npz file"),
-    ([NPZ, "dataset.path=single.npy"], "single.npy: ", "numpy.savez('single.npz', x=numpy.load('single.npy'))"),
     ([NPZ, "dataset.path=data.npz", "dataset.domain=binary", "likelihood=bernoulli"], "row 0, column 0 ", "0 or 1"),
     ([NPZ, "dataset.path=data.npz", "dataset.domain=levels", "likelihood=categorical"], "row 0, column 0 ", "k/255"),
     ([IMAGES, "dataset.path=gone"], "dataset.path=gone: ", "no such folder"),
-    ([IMAGES, "dataset.path=a file"], "dataset.path=a file: ", "dataset=npz reads a file"),
+    ([IMAGES, "dataset.path=a file"], "dataset.path=a file: ", "dataset=array reads a file"),
     ([IMAGES, "dataset.path=empty"], "empty: no images", ".png"),
     ([IMAGES, "dataset.path=broken", "dataset.workers=0"], "broken/", "not a readable image"),
     ([IMAGES, "dataset.path=bomb", "dataset.workers=1"], "bomb/", "not a readable image"),

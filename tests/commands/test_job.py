@@ -106,7 +106,7 @@ def test_the_table_of_a_sweep_ends_with_means_over_seeds(tmp_path: Path, capsys:
 def test_a_failing_job_does_not_stop_the_others(workplace: Path) -> None:
     """Each leaves its status, the sweep its table and its exit code."""
     (workplace / "a folder.npz").mkdir()
-    data = ("dataset=npz", "likelihood=gaussian", "dataset.path=a folder.npz", "logger=none")
+    data = ("dataset=array", "likelihood=gaussian", "dataset.path=a folder.npz", "logger=none")
     done = fork("vae-train", "-m", "seed=1,2", *data, "hydra.sweep.dir=all of them", folder=workplace)
     assert done.code == 1
     assert done.err.count("vae-train: error: ") == 2

@@ -9,7 +9,7 @@ def test_missing_and_damaged_data_leave_no_run(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
     (work / "damaged.npz").write_bytes(b"damaged")
-    line = ("dataset=npz", "logger=none", "trainer.max_epochs=1", "hydra.run.dir=run")
+    line = ("dataset=array", "logger=none", "trainer.max_epochs=1", "hydra.run.dir=run")
     missing = fork("vae-train", *line, "dataset.path=none.npz", folder=work)
     assert missing.code == 2 and "dataset.path=none.npz: there is no such file" in missing.err
     damaged = fork("vae-train", *line, "dataset.path=damaged.npz", folder=work)

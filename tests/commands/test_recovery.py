@@ -136,7 +136,7 @@ def test_own_data(fault: str, tmp_path: Path) -> None:
         (tmp_path / "data.npz").write_bytes(content)
     else:
         np.savez(tmp_path / "data.npz", x=content)
-    expect(fault, fork("vae-train", "dataset=npz", "dataset.path=data.npz", *SMALL[1:], folder=tmp_path))
+    expect(fault, fork("vae-train", "dataset=array", "dataset.path=data.npz", *SMALL[1:], folder=tmp_path))
 
 
 def test_own_images(tmp_path: Path) -> None:

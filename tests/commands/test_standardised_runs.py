@@ -21,14 +21,16 @@ def wine(tmp_path_factory) -> Path:
     folder.mkdir()
     for name, loader in (("wine", load_wine), ("cancer", load_breast_cancer)):
         np.savez(folder / f"{name}.npz", x=loader().data, y=loader().target)
-    done = fork("vae-train", "dataset=npz", "dataset.path=wine.npz", "logger=none", "hydra.run.dir=run", folder=folder)
+    done = fork(
+        "vae-train", "dataset=array", "dataset.path=wine.npz", "logger=none", "hydra.run.dir=run", folder=folder
+    )
     assert (done.code, done.err) == (0, "")
     return folder
 
 
 def test_a_public_table_trains_with_the_defaults(wine):
     done = fork(
-        "vae-train", "dataset=npz", "dataset.path=cancer.npz", "logger=none", "likelihood=gaussian_learned",
+        "vae-train", "dataset=array", "dataset.path=cancer.npz", "logger=none", "likelihood=gaussian_learned",
         "likelihood.per_dimension=true", "hydra.run.dir=cancer", folder=wine,
     )  # fmt: skip
     assert (done.code, done.err) == (0, "")
@@ -80,7 +82,7 @@ def test_a_resumed_run_keeps_its_statistics(wine):
 @pytest.mark.parametrize("overrides", [[], ["likelihood=gaussian_decoder"]], ids=str)
 def test_a_loss_that_is_nan_at_once_names_the_column(overrides, wine):
     line = [
-        "dataset=npz",
+        "dataset=array",
         "dataset.path=wine.npz",
         "dataset.standardise=false",
         "dataset.batch_size=142",

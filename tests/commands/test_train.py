@@ -219,7 +219,7 @@ def test_an_evaluation_names_the_file_of_every_image(clustered, tmp_path):
 def test_names_of_classes_are_shown_wherever_a_class_is(tmp_path):
     x, names = np.random.default_rng(0).normal(size=(60, 4)), np.array(["poor", "rich"])[np.arange(60) % 2]
     np.savez(tmp_path / "named.npz", x=x, y=names)
-    data = ("dataset=npz", f"dataset.path={tmp_path}/named.npz", "dataset.val_size=10", "likelihood=gaussian")
+    data = ("dataset=array", f"dataset.path={tmp_path}/named.npz", "dataset.val_size=10", "likelihood=gaussian")
     results = train(composed("prior=mixture", "prior.components=2", *data, *TINY[1:]), tmp_path / "run")
     assert results["data/class_names"] == ["poor", "rich"]
     run = vae_cli.load(tmp_path / "run")

@@ -15,7 +15,7 @@ from vae_cli.runs import layout
 from vae_cli.runs.layout import conf_folder
 from vae_cli.types import NonNegativeFloat, OpenFraction, PositiveInt
 
-NEEDED = dict.fromkeys(("npz", "image_folder", "huggingface"), "dataset.path=x")
+NEEDED = dict.fromkeys(("array", "image_folder", "huggingface"), "dataset.path=x")
 NEEDED["torch"] = "dataset.train._target_=torch.nn.Identity"
 DATASETS = [file.stem for file in sorted((conf_folder() / "dataset").glob("*.yaml"))]
 
@@ -58,7 +58,7 @@ def test_every_option_of_every_group_composes(group: str) -> None:
         (["model=conv_vae", "dataset=linear_gaussian"], ["Conv", "vector", "network=", "mlp", "dataset=", "mnist"]),
         (["posterior=deterministic"], ["q(z|x)", "posterior=", "diagonal", "objective=", "reconstruction"]),
         (["prior=ex_post"], ["during training", "prior=", "normal"]),
-        (["dataset=npz", "dataset.path=x", "dataset.domain=real", "likelihood=bernoulli"], ["real", "likelihood="]),
+        (["dataset=array", "dataset.path=x", "dataset.domain=real", "likelihood=bernoulli"], ["real", "likelihood="]),
     ],
 )
 def test_impossible_combinations_name_both_sides_and_the_ways_out(overrides: list[str], parts: list[str]) -> None:

@@ -27,7 +27,7 @@ def leave(folder: Path, *overrides: str, **results: object) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("overrides", [[], ["model=vade"], ["model=wae"], ["dataset=npz", "dataset.path=x.npz"]])
+@pytest.mark.parametrize("overrides", [[], ["model=vade"], ["model=wae"], ["dataset=array", "dataset.path=x.npz"]])
 def test_a_configuration_and_its_file_have_one_fingerprint(overrides: list[str], workplace: Path) -> None:
     saved = RunFolder(leave(workplace / "job", *overrides)).config()
     assert continuation.fingerprint(saved) == continuation.fingerprint(mapping(*overrides))

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.support.front import call
-from vae_cli.config import help, option_help
+from vae_cli.config import help, option_help, usages
 from vae_cli.config.comparison import flat
 from vae_cli.config.preflight import prepare_training
 from vae_cli.config.sources import Sources
@@ -16,7 +16,9 @@ from vae_cli.runs import layout
 pytestmark = pytest.mark.usefixtures("workplace")
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "sample", "kl", "cavi", "report"])
+@pytest.mark.parametrize(
+    "command", ["train", "evaluate", "sample", "encode", "score", "reconstruct", "export", "kl", "cavi", "report"]
+)
 def test_help_is_narrow_and_complete(command: str) -> None:
     done = call(command, "--help")
     assert done.returncode == 0
@@ -39,14 +41,14 @@ def test_help_is_wrapped_to_the_terminal_and_not_cut(width: int, monkeypatch: py
     monkeypatch.setenv("COLUMNS", str(width))
     shown = help.text("vae-train", ["--help"])
     assert max(map(len, shown.splitlines())) <= min(width, help.WIDTH)
-    words = help.description(layout.conf_folder() / "dataset" / "npz.yaml").split()
+    words = help.description(layout.conf_folder() / "dataset" / "array.yaml").split()
     assert " ".join(words) in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(
     ("command", "choices", "rows"),
     [
-        ("vae-train", ["dataset=npz"], ["dataset.path=... text; x has shape", "likelihood=gaussian chosen with it"]),
+        ("vae-train", ["dataset=array"], ["dataset.path=... text; .npz, .npy", "likelihood=gaussian chosen with it"]),
         ("vae-train", ["posterior=iaf", "optimizer=adam"], ["posterior.steps=2 an integer > 0; steps of the flow"]),
         (
             "vae-train",
@@ -95,7 +97,7 @@ def test_every_option_has_a_description() -> None:
 
 
 def test_the_values_in_help_are_keys() -> None:
-    prepare_training([example for example, _ in help.VALUES if "DIR" not in example])
+    prepare_training([example for example, _ in usages.VALUES if "DIR" not in example])
 
 
 @pytest.mark.parametrize("arguments", [["--cfg", "job"], ["objective.bta=2"], ["--version"], ["--cfg", "hydra"]])

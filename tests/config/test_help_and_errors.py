@@ -35,7 +35,7 @@ OVERRIDES = [
     (["~objective.beta"], "objective.beta: missing", "a number >= 0"),
     (["~nothing"], "nothing", "does not exist"),
     (["seed=${nope}"], "seed=${nope}: ", "nope"),
-    (["dataset=npz"], "dataset.path: ", "dataset.path=..."),
+    (["dataset=array"], "dataset.path: ", "dataset.path=..."),
     (["objective._target_=vae_cli.objectives.ELB"], "objective._target_=", "nearest: vae_cli.objectives.ELBO"),
     (["objective._target_=os.system"], "objective._target_=os.system: ", "VAE_PLUGINS"),
     (["likelihood=categorical"], "likelihood Categorical", "dataset.binarize=none"),

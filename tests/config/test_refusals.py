@@ -46,11 +46,15 @@ CASES = [
     (["dataset=gaussian_mixture", "likelihood=bernoulli"], "likelihood_support", "likelihood"),
     (["network=conv", "dataset=linear_gaussian"], "network_layout", "network"),
     (
-        ["dataset=npz", "dataset.path=x", "dataset.domain=real", "dataset.binarize=static", "likelihood=bernoulli"],
+        ["dataset=array", "dataset.path=x", "dataset.domain=real", "dataset.binarize=static", "likelihood=bernoulli"],
         "binarize_domain",
         "dataset.binarize",
     ),
-    (["dataset=npz", "dataset.path=x", "dataset.domain=unit", "dataset.standardise=true"], "standardise_domain", None),
+    (
+        ["dataset=array", "dataset.path=x", "dataset.domain=unit", "dataset.standardise=true"],
+        "standardise_domain",
+        None,
+    ),
     (["dataset.val_size=0", "trainer.patience=2"], "validation_split", "trainer.patience"),
     (["dataset.val_size=0", "evaluate.split=val"], "validation_split", "evaluate.split"),
     (["trainer.precision=16-mixed", "trainer.accelerator=cpu"], "half_precision", "trainer.precision"),

@@ -93,7 +93,7 @@ def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
 
 UNLIKE = {
     "likelihood: a search cannot choose between a probability and a density": (
-        ["dataset=npz", "dataset.path=x.npz", "dataset.domain=levels"],
+        ["dataset=array", "dataset.path=x.npz", "dataset.domain=levels"],
         "likelihood=discretised_logistic,continuous_bernoulli",
     ),
     "dataset.binarize: a search cannot choose between dynamic and threshold": (
@@ -105,7 +105,7 @@ UNLIKE = {
     "dataset.val_size: a search cannot choose between 100 and 200": ([], "dataset.val_size=100,200"),
     "dataset.subset: a search cannot choose between null and 100": ([], "dataset.subset=null,100"),
     "dataset.domain: a search cannot choose between real and unit": (
-        ["dataset=npz", "dataset.path=x.npz"],
+        ["dataset=array", "dataset.path=x.npz"],
         "dataset.domain=real,unit",
     ),
     "trainer.limit_batches: a search cannot choose between null and 2": ([], "trainer.limit_batches=null,2"),
@@ -156,7 +156,7 @@ def test_a_sweep_chooses_nothing_and_may_vary_what_it_likes(workplace: Path) -> 
 def test_a_search_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
-    line = [*SMALL[1:], "dataset=npz", "dataset.path=x.npz", "trainer.max_epochs=1", "hydra.sweep.dir=study"]
+    line = [*SMALL[1:], "dataset=array", "dataset.path=x.npz", "trainer.max_epochs=1", "hydra.sweep.dir=study"]
     line += ["hparams_search=optuna", "model.latent_dim=2,4"]
     np.savez(work / "x.npz", x=np.random.default_rng(0).normal(size=(200, 3)))
     assert fork("vae-train", *line, "hydra.sweeper.n_trials=1", folder=work).code == 0

@@ -9,7 +9,7 @@ from vae_cli.config.schema import plain
 from vae_cli.config.settings import OF_CLASSES, keys_that, not_in_names, setting_of
 from vae_cli.config.sources import Sources
 
-KEYS = [key for key, _ in flat(plain(composed("dataset=npz", "dataset.path=x")))]
+KEYS = [key for key, _ in flat(plain(composed("dataset=array", "dataset.path=x")))]
 MACHINE = {"accelerator", "devices", "num_nodes", "threads"}
 WATCHED = {"checkpoint_every"}
 

@@ -135,3 +135,12 @@ def test_the_notice_suffices_for_the_saves_of_earlier_starts(tmp_path: Path, mon
         with pytest.raises(ConfigError, match=f"cluster.notice=100: too short .*; use cluster.notice=141{remedy}$"):
             prepare_training([*sweep, "cluster.notice=100", time])
     assert prepare_training([*sweep, "cluster.notice=141"]).arguments
+
+
+@pytest.mark.parametrize("processes", ["trainer.devices=2", "trainer.num_nodes=2"])
+def test_a_run_of_several_processes_is_not_packed(processes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    sweep = ["-m", "dataset=digits", "cluster=slurm", "trainer.accelerator=cpu", "seed=0,1", processes]
+    with pytest.raises(ConfigError, match=r"cluster.pack=4: .* \(command line\); use cluster.pack=1, or"):
+        prepare_training([*sweep, "cluster.pack=4"])
+    assert prepare_training([*sweep, "cluster.pack=auto"]).arguments

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.arrays import npz, saved
+from tests.support.arrays import array_data, saved
 from tests.support.configs import composed
 from tests.support.format_folder import FOLDER
 from vae_cli.datasets.idx import render_idx
@@ -32,7 +32,7 @@ def run(tmp_path):
 
 def test_the_schema_holds_the_facts_of_the_training_rows(tmp_path):
     x = RNG.normal(size=(50, 3))
-    data = npz(saved(tmp_path, x=x, y=np.array(["b", "a"] * 25)), standardise="auto").load()
+    data = array_data(saved(tmp_path, x=x, y=np.array(["b", "a"] * 25)), standardise="auto").load()
     schema, train = Schema.of(data), x[data.train.rows]
     assert schema.class_names == ("a", "b") and schema.event_shape == (3,) and schema.domain == "real"
     np.testing.assert_allclose(schema.low, train.min(0))
@@ -43,7 +43,7 @@ def test_the_schema_holds_the_facts_of_the_training_rows(tmp_path):
 
 def test_rows_come_in_blocks_in_order_with_their_names(tmp_path, run, capsys):
     x = RNG.normal(size=(50, 3))
-    folder = run(npz(saved(tmp_path, x=x)).load())
+    folder = run(array_data(saved(tmp_path, x=x)).load())
     new = np.clip(RNG.normal(size=(9, 3)), -0.5, 0.5)
     np.save(tmp_path / "new.npy", new)
     np.savez(tmp_path / "named.npz", x=new, ids=[f"row {i}" for i in range(9)])
@@ -55,7 +55,7 @@ def test_rows_come_in_blocks_in_order_with_their_names(tmp_path, run, capsys):
 
 
 def test_differences_are_named(tmp_path, run, capsys):
-    folder = run(npz(saved(tmp_path, x=RNG.uniform(0, 1, (50, 3)))).load())
+    folder = run(array_data(saved(tmp_path, x=RNG.uniform(0, 1, (50, 3)))).load())
     far = np.full((6, 3), 0.5)
     far[4, 1] = 7
     for name, array in {"far": far, "wide": np.zeros((4, 5)), "nan": np.full((2, 3), np.nan)}.items():
@@ -75,7 +75,7 @@ def test_differences_are_named(tmp_path, run, capsys):
 
 def test_images_of_files_idx_and_arrays_are_read_alike(tmp_path, run):
     grey = RNG.integers(0, 256, (12, 8, 8), dtype=np.uint8)
-    folder = run(npz(saved(tmp_path, x=grey), "levels").load())
+    folder = run(array_data(saved(tmp_path, x=grey), "levels").load())
     (tmp_path / "images/a").mkdir(parents=True)
     for number, one in enumerate(grey):
         Image.fromarray(one).save(tmp_path / f"images/a/{number:02}.png")
@@ -103,7 +103,7 @@ def test_grey_images_are_drawn_by_their_content(tmp_path, run):
 
 
 def test_a_damaged_schema_is_named(run, tmp_path):
-    folder = run(npz(saved(tmp_path, x=RNG.normal(size=(20, 2)))).load())
+    folder = run(array_data(saved(tmp_path, x=RNG.normal(size=(20, 2)))).load())
     folder.schema_file.write_text(json.dumps({"name": 3}))
     with pytest.raises(UserError, match=r"schema\.json: not readable"):
         Schema.read(folder)

@@ -225,7 +225,7 @@ def test_an_ex_post_mixture_leaves_out_codes_that_are_not_finite(capsys):
         prior.fit(torch.full((3, 2), math.inf), 0)
 
 
-TABLE = ("dataset=npz", "dataset.path=x.npz", "dataset.val_size=50", "network.hidden=[16]", "model.latent_dim=2")
+TABLE = ("dataset=array", "dataset.path=x.npz", "dataset.val_size=50", "network.hidden=[16]", "model.latent_dim=2")
 
 
 @pytest.fixture

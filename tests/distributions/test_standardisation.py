@@ -12,7 +12,7 @@ from torch.distributions import Independent, Normal
 from tests.support.configs import composed
 from tests.support.tables import run
 from vae_cli import load
-from vae_cli.datasets import Npz
+from vae_cli.datasets import Array
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributions.standardisation import Original, Scored, Standardisation
 from vae_cli.errors import ConfigError
@@ -176,7 +176,7 @@ def test_only_tables_of_real_numbers_are_standardised_by_themselves(tmp_path):
 
     def standardised(x, domain="real", **more) -> bool:
         np.savez(tmp_path / "x.npz", x=x)
-        return Npz(path=str(tmp_path / "x.npz"), domain=domain, **keys, **more).load().standardisation is not None
+        return Array(path=str(tmp_path / "x.npz"), domain=domain, **keys, **more).load().standardisation is not None
 
     assert standardised(x, standardise="auto") and standardised(x, standardise=True)
     assert standardised((100 * x).astype(int), standardise="auto")
@@ -199,7 +199,7 @@ def test_numbers_without_units_are_not_standardised(domain):
     likelihood = "bernoulli" if domain == "binary" else "gaussian"
     with pytest.raises(ConfigError, match=r"dataset\.standardise=true .* use dataset\.standardise=false"):
         composed(
-            "dataset=npz",
+            "dataset=array",
             "dataset.path=x",
             f"dataset.domain={domain}",
             f"likelihood={likelihood}",
@@ -208,7 +208,7 @@ def test_numbers_without_units_are_not_standardised(domain):
 
 
 def test_facts_of_earlier_checkpoints_know_no_statistics():
-    facts = DatasetInfo("npz", (3,), "real", "", 10, Standardisation.of(torch.randn(5, 3)))
+    facts = DatasetInfo("array", (3,), "real", "", 10, Standardisation.of(torch.randn(5, 3)))
     kept = {**asdict(facts), "event_shape": [3]}
     again = DatasetInfo.read(kept).standardisation
     assert again is not None and torch.equal(again.mean, facts.standardisation.mean)

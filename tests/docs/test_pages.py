@@ -151,7 +151,7 @@ def test_every_command_line_runs(command: tuple[str, ...], trained: Path) -> Non
 def shrunk(command: tuple[str, ...]) -> list[str] | None:
     """A command line that does little: digits, one epoch, two batches, two values of a sweep."""
     words = [
-        re.sub(r"^dataset=(?!npz|image_folder|shapes|linear_gaussian).*", "dataset=digits", word) for word in command
+        re.sub(r"^dataset=(?!array|image_folder|shapes|linear_gaussian).*", "dataset=digits", word) for word in command
     ]
     if "likelihood=discretised_logistic" in words:  # bytes, which digits are not
         words = ["dataset=image_folder" if word == "dataset=digits" else word for word in words] + [
@@ -246,7 +246,7 @@ def test_an_unknown_page_names_the_nearest() -> None:
         ("sweep", "Sweep, a section of --help running"),
         ("resume", "Resume, a section of --help running"),
         ("test/iw_samples", "--help results"),
-        ("npz", "vae-train dataset=npz --help"),
+        ("array", "vae-train dataset=array --help"),
         ("logger", "vae-train logger=csv --help"),
         ("name", "name of the run"),
         ("objective.beta", "vae-train objective=elbo --help"),

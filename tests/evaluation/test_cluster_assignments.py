@@ -23,7 +23,7 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarra
     means, shapes = 3 * rng.normal(size=(COMPONENTS, 12)), 0.3 * rng.normal(size=(COMPONENTS, 12, 12))
     x = means[labels] + np.einsum("nij,nj->ni", shapes[labels], rng.normal(size=(ROWS, 12)))
     np.savez(work / "table.npz", x=(x + 0.3 * rng.normal(size=x.shape)).astype(np.float32))
-    table = ("dataset=npz", "dataset.path=table.npz", f"prior.components={COMPONENTS}")
+    table = ("dataset=array", "dataset.path=table.npz", f"prior.components={COMPONENTS}")
     phases = ("pretraining.epochs=10", "initialisation=gmm", "initialisation.fixed_epochs=4")
     small = ("network.hidden=[64]", "evaluate.samples=5", "trainer.accelerator=cpu", "logger=none")
     choices = ("model=vade", *table, *phases, *small, "hydra.run.dir=run")
@@ -42,7 +42,7 @@ def test_the_phases_are_shown(clustered: tuple[Path, np.ndarray, Done]) -> None:
 def test_the_clusters_are_drawn(clustered: tuple[Path, np.ndarray, Done]) -> None:
     """By an embedding, which is compiled for many seconds."""
     work, _, _ = clustered
-    line = ("model=vade", "dataset=npz", "dataset.path=table.npz", f"prior.components={COMPONENTS}", "logger=none")
+    line = ("model=vade", "dataset=array", "dataset.path=table.npz", f"prior.components={COMPONENTS}", "logger=none")
     short = ("pretraining=none", "initialisation=none", "trainer.max_epochs=1", "evaluate.samples=5")
     done = fork("vae-train", *line, *short, "hydra.run.dir=drawn", folder=work, FIGURES="yes")
     assert (done.code, done.err) == (0, "")

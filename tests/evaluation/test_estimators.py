@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from tests.support.models import batch_of, binary_images, binary_vae, linear_vae
-from vae_cli.evaluation.estimators import elbo, iw_log_likelihood, prior_proposal, row_bytes, split
+from vae_cli.evaluation.estimators import (
+    bound_and_importance,
+    elbo,
+    iw_log_likelihood,
+    prior_proposal,
+    row_bytes,
+    split,
+)
 from vae_cli.evaluation.linear_gaussian import linear_gaussian
 from vae_cli.models import posteriors
 
@@ -45,6 +52,22 @@ def test_k_is_exact_whatever_the_chunk(samples, rows):
     exact = linear_gaussian(model).marginal().log_prob(batch.x.double()).float()
     torch.testing.assert_close(result.log_likelihood, exact, atol=3e-4, rtol=0)
     assert sum(split(samples, max(1, rows // 6))) == samples
+
+
+def test_the_standard_error_is_the_spread_of_repeated_estimates():
+    model, batch = linear_vae(posteriors.Diagonal), batch_of(torch.randn(1, 5).repeat(4000, 1))
+    estimate = iw_log_likelihood(model, batch, model.encode(batch), 50, rows=200_000)
+    spread = float(estimate.log_likelihood.std())
+    assert float(estimate.standard_error.mean()) == pytest.approx(spread, rel=0.1) and spread > 0.01
+
+
+def test_a_bound_and_an_importance_weighted_estimate_share_their_draws():
+    model, batch = binary_vae(), batch_of(binary_images(6))
+    q = model.encode(batch)
+    bound, importance = bound_and_importance(model, batch, q, 7, rows=24)
+    torch.testing.assert_close(bound.elbo, -bound.distortion - bound.rate)
+    torch.testing.assert_close(bound.rate, elbo(model, batch, q, 1, 100).rate)
+    assert (importance.log_likelihood >= bound.elbo - 1).all() and importance.draws == 7
 
 
 def test_sampling_from_the_prior_estimates_the_same_number_with_fewer_effective_samples():

@@ -185,7 +185,7 @@ def test_splits_of_one_two_and_three_examples(
     np.savez(tmp_path / "tiny.npz", **named)
     size = [] if kind in ("d = 1", "hvae", "vqvae") else ["model.latent_dim=3"]
     width = [] if kind == "vqvae" else ["network.hidden=[8]"]
-    data = ["dataset=npz", f"dataset.path={tmp_path / 'tiny.npz'}", f"dataset.val_size={val_size}"]
+    data = ["dataset=array", f"dataset.path={tmp_path / 'tiny.npz'}", f"dataset.val_size={val_size}"]
     likelihood = ["likelihood=gaussian"] if kind == "hvae" else []
     results = run(tmp_path / "run", *data, *KINDS[kind], *size, *width, *likelihood, "trainer.max_epochs=1")
     assert results["status"] == "done"
@@ -235,7 +235,7 @@ def test_no_hidden_layers_are_affine_maps(choice: list[str], tmp_path: Path) -> 
 
 def test_components_of_a_mixture_that_no_code_needs_leave_no_example_out(tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", x=np.random.default_rng(0).normal(size=(12, 3)))
-    data = ("dataset=npz", f"dataset.path={tmp_path / 'few.npz'}", "likelihood=gaussian", "trainer.max_epochs=1")
+    data = ("dataset=array", f"dataset.path={tmp_path / 'few.npz'}", "likelihood=gaussian", "trainer.max_epochs=1")
     results = run(tmp_path / "run", "model=ae", "network=mlp", "prior.components=20", *data, figures=False)
     assert results["test/examples"] == 2 and np.isfinite(results["test/distortion"])
 

@@ -10,7 +10,7 @@ if [ -d .gpu ]; then # wheels and data, for a machine without a network
   python3 -m pip install -q --no-index --no-deps --target "$HOME/site" .gpu/*.whl
   export PYTHONPATH=$HOME/site:$PWD VAE_DATA_DIR=$PWD/.gpu/data
 fi
-timeout 240 python3 -m pytest tests/gpu -m gpu -p no:cacheprovider >"$OUT/tests.log" 2>&1
+timeout 240 python3 -m pytest tests/gpu -m gpu -p no:cacheprovider -p no:benchmark --numprocesses 6 >"$OUT/tests.log" 2>&1
 echo "tests: exit code $?" | tee -a "$OUT/tests.log"
 timeout 120 python3 -m vae_cli.commands.benchmark 3 >"$OUT/bench.log" 2>&1
 echo "benchmark: exit code $?" | tee -a "$OUT/bench.log"

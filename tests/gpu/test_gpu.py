@@ -1,6 +1,7 @@
 """Training, resumption and scoring on a GPU; tests/gpu/run.sh runs these tests and the benchmarks of a GPU."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from vae_cli.distributions.pieces import PIECE
 from vae_cli.distributions.pixels import LEVELS, ContinuousBernoulli
 from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.evaluation.estimators import iw_log_likelihood
+from vae_cli.objectives import ELBO, Terms
 from vae_cli.runs.checkpoints import load
 from vae_cli.runs.folder import RunFolder
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
-GPU = ["dataset=digits", "trainer=gpu", "trainer.max_epochs=2", "evaluate.samples=5"]
+GPU = ["dataset=digits", "trainer.accelerator=gpu", "trainer.max_epochs=2"]
 
 
 @pytest.mark.parametrize("model", Sources.find().options("model"))
@@ -29,6 +31,61 @@ def test_every_system_trains(model: str, tmp_path: Path) -> None:
     assert results["status"] == "done" and results["starts"][-1]["gpu"] == torch.cuda.get_device_name()
     state = load(RunFolder(tmp_path).checkpoint("best"))["state_dict"]
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
+
+
+@pytest.mark.parametrize("model", Sources.find().options("model"))
+def test_captured_steps_are_the_eager_ones(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shared = [f"model={model}", *GPU, "trainer.limit_batches=9", "trainer.deterministic=true"]
+    states = []
+    for capture in ("true", "false"):
+        train(composed(*shared, f"trainer.capture={capture}"), tmp_path / capture)
+        states.append(load(RunFolder(tmp_path / capture).checkpoint("last"))["state_dict"])
+    captured, eager = states
+    for name, value in eager.items():
+        torch.testing.assert_close(
+            captured[name], value, rtol=1e-3, atol=1e-4, msg=lambda text, at=name: f"{at}: {text}"
+        )
+    assert "not captured" not in capsys.readouterr().err
+
+
+def test_a_step_that_waits_for_the_gpu_is_eager(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = train(
+        composed("posterior=per_example", "dataset.binarize=static", *GPU, "trainer.limit_batches=9"), tmp_path
+    )
+    assert results["status"] == "done" and "(per_example.py, line " in capsys.readouterr().err
+
+
+def test_a_failed_recording_leaves_the_random_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = [*GPU, "trainer.limit_batches=9", "trainer.deterministic=true"]
+    eager = train(composed(*shared, "trainer.capture=false"), tmp_path / "eager")
+    forward = ELBO.forward
+
+    def waits(self: ELBO, *parts: Any) -> Terms:
+        if torch.cuda.is_current_stream_capturing():
+            torch.cuda.synchronize()  # the check before a recording does not see it
+        return forward(self, *parts)
+
+    monkeypatch.setattr(ELBO, "forward", waits)
+    failed = train(composed(*shared), tmp_path / "failed")
+    assert failed["test/elbo"] == pytest.approx(eager["test/elbo"], rel=1e-4)
+    assert "the library refuses" in capsys.readouterr().err
+
+
+def test_weights_and_rates_change_in_captured_steps(tmp_path: Path) -> None:
+    changing = ["annealing=linear", "annealing.epochs=1.5", "scheduler=cosine", "objective.beta=4"]
+    rows = [
+        history_of(composed(*GPU, *changing, f"trainer.capture={capture}"), tmp_path / capture)
+        for capture in ("true", "false")
+    ]
+    assert rows[0] == pytest.approx(rows[1], rel=1e-3)
+
+
+def test_the_fastest_way_is_measured(tmp_path: Path) -> None:
+    results = train(composed("trainer=fast", *GPU), tmp_path)
+    assert {"measured/32-true", "measured/bf16-mixed"} <= results.keys()
+    assert results["precision"] in {"32-true", "bf16-mixed"}
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
@@ -55,6 +112,12 @@ def test_scores_of_cpu_and_gpu_agree(tmp_path: Path) -> None:
     codes, scores = zip(*((run.encode(x).mean.cpu(), run.log_likelihood(x, 1000).cpu()) for run in runs), strict=True)
     torch.testing.assert_close(*codes, rtol=1e-3, atol=1e-4)
     assert (scores[0] - scores[1]).mean().abs() < 0.1
+
+
+def history_of(config: Any, folder: Path) -> list[float]:
+    """Training terms of all epochs."""
+    train(config, folder)
+    return [float(row["train/loss"]) for row in RunFolder(folder).history()]
 
 
 @pytest.mark.parametrize("kind", [ContinuousBernoulli, DiscretisedLogistic])

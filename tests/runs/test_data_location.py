@@ -30,7 +30,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, x = tmp_path_factory.mktemp("moved"), np.random.default_rng(0).normal(size=(300, 6))
     np.savez(folder / "p=ü.npz", x=x)
     np.savez(folder / "other.npz", x=x[:200])
-    done = train(folder, "dataset=npz", "dataset.path=p=ü.npz", "hydra.run.dir=run", "trainer.max_epochs=1")
+    done = train(folder, "dataset=array", "dataset.path=p=ü.npz", "hydra.run.dir=run", "trainer.max_epochs=1")
     assert done.code == 0, done.err
     (folder / NEW).mkdir()
     (folder / "p=ü.npz").rename(folder / NEW / "p.npz")
@@ -76,9 +76,9 @@ def test_other_data_are_refused_with_those_that_the_run_was_trained_on(moved: Pa
         train(moved, "resume=run", "trainer.max_epochs=2", "dataset.path=other.npz"),
     ):
         assert done.code in (1, 2) and len(done.err.splitlines()) == 1
-        told = done.err.partition("run was trained on npz ")[2]
+        told = done.err.partition("run was trained on array ")[2]
         assert told.startswith(f"{moved / 'p=ü.npz'} (216 training examples, SHA-256 ")
-        assert f"no longer the data in npz {moved / 'other.npz'} (144 training examples" in told
+        assert f"no longer the data in array {moved / 'other.npz'} (144 training examples" in told
     assert results(moved)["status"] == "done"
 
 
@@ -104,7 +104,7 @@ def test_keys_of_vae_eval_are_its_own(moved: Path) -> None:
     for argument, told in (
         ("datset.path=x", "nearest: dataset ("),
         ("epochs=3", "run, ckpt, dataset, evaluate, trainer"),
-        ("dataset=npz", "dataset: unknown key (command line); groups of this command: evaluate"),
+        ("dataset=array", "dataset: unknown key (command line); groups of this command: evaluate"),
         ("model=vae", "model: unknown key (command line); groups of this command: evaluate"),
     ):
         done = fork("vae-eval", "run=run", argument, folder=moved)
@@ -138,7 +138,7 @@ def test_a_comma_parts_the_data_of_a_sweep() -> None:
         (override,) = parse([quoted("dataset.path=a,b.npz")])
         assert override.value() == "a,b.npz"
     with pytest.raises(ConfigError, match=r"add -m for a sweep, dataset\.path=.* for one path"):
-        prepare_training(["dataset=npz", "dataset.path=a,b.npz"])
+        prepare_training(["dataset=array", "dataset.path=a,b.npz"])
 
 
 def test_a_run_of_before_has_no_background(moved: Path) -> None:

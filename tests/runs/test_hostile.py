@@ -19,7 +19,7 @@ from tests.support.faults import ROWS, expect
 from vae_cli import cli
 from vae_cli.datasets.files import locked
 from vae_cli.datasets.images import decode
-from vae_cli.datasets.npz import memory_bytes, read_arrays
+from vae_cli.datasets.npz import NpzArrays, memory_bytes
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.report.arguments import Arguments
 from vae_cli.runs.folder import RunFolder
@@ -236,8 +236,8 @@ def test_an_archive_that_unpacks_without_end() -> None:
         file.writestr("x.npy", bytes(100))
         file.infolist()[0].file_size = memory_bytes() + 1
     with pytest.raises(UserError, match=r"b.npz: unpacks to [\d,]+ bytes; this machine's memory has"):
-        read_arrays(Path("b.npz"))
-    assert read_arrays(Path("a.npz"))["x"].shape == (10, 2)
+        NpzArrays(Path("b.npz"))
+    assert NpzArrays(Path("a.npz"))["x"].shape == (10, 2)
 
 
 def test_a_folder_in_use(shared: Path) -> None:

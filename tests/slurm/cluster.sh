@@ -46,6 +46,7 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
+MaxArraySize=250
 ReturnToService=2
 KillWait=30
 JobRequeue=1

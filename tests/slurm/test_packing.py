@@ -3,6 +3,7 @@
 import json
 import resource
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -28,19 +29,24 @@ def test_hundreds_of_jobs_are_submitted_in_seconds(work: Path) -> None:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = start("vae-train", *sweep, HELD, "cluster.wait=false", folder=work)
     after, seconds = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - began
-    assert done.code == 0 and "300 jobs submitted" in done.out, done.err
+    assert done.code == 0 and "300 jobs submitted" in done.out and "vae-status all shows" in done.out, done.err
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"300 jobs: {seconds:.1f} s, {cpu:.1f} s of CPU")
-    assert cpu < 20  # 6 on a quiet machine
-    assert len(slurm("squeue", "--noheader", "--array", f"--name={queue_name(work / 'all')}").splitlines()) == 300
-    assert len(list((work / "all" / ".slurm").iterdir())) == 3
+    assert cpu < 15  # 6 on a quiet machine
+    queue = slurm("squeue", "--noheader", "--array", f"--name={queue_name(work / 'all')}", "--format=%F %K %E")
+    rows = [line.split() for line in queue.splitlines()]
+    sizes = Counter(row[0] for row in rows)
+    first = sizes.most_common(1)[0][0]
+    assert sorted(sizes.values()) == [50, 250]  # as MaxArraySize allows
+    assert {row[2] for row in rows} == {"(null)", f"afterany:{first}_*(unfulfilled)"}, rows[:3]
+    assert len(list((work / "all" / ".slurm").iterdir())) == 5
     slurm("scancel", f"--name={queue_name(work / 'all')}")
 
 
 def test_a_job_that_fails_does_not_end_the_others_of_its_task(work: Path) -> None:
     np.savez(work / "small.npz", x=np.random.default_rng(0).random((40, 6)).astype("float32"))
     (work / "broken.npz").write_bytes(b"no arrays")
-    data = ["dataset=npz", "likelihood=gaussian", "dataset.path=small.npz,broken.npz"]
+    data = ["dataset=array", "likelihood=gaussian", "dataset.path=small.npz,broken.npz"]
     sweep = ["-m", *SMALL, *data, *CLUSTER, "trainer.max_epochs=1", "cluster.pack=4", "seed=0,1", "hydra.sweep.dir=all"]
     with running(work, *sweep) as command:
         output, _ = command.communicate(timeout=600)
@@ -48,6 +54,7 @@ def test_a_job_that_fails_does_not_end_the_others_of_its_task(work: Path) -> Non
     ends = {"broken.npz" in name: state for name, state in states(work / "all").items()}
     assert ends == {True: "failed", False: "done"}
     (log,) = (work / "all" / ".slurm").glob("*.log")
+    assert {row["log"] for row in json.loads((work / "all" / "sweep.json").read_text())} == {f".slurm/{log.name}"}
     assert all(path.samefile(log) for path in work.glob("all/*/slurm.log"))
     assert "JobState=FAILED" in slurm("scontrol", "show", "job", log.stem)
 

@@ -81,7 +81,7 @@ def test_a_run_on_two_nodes_is_that_of_one_process(work: Path) -> None:
 
 
 def test_a_job_that_fails_says_why_in_its_own_log(work: Path) -> None:
-    line_ = ["-m", *SMALL, *CLUSTER, "dataset=npz", "dataset.path=none.npz", "hydra.sweep.dir=all"]
+    line_ = ["-m", *SMALL, *CLUSTER, "dataset=array", "dataset.path=none.npz", "hydra.sweep.dir=all"]
     done = start("vae-train", *line_, folder=work, **HERE)
     assert done.code == 1 and "none.npz" in done.out
     (error,) = work.glob("all/.slurm/*.log")
@@ -97,7 +97,7 @@ def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     held = [*sweep, "cluster.options=[--hold,--comment=a=b]"]
     done = start("vae-train", *held, folder=work, **HERE)
     assert done.code == 0 and done.out.count("queued") == 2, done.err
-    assert "vae-report all shows their states" in done.out
+    assert "vae-status all shows their states" in done.out
     done = start("vae-train", *sweep, folder=work, **HERE)
     assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
     slurm("scancel", f"--name={queue_name(work / 'all')}")

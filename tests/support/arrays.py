@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from vae_cli.datasets import Npz
+from vae_cli.datasets import Array
 
 
-def npz(path, domain="real", **keys) -> Npz:
+def array_data(path, domain="real", **keys) -> Array:
     defaults = {"batch_size": 4, "val_size": 2, "val_seed": 0, "binarize": "none", "test_fraction": 0.2, "test_seed": 0}
-    return Npz(path=str(path), domain=domain, **{**defaults, **keys})
+    return Array(path=str(path), domain=domain, **{**defaults, **keys})
 
 
 def saved(tmp_path, **arrays):

@@ -36,7 +36,7 @@ DATASETS = {
     "digits grey": ["dataset=digits", "dataset.binarize=none"],
     "linear_gaussian": ["dataset=linear_gaussian", "dataset.train_size=300", "dataset.val_size=50"],
     "gaussian_mixture": ["dataset=gaussian_mixture", "dataset.train_size=300", "dataset.val_size=50"],
-    "npz bytes": ["dataset=npz", "dataset.domain=levels", "dataset.val_size=5"],
+    "npz bytes": ["dataset=array", "dataset.domain=levels", "dataset.val_size=5"],
 }
 
 

@@ -128,7 +128,7 @@ def data_files(random: Random, folder: Path) -> list[str]:
     kind = random.choice(["npz", "idx", "image"])
     if kind == "npz":
         (folder / "data.npz").write_bytes(archive(random))
-        return ["vae-train", "dataset=npz", *TINY[1:], "dataset.path=data.npz"]
+        return ["vae-train", "dataset=array", *TINY[1:], "dataset.path=data.npz"]
     if kind == "idx":
         (folder / "idx").mkdir()
         header = b"\0\0\x08\3" + (10).to_bytes(4, "big") + (28).to_bytes(4, "big") * 2

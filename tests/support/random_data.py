@@ -42,7 +42,7 @@ def in_files(folder: Path) -> dict[str, Kind]:
         path = folder / f"{name}.npz"
         np.savez(path, allow_pickle=False, **arrays)
         size = len(arrays.get("x", arrays.get("x_train", ())))
-        kinds[name] = Kind("npz", size, {"dataset.path": str(path), "dataset.domain": domain})
+        kinds[name] = Kind("array", size, {"dataset.path": str(path), "dataset.domain": domain})
     for name, write in _FOLDERS.items():
         path = folder / name
         size = write(path)

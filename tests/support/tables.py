@@ -7,7 +7,7 @@ import numpy as np
 from tests.support.configs import composed
 from tests.support.training import train
 
-TINY = ("trainer.max_epochs=2", "evaluate.samples=5", "dataset.batch_size=32", "dataset=npz")
+TINY = ("trainer.max_epochs=2", "evaluate.samples=5", "dataset.batch_size=32", "dataset=array")
 
 
 def run(folder: Path, x: np.ndarray, *overrides: str):

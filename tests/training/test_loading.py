@@ -85,7 +85,7 @@ def test_a_sweep_goes_on_and_says_why_a_job_was_refused(place):
 
 def npz_run(folder: Path, x: np.ndarray, *options: str) -> Run:
     np.savez(folder / "data.npz", x=x)
-    train(composed("dataset=npz", f"dataset.path={folder / 'data.npz'}", *options, *TINY), folder / "run")
+    train(composed("dataset=array", f"dataset.path={folder / 'data.npz'}", *options, *TINY), folder / "run")
     return vae_cli.load(folder / "run")
 
 

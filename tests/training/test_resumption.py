@@ -261,7 +261,7 @@ def test_a_damaged_last_checkpoint_leaves_the_one_before(work: Path) -> None:
 @pytest.mark.parametrize("change", ["dataset.standardise=true", "optimizer.amsgrad=true"])
 def test_a_key_that_the_run_leaves_to_its_class_cannot_change(change: str, work: Path) -> None:
     np.savez(work / "x.npz", x=np.random.default_rng(0).normal(size=(60, 3)))
-    table = ("dataset=npz", "dataset.path=x.npz", "dataset.standardise=false", *SMALL[1:])
+    table = ("dataset=array", "dataset.path=x.npz", "dataset.standardise=false", *SMALL[1:])
     assert train(work, *table, "trainer.max_epochs=1", "hydra.run.dir=old").code == 0
     file = work / "old" / "config.yaml"
     config = yaml.safe_load(file.read_text())

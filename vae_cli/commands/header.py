@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from vae_cli.config.schema import Node, TrainConfig
+from vae_cli.config.schema import Node, TrainConfig, TrainerConfig
 from vae_cli.distributed.terminal import say
 from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.status import Start
 
 if TYPE_CHECKING:
     from vae_cli.datasets import Data
@@ -43,12 +44,13 @@ def show_data(data: Data) -> None:
     _show("examples", f"{', '.join(sizes)}; {_shape(data.event_shape)}, {data.domain}")
 
 
-def show_machine(module: LatentModelModule, device: str, precision: str, processes: int, threads: int) -> None:
+def show_machine(module: LatentModelModule, settings: TrainerConfig, start: Start) -> None:
     """Print the size of the model and the machine that trains it."""
     parameters = sum(one.numel() for one in module.model.parameters())
     _show("parameters", f"{parameters:,}")
-    others = [f"{processes} processes"] * (processes > 1)
-    _show("device", ", ".join([device, precision, *others, f"{threads} {'thread' if threads == 1 else 'threads'}"]))
+    parts = [start.gpu or "CPU", settings.precision, *["compiled"] * bool(settings.compile)]
+    parts += [f"{start.processes} processes"] * (start.processes not in (None, 1))
+    _show("device", ", ".join([*parts, f"{start.threads} {'thread' if start.threads == 1 else 'threads'}"]))
 
 
 def _show(label: str, value: object) -> None:

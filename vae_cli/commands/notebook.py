@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vae_cli.evaluation.keys import find
+from vae_cli.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from vae_cli.commands.run import Run
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,22 @@ class Figures(dict[str, FigureFile]):
             for name, figure in self.items()
         )
         return "\n".join(images)
+
+
+def summary(run: Run) -> dict[str, str]:
+    """Model, data, status and the main numbers of the evaluation of a run."""
+    config, facts, results = run.config, run.facts, run.results
+    count = sum(p.numel() for p in run.model.parameters())
+    parts = f"q(z|x) {config.posterior.name}, p(z) {config.prior.name}, p(x|z) {config.likelihood.name}"
+    status, epoch = RunFolder(run.folder).state().name, results.get("train/best_epoch")
+    labels = {"name": config.name, "tags": ", ".join(config.tags)}
+    return {name: label for name, label in labels.items() if label} | {
+        "model": f"{parts}, network {config.network.name}, d = {run.model.latent_dim}, {count:,} parameters",
+        "objective": config.objective.name,
+        "data": f"{facts.name}, x {facts.event_shape}, {facts.examples:,} training examples",
+        "status": f"{status}, weights of epoch {epoch}" if epoch else status,
+        **main_numbers(results),
+    }
 
 
 def main_numbers(results: Mapping[str, Any]) -> dict[str, str]:

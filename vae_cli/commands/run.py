@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,8 @@ from torch.distributions import Distribution, MixtureSameFamily
 
 from vae_cli.batch import Batch
 from vae_cli.commands import notebook
+from vae_cli.commands.examples import Source, examples, of_split
+from vae_cli.commands.transformer import Transformer
 from vae_cli.config.check import parsed_as
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import TrainConfig
@@ -24,7 +27,7 @@ from vae_cli.datasets.info import DatasetInfo
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.distributions.standardisation import Scored
 from vae_cli.errors import UserError, first_line
-from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
+from vae_cli.evaluation.scores import Scores, score
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs import checkpoints
 from vae_cli.runs.checkpoints import load_weights
@@ -40,32 +43,21 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-class Run:
-    """A trained model with its configuration; x are arrays or tensors (N, *event), log-likelihoods are nats (N,)."""
+class Run(Transformer):
+    """A trained model with its configuration; log-likelihoods are nats (N,).
+
+    x is an array, a tensor or a DataFrame (N, *event), the path of a file, the name of a split, or an iterator of
+    arrays.
+    """
 
     def __init__(self, folder: Path, config: TrainConfig, facts: DatasetInfo, module: LatentModelModule) -> None:
         self.folder, self.config, self.facts, self.module = folder, config, facts, module
 
     def __repr__(self) -> str:
-        return notebook.text(f"Run of {RunFolder(self.folder)}", self._summary())
+        return notebook.text(f"Run of {RunFolder(self.folder)}", notebook.summary(self))
 
     def _repr_html_(self) -> str:
-        return notebook.html(f"Run of {RunFolder(self.folder)}", self._summary())
-
-    def _summary(self) -> dict[str, str]:
-        """Model, data, status and the main numbers of the evaluation."""
-        config, facts, results = self.config, self.facts, self.results
-        count = sum(p.numel() for p in self.model.parameters())
-        parts = f"q(z|x) {config.posterior.name}, p(z) {config.prior.name}, p(x|z) {config.likelihood.name}"
-        status, epoch = RunFolder(self.folder).state().name, results.get("train/best_epoch")
-        labels = {"name": config.name, "tags": ", ".join(config.tags)}
-        return {name: label for name, label in labels.items() if label} | {
-            "model": f"{parts}, network {config.network.name}, d = {self.model.latent_dim}, {count:,} parameters",
-            "objective": config.objective.name,
-            "data": f"{facts.name}, x {facts.event_shape}, {facts.examples:,} training examples",
-            "status": f"{status}, weights of epoch {epoch}" if epoch else status,
-            **notebook.main_numbers(results),
-        }
+        return notebook.html(f"Run of {RunFolder(self.folder)}", notebook.summary(self))
 
     @property
     def model(self) -> LatentVariableModel:
@@ -103,16 +95,21 @@ class Run:
         """Names of the labels, in their order; None where labels are numbers."""
         return self.facts.class_names
 
-    def batch(self, x: ArrayLike | Tensor) -> Batch:
+    def batch(self, x: Source, first: int = 0) -> Batch:
         """x converted as the data of a file: (N, *event), or (N, H, W) or (N, D) of one channel.
 
         Bytes of images become k/255, a table is standardised as the training rows were.
+
+        Args:
+            first: number of the first row in a message
         """
-        scored = f"this model scores {self.facts.domain} data; x"
-        units, array = self.facts.standardisation, numbers(x, "x")
-        stored = events_like(
-            array, self.facts.event_shape, self.facts.domain, scored, floats(array) if units else np.float32
-        )
+        if isinstance(x, str | Path | Iterator):
+            tensor = torch.cat([part.x for _, part in examples(self, x).batches])
+            return Batch(tensor, torch.arange(len(tensor), device=tensor.device))
+        rows = f" (rows from {first})" if first else ""
+        facts, scored = self.facts, f"this model scores {self.facts.domain} data; x{rows}"
+        units, array = facts.standardisation, numbers(x, "x")
+        stored = events_like(array, facts.event_shape, facts.domain, scored, floats(array) if units else np.float32)
         if units:
             stored = units.standardise(stored)
         tensor = stored.to(self.module.device)
@@ -120,7 +117,7 @@ class Run:
         return Batch(tensor, torch.arange(len(tensor), device=tensor.device))
 
     @torch.no_grad()
-    def encode(self, x: ArrayLike | Tensor) -> Distribution:
+    def encode(self, x: Source) -> Distribution:
         """q(z|x), with `.mean` (N, d) and `.sample()`."""
         return self.model.encode(self.batch(x))
 
@@ -133,7 +130,7 @@ class Run:
         likelihood = self.model.decode(codes)
         return likelihood.original() if isinstance(likelihood, Scored) else likelihood
 
-    def reconstruct(self, x: ArrayLike | Tensor) -> Tensor:
+    def reconstruct(self, x: Source) -> Tensor:
         """E[x|z] at z = E_q[z|x], in the data's own units: (N, *event)."""
         if not self.model.infers:
             raise UserError("posterior=none: the model has no encoder, so it reconstructs no x")
@@ -163,11 +160,11 @@ class Run:
         return prior
 
     @torch.no_grad()
-    def responsibilities(self, x: ArrayLike | Tensor) -> Tensor:
+    def responsibilities(self, x: Source) -> Tensor:
         """q(c|x), the best one that depends on x alone: (N, K), each row summing to 1."""
         return log_responsibilities(self.mixture, self.encode(x)).exp()
 
-    def cluster(self, x: ArrayLike | Tensor) -> Tensor:
+    def cluster(self, x: Source) -> Tensor:
         """The component with the largest responsibility for each x, (N,)."""
         return self.responsibilities(x).argmax(-1)
 
@@ -188,23 +185,26 @@ class Run:
         """n means of p(x|z), z ~ p(z) or z ~ p(z|c) of one component: (n, *event)."""
         return self.decode(self.draw(n, component)).mean
 
-    def log_likelihood(self, x: ArrayLike | Tensor, samples: int = 100) -> Tensor:
-        """Importance-weighted log p(x) with k = `samples`, a lower bound in expectation: nats, (N,).
+    def score(self, x: Source, samples: int = 100, seed: int = 0, reference: int = 0) -> Scores:
+        """ELBO, distortion, rate and importance-weighted log p(x) of each example: nats, (N,) each, on the CPU.
 
-        It is the ELBO for codes of a codebook, whose draws are equal, and exact for enumerated latents.
+        A row depends on its x, on `samples` and on `seed` alone.
+
+        Args:
+            samples: k, the draws of q(z|x)
+            reference: training examples whose scores give each score's percentile; 0: no percentile
         """
         if not self.model.infers:
             raise UserError("posterior=none: the model has no encoder, so there is no log-likelihood of x")
         if not self.model.has_density:
             raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
         positive(samples, "samples")
-        batch = self.batch(x)
-        rows, draws = rows_at_once(self.model, batch.x.device), samples if self.model.draws_vary else 1
-
-        def measure(part: Batch, at_once: int) -> Tensor:
-            return iw_log_likelihood(self.model, part, self.model.encode(part), draws, at_once).log_likelihood
-
-        return torch.cat(list(rows.map(batch, measure, most=256)))
+        found = Scores.cat([score(self.model, batch, samples, seed) for _, batch in examples(self, x).batches])
+        if not reference:
+            return found
+        known = of_split(self, "train", reference).batches
+        scores = [score(self.model, batch, samples, seed).log_likelihood for _, batch in known]
+        return found.among(torch.cat(scores))
 
 
 def positive(count: int, name: str) -> None:

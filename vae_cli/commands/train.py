@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -42,7 +44,7 @@ from vae_cli.runs.overrides import presets
 from vae_cli.runs.results import Results
 from vae_cli.runs.source_code import source_code
 from vae_cli.runs.status import UNFINISHED, Start
-from vae_cli.training import loggers, resumption, warm_start
+from vae_cli.training import fastest, loggers, resumption, warm_start
 from vae_cli.training.build import build_module
 from vae_cli.training.callbacks import History
 from vae_cli.training.fit import build_trainer, check_callbacks, fit, on_gpu, selection_of
@@ -72,24 +74,27 @@ def train(
     run, summary = RunFolder(folder), Results()
     loggers.quiet_libraries()
     processes = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
-    module, loaded = _module(config, processes, data, arrival, checkpoint)
+    asked, tried = config, _use_machine(config, processes, arrival, checkpoint)
+    config, speed = fastest.chosen(config, processes, data, _recorded(config, checkpoint))
+    module, loaded = _module(config, data, tried, checkpoint)
     with ExitStack() as end:
         end.callback(release)
         resumed = checkpoint.content["global_step"] if checkpoint else None
         with task("starting the loggers"):
             typed = run.typed_if_readable().resumed(_typed()).overrides
-            known = plain(config) | {"overrides": typed, "presets": presets(typed)}
+            known = plain(asked) | {"overrides": typed, "presets": presets(typed)}
             opened = loggers.opened(config.logger, run, _sweep(), known, resumed, summary)
             run_loggers = closing.enter_context(opened)
         if is_rank_zero():
-            _begin(config, run, data, module, checkpoint)
+            start = _begin(asked, run, data, module, checkpoint)
+            show_machine(module, config.trainer, start)
         end.enter_context(processes.complete(folder, resumes=checkpoint is not None))
         history, trainer = build_trainer(config, processes, run, data, module, run_loggers, checkpoint)
         fit(config, processes, data, module, trainer, checkpoint, loaded)
         best = _restore_best(run, data, module, config.evaluate.batch_size, config.seed)
         summary |= {"status": UNFINISHED, "seed": config.seed}
         summary |= _training(config.trainer.max_epochs, data, module, trainer, history, best)
-        summary |= _facts(data, module)
+        summary |= _facts(data, module) | speed
         if not is_pruned(trainer):
             summary |= _evaluation(config.evaluate, config.trainer.limit_batches, data, module, trainer)
         if is_rank_zero():
@@ -108,19 +113,29 @@ def train(
     return summary
 
 
+def _use_machine(
+    config: TrainConfig, processes: ProcessLayout, arrival: Arrival | None, checkpoint: Checkpoint | None
+) -> pl.Trainer:
+    """Check that the machine has the devices, and use its threads; a Trainer with these settings."""
+    settings, recorded = config.trainer, _recorded(config, checkpoint).get("threads")
+    precision = "32-true" if settings.precision == "fastest" else settings.precision
+    tried = machine.check(settings.accelerator, precision, settings.devices)
+    use_threads(processes, asked=settings.threads, gpu=on_gpu(settings), arrival=arrival, recorded=recorded)
+    return tried
+
+
+def _recorded(config: TrainConfig, checkpoint: Checkpoint | None) -> Mapping[str, Any]:
+    """Facts that an earlier start of the run, or the run that is reproduced, has recorded."""
+    if checkpoint:
+        return checkpoint.content
+    return RunFolder(Path(config.reproduce)).results_if_readable() if config.reproduce else {}
+
+
 def _module(
-    config: TrainConfig,
-    processes: ProcessLayout,
-    data: Data,
-    arrival: Arrival | None,
-    checkpoint: Checkpoint | None,
+    config: TrainConfig, data: Data, tried: pl.Trainer, checkpoint: Checkpoint | None
 ) -> tuple[LatentModelModule, tuple[str, ...]]:
     """The module to train, and the parts of its model that have the weights of another run (`init`)."""
     settings, facts, loaded = config.trainer, DatasetInfo.of(data), tuple[str, ...]()
-    tried = machine.check(settings.accelerator, settings.precision, settings.devices)
-    earlier = RunFolder(Path(config.reproduce)).results_if_readable() if config.reproduce else {}
-    recorded = checkpoint.content.get("threads") if checkpoint else earlier.get("threads")
-    use_threads(processes, asked=settings.threads, gpu=on_gpu(settings), arrival=arrival, recorded=recorded)
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
     module.origin = replace(module.origin, max_epochs=settings.max_epochs)
@@ -134,8 +149,7 @@ def _module(
     check_callbacks(config)
     check_split(data, config.evaluate)
     if settings.compile:
-        for phase in module.phases:
-            phase.objective.compile()
+        module.compile_objectives()
     return module, loaded
 
 
@@ -153,22 +167,23 @@ def _typed() -> list[str]:
 
 def _begin(
     config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, checkpoint: Checkpoint | None
-) -> None:
+) -> Start:
     """Write the first files; a run that is refused before this keeps its earlier results."""
     if checkpoint:
         run.repair(checkpoint)
     gpu = torch.cuda.get_device_name() if on_gpu(config.trainer) else None
     count, threads = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes).count, torch.get_num_threads()
-    run.begin(plain(config), _typed(), Start.now(gpu=gpu, threads=threads, processes=count))
+    start = Start.now(gpu=gpu, threads=threads, processes=count)
+    run.begin(plain(config), _typed(), start)
     Schema.of(data).write(run)
     source_code(Path.cwd())  # git answers while the model trains
     begin_log()
     if HydraConfig.initialized() and _sweep() is None:
         link_newest(run)
     show_data(data)
-    show_machine(module, gpu or "CPU", config.trainer.precision, count, threads)
     if data.standardisation and isinstance(data.train.x, Tensor) and (columns := constant(data.train.x)):
         warn(f"dataset.standardise: {columns} of the training split; the scale there is 1")
+    return start
 
 
 def _restore_best(run: RunFolder, data: Data, module: LatentModelModule, batch_size: int, seed: int) -> int:

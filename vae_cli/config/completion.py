@@ -11,7 +11,14 @@ from vae_cli.errors import ConfigError
 from vae_cli.runs.find import NEWEST, names, newest_run
 from vae_cli.runs.layout import PATHS, RUNS, display, outputs_folder
 
-ROOTS = {"vae-train": "train", "vae-eval": "eval", "vae-sample": "sample", "vae-kl": "kl", "vae-cavi": "cavi"}
+ROOTS = {"vae-train": "train", "vae-eval": "eval", "vae-sample": "sample", "vae-encode": "encode"}
+ROOTS |= {
+    "vae-score": "score",
+    "vae-reconstruct": "reconstruct",
+    "vae-export": "export",
+    "vae-kl": "kl",
+    "vae-cavi": "cavi",
+}
 OPTIONS = {
     "vae-report": ("out=", "wandb=true"),
     "vae-status": ("--watch", "--failed", "--cancel", "--rerun", "failed"),

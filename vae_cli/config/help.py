@@ -8,177 +8,11 @@ from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import dedent, wrap
 
-from vae_cli.config import pages
+from vae_cli.config import pages, usages
 from vae_cli.config.sources import Sources
 from vae_cli.runs.layout import display
 
 WIDTH = 100
-
-VALUES = (
-    ("seed=1", "seed of weights, order of the data, and draws"),
-    ("model.latent_dim=16", "dimensions of z"),
-    ("objective.beta=2", "weight of the rate, KL(q(z|x) || p(z))"),
-    ("optimizer.lr=3e-4", "learning rate"),
-    ("dataset.batch_size=128", "examples per batch"),
-    ("trainer.max_epochs=5", "passes over the training data"),
-    ("trainer.precision=bf16-mixed", "faster on hardware with bf16; densities stay float32"),
-    ("evaluate.samples=5000", "k of the importance-weighted log-likelihood"),
-    ("name=first", "the name of the run; its folder ends with it"),
-    ("tags=[mnist,paper]", "tags of the run"),
-    ("resume=DIR", "resume a run: its folder, its name, or last, the newest single run"),
-    ("reproduce=DIR", "train a finished run again in a new folder, and compare the numbers"),
-    ("init=DIR", "start from the weights of a run, likewise; init_parts=[posterior]: only these"),
-    ("hydra.sweep.dir=DIR", "folder of a sweep; the same sweep again runs only what is not done"),
-    ("hydra.run.dir=DIR", "folder of the run; VAE_OUTPUT_DIR sets the root of all (./outputs)"),
-)
-
-TRAIN = """\
-    vae-train: train and evaluate a variational autoencoder.
-
-    usage: vae-train [GROUP=OPTION ...] [KEY=VALUE ...] [-m] [--cfg job]
-           vae-train GROUP=OPTION --help              the keys of an option
-"""
-
-TRAIN_EXAMPLES = """\
-    examples:
-      vae-train
-      vae-train model=conv_vae dataset=fashion_mnist trainer.max_epochs=5
-      vae-train model=vade dataset=mnist         clusters digits without labels
-      vae-train -m objective.beta=0.5,1,2,4      a sweep; more keys: a grid
-      vae-train sweep=lambda_alpha               a ready-made sweep
-      vae-train hparams_search=optuna            a search by the validation ELBO
-      vae-train hparams_search=halving           a search that stops poor trials
-      vae-train experiment=linear_gaussian       a preset of all groups
-      vae-train model=full_covariance --cfg job  show the configuration, run nothing
-      vae-train resume=last trainer.max_epochs=40
-
-    options:
-      -m, --multirun                    sweep over comma-separated values
-      --cfg job [--resolve] [-p KEY]    show the configuration, run nothing
-      --config-dir DIR                  more options, as in ./vae_conf
-      --version, --hydra-help
-"""
-
-EVAL = """\
-    vae-eval: evaluate a checkpoint of a run; it needs the run's folder and data.
-
-    usage: vae-eval run=DIR [KEY=VALUE ...] [--cfg job]
-
-    values:
-      run=DIR                       folder of the run, its name, or last, the newest single run
-      ckpt=best                     best, last, previous, or the path of a checkpoint
-      evaluate.samples=5000         k of the importance-weighted log-likelihood
-      evaluate.split=val            train, val or test
-      evaluate.estimator=prior      prior: z ~ p(z) (plain Monte Carlo); posterior: z ~ q(z|x)
-      dataset.path=PLACE            present place of the data, if they have moved
-      trainer.accelerator=cpu       auto, cpu or gpu
-"""
-
-EVAL_EXAMPLES = """\
-    examples:
-      vae-eval run=last evaluate=paper
-      vae-eval run=first evaluate.split=val evaluate.samples=1000 ckpt=last
-"""
-
-SAMPLE = """\
-    vae-sample: samples from the model of a run, as a PNG grid and an .npz file.
-
-    usage: vae-sample run=DIR [KEY=VALUE ...] [--cfg job]
-
-    values:
-      run=DIR                       folder of the run, its name, or last, the newest single run
-      ckpt=best                     best, last, previous, or the path of a checkpoint
-      n=64                          number of samples
-      component=3                   from one component of a mixture prior
-      seed=0                        seed of the samples
-
-    examples:
-      vae-sample run=last n=100 seed=1
-"""
-
-KL = """\
-    vae-kl: fit a Gaussian q to a density p on the line by min KL(q || p) or min KL(p || q).
-
-    usage: vae-kl [GROUP=OPTION ...] [KEY=VALUE ...] [--cfg job]
-"""
-
-KL_EXAMPLES = """\
-    values:
-      starts=9                      initial means, each with a narrow and a wide scale
-      target.means=[-1,1]           any key of the target
-      out=DIR                       new folder for figure and minima
-
-    examples:
-      vae-kl direction=reverse target=bimodal
-      vae-kl direction=forward target=bimodal
-      vae-kl direction=reverse target=double_well target.tilt=0.5
-      vae-kl direction=forward target=samples target.path=numbers.txt
-"""
-
-CAVI = """\
-    vae-cavi: mean-field inference by coordinate ascent; prints the ELBO after each step.
-
-    usage: vae-cavi [study=OPTION] [KEY=VALUE ...] [--cfg job]
-"""
-
-CAVI_EXAMPLES = """\
-    values:
-      sweeps=500                    maximum number of sweeps over all factors
-      tolerance=1e-9                stop when a sweep gains less, in nats
-      study.components=6            any key of the study
-      out=DIR                       new folder for figure and numbers
-
-    examples:
-      vae-cavi
-      vae-cavi 'study.covariance=[[1,0.99],[0.99,1]]'
-      vae-cavi study=gaussian_mixture study.path=points.txt study.components=10
-"""
-
-REPORT = """\
-    vae-report: a page and tables over a set of runs: means over seeds, plots, images.
-
-    usage: vae-report [DIR ...] [out=DIR] [wandb=true]
-
-    values:
-      DIR                           runs, sweeps or folders above them; a run's name, or last, the
-                                    newest single run; all of outputs/ by default
-      out=DIR                       folder of report.html, .csv and .tex; the first DIR by default
-      wandb=true                    log the plots to Weights & Biases, where the runs are
-
-    examples:
-      vae-report
-      vae-report last                                  # the page of a run
-      vae-report first wide                            # two runs by name
-      vae-report outputs/multirun/2026-11-26           # sweeps by date
-      vae-report outputs/train outputs/multirun out=report
-"""
-
-STATUS = """\
-    vae-status: the states of runs and sweeps: waiting, running, how they ended, and why.
-
-    usage: vae-status [DIR ...] [--watch | --failed | --cancel | --rerun failed]
-
-    values:
-      DIR                           runs, sweeps or folders above them; a run's name, or last, the
-                                    newest run; all of outputs/ by default
-      --watch                       look again every five seconds, until none waits or runs; Ctrl-C
-                                    ends the command and no run
-      --failed                      the reason and the log of each run that has not ended well
-      --cancel                      end all runs of DIR that wait or run: in SLURM, or on this machine
-      --rerun failed                start what has not ended well again: the command of the sweep,
-                                    or that which resumes a single run
-
-    exit codes:
-      0                             each run waits, runs or is done; of a search, a trial is
-      1                             a run has not ended well
-      2                             the command line is refused
-
-    examples:
-      vae-status
-      vae-status last --watch
-      vae-status outputs/multirun/DATE/TIME --failed
-      vae-status outputs/multirun/DATE/TIME --rerun failed
-"""
 
 
 def text(command: str, argv: Sequence[str] = ()) -> str:
@@ -202,20 +36,25 @@ def text(command: str, argv: Sequence[str] = ()) -> str:
 
 
 def _usage(command: str, argv: Sequence[str]) -> str:
-    if command == "vae-sample":
-        return dedent(SAMPLE).rstrip()
-    if command in ("vae-report", "vae-status"):
-        return dedent(REPORT if command == "vae-report" else STATUS).rstrip()
+    if command in usages.PLAIN:
+        return dedent(usages.PLAIN[command]).rstrip()
     sources = Sources.find(_config_dir(argv))
     if command == "vae-eval":
-        return "\n".join([dedent(EVAL), *_groups(sources, "eval"), dedent(EVAL_EXAMPLES).rstrip()])
+        return "\n".join([dedent(usages.EVAL), *_groups(sources, "eval"), dedent(usages.EVAL_EXAMPLES).rstrip()])
     if command == "vae-kl":
-        return "\n".join([dedent(KL), *_groups(sources, "kl"), dedent(KL_EXAMPLES).rstrip()])
+        return "\n".join([dedent(usages.KL), *_groups(sources, "kl"), dedent(usages.KL_EXAMPLES).rstrip()])
     if command == "vae-cavi":
-        return "\n".join([dedent(CAVI), *_groups(sources, "cavi"), dedent(CAVI_EXAMPLES).rstrip()])
-    values = [row(f"  {example}", meaning, 32) for example, meaning in VALUES]
+        return "\n".join([dedent(usages.CAVI), *_groups(sources, "cavi"), dedent(usages.CAVI_EXAMPLES).rstrip()])
+    values = [row(f"  {example}", meaning, 32) for example, meaning in usages.VALUES]
     return "\n".join(
-        [dedent(TRAIN), *_groups(sources, "train"), "values:", *values, "", dedent(TRAIN_EXAMPLES).rstrip()]
+        [
+            dedent(usages.TRAIN),
+            *_groups(sources, "train"),
+            "values:",
+            *values,
+            "",
+            dedent(usages.TRAIN_EXAMPLES).rstrip(),
+        ]
     )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,6 +20,8 @@ LONGEST = 90
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 JOBS = "hydra.callbacks.sweep.jobs"
 """Keys of hydra that `vae-train` sets for a sweep."""
+SUBDIR = "${vae_job:${hydra.job.override_dirname}}"
+"""The folder of a job in its sweep, unless the user has set another."""
 
 
 def left_out(jobs: Sequence[Sequence[str]]) -> list[str]:
@@ -44,15 +47,22 @@ def job_folder(varied: str, *, _root_: DictConfig) -> str:
     return _folder(varied, _root_.hydra.overrides.task, Path(_root_.hydra.sweep.dir))
 
 
-def job_folders(config: DictConfig) -> list[str]:
+def grid_folders(config: DictConfig) -> list[str]:
     """The folders of the jobs of a grid, in order; empty where the user names them otherwise."""
     hydra = config.hydra
-    if "${vae_job:" not in str(OmegaConf.to_container(hydra.sweep)):
-        return []
     preset = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
     jobs = BasicSweeper.split_arguments(parse([*preset, *hydra.overrides.task]), None)[0]
-    out, place = OmegaConf.select(config, EXCLUDED), Path(hydra.sweep.dir)
-    return [_folder(",".join(sorted(line for line in job if key_of(line) not in out)), job, place) for job in jobs]
+    return job_folders(config, jobs)
+
+
+def job_folders(config: DictConfig, jobs: Sequence[Sequence[str]]) -> list[str]:
+    """The folders of jobs of a sweep by their overrides; empty where the user names them otherwise."""
+    hydra = config.hydra
+    if f"subdir: {SUBDIR}\n" not in OmegaConf.to_yaml(hydra.sweep):
+        return []
+    form, place = hydra.job.config.override_dirname, Path(hydra.sweep.dir)
+    settings = list(form.exclude_keys), form.item_sep, form.kv_sep
+    return [_folder(get_overrides_dirname(parse(job), *settings), job, place) for job in jobs]
 
 
 def _folder(varied: str, overrides: Sequence[str], sweep: Path) -> str:

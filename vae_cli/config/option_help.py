@@ -1,4 +1,4 @@
-"""The help of an option, as in `vae-train dataset=npz --help`: its keys with defaults, types, ranges and comments."""
+"""The help of an option, as in `vae-train dataset=array --help`: its keys with defaults, types, ranges and comments."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Setting:
 
 MACHINE = Setting(on_resume=True, distinguishes=False)
 WATCHED = Setting(changes_results=False, on_resume=True, distinguishes=False)
-"""Keys of figures, loggers and checkpoints."""
+"""Keys of figures, loggers, checkpoints, and of steps whose numbers are equal up to rounding."""
 IDENTITY = Setting(changes_results=False, on_resume=True, distinguishes=False, names_job=False)
 START = Setting(changes_results=False, distinguishes=False)
 
@@ -83,13 +83,14 @@ class TrainerConfig:
 
     accelerator: Annotated[Literal["auto", "cpu", "gpu"], MACHINE]
     devices: Annotated[PositiveInt | NonEmpty[NonNegativeInt], MACHINE]
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "fastest"]
     max_epochs: Annotated[Epochs, Setting(on_resume=True)]
     gradient_clip_val: NonNegativeFloat | None
     accumulate_grad_batches: PositiveInt
     patience: Annotated[PositiveInt | None, Setting(on_resume=True)]
     deterministic: bool
-    compile: bool
+    compile: bool | None
+    capture: Annotated[bool, WATCHED]
     limit_batches: PositiveInt | None
     shuffle: bool
     threads: Annotated[PositiveInt | None, MACHINE]
@@ -254,6 +255,51 @@ class SampleConfig(RunCommandConfig):
 
 
 @dataclass(frozen=True)
+class DeviceConfig:
+    """Hardware of a command that neither trains nor evaluates."""
+
+    accelerator: Literal["auto", "cpu", "gpu"]
+    threads: PositiveInt | None
+
+
+@dataclass(frozen=True)
+class ApplyConfig(RunCommandConfig):
+    """The root of a command that applies a model to new data."""
+
+    data: str
+    out: str
+    seed: Seed
+    dataset: PlaceConfig
+    trainer: DeviceConfig
+
+
+@dataclass(frozen=True)
+class EncodeConfig(ApplyConfig):
+    """The root of vae-encode."""
+
+
+@dataclass(frozen=True)
+class ReconstructConfig(ApplyConfig):
+    """The root of vae-reconstruct."""
+
+
+@dataclass(frozen=True)
+class ScoreConfig(ApplyConfig):
+    """The root of vae-score."""
+
+    samples: Samples
+    reference: NonNegativeInt
+
+
+@dataclass(frozen=True)
+class ExportConfig(RunCommandConfig):
+    """The root of vae-export."""
+
+    format: Literal["onnx", "torch", "safetensors"]
+    out: str | None
+
+
+@dataclass(frozen=True)
 class CAVIConfig:
     """The root of vae-cavi."""
 
@@ -273,5 +319,14 @@ class KLConfig:
     out: str
 
 
-SCHEMAS: dict[str, type] = {"eval": EvalConfig, "sample": SampleConfig, "kl": KLConfig, "cavi": CAVIConfig}
+SCHEMAS: dict[str, type] = {
+    "eval": EvalConfig,
+    "sample": SampleConfig,
+    "encode": EncodeConfig,
+    "score": ScoreConfig,
+    "reconstruct": ReconstructConfig,
+    "export": ExportConfig,
+    "kl": KLConfig,
+    "cavi": CAVIConfig,
+}
 """By root configuration, the commands that do not train."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import signatures
 from vae_cli.config.check import check
@@ -18,7 +18,7 @@ from vae_cli.config.compose import COMMAND_LINE, Composer, parse
 from vae_cli.config.folder_checks import creatable, initial, installed, readable
 from vae_cli.config.schema import ClusterConfig, TrainConfig
 from vae_cli.config.search import searches, submits, unlike
-from vae_cli.config.series import Series
+from vae_cli.config.series import Series, without_hydra
 from vae_cli.distributed.progress import track
 from vae_cli.errors import ConfigError, causes, first_line
 from vae_cli.runs.folder import RunFolder
@@ -55,7 +55,7 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
             raise ConfigError(f"{problem}; give one, and train the best trial with several")
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
     trials, checked = list[DictConfig](), list[tuple[TrainConfig, Callable[[str], str]]]()
-    series = Series(composer, lambda overrides: _own(composer.compose(overrides)))
+    series = Series(composer, lambda overrides: without_hydra(composer.compose(overrides)))
     sweep = Path(master.hydra.sweep.dir)
     least = _least_notice(sweep) if submits(master) else 0
     for job in track(jobs, "checking the jobs"):
@@ -83,13 +83,6 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
     if trials:
         _check_earlier(trials[0], sweep)
     return jobs
-
-
-def _own(config: DictConfig) -> DictConfig:
-    """A configuration without the node of hydra, which is half of it."""
-    with open_dict(config):
-        del config["hydra"]
-    return config
 
 
 def _check_earlier(trial: DictConfig, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Data sets: configured as a Dataset, loaded as Data, visited through a BatchLoader."""
 
+from vae_cli.datasets.array_dataset import Array
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import Dataset
 from vae_cli.datasets.digits import Digits
@@ -9,7 +10,6 @@ from vae_cli.datasets.image_folder import ImageFolder
 from vae_cli.datasets.images import ImageFiles
 from vae_cli.datasets.items import HuggingFace, TorchDataset
 from vae_cli.datasets.loader import BatchLoader
-from vae_cli.datasets.npz import Npz
 from vae_cli.datasets.omniglot import Omniglot
 from vae_cli.datasets.shapes import Shapes
 from vae_cli.datasets.split import Split
@@ -21,6 +21,7 @@ __all__ = [
     "KMNIST",
     "MNIST",
     "SVHN",
+    "Array",
     "BatchLoader",
     "Data",
     "Dataset",
@@ -32,7 +33,6 @@ __all__ = [
     "ImageFiles",
     "ImageFolder",
     "LinearGaussian",
-    "Npz",
     "Omniglot",
     "Shapes",
     "Split",

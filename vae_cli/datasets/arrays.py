@@ -43,11 +43,16 @@ def numbers(values: ArrayLike | Tensor, where: str) -> np.ndarray:
 def events(array: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] = np.float32) -> Tensor:
     """The examples in an array of a file, (N, *event), see `stored`; UserError names the shape or the row at fault."""
     array = numbers(array, where)
-    if array.ndim not in (2, 3, 4) or 0 in array.shape:
-        raise UserError(f"{where}: shape {array.shape}; needs (N, D), (N, H, W) or (N, C, H, W), none of them 0")
-    if channels_last(array.shape[1:]):
-        raise UserError(f"{where}: {transpose(array.shape)}")
-    return stored(array[:, None] if array.ndim == 3 else array, domain, where, dtype, ELSE)
+    return stored(array.reshape(-1, *event_shape(array.shape, where)), domain, where, dtype, ELSE)
+
+
+def event_shape(shape: Shape, where: str) -> Shape:
+    """The shape of one x in an array of a file, which may lack the channel; UserError for shapes that have no use."""
+    if len(shape) not in (2, 3, 4) or 0 in shape:
+        raise UserError(f"{where}: shape {shape}; needs (N, D), (N, H, W) or (N, C, H, W), none of them 0")
+    if channels_last(shape[1:]):
+        raise UserError(f"{where}: {transpose(shape)}")
+    return (1, *shape[1:]) if len(shape) == 3 else shape[1:]
 
 
 def events_like(

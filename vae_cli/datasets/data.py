@@ -59,15 +59,12 @@ class Data:
 
     def _seen(self, split: Split) -> Split:
         """A split as the model sees it."""
-        if self.standardisation is None:
-            return split
-        assert isinstance(split.x, Tensor)
-        return replace(split, x=self.standardisation.standardise(split.x))
+        return split if self.standardisation is None else split.standardised(self.standardisation)
 
     def standardised(self) -> Data:
         """A copy whose loaders standardise by the statistics of the training split."""
-        assert isinstance(self.train.x, Tensor)
-        return replace(self, standardisation=Standardisation.of(self.train.x))
+        x = self.train.x
+        return replace(self, standardisation=Standardisation.of(x if isinstance(x, Tensor) else x.sample()))
 
     def binarised(self, mode: Binarize, seed: int) -> Data:
         """Binary data, drawn once by `seed`; a dynamic binarisation redraws x of the training split alone.

@@ -15,6 +15,7 @@ from vae_cli.datasets.arrays import events, floats
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split
+from vae_cli.datasets.streamed import Streamed
 from vae_cli.datasets.support import check_data
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import UserError, warn
@@ -48,6 +49,8 @@ def hold_out(split: Split, size: int, seed: int) -> tuple[Split, Split]:
     """(the others, the last `size` of a seeded permutation); the others keep their order."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     kept, held = order[: len(split) - size], order[len(split) - size :]
+    if isinstance(split.x, Streamed) and split.x.in_sequence:
+        held = held.sort().values
     return split.select(kept.sort().values), split.select(held)
 
 

@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from vae_cli.datasets.noise import fixed_bernoulli, seed_of, threshold
+from vae_cli.datasets.streamed import Streamed
 from vae_cli.errors import UserError, first_line
-from vae_cli.types import Background
+from vae_cli.types import Background, Binarize
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,7 +76,7 @@ def _opaque(image: Image.Image, background: Background) -> Image.Image:
 
 
 @dataclass(frozen=True)
-class ImageFiles:
+class ImageFiles(Streamed):
     """Images under a folder, (N, C, size, size) uint8, decoded by `workers` processes when batches are asked for.
 
     `binarize` static draws each image by (seed, name), so the draw depends neither on order nor on batch size.
@@ -90,13 +91,10 @@ class ImageFiles:
     binarize: Literal["none", "static", "threshold"] = "none"
     seed: int = 0
 
-    def __len__(self) -> int:
-        return len(self.names)
-
     @property
     def shape(self) -> torch.Size:
         """(N, C, size, size)."""
-        return torch.Size((len(self), 1 if self.channels == "grey" else 3, self.size, self.size))
+        return torch.Size((len(self.names), 1 if self.channels == "grey" else 3, self.size, self.size))
 
     def __getitem__(self, index: Tensor) -> ImageFiles:
         return replace(self, names=tuple(self.names[i] for i in index.tolist()))
@@ -128,6 +126,14 @@ class ImageFiles:
         if not len(self):
             return torch.empty(self.shape, dtype=torch.uint8)
         return torch.cat(list(self.batches(torch.arange(len(self)).split(256))))
+
+    def binarised(self, mode: Binarize, seed: int) -> ImageFiles:
+        assert mode in ("none", "static", "threshold")
+        return replace(self, binarize=mode, seed=seed)
+
+    def largest(self) -> Iterator[int]:
+        grey = replace(self, binarize="none")
+        return (int(grey.read(position).max()) for position in range(len(self)))
 
     def fingerprint(self) -> bytes:
         """A hash of names and file sizes."""

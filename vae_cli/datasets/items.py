@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from vae_cli.datasets.dataset import OwnDataset, Source
-from vae_cli.datasets.npz import labels
+from vae_cli.datasets.labels import labels
 from vae_cli.datasets.split import Split
 from vae_cli.errors import UserError
 

@@ -111,7 +111,7 @@ class BatchLoader:
         if not self.shuffle:
             return torch.arange(len(self.split), device=self.device)
         generator = torch.Generator().manual_seed(seed_of("order", self.seed, self.epoch))
-        return torch.randperm(len(self.split), generator=generator).to(self.device)
+        return self.split.order(generator).to(self.device)
 
     def _float(self, x: Tensor) -> Tensor:
         if self.split.dynamic:

@@ -15,6 +15,7 @@ from vae_cli.datasets.files import gunzip, read_bytes
 from vae_cli.datasets.idx import parse_idx
 from vae_cli.datasets.image_folder import image_names
 from vae_cli.datasets.images import FORMATS, ImageFiles
+from vae_cli.datasets.labels import texts
 from vae_cli.datasets.schema import Schema
 from vae_cli.errors import UserError, warn
 from vae_cli.runs.folder import RunFolder
@@ -70,28 +71,33 @@ class NewData:
 def read_like(run: RunFolder, path: str | Path) -> NewData:
     """New data of a file or a folder, read as the training data of the run were.
 
-    A file is .npz (with an array x, and optionally ids), .npy, IDX, or an image; a folder holds images. Shape, domain,
-    binarisation and channels are those of the run's schema; a difference that the model cannot take is a UserError.
+    A file of arrays (.npz, .npy, .h5, .zarr, .pt) has x, and optionally ids; other files are IDX files and images; a
+    folder holds images. Shape, domain, binarisation and channels are those of the run's schema; a difference that the
+    model cannot take is a UserError.
     """
     schema, place = Schema.read(run), Path(path).expanduser()
     if not place.exists():
         raise UserError(f"data={path}: there is no such file or folder")
-    if place.is_dir() and image_names(place):
-        return _images(schema, place, image_names(place))
+    if place.is_dir() and place.suffix != ".zarr":
+        names = image_names(place)
+        if not names:
+            raise UserError(f"data={path}: no images; files with the endings {', '.join(FORMATS)} are read")
+        return _images(schema, place, names)
     if place.suffix.lower() in FORMATS:
         return _images(schema, place.parent, (place.name,))
     if place.name.endswith(IDX):
         array = parse_idx(gunzip(read_bytes(place), place), place).numpy()
         return NewData(schema, str(place), _numbered(len(array)), array)
-    arrays = open_arrays(place)
+    arrays = open_arrays(place, "data")
     x = arrays.get("x")
     if x is None:
         holds = ", ".join(arrays) or "no array"
         raise UserError(f"{place}: needs an array x; it holds {holds}; save the examples under this name")
     ids = arrays.get("ids")
-    if ids is not None and len(ids) != len(x):
-        raise UserError(f"{place}: ids holds {len(ids)} names, x {len(x)} examples; give one for each")
-    return NewData(schema, f"{place}: x", _numbered(len(x)) if ids is None else [str(one) for one in ids[:]], x)
+    if ids is not None and ids.shape[0] != x.shape[0]:
+        raise UserError(f"{place}: ids holds {ids.shape[0]} names, x {x.shape[0]} examples; give one for each")
+    names = _numbered(x.shape[0]) if ids is None else texts(np.asarray(ids[:])).astype(str).tolist()
+    return NewData(schema, f"{place}: x", names, x)
 
 
 def _numbered(count: int) -> Sequence[str]:
@@ -113,12 +119,11 @@ class _Decoded:
 
     files: ImageFiles
 
+    dtype = np.dtype(np.uint8)
+
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.files.shape)
-
-    def __len__(self) -> int:
-        return len(self.files)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         return torch.stack([self.files.read(number) for number in range(len(self.files))[rows]]).numpy()

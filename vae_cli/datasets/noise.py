@@ -18,6 +18,14 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "little")
 
 
+def seeds_of_rows(x: Tensor, seed: int) -> list[int]:
+    """A seed for each example of x (N, *event), which depends on its values and on `seed` alone."""
+    rows = x.detach().cpu().flatten(1).contiguous().numpy()
+    key = seed.to_bytes(8, "little")
+    digests = (blake2b(row.tobytes(), digest_size=8, key=key).digest() for row in rows)
+    return [int.from_bytes(digest, "little") >> 1 for digest in digests]
+
+
 def uniform_bytes(shape: torch.Size, generator: torch.Generator) -> Tensor:
     """Uniform on 0..254, uint8, so that P(noise < k) = k/255 exactly."""
     if generator.device.type != "cpu":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Any, get_args
 
@@ -12,9 +11,9 @@ from torch import Tensor
 
 from vae_cli.datasets.arrays import LEVEL_TOLERANCE, NO_LEVELS, VALUES, channels_last
 from vae_cli.datasets.data import Data
-from vae_cli.datasets.images import ImageFiles
 from vae_cli.datasets.noise import BLOCK
 from vae_cli.datasets.split import Split
+from vae_cli.datasets.streamed import Streamed
 from vae_cli.errors import ConfigError
 from vae_cli.types import Domain
 
@@ -54,7 +53,7 @@ def check_data(data: Any, named: str) -> Data:
 
 def _check_split(split: Any, data: Data, where: str) -> None:
     """Check types, shapes and all labels; reads no x."""
-    if not isinstance(split, Split) or not isinstance(split.x, Tensor | ImageFiles):
+    if not isinstance(split, Split) or not isinstance(split.x, Tensor | Streamed):
         raise ConfigError(f"{where}: not a vae_cli.datasets.Split of a tensor x")
     if split.event_shape != tuple(data.event_shape):
         raise ConfigError(f"{where}: x has events {split.event_shape}, event_shape is {tuple(data.event_shape)}")
@@ -110,7 +109,7 @@ def _check_tensor(split: Split, domain: Domain, where: str) -> None:
             raise DomainError(message, "levels" if is_bytes else next(iter(fitting), None))
 
 
-def _check_levels(arrays: Sequence[Tensor | ImageFiles], named: str) -> None:
+def _check_levels(arrays: Sequence[Tensor | Streamed], named: str) -> None:
     """Refuse bytes of 0 and 1: masks or counts, which would become black images as levels."""
     largest = 0
     for value in chain.from_iterable(map(_largest, arrays)):
@@ -120,14 +119,13 @@ def _check_levels(arrays: Sequence[Tensor | ImageFiles], named: str) -> None:
     if largest == 1:
         raise ConfigError(
             f"{named}: x holds {NO_LEVELS}; store 0 and 255, "
-            "or use dataset=npz dataset.domain=binary likelihood=bernoulli"
+            "or use dataset=array dataset.domain=binary likelihood=bernoulli"
         )
 
 
-def _largest(x: Tensor | ImageFiles) -> Iterator[int]:
+def _largest(x: Tensor | Streamed) -> Iterator[int]:
     """The largest byte of successive examples, before binarisation; empty for other types."""
-    if isinstance(x, ImageFiles):
-        grey = replace(x, binarize="none")
-        yield from (int(grey.read(position).max()) for position in range(len(grey)))
+    if isinstance(x, Streamed):
+        yield from x.largest()
     elif x.dtype == torch.uint8:
         yield from (int(block.max()) for block in x.split(BLOCK) if len(block))

@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from vae_cli.distributed.streams import from_each_stream
+
 
 @dataclass(frozen=True)
 class BatchShard:
@@ -64,10 +66,46 @@ def shard_context(share: BatchShard | None) -> Iterator[None]:
         _present = before
 
 
+class RowNoise:
+    """The noise of each example comes from a seed of its own, so that it depends on no other example of the batch."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.seeds, self.draws = seeds, 0
+
+    def draw(self, draw: Callable[[torch.Size], Tensor], shape: Sequence[int], axis: int) -> Tensor:
+        """draw(shape), row by row of `axis`; each call continues the noise of every row."""
+        one = torch.Size([*shape[:axis], 1, *shape[axis + 1 :]])
+        self.draws += 1
+        parts = []
+        for seed in self.seeds:
+            torch.manual_seed((seed + self.draws) % 2**63)
+            parts.append(draw(one))
+        return torch.cat(parts, axis)
+
+
+_noise: RowNoise | None = None
+"""The noise of the batch that is scored, for the reason above."""
+
+
+@contextmanager
+def row_noise(seeds: Sequence[int]) -> Iterator[None]:
+    """Draw the noise of each example of a batch from its seed; afterwards the random state is as before."""
+    global _noise
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
+        before, _noise = _noise, RowNoise(seeds)
+        try:
+            yield
+        finally:
+            _noise = before
+
+
 def draw_shard(draw: Callable[[torch.Size], Tensor], shape: Sequence[int], axis: int) -> Tensor:
     """draw(shape), where `axis` counts examples: this process's rows of a draw for the whole batch."""
+    if _noise is not None and shape[axis] == len(_noise.seeds):
+        return _noise.draw(draw, shape, axis)
     if _present is None or shape[axis] != _present.stop - _present.start:
-        return draw(torch.Size(shape))
+        return from_each_stream(lambda: draw(torch.Size(shape)))
     whole = list(shape)
     whole[axis] = _present.total
     return draw(torch.Size(whole)).narrow(axis, _present.start, shape[axis])

@@ -90,6 +90,12 @@ def has_gpus(partition: str | None) -> bool:
     return bool(nodes) and all("gpu" in gres for gres in nodes)
 
 
+def largest_array() -> int:
+    """The number of jobs that an array may have."""
+    words = (_output("scontrol", "show", "config") or "").split()
+    return int(words[words.index("MaxArraySize") + 2]) if "MaxArraySize" in words else 1001
+
+
 def cancel(jobs: Iterable[str]) -> None:
     """Cancel jobs that wait or run; those that are unknown to SLURM are left out."""
     _output("scancel", *jobs)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from logging.handlers import MemoryHandler
 from stat import S_ISFIFO
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +48,22 @@ def outlive() -> None:
 def _may_close(stream: io.TextIOWrapper) -> bool:
     piped = isinstance(_raw(stream), io.FileIO) and S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     return piped or stream.isatty()
+
+
+_data: list[io.TextIOWrapper] = []
+"""The stream of stdout while messages go to stderr."""
+
+
+def free_stdout() -> None:
+    """Send all messages to stderr from now on, because stdout carries data."""
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    _data.append(sys.stdout)
+    sys.stdout = sys.stderr
+
+
+def data_stream() -> IO[bytes]:
+    """The stream of stdout, for data."""
+    return cast(IO[bytes], _data[-1].buffer)
 
 
 def say(text: str) -> None:

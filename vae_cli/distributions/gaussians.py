@@ -8,7 +8,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, register_kl
-from torch.distributions.utils import _standard_normal
 from torch.types import _size
 
 from vae_cli.distributed.shard import draw_shard
@@ -45,6 +44,10 @@ class SharedNormal(Normal):
     def expand(self, batch_shape: _size, _instance: Distribution | None = None) -> SharedNormal:
         return SharedNormal(*(one.expand(batch_shape) for one in (self.loc, self.scale, self.log_scale)))
 
+    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
+        with torch.no_grad():
+            return self.rsample(sample_shape)
+
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         return (
             self.loc + draw_shard(_noise(self.loc), self._extended_shape(sample_shape), len(sample_shape)) * self.scale
@@ -75,7 +78,7 @@ class SharedMultivariateNormal(MultivariateNormal):
 
 
 def _noise(like: Tensor) -> Callable[[torch.Size], Tensor]:
-    return lambda shape: _standard_normal(shape, dtype=like.dtype, device=like.device)
+    return lambda shape: torch.randn(shape, dtype=like.dtype, device=like.device)
 
 
 def gaussian(loc: Tensor, scale: Tensor, event_dims: int) -> Independent:

@@ -6,7 +6,7 @@ Shape legend: S samples, B batch. All results are per image, (B,), in nats.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,7 @@ from vae_cli.distributions.mixtures import density_floats
 from vae_cli.distributions.overflow import without_overflow
 from vae_cli.evaluation.chunking import AdaptiveChunks
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.models.trace import total
+from vae_cli.models.trace import Trace, total
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,23 @@ class Importance:
     """log 1/k sum w and the effective sample size (sum w)^2 / sum w^2 of its weights, in [1, k].
 
     Both are never NaN: a draw that overflows has w = 0; if all draws overflow, they are log 0 = -inf and 0.
+
+    draws: k
+    is_exact: the draws are all values of z, so that the log-likelihood has no error
     """
 
     log_likelihood: Float[Tensor, " B"]
     effective_sample_size: Float[Tensor, " B"]
+    draws: int
+    is_exact: bool = False
+
+    @property
+    def standard_error(self) -> Float[Tensor, " B"]:
+        """Standard error of log_likelihood by the delta method, sqrt((k / ESS - 1) / (k - 1)); NaN for one draw."""
+        if self.is_exact:
+            return torch.zeros_like(self.log_likelihood)
+        spread = (self.draws / self.effective_sample_size - 1).clamp(min=0)
+        return (spread / (self.draws - 1)).sqrt() if self.draws > 1 else torch.full_like(spread, math.nan)
 
 
 @torch.no_grad()
@@ -53,13 +66,8 @@ def elbo(model: LatentVariableModel, batch: Batch, encoded: Distribution, sample
 
     At most `rows` = samples x images are held at a time.
     """
-    parts = []
-    for n in split(samples, max(1, rows // len(batch))):
-        trace = model.trace(batch, encoded, n)
-        parts.append(n / samples * torch.stack([trace.distortion, *trace.rates]))
-    distortion, *rates = -without_overflow(-total(parts))
-    rate = total(rates)
-    return Bound(without_overflow(-distortion - rate), distortion, rate, tuple(rates))
+    terms = [_terms(model.trace(batch, encoded, n), n) for n in split(samples, max(1, rows // len(batch)))]
+    return _bound(terms)
 
 
 @torch.no_grad()
@@ -79,11 +87,44 @@ def iw_log_likelihood(
         trace = model.trace(batch, encoded, n)
         log_weights.append(without_overflow(trace.log_weight))
         if trace.is_exhaustive:
-            break
+            return _importance(log_weights, is_exact=True)
+    return _importance(log_weights)
+
+
+@torch.no_grad()
+def bound_and_importance(
+    model: LatentVariableModel, batch: Batch, encoded: Distribution, samples: int, rows: int
+) -> tuple[Bound, Importance]:
+    """`elbo` and `iw_log_likelihood` of the same draws."""
+    terms, log_weights = [], []
+    for n in split(samples, max(1, rows // len(batch))):
+        trace = model.trace(batch, encoded, n)
+        terms.append(_terms(trace, n))
+        log_weights.append(without_overflow(trace.log_weight))
+        if trace.is_exhaustive:
+            return _bound(terms), _importance(log_weights, is_exact=True)
+    return _bound(terms), _importance(log_weights)
+
+
+def _terms(trace: Trace, draws: int) -> tuple[int, Tensor]:
+    """The number of draws, and the distortion and the rates, (1 + L, B)."""
+    return draws, torch.stack([trace.distortion, *trace.rates])
+
+
+def _bound(terms: Sequence[tuple[int, Tensor]]) -> Bound:
+    samples = sum(draws for draws, _ in terms)
+    distortion, *rates = -without_overflow(-total(draws / samples * values for draws, values in terms))
+    rate = total(rates)
+    return Bound(without_overflow(-distortion - rate), distortion, rate, tuple(rates))
+
+
+def _importance(log_weights: Sequence[Tensor], is_exact: bool = False) -> Importance:
+    """The mean of weights whose logarithms come in chunks (S, B)."""
     sums = torch.stack([w.logsumexp(0) for w in log_weights]).logsumexp(0)
     squares = torch.stack([(2 * w).logsumexp(0) for w in log_weights]).logsumexp(0)
     effective = torch.where(sums > -math.inf, (2 * sums - squares).exp(), 0.0)
-    return Importance(sums - math.log(sum(map(len, log_weights))), effective)
+    draws = sum(map(len, log_weights))
+    return Importance(sums - math.log(draws), effective, draws, is_exact)
 
 
 def prior_proposal(model: LatentVariableModel, batch: Batch) -> Distribution:

@@ -5,6 +5,7 @@ Shape legend: S samples, B batch, n variables, K categories, d = n K; z is one-h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from typing import ClassVar
 
@@ -43,7 +44,7 @@ class CategoricalLatents(UnvalidatedDistribution):
 
     def rsample(self, sample_shape: _size = torch.Size()) -> Tensor:
         logits = self.log_probs.expand(*sample_shape, *self.log_probs.shape)
-        noise = -draw_shard(lambda shape: logits.new_empty(shape).exponential_(), logits.shape, len(sample_shape)).log()
+        noise = -draw_shard(_exponential(logits), logits.shape, len(sample_shape)).log()
         relaxed = ((logits + noise) / self.temperature).softmax(-1)
         drawn = one_hot(relaxed.argmax(-1), logits.shape[-1]).to(relaxed.dtype)
         return (drawn - relaxed.detach() + relaxed).flatten(-2)
@@ -144,3 +145,7 @@ class LearnedCategorical(Prior):
 
     def forward(self) -> Distribution:
         return CategoricalLatents(self.logits)
+
+
+def _exponential(like: Tensor) -> Callable[[torch.Size], Tensor]:
+    return lambda shape: torch.empty(shape, dtype=like.dtype, device=like.device).exponential_()

@@ -5,6 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from vae_cli.types import Fraction, PositiveFloat, PositiveFraction, PositiveInt
 
 
@@ -20,14 +24,14 @@ class Annealing(ABC):
     weights: list[str] | None
     start: Fraction
 
-    def factor(self, weight: str, epoch: float) -> float:
+    def factor(self, weight: str, epoch: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """The factor of a weight at an epoch, which may be a fraction."""
         if self.weights is not None and weight not in self.weights:
-            return 1.0
-        return self.start + (1 - self.start) * min(1.0, self.progress(epoch))
+            return torch.ones_like(epoch)
+        return self.start + (1 - self.start) * self.progress(epoch).clamp(max=1.0)
 
     @abstractmethod
-    def progress(self, epoch: float) -> float:
+    def progress(self, epoch: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """Fraction of the rise that is done; 1 or more after its end."""
 
 
@@ -41,7 +45,7 @@ class LinearAnnealing(Annealing):
 
     epochs: PositiveFloat
 
-    def progress(self, epoch: float) -> float:
+    def progress(self, epoch: Float[Tensor, ""]) -> Float[Tensor, ""]:
         return epoch / self.epochs
 
 
@@ -59,7 +63,6 @@ class CyclicalAnnealing(Annealing):
     cycles: PositiveInt
     rise: PositiveFraction
 
-    def progress(self, epoch: float) -> float:
-        if epoch >= self.cycles * self.epochs:
-            return 1.0
-        return epoch % self.epochs / (self.rise * self.epochs)
+    def progress(self, epoch: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        risen = epoch % self.epochs / (self.rise * self.epochs)
+        return risen.where(epoch < self.cycles * self.epochs, torch.ones_like(epoch))

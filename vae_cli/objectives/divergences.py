@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 
 from vae_cli.capabilities import Capable
 from vae_cli.distributed.shard import gather_rows
+from vae_cli.distributed.streams import from_each_stream
 from vae_cli.distributions.precision import float32
 from vae_cli.models.networks import Network
 from vae_cli.objectives.discriminators import (
@@ -142,7 +143,8 @@ class SlicedWasserstein(Divergence):
 
     def forward(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> Float[Tensor, ""]:
         q, p = gather_rows(q), gather_rows(p)
-        directions = torch.randn(q.shape[-1], self.projections, device=q.device)
+        size = q.shape[-1], self.projections
+        directions = from_each_stream(lambda: torch.randn(size, device=q.device))
         directions = directions / directions.norm(dim=0)
         with float32():
             centre = p.detach().mean(0)  # else projections of points far from 0 lose precision

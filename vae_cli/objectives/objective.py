@@ -21,11 +21,12 @@ class Progress:
     """The state of training that a loss may depend on.
 
     Args:
-        epoch: epochs since the learning-rate schedule began, with the fraction of the present one
+        epoch: epochs since the learning-rate schedule began, with the fraction of the present one; a tensor () where a
+            recorded step reads it
         examples: size of the training set
     """
 
-    epoch: float
+    epoch: float | Tensor
     examples: int
 
 
@@ -73,7 +74,8 @@ class Objective(nn.Module, Capable):
 
     def _weigh(self, name: str, weight: float, progress: Progress) -> Tensor:
         assert self.annealing
-        return torch.tensor(weight * self.annealing.factor(name, progress.epoch))
+        epoch = torch.as_tensor(progress.epoch, dtype=torch.float64)
+        return (weight * self.annealing.factor(name, epoch)).float()
 
     def forward(self, model: LatentVariableModel, batch: Batch, progress: Progress) -> Terms:
         """The terms of a batch."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vae_cli.batch import Batch
 from vae_cli.distributed.shard import gather_rows, own_rows
+from vae_cli.distributed.streams import from_each_stream
 from vae_cli.models.aggregate_posterior import decompose, log_minibatch_weights, log_stratified_weights
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.models.trace import total
@@ -95,7 +96,8 @@ class FactorVAE(Objective):
         (latent,) = trace.latents
         z = latent.z[0]
         columns = gather_rows(z.detach()).unbind(-1)
-        permuted = own_rows(torch.stack([one[torch.randperm(len(one), device=z.device)] for one in columns], -1))
+        orders = [from_each_stream(lambda: torch.randperm(len(columns[0]), device=z.device)) for _ in columns]
+        permuted = own_rows(torch.stack([one[order] for one, order in zip(columns, orders, strict=True)], -1))
         rate, correlation = trace.rate.mean(), self.discriminator.frozen_forward(z).mean()
         discriminator = logistic(self.discriminator, z, permuted)
         weight = self.annealed("gamma", self.gamma, progress)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from errno import EROFS
 from pathlib import Path
 from typing import IO
@@ -27,17 +29,33 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], previous:
     Args:
         previous: path at which an earlier file of `path` is kept
     """
+    with held_back(), replacing(path, previous) as file:
+        write(file)
+
+
+@contextmanager
+def replacing(path: Path, previous: Path | None = None) -> Iterator[IO[bytes]]:
+    """A new file beside `path`, which takes its place at the end; after an error or a signal `path` is as before."""
     partial = _partial(path)
-    with held_back():
-        try:
-            with partial.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            if previous and path.exists():
-                keep_as(path, previous)
-            partial.replace(path)
-        finally:
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if previous and path.exists():
+            keep_as(path, previous)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_of_killed(path: Path) -> None:
+    """Delete the partial files of `path` whose processes were killed."""
+    from psutil import pid_exists
+
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
+        number = partial.name.removesuffix(PARTIAL).rpartition(".")[2]
+        if number.isdigit() and not pid_exists(int(number)):
             partial.unlink(missing_ok=True)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from vae_cli.errors import UserError, first_line
 from vae_cli.runs.atomic_files import write_atomically
@@ -67,7 +68,12 @@ class Checkpoint:
 def save(checkpoint: dict[str, Any], path: Path) -> None:
     """Write a checkpoint atomically; an earlier last.ckpt becomes previous.ckpt."""
     previous = path.with_name("previous.ckpt") if path.name == "last.ckpt" else None
-    write_atomically(path, lambda file: torch.save(checkpoint, file), previous)
+    write_atomically(path, lambda file: torch.save(tree_map_only(Tensor, _own, checkpoint), file), previous)
+
+
+def _own(value: Tensor) -> Tensor:
+    """A tensor with memory of its own, because torch saves all of the memory that a row of another one shares."""
+    return value if value.untyped_storage().nbytes() == value.nbytes else value.clone()
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:

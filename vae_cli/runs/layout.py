@@ -12,7 +12,7 @@ DATA = ("dataset.path", "dataset.root")
 """Keys that hold the place of a run's data; their SHA-256 says which data they are."""
 RUNS = ("run", "resume", "reproduce", "init")
 """Keys that hold the folder of a run, its name, or `last` for the newest one."""
-PATHS = (*DATA, *RUNS, "out", "target.path", "study.path", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
+PATHS = (*DATA, *RUNS, "data", "out", "target.path", "study.path", "ckpt", "hydra.run.dir", "hydra.sweep.dir")
 """All keys that hold a path."""
 
 

@@ -14,7 +14,7 @@ from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.layout import DATA, display
 
-FORMAT = 2
+FORMAT = 3
 """Number of the format of a run's folder: names and content of its files, its checkpoints too."""
 EARLIEST = 1
 """The first format that is read."""
@@ -62,7 +62,9 @@ def read(file: Path) -> DictConfig:
     if not isinstance(config, DictConfig) or not {"model", "dataset"} <= config.keys():
         raise NotARunError(f"{display(file)}: not the configuration of a run, it has no model or no dataset")
     _refuse_other_formats(number, file)
-    return _from_format_1(config) if number == 1 else config
+    if number == 1:
+        config = _from_format_1(config)
+    return _from_format_2(config) if number < FORMAT else config
 
 
 def _from_format_1(config: DictConfig) -> DictConfig:
@@ -72,11 +74,20 @@ def _from_format_1(config: DictConfig) -> DictConfig:
     logger = config.get("logger")
     if isinstance(cluster := config.get("cluster"), DictConfig):
         cluster.notice = 120
+    if config.dataset.get("_target_") == "vae_cli.datasets.Npz":
+        config.dataset["_target_"] = "vae_cli.datasets.Array"
     name, tags = (logger.pop(key, None) if isinstance(logger, DictConfig) else None for key in ("name", "tags"))
     chosen = {"csv": name == "csv", "tensorboard": name == "tensorboard", "wandb": logger if name == "wandb" else None}
     OmegaConf.update(config, "logger", {"every": 50, "images": 10, **chosen}, merge=False, force_add=True)
     OmegaConf.update(config, "figures", ["png", "pdf"], force_add=True)
     config.update({"name": None, "tags": tags or []})
+    return config
+
+
+def _from_format_2(config: DictConfig) -> DictConfig:
+    """A configuration of format 2 with the keys of the present format: no step was captured."""
+    if isinstance(trainer := config.get("trainer"), DictConfig):
+        trainer.capture = False
     return config
 
 

@@ -19,14 +19,15 @@ from typing import ClassVar
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from vae_cli.commands.failure import attempt, require
 from vae_cli.config.command_line import quote
 from vae_cli.config.compose import Composer
 from vae_cli.config.continuation import is_done
+from vae_cli.config.job_names import job_folders
 from vae_cli.config.search import WORST, score
-from vae_cli.config.series import Series
+from vae_cli.config.series import Series, without_hydra
 from vae_cli.distributed import slurm
 from vae_cli.distributed.progress import track
 from vae_cli.errors import UserError
@@ -46,27 +47,18 @@ SHORTEST, LONGEST = 1.0, 30.0
 
 @dataclass(frozen=True)
 class Work:
-    """A job of a sweep: number, overrides, configuration, folder, and the options of groups."""
+    """A job of a sweep: number, overrides, folder, and the options of groups."""
 
     number: int
     overrides: list[str]
-    config: DictConfig
     run: RunFolder
     options: dict[str, str]
-
-    @classmethod
-    def of(cls, number: int, overrides: Sequence[str], series: Series) -> Work:
-        """The job as hydra composes it."""
-        config = series.config(overrides)
-        folder, options = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir, config.hydra.runtime.choices
-        with open_dict(config):
-            del config["hydra"]
-        return cls(number, list(overrides), config, RunFolder(folder.absolute()), options_of(options))
+    series: Series
 
     @property
     def is_done(self) -> bool:
         """True if the run of this job is complete."""
-        return is_done(self.config, self.run)
+        return self.run.has_config and is_done(without_hydra(self.series.config(self.overrides)), self.run)
 
     def enqueue(self) -> None:
         """Write the state `queued` into the folder."""
@@ -77,7 +69,7 @@ class Work:
 
     def result(self) -> JobReturn:
         """The score of the run, for hydra's sweepers."""
-        end = JobReturn(overrides=self.overrides, cfg=self.config, status=JobStatus.COMPLETED)
+        end = JobReturn(overrides=self.overrides, status=JobStatus.COMPLETED)
         results = self.run.results_if_readable()
         end.return_value = score(results) if results.get("status") == "done" else WORST
         return end
@@ -96,11 +88,15 @@ class Array(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit the jobs that are not done; record the final state of jobs that SLURM ended."""
         setup_globals()
-        numbered = list(enumerate(job_overrides, initial_job_idx))
-        works = [Work.of(n, overrides, self.series) for n, overrides in track(numbered, "composing the jobs")]
-        jobs = require("vae-train", attempt(lambda: self._submit([work for work in works if not work.is_done])))
+        jobs = [list(overrides) for overrides in job_overrides]
+        names = job_folders(self.config, jobs) or [str(self.series.config(job).hydra.sweep.subdir) for job in jobs]
+        works = [
+            Work(number, job, RunFolder(self.sweep / name), options_of(self.series.choices(job)), self.series)
+            for number, (job, name) in enumerate(zip(jobs, names, strict=True), initial_job_idx)
+        ]
+        by_job = require("vae-train", attempt(lambda: self._submit([work for work in works if not work.is_done])))
         if self.config.cluster.wait:
-            self._wait(jobs)
+            self._wait(by_job)
         return [work.result() for work in works]
 
     def _submit(self, works: list[Work]) -> dict[str, list[Work]]:
@@ -119,7 +115,7 @@ class Array(Launcher):
             try:
                 for work in track(new, "writing the folders of the jobs"):
                     work.enqueue()
-                ids |= self._array(new)
+                ids |= self._submit_new(new)
                 write_text_atomically(self.sweep / PLACE / JOBS, json.dumps(earlier | ids, indent=0))
             except BaseException:
                 self._withdraw(queue, new, before)
@@ -141,9 +137,25 @@ class Array(Launcher):
                 if not work.run.has_run:
                     work.run.remove_if_empty()
 
-    def _array(self, works: list[Work]) -> dict[str, str]:
-        """Submit an array; the SLURM job ids by the names of the runs."""
+    def _submit_new(self, works: list[Work]) -> dict[str, str]:
+        """Submit jobs as arrays, one after another, each as large as SLURM allows; their ids by the names of the runs.
+
+        An array waits for the end of the one before, because `cluster.parallel` counts within one array.
+        """
         pack = jobs_per_task(self.config, [work.run for work in works])
+        size, array, ids = pack * slurm.largest_array(), None, dict[str, str]()
+        for first in range(0, len(works), size):
+            part = works[first : first + size]
+            array = self._array(part, pack, array)
+            ids |= {work.run.name: f"{array}_{n // pack}" for n, work in enumerate(part)}
+        packed = f", {pack} in each task, one after another" if pack > 1 else ""
+        named = f"{arrays(ids.values())} ({queue_name(self.sweep)})"
+        shows = f"vae-status {display(self.sweep)} shows their states"
+        print(f"{len(works)} jobs submitted as SLURM job {named}{packed}; {shows}")
+        return ids
+
+    def _array(self, works: list[Work], pack: int, earlier: str | None) -> str:
+        """Submit an array, which waits for the end of an earlier one; its SLURM job id."""
         place = self.sweep / PLACE
         place.mkdir(exist_ok=True)
         file = place / f"array{len(list(place.glob('array*.json'))) + 1}.json"
@@ -156,18 +168,13 @@ class Array(Launcher):
             pack,
             jobs,
         ).write(file)
-        tasks = -(-len(works) // pack)
-        write_text_atomically(file.with_suffix(".sh"), script(self.config, file, tasks))
+        write_text_atomically(file.with_suffix(".sh"), script(self.config, file, -(-len(works) // pack), earlier))
         try:
-            array = slurm.submit(file.with_suffix(".sh"))
+            return slurm.submit(file.with_suffix(".sh"))
         except UserError:
             for path in (file, file.with_suffix(".sh")):
                 path.unlink()
             raise
-        packed = f", {pack} in each task, one after another" if pack > 1 else ""
-        shows = f"vae-report {display(self.sweep)} shows their states"
-        print(f"{len(works)} jobs submitted as SLURM job {array} ({queue_name(self.sweep)}){packed}; {shows}")
-        return {work.run.name: f"{array}_{n // pack}" for n, work in enumerate(works)}
 
     def _wait(self, jobs: dict[str, list[Work]]) -> None:
         """Wait until no job is in the queue; squeue may miss a job once, while its state changes."""

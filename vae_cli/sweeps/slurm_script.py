@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,9 +13,14 @@ from vae_cli.distributed import slurm
 from vae_cli.runs.layout import queue_name
 
 
-def script(config: DictConfig, file: Path, tasks: int) -> str:
-    """The resources of the group cluster, the user's setup, and the command of a task, which runs jobs of `file`."""
-    given = [f"#SBATCH --{name}{'=' * bool(value)}{value}" for name, value in _options(config, file, tasks)]
+def script(config: DictConfig, file: Path, tasks: int, earlier: str | None = None) -> str:
+    """The resources of the group cluster, the user's setup, and the command of a task, which runs jobs of `file`.
+
+    Args:
+        earlier: SLURM job that has to end before
+    """
+    options = {"dependency": earlier and f"afterany:{earlier}"} | _options(config, file, tasks)
+    given = [f"#SBATCH --{name}{'=' * bool(value)}{value}" for name, value in options.items() if value is not None]
     cores = "$SLURM_CPUS_PER_TASK"  # srun does not inherit it from sbatch
     variables = f"export SRUN_CPUS_PER_TASK={cores} OMP_NUM_THREADS={cores} PYTHONSAFEPATH=1"
     command = shlex.join([sys.executable, "-u", "-m", "vae_cli.sweeps.slurm_task", str(file)])
@@ -22,7 +28,7 @@ def script(config: DictConfig, file: Path, tasks: int) -> str:
     return "\n".join(["#!/bin/bash", *given, variables, *config.cluster.setup, start, ""])
 
 
-def _options(config: DictConfig, file: Path, tasks: int) -> list[tuple[str, str]]:
+def _options(config: DictConfig, file: Path, tasks: int) -> dict[str, Any]:
     """The options of sbatch, those of the user last: one process per device."""
     cluster, trainer = config.cluster, config.trainer
     processes = len(trainer.devices) if OmegaConf.is_list(trainer.devices) else trainer.devices
@@ -45,4 +51,4 @@ def _options(config: DictConfig, file: Path, tasks: int) -> list[tuple[str, str]
         "account": cluster.account,
     }
     users = dict(option.lstrip("-").partition("=")[::2] for option in cluster.options)
-    return [(name, str(value)) for name, value in (wanted | users).items() if value is not None]
+    return wanted | users

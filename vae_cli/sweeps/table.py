@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vae_cli.commands.failure import attempt, require
-from vae_cli.config.job_names import job_folders
+from vae_cli.config.job_names import grid_folders
 from vae_cli.config.search import searches, submits
 from vae_cli.distributed.signals import listen
 from vae_cli.distributed.terminal import widest
@@ -24,7 +24,7 @@ from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.lock import held
 from vae_cli.runs.overrides import key_of
-from vae_cli.runs.queue import GOING, Queue
+from vae_cli.runs.queue import GOING, Queue, log
 from vae_cli.runs.run_files import OVERRIDES
 from vae_cli.runs.status import WELL, Start
 from vae_cli.runs.sweep import Sweep
@@ -51,6 +51,7 @@ class SweepTable(Callback):
     def __init__(self, jobs: int | None = None) -> None:  # jobs: for the headers of the jobs
         self.folder: Path | None = None
         self.shares: Shares | None = None
+        self.notes: list[str] = []
         self.searches = False
         self.ended_well = all
         self.well = WELL
@@ -69,7 +70,7 @@ class SweepTable(Callback):
         self.well = WELL if waits(config) else (*WELL, *GOING)
         SweepTable.current = self
         if not self.searches:  # a search may yet be refused
-            Sweep(Start.now(), str(Path.cwd()), False, job_folders(config)).write(self.folder)
+            Sweep(Start.now(), str(Path.cwd()), False, grid_folders(config)).write(self.folder)
 
     def finish(self) -> int:
         """Print and write the table; the exit code is 1 if a job failed, or all trials of a search did.
@@ -85,6 +86,7 @@ class SweepTable(Callback):
             search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder, self.shares)
+        print(*self.notes, sep="\n", end="\n" * bool(self.notes))
         if self.searches and (line := search.pruned(rows, self.folder)):
             print(line)
         if self.searches and (command := search.longer(rows, self.folder)):
@@ -116,9 +118,17 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
                 **{name: results.get(name) for name in SHOWN},
                 "error": None if state.name in WELL else state.reason or None,
                 "folder": run.name,
+                "log": _slurm_log(run, queue),
             }
         )
     return rows
+
+
+def _slurm_log(run: RunFolder, queue: Queue) -> str | None:
+    """The output of the run's SLURM job, in the folder of the sweep; None where there is none."""
+    job = queue.job(run, run.status())
+    file = log(run.path.parent, job) if job else None
+    return str(file.relative_to(run.path.parent)) if file and file.is_file() else None
 
 
 def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> None:
@@ -128,8 +138,9 @@ def _print(rows: list[dict[str, Any]], folder: Path, shares: Shares | None) -> N
     title = f"sweep in {display(folder)}" + (f"; {shares}" if shares else "")
     shown = [name for name in ("score", *SHOWN) if any(row.get(name) is not None for row in rows)]
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    table = widest(console, shown, lambda names: _table(rows, title, names))
-    console.print(table, crop=False, soft_wrap=len(table.columns) == len(ALWAYS))
+    texts = (*ALWAYS, *(["log"] if any(row["log"] for row in rows) else []))
+    table = widest(console, shown, lambda names: _table(rows, title, texts, names))
+    console.print(table, crop=False, soft_wrap=len(table.columns) == len(texts))
     if repeated := over_seeds(rows):
         numbers = [name for name in shown if name in TEST]
         console.print(widest(console, numbers, lambda names: _means(repeated, names)), crop=False)
@@ -180,13 +191,14 @@ def _empty(title: str, names: Sequence[str], shown: Sequence[str]) -> Table:
     return table
 
 
-def _table(rows: list[dict[str, Any]], title: str, shown: Sequence[str]) -> Table:
+def _table(rows: list[dict[str, Any]], title: str, texts: Sequence[str], shown: Sequence[str]) -> Table:
     from rich.markup import escape
 
-    table = _empty(title, ALWAYS, shown)
+    table = _empty(title, texts, shown)
     for row in rows:
         status = row["status"] if row["status"] in WELL else f"[red]{row['status']}[/red]"
         status += ", [bold]best[/bold]" * row.get("best", False)
         numbers = ["" if row[name] is None else f"{row[name]:,.3f}" for name in shown]
-        table.add_row(escape(row["folder"]), status, *numbers)
+        logs = [row["log"]] * ("log" in texts)
+        table.add_row(escape(row["folder"]), status, *logs, *numbers)
     return table

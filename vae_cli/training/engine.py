@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 
 import pytorch_lightning as pl
 import torch
@@ -19,11 +19,12 @@ from vae_cli.batch import Batch
 from vae_cli.distributed.process_group import all_reduce_sum
 from vae_cli.distributed.shard import shard_context
 from vae_cli.distributions.overflow import LARGEST
-from vae_cli.distributions.precision import float32
+from vae_cli.distributions.precision import float32, tf32
 from vae_cli.objectives import Progress, Terms
-from vae_cli.training.blocks import Block, BlockLoader
+from vae_cli.training.blocks import ActsAtSteps, Block, BlockLoader
+from vae_cli.training.captured import CapturedSteps
 from vae_cli.training.lightning_module import LatentModelModule
-from vae_cli.training.phases import PhasePosition
+from vae_cli.training.phases import Phase, PhasePosition
 
 HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 """Hooks of callbacks within a step."""
@@ -36,14 +37,20 @@ class StepEngine:
 
     Args:
         clip: largest norm of the gradient; None: any
+        captures: on one GPU, record steps as CUDA graphs
     """
 
-    def __init__(self, module: LatentModelModule, trainer: pl.Trainer, loader: BlockLoader, clip: float | None) -> None:
+    def __init__(
+        self, module: LatentModelModule, trainer: pl.Trainer, loader: BlockLoader, clip: float | None, captures: bool
+    ) -> None:
         self.module, self.trainer, self.loader, self.clip = module, trainer, loader, clip
         self.parameters, self.precision = tuple(module.parameters()), trainer.precision_plugin
         self.scaler: torch.amp.GradScaler | None = getattr(self.precision, "scaler", None)
         self.steps = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         self.hooks = {name: self._overrides(name) for name in HOOKS}
+        on_one_gpu = trainer.strategy.root_device.type == "cuda" and trainer.world_size == 1
+        self.captures = captures and on_one_gpu and loader.accumulate == 1 and self.scaler is None
+        self.recorded: tuple[Phase, CapturedSteps] | None = None
 
     @cached_property
     def optimizer(self) -> Optimizer:
@@ -60,25 +67,32 @@ class StepEngine:
     def run(self, block: Block) -> None:
         """Train on the batches of a block; the last one completes a step."""
         began, first, position, rows = time.perf_counter(), self.step, self.module.position, list[Tensor]()
-        with float32():  # autocast is for the forward pass alone
+        captured = self._captured(position)
+        with float32(), tf32(True):  # autocast is for the forward pass alone
             for number, batch in enumerate(block, block.start):
-                terms = self._forward(batch, number, position)
-                rows.append(self._sums(terms, batch))
-                if self.reads_each_step:
-                    rows[-1] = all_reduce_sum(rows[-1])
-                    self._check(rows[-1], number, self.step, batch.x)
-                self._backward(self._weighted(terms.loss, batch, number), number)
-                if self.loader.completes_step(number):
+                epoch = self.module.current_epoch - position.start + number / len(self.loader.sizes)
+                completes = self.loader.completes_step(number)
+                if completes:
                     self.module.set_rates(self.optimizer, self.step, position)
-                    self._step()
+                if captured and not self._is_observed:
+                    rows.append(captured(batch, epoch))
+                else:
+                    rows.append(self._take(batch, epoch, number, position))
+                if completes:
+                    self.steps.increment_ready()
+                    self.steps.increment_completed()
+        self._close(block, rows, first, time.perf_counter() - began)
+
+    def _close(self, block: Block, rows: list[Tensor], first: int, seconds: float) -> None:
+        """Count the steps of a block since step `first`, and add its sums of terms."""
         self.module.set_rates(self.optimizer, self.step)
         if not self.reads_each_step:
-            rows = [*all_reduce_sum(torch.stack(rows))]
-            for number, row in enumerate(torch.stack(rows).cpu(), block.start):
+            rows = [*all_reduce_sum(torch.stack(rows)).cpu()]
+            for number, row in enumerate(rows, block.start):
                 self._check(row, number, first + (number - block.start) // self.loader.accumulate)
         self.module.add(rows, block)
         self._count(len(block) - 1, self.step - first - 1)
-        self.loader.step_seconds = (time.perf_counter() - began) / (self.step - first)
+        self.loader.step_seconds = seconds / (self.step - first)
 
     @property
     def reads_each_step(self) -> bool:
@@ -90,8 +104,38 @@ class StepEngine:
         """Number of optimiser steps taken: Lightning's global_step."""
         return self.steps.total.completed
 
-    def _forward(self, batch: Batch, number: int, position: PhasePosition) -> Terms:
-        epoch = self.module.current_epoch - position.start + number / len(self.loader.sizes)
+    @property
+    def _is_observed(self) -> bool:
+        """True if a callback looks into the next step: at each, or at those that it names."""
+        step = self.step
+        return any(
+            not isinstance(hook.__self__, ActsAtSteps) or hook.__self__.next_step(step) == step + 1  # pyright: ignore[reportFunctionMemberAccess]
+            for hooks in self.hooks.values()
+            for hook in hooks
+        )
+
+    def _captured(self, position: PhasePosition) -> CapturedSteps | None:
+        """The recorded steps of a phase; None if steps are eager."""
+        if not self.captures:
+            return None
+        if self.recorded is None or self.recorded[0] is not position.phase:
+            take = partial(self._take, number=0, position=position)
+            self.recorded = position.phase, CapturedSteps(take, self.optimizer)
+        return self.recorded[1]
+
+    def _take(self, batch: Batch, epoch: float | Tensor, number: int, position: PhasePosition) -> Tensor:
+        """The sums of the terms of a batch, after its gradient and, if it completes one, an optimiser step."""
+        terms = self._forward(batch, epoch, position)
+        sums = self._sums(terms, batch)
+        if self.reads_each_step:
+            sums = all_reduce_sum(sums)
+            self._check(sums, number, self.step, batch.x)
+        self._backward(self._weighted(terms.loss, batch, number), number)
+        if self.loader.completes_step(number):
+            self._step()
+        return sums
+
+    def _forward(self, batch: Batch, epoch: float | Tensor, position: PhasePosition) -> Terms:
         with self.precision.forward_context(), shard_context(batch.share):
             return position.phase.objective(self.module.model, batch, Progress(epoch, self.module.facts.examples))
 
@@ -138,13 +182,11 @@ class StepEngine:
         self._call("on_before_optimizer_step", self.optimizer)
         if self.clip:
             clip_grad_norm_(self.parameters, self.clip)
-        self.steps.increment_ready()
         if self.scaler is None:
             self.optimizer.step()
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()
-        self.steps.increment_completed()
 
     def _count(self, batches: int, steps: int) -> None:
         """Let Lightning count batches and steps, as it counts blocks alone, whose number depends on the machine."""

@@ -34,10 +34,10 @@ from vae_cli.training.callbacks import (
     StatusWriter,
 )
 from vae_cli.training.checkpointing import AtomicCheckpointIO, FixedNameCheckpoint, LastCheckpoint
-from vae_cli.training.engine import StepEngine
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import RunLogger
 from vae_cli.training.selection import PhaseAwareEarlyStopping, Selection
+from vae_cli.training.together import step_engine
 
 
 def on_gpu(settings: TrainerConfig) -> bool:
@@ -111,7 +111,7 @@ def build_trainer(
         devices=settings.devices,
         num_nodes=processes.nodes,
         strategy=strategy,
-        precision=settings.precision,
+        precision=settings.precision,  # pyright: ignore[reportArgumentType]  # `fastest` has been chosen before
         max_epochs=module.epochs,
         deterministic=settings.deterministic if deterministic else None,  # None spares torch's compiler an import
         default_root_dir=run.path,
@@ -146,7 +146,7 @@ def fit(
     next_steps = [callback.next_step for callback in trainer.callbacks if isinstance(callback, ActsAtSteps)]  # pyright: ignore[reportAttributeAccessIssue]
     blocks = BlockLoader(loader, settings.accumulate_grad_batches, next_steps)
     module.steps_per_epoch = blocks.steps_per_epoch
-    module.engine = StepEngine(module, trainer, blocks, settings.gradient_clip_val)
+    module.engine = step_engine(module, trainer, blocks, settings.gradient_clip_val, settings.capture)
     validation = None
     if len(data.val) and module.model.infers:
         validation = data.loader("val", batch_size=size, shuffle=False, whole=True, **common, **part)

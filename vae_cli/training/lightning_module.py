@@ -66,7 +66,7 @@ class LatentModelModule(LightningModule):
         self.names: tuple[str, ...] = ()
         self.totals, self.examples, self.sums = torch.zeros(()), 0, torch.zeros(())
         self.validation = Means()
-        self.steps_per_epoch = 1
+        self.steps_per_epoch, self.compiled = 1, False
         self.row: dict[str, float] = {}
         self.allow_zero_length_dataloader_with_multiple_devices = (
             True  # also with fewer validation batches than processes
@@ -95,6 +95,12 @@ class LatentModelModule(LightningModule):
         if self.current_epoch == self.position.start:
             for optimizer in self.trainer.optimizers:
                 optimizer.state.clear()
+
+    def compile_objectives(self) -> None:
+        """Compile the forward pass of each phase, when it runs first."""
+        self.compiled = True
+        for objective in self.objectives:
+            objective.compile()
 
     def training_step(self, block: Block, batch_idx: int) -> None:
         """Train on a block of batches."""
@@ -132,7 +138,7 @@ class LatentModelModule(LightningModule):
             return f"{reach} standard deviations of its training rows: look for a mistake in the data"
         if facts.domain != "real":
             return f"{reach}, so the cause lies in the settings of the model or the objective"
-        return f"{reach}: {'use dataset.standardise=true' if facts.name == 'npz' else 'scale the data'}"
+        return f"{reach}: {'use dataset.standardise=true' if facts.name == 'array' else 'scale the data'}"
 
     def _kept(self) -> bool:
         """True if a checkpoint exists."""
@@ -215,6 +221,7 @@ class LatentModelModule(LightningModule):
         if not all(value.isfinite().all() for value in self.parameters()):
             self.diverged("the parameters were no longer finite in", "", "", self.global_step)
         checkpoint["threads"] = torch.get_num_threads()
+        checkpoint |= {"precision": self.trainer.precision, "compiled": self.compiled}
         checkpoint["sums"] = {"names": list(self.names), "totals": self.totals, "examples": self.examples}
         checkpoint["origin"] = self.origin.state
         checkpoint["data"] = {**asdict(self.facts), "event_shape": list(self.facts.event_shape)}

@@ -24,11 +24,13 @@ from vae_cli.commands.benchmark import neighbours, pythae
 from vae_cli.commands.benchmark.loops import (
     BATCH,
     DEFAULT,
+    DEVICE,
     SMALL,
     Widths,
     bytes_below_noise,
     lightning_loader,
     plain_loop,
+    wait,
 )  # fmt: skip
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer, session
@@ -59,7 +61,7 @@ def runner(data: Data, *overrides: str) -> Callable[[], float]:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             module = build_module(config, facts)
             if config.trainer.compile:
-                module.phases[-1].objective.compile()
+                module.compile_objectives()
             layout = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
             history, trainer = build_trainer(config, layout, RunFolder(Path(folder)), data, module, [])
             fit(config, layout, data, module, trainer)
@@ -71,9 +73,9 @@ def runner(data: Data, *overrides: str) -> Callable[[], float]:
 def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
     """Pairs (image, sample) a second of the importance-weighted log-likelihood, as the evaluation runs it."""
     config = configure(*overrides)
-    model = build_model(config, DEFAULT.event)
+    model = build_model(config, DEFAULT.event).to(DEVICE)
     size, k = config.evaluate.batch_size, 100
-    batch = next(iter(data.loader("test", batch_size=size, seed=0, shuffle=False, device=torch.device("cpu"))))
+    batch = next(iter(data.loader("test", batch_size=size, seed=0, shuffle=False, device=DEVICE)))
     rows = rows_at_once(model, batch.x.device).count
 
     def pairs() -> float:
@@ -81,6 +83,7 @@ def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
         repeats = 4
         for _ in range(repeats):
             iw_log_likelihood(model, batch, model.encode(batch), k, rows)
+        wait()
         return repeats * k * len(batch) / (time.perf_counter() - start)
 
     return pairs
@@ -127,9 +130,11 @@ def main(rounds: int = 5) -> None:
     quiet_libraries()
     warnings.simplefilter("ignore")
     data: Data = configure().dataset.build().load()
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds")
+    card = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "no GPU"
+    print(f"{card}, {torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds")
     digits: Data = configure("dataset=digits").dataset.build().load()
     programs = training(data, DEFAULT) | {
+        "this runner, trainer.precision=bf16-mixed": runner(data, *DEFAULT.overrides, "trainer.precision=bf16-mixed"),
         "this runner, trainer.compile=true": runner(data, "trainer.compile=true"),
         "Lightning + DataLoader, 2 workers": lightning_loader(data, DEFAULT, 2),
     }
@@ -143,8 +148,9 @@ def main(rounds: int = 5) -> None:
         rounds,
     )
     report("Importance-weighted log-likelihood", "pairs/s", likelihood, ["pythae get_nll"])
-    together = measure(neighbours.programs(), rounds)
-    report("Runs side by side", "images/s, all together", together, ["one run", "one run, OpenMP as it is"])
+    if DEVICE.type == "cpu":
+        together = measure(neighbours.programs(), rounds)
+        report("Runs side by side", "images/s, all together", together, ["one run", "one run, OpenMP as it is"])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vae_cli.commands.benchmark.loops import BATCH, DEFAULT, Widths, hidden_layers, pixels_of
+from vae_cli.commands.benchmark.loops import BATCH, DEFAULT, DEVICE, Widths, hidden_layers, pixels_of, wait
 from vae_cli.datasets import Data
 
 
@@ -57,7 +57,7 @@ def loop(data: Data, widths: Widths) -> Callable[[], float]:
     logging.getLogger("pythae").setLevel(logging.ERROR)
     pixels = pixels_of(data.train).float() / 255
     with tempfile.TemporaryDirectory() as folder:
-        config = BaseTrainerConfig(folder, BATCH, BATCH, num_epochs=1, learning_rate=1e-3, no_cuda=True)
+        config = BaseTrainerConfig(folder, BATCH, BATCH, num_epochs=1, learning_rate=1e-3, no_cuda=DEVICE.type == "cpu")
         trainer = BaseTrainer(_model(widths), BaseDataset(pixels, torch.zeros(len(pixels))), training_config=config)
         trainer.prepare_training()
 
@@ -65,6 +65,7 @@ def loop(data: Data, widths: Widths) -> Callable[[], float]:
         start = time.perf_counter()
         with contextlib.redirect_stderr(io.StringIO()):
             trainer.train_step(1)
+        wait()
         return len(pixels) / (time.perf_counter() - start)
 
     return epoch
@@ -72,14 +73,15 @@ def loop(data: Data, widths: Widths) -> Callable[[], float]:
 
 def likelihood(data: Data) -> Callable[[], float]:
     """Pairs (image, sample) a second of pythae's get_nll."""
-    model = _model(DEFAULT).eval()
+    model = _model(DEFAULT).eval().to(DEVICE)
     images, k = 50, 1000
-    x = pixels_of(data.test)[:images].float() / 255
+    x = pixels_of(data.test)[:images].to(DEVICE).float() / 255
 
     def pairs() -> float:
         start = time.perf_counter()
         with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
             model.get_nll(x, n_samples=k, batch_size=k)
+        wait()
         return images * k / (time.perf_counter() - start)
 
     return pairs

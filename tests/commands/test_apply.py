@@ -1,0 +1,231 @@
+"""A trained model at work: vae-encode, vae-score and vae-reconstruct, and the same from Python."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import vae_cli
+from tests.support.commands import fork, forked
+from tests.support.configs import composed
+from tests.support.front import refuse
+from tests.support.models import set_best_posterior
+from tests.support.training import train
+from vae_cli.commands.outputs import table
+from vae_cli.commands.run import Run
+from vae_cli.runs import checkpoints
+from vae_cli.runs.folder import RunFolder
+
+TINY = ("trainer.max_epochs=1", "evaluate.samples=2", "network.hidden=[16]", "model.latent_dim=3")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with runs `digits` and `exact`; the latter has the density of the data and its posterior."""
+    folder = tmp_path_factory.mktemp("apply") / "work"
+    folder.mkdir()
+    train(composed("dataset=digits", "prior=mixture", "prior.components=4", *TINY), folder / "digits")
+    linear = (
+        "network=linear",
+        "posterior=full_covariance",
+        "likelihood=gaussian",
+        "likelihood.scale=0.5",
+        "dataset.noise=0.5",
+        "model.latent_dim=3",
+    )
+    options = ("dataset=linear_gaussian", *linear, "trainer.max_epochs=1", "trainer.limit_batches=1")
+    train(composed(*options), folder / "exact")
+    _make_exact(vae_cli.load(folder / "exact"))
+    return folder
+
+
+@torch.no_grad()
+def _make_exact(run: Run) -> None:
+    """Give the model the parameters that generated the data, and the exact posterior."""
+    parameters, model = run.data.parameters, run.model
+    assert parameters is not None
+    model.likelihood.decoder[0].weight.copy_(parameters.weight)
+    model.likelihood.decoder[0].bias.copy_(parameters.bias)
+    set_best_posterior(model)
+    path = RunFolder(run.folder).checkpoint("best")
+    checkpoints.save(checkpoints.load(path) | {"state_dict": run.module.state_dict()}, path)
+
+
+@pytest.fixture(scope="module")
+def digits(work: Path) -> Run:
+    return vae_cli.load(work / "digits")
+
+
+def written(work: Path, command: str, *arguments: str) -> pd.DataFrame:
+    """The table of a command."""
+    (work / "table.csv").unlink(missing_ok=True)
+    done = fork(command, *arguments, "out=table.csv", "trainer.accelerator=cpu", folder=work)
+    assert (done.code, done.err) == (0, ""), done.err
+    assert done.out.splitlines()[-1] == "written to table.csv"
+    return pd.read_csv(work / "table.csv")
+
+
+def test_scores_are_the_closed_form_of_each_row(work: Path) -> None:
+    scores = written(work, "vae-score", "run=exact", "data=test", "samples=3", "reference=200")
+    data = vae_cli.load(work / "exact").data
+    assert data.parameters is not None
+    weight, bias, noise = data.parameters.weight.numpy(), data.parameters.bias.numpy(), data.parameters.noise
+    density = multivariate_normal(bias, weight @ weight.T + noise**2 * np.eye(len(bias)))
+    assert list(scores["id"]) == data.test.rows.tolist()
+    exact = density.logpdf(data.test.x.numpy())
+    np.testing.assert_allclose(scores["iw_log_likelihood"], exact, atol=1e-4, rtol=0)
+    np.testing.assert_allclose(-scores["distortion"] - scores["rate"], scores["elbo"], atol=1e-4)
+    assert (scores["iw_log_likelihood_se"] < 3e-3).all() and (scores["iw_samples"] == 3).all()
+    train = density.logpdf(data.train.x.numpy())
+    share = 100 * (train[None] <= exact[:, None]).mean(1)
+    assert np.abs(scores["percentile"] - share).max() < 100 * 5 * 0.5 / 200**0.5  # of 200 training examples
+
+
+def test_shuffled_input_gives_shuffled_output(work: Path, digits: Run) -> None:
+    """For any batch size: the draws of a row come from a seed of its own."""
+    x = (digits.data.test.x[:1100] > 127).numpy().astype(np.float32)
+    x = np.concatenate([x, x, x, x])[:1100]
+    order = np.random.default_rng(0).permutation(len(x))
+    np.save(work / "x.npy", x)
+    np.save(work / "shuffled.npy", x[order])
+    for command in ("vae-encode", "vae-score", "vae-reconstruct"):
+        options = ["samples=5", "reference=0"] if command == "vae-score" else []
+        one, other = (written(work, command, "run=digits", f"data={name}.npy", *options) for name in ("x", "shuffled"))
+        assert list(other["id"]) == list(range(len(x)))
+        np.testing.assert_allclose(other.iloc[:, 1:], one.iloc[order, 1:], atol=2e-4, rtol=1e-5)
+    torch.testing.assert_close(digits.score(x[:3], 5).elbo, digits.score(x, 5).elbo[:3])
+
+
+def test_codes_decode_to_the_reconstructions(work: Path, digits: Run) -> None:
+    codes = written(work, "vae-encode", "run=digits", "data=test")
+    shown = written(work, "vae-reconstruct", "run=digits", "data=test")
+    x = digits.data.test.x.float() / 255
+    means = codes.filter(like="mean_").to_numpy()
+    decoded = digits.decode(means).mean.flatten(1)
+    np.testing.assert_allclose(shown.filter(like="reconstruction_"), decoded, atol=1e-5)
+    np.testing.assert_allclose(shown["squared_error"], (x.flatten(1) - decoded).square().sum(1), rtol=1e-4)
+    torch.testing.assert_close(digits.reconstruct(x), decoded.view(x.shape), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(codes.filter(like="responsibility_").sum(axis=1), 1, atol=1e-5)
+    assert codes["cluster"].tolist() == digits.cluster(x).tolist()
+    spread = (codes.filter(like="draw_").to_numpy() - means) / codes.filter(like="scale_").to_numpy()
+    assert spread.std() == pytest.approx(1, abs=0.1)
+    assert codes["label"].tolist() == digits.data.test.y.tolist()
+
+
+def test_arrays_of_an_npz_and_a_table_on_stdout_hold_the_same(work: Path) -> None:
+    table = written(work, "vae-encode", "run=digits", "data=val")
+    done = fork("vae-encode", "run=digits", "data=val", "out=codes.npz", folder=work)
+    assert done.code == 0, done.err
+    with np.load(work / "codes.npz") as arrays:
+        assert arrays["mean"].shape == (200, 3) and arrays["id"].tolist() == table["id"].tolist()
+        np.testing.assert_allclose(table.filter(like="mean_"), arrays["mean"], rtol=1e-5)
+    done = fork("vae-encode", "run=digits", "data=val", "out=-", folder=work)
+    assert (done.code, done.out) == (0, (work / "table.csv").read_text()), done.err
+
+
+def test_python_takes_arrays_frames_paths_splits_and_iterators(work: Path, digits: Run) -> None:
+    x = digits.data.test.x[:30].float() / 255
+    np.save(work / "some.npy", x.numpy())
+    want = digits.score(x, 5).log_likelihood
+    flat = pd.DataFrame(x.flatten(1).numpy())
+    given: list[Any] = [x.numpy(), flat, work / "some.npy", str(work / "some.npy"), iter([x[:10], x[10:].numpy()])]
+    for one in given:
+        torch.testing.assert_close(digits.score(one, 5).log_likelihood, want)
+    torch.testing.assert_close(digits.score("test", 5).log_likelihood[:30], want)
+    assert digits.log_likelihood(x, 5).equal(want)
+
+
+def test_a_run_is_a_step_of_a_pipeline(digits: Run) -> None:
+    x = digits.data.test.x.float().numpy() / 255
+    pipeline = make_pipeline(digits, StandardScaler())
+    z = pipeline.fit_transform(x)
+    np.testing.assert_allclose(z.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(pipeline.inverse_transform(z), digits.reconstruct(x), atol=1e-5)
+    assert digits.score_samples(x[:4]).shape == (4,)
+
+
+def test_a_table_appears_once_it_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "codes.npz"
+    with pytest.raises(KeyboardInterrupt), table(str(out)) as write:
+        write({"id": np.arange(2), "mean": np.zeros((2, 3))})
+        assert not out.exists()
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_command_leaves_no_table_and_starts_anew(work: Path) -> None:
+    running = forked("vae-score", "run=digits", "data=train", "samples=100000", "out=late.csv", folder=work)
+    assert running.end(signal.SIGKILL, after=6).code == -signal.SIGKILL
+    assert not (work / "late.csv").exists()
+    (work / f".late.csv.{2**22 + os.getpid()}.partial").touch()  # of a process that is no longer there
+    done = fork("vae-score", "run=digits", "data=val", "samples=2", "reference=10", "out=late.csv", folder=work)
+    assert done.code == 0, done.err
+    assert len(pd.read_csv(work / "late.csv")) == 200
+    assert not list(work.glob(".late.csv*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["data=gone.npy", "out=a.csv"], ["data=gone.npy", "no such file", "data=test"]),
+        (["data=test", "out=a.txt"], ["out=a.txt", ".csv, .parquet, .npz"]),
+        (["data=test", "out=gone/a.csv"], ["no folder gone"]),
+        (["data=test", "out=there.csv"], ["exists already"]),
+        (["data=test"], ["out: needs a value"]),
+        (["data=test", "out=a.csv", "samples=0"], ["samples", "> 0"]),
+        (["data=test", "out=a.csv", "dataset.path=x"], ["have no such key"]),
+    ],
+)
+def test_faults_of_a_command_line(
+    work: Path, arguments: list[str], parts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(work)
+    (work / "there.csv").touch()
+    message = refuse(monkeypatch, capsys, "run=digits", *arguments, command="score")
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("x", "parts"),
+    [
+        (np.zeros((4, 7)), ["shape (4, 7)", "takes (N, 1, 8, 8)"]),
+        (np.full((4, 8, 8), 1.5), ["x.npy", "row 0 holds 1.5"]),
+        (np.full((4, 8, 8), np.nan), ["row 0"]),
+    ],
+)
+def test_faults_of_the_data(work: Path, tmp_path: Path, x: np.ndarray, parts: list[str]) -> None:
+    np.save(tmp_path / "x.npy", x)
+    done = fork("vae-encode", f"run={work}/digits", f"data={tmp_path}/x.npy", f"out={tmp_path}/a.csv", folder=work)
+    assert done.code == 1 and len(done.err.splitlines()) == 1, done.err
+    for part in parts:
+        assert part in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+@pytest.mark.parametrize(
+    ("posterior", "command", "word"),
+    [
+        ("NoEncoder", "encode", "inference of z from x"),
+        ("NoEncoder", "reconstruct", "inference of z from x"),
+        ("Deterministic", "score", "a density q(z|x)"),
+    ],
+)
+def test_a_model_without_the_capability_is_refused(
+    work: Path, tmp_path: Path, posterior: str, command: str, word: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    run = Path(shutil.copytree(work / "digits", tmp_path / "run"))
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("posteriors.Diagonal", f"posteriors.{posterior}"))
+    monkeypatch.chdir(tmp_path)
+    message = refuse(monkeypatch, capsys, "run=run", "data=test", "out=a.csv", command=command)
+    assert word in message and posterior in message and "posterior=" in message

@@ -1,0 +1,40 @@
+"""Jobs that take their steps together give the numbers that they give alone."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.configs import composed
+from tests.support.training import train
+from vae_cli.runs import checkpoints
+from vae_cli.sweeps.together import run_together
+from vae_cli.training.together import Conductor
+
+FEW = ["dataset=digits", "dataset.subset=96", "network.hidden=[8]", "model.latent_dim=3", "trainer.max_epochs=2"]
+SYSTEMS = {
+    "elbo": (["annealing=linear"], "objective.beta=1", "objective.beta=4"),
+    "iwae": (["objective=iwae", "objective.samples=3"], "optimizer.lr=0.001", "optimizer.lr=0.01"),
+    "infovae": (["objective=infovae"], "objective.alpha=0.5", "objective.alpha=0"),
+    "tcvae": (["objective=tcvae"], "objective.beta=2", "objective.beta=6"),
+    "vade": (["model=vade", "initialisation=gmm", "pretraining.epochs=1"], "objective.beta=1", "objective.beta=2"),
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_jobs_together_and_alone(system: str, tmp_path: Path) -> None:
+    common, *values = SYSTEMS[system]
+    configs = [composed(*FEW, *common, value, f"seed={seed}") for seed, value in enumerate(values)]
+    alone = [train(config, tmp_path / f"alone{n}") for n, config in enumerate(configs)]
+    conductor = Conductor()
+    together = run_together(
+        [partial(train, config, tmp_path / f"together{n}") for n, config in enumerate(configs)], conductor
+    )
+    assert conductor.together == {"together0": 2, "together1": 2}
+    for n in range(2):
+        paths = [tmp_path / f"{name}{n}" / "checkpoints" / "last.ckpt" for name in ("alone", "together")]
+        one, other = map(checkpoints.load, paths)
+        for name, value in one["state_dict"].items():
+            torch.testing.assert_close(other["state_dict"][name], value, rtol=1e-4, atol=1e-5, msg=name)
+        assert together[n]["test/elbo"] == pytest.approx(alone[n]["test/elbo"], rel=1e-5)

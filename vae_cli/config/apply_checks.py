@@ -1,0 +1,51 @@
+"""Checks of the commands that apply a model: capabilities of the run, the data and the output file."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from vae_cli.capabilities import CAPABILITIES
+from vae_cli.config.compose import COMMAND_LINE
+from vae_cli.config.data_paths import relocated
+from vae_cli.config.schema import ApplyConfig, ScoreConfig
+from vae_cli.config.view import ConfigView, providing
+from vae_cli.errors import ConfigError
+
+SPLITS = ("train", "val", "test")
+TABLES = (".csv", ".parquet", ".npz")
+
+
+def check_application(config: ApplyConfig, view: ConfigView) -> None:
+    """Refuse a run without what the command needs, data that are not there, and an output that cannot be written."""
+    relocated(view.config, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
+    capable(view, "inference", *(["density"] if isinstance(config, ScoreConfig) else []))
+    if config.data not in (*SPLITS, "-") and not Path(config.data).expanduser().exists():
+        problem = f"data={config.data}: there is no such file or folder ({COMMAND_LINE})"
+        raise ConfigError(f"{problem}; use data=test, val, train, a path, or - for stdin", key="data")
+    writable(config.out)
+
+
+def capable(view: ConfigView, *words: str) -> None:
+    """Refuse a run whose posterior does not provide these capabilities."""
+    for word in words:
+        if word not in view.provides("posterior"):
+            problem = f"this command needs {CAPABILITIES[word]}, which {view.name('posterior')} does not provide"
+            raise ConfigError(f"{problem}; use a run with {providing('posterior', word)}", key="run")
+
+
+def writable(out: str) -> None:
+    """Refuse an output file that is there already, of an unknown kind, or in a folder that does not exist."""
+    path, problem = Path(out).expanduser(), ""
+    if out == "-":
+        return
+    if path.suffix.lower() not in TABLES:
+        problem = f"its name ends in none of {', '.join(TABLES)}; use one of them, or out=- for CSV on stdout"
+    elif path.exists():
+        problem = "exists already; use another name, or remove it"
+    elif not path.absolute().parent.is_dir():
+        problem = f"there is no folder {path.parent}; make it, or use another one"
+    elif path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
+        problem = "needs the package pyarrow; pip install pyarrow, or use out=... with .csv or .npz"
+    if problem:
+        raise ConfigError(f"out={out}: {problem} ({COMMAND_LINE})", key="out")

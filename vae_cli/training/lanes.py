@@ -1,0 +1,102 @@
+"""One optimiser for the rows of stacked parameters whose models have equal settings and have taken as many steps."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn, optim
+
+if TYPE_CHECKING:
+    from vae_cli.training.engine import StepEngine
+    from vae_cli.training.stacking import Stack
+
+ELEMENTWISE = (
+    optim.Adadelta, optim.Adagrad, optim.Adam, optim.Adamax, optim.AdamW, optim.ASGD, optim.NAdam, optim.RAdam,
+    optim.RMSprop, optim.Rprop, optim.SGD,
+)  # fmt: skip
+"""Optimisers that treat each entry of a parameter by itself."""
+
+
+def settings(engine: StepEngine) -> bytes:
+    """The settings that fix the steps of an optimiser: engines with equal ones can have one optimiser."""
+    (group,) = engine.optimizer.param_groups
+    values = sorted((name, value) for name, value in group.items() if name not in ("params", "lr"))
+    module, position = engine.module, engine.module.position
+    schedule = module.schedule, module.base_rates, module.steps_per_epoch, position.start, position.end
+    return pickle.dumps((engine.step, values, schedule))
+
+
+class Lane:
+    """The optimiser of rows `start` <= j < `stop` of a stack, with the states of the optimisers of its engines."""
+
+    def __init__(self, engines: Sequence[StepEngine], stack: Stack, start: int) -> None:
+        self.engines, self.rows = engines, slice(start, start + len(engines))
+        self.stacked = [value for value in stack.parameters.values() if value.requires_grad]
+        self.parameters = [nn.Parameter(value.detach()[self.rows]) for value in self.stacked]
+        self.optimizer = engines[0].module.make_optimizer(self.parameters)
+        (group,), (own,) = self.optimizer.param_groups, engines[0].optimizer.param_groups
+        group.update({name: value for name, value in own.items() if name != "params"})
+        losses = stack.losses[self.rows]
+        self.owned = [[value for value in loss.parameters() if value.requires_grad] for loss in losses]
+        for parameter, own in zip(self.parameters, zip(*self.owned, strict=True), strict=True):
+            states = [engine.optimizer.state.get(value, {}) for engine, value in zip(engines, own, strict=True)]
+            if states[0]:
+                joined = {name: _joined([state[name] for state in states], own[0]) for name in states[0]}
+                self.optimizer.state[parameter] = joined
+
+    @property
+    def is_current(self) -> bool:
+        """False once an engine's optimiser has forgotten its state, as it does where a phase begins."""
+        return all(bool(engine.optimizer.state) == bool(self.optimizer.state) for engine in self.engines)
+
+    def step(self) -> None:
+        """Take a step by the gradients of the stacked parameters."""
+        lead = self.engines[0]
+        lead.module.set_rates(self.optimizer, lead.step, lead.module.position)
+        for parameter, stacked in zip(self.parameters, self.stacked, strict=True):
+            parameter.grad = None if stacked.grad is None else stacked.grad[self.rows]
+        self.optimizer.step()
+
+    def publish(self) -> None:
+        """Let the state of each engine's optimiser be that of its row."""
+        for number, (engine, own) in enumerate(zip(self.engines, self.owned, strict=True)):
+            for parameter, value in zip(self.parameters, own, strict=True):
+                if state := self.optimizer.state.get(parameter):
+                    engine.optimizer.state[value] = {
+                        name: part[number] if _is_stacked(part, parameter) else part for name, part in state.items()
+                    }
+
+    def release(self) -> None:
+        """Give each engine's optimiser a state of its own again."""
+        for engine in self.engines:
+            for value, state in engine.optimizer.state.items():
+                engine.optimizer.state[value] = {
+                    name: part.clone() if isinstance(part, Tensor) else part for name, part in state.items()
+                }
+
+
+def _is_stacked(part: Any, parameter: Tensor) -> bool:
+    return isinstance(part, Tensor) and part.shape == parameter.shape
+
+
+def _joined(parts: Sequence[Any], parameter: Tensor) -> Any:
+    """States of several models, stacked where they have the shape of the parameter; others are equal in all."""
+    first = parts[0]
+    if not isinstance(first, Tensor):
+        return first
+    return torch.stack(list(parts)) if first.shape == parameter.shape else first.clone()
+
+
+def clip(stacked: Iterable[Tensor], limits: Sequence[float | None]) -> None:
+    """Clip the gradient of each model of a stack to its largest norm, as `clip_grad_norm_` does."""
+    gradients = [value.grad for value in stacked if value.grad is not None]
+    if all(limit is None for limit in limits) or not gradients:
+        return
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+    most = norms.new_tensor([float("inf") if limit is None else limit for limit in limits])
+    factors = (most / (norms + 1e-6)).clamp(max=1)
+    for gradient in gradients:
+        gradient.mul_(factors.reshape(-1, *[1] * (gradient.dim() - 1)))

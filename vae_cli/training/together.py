@@ -1,0 +1,293 @@
+"""Trainings that take their steps together: models of one structure are stacked, and one backward pass serves all.
+
+Each job keeps its loop, data, noise, optimiser, callbacks and files. It runs in a thread of its own, one thread at a
+time, and pauses with each block of batches until all jobs have paused; then the conductor takes the steps of all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import accumulate, chain
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from vae_cli.batch import Batch
+from vae_cli.distributed.streams import Streams, generator_of
+from vae_cli.distributions.overflow import LARGEST
+from vae_cli.distributions.precision import float32
+from vae_cli.errors import UserError, first_line
+from vae_cli.training.blocks import ActsAtSteps, Block, BlockLoader
+from vae_cli.training.engine import StepEngine
+from vae_cli.training.lanes import ELEMENTWISE, Lane, clip, settings
+from vae_cli.training.lightning_module import LatentModelModule
+from vae_cli.training.stacking import Loss, Stack, structure
+
+MOST = 8
+"""A block of several jobs lasts as long as those of so many jobs at most: signals are looked at between two blocks."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """The place of a job beside others: their conductor, and a function that lets the others go on."""
+
+    conductor: Conductor
+    pause: Callable[[], None]
+
+
+seat: ContextVar[Seat | None] = ContextVar("seat", default=None)
+"""The seat of the job of the present thread."""
+
+
+def step_engine(
+    module: LatentModelModule, trainer: pl.Trainer, loader: BlockLoader, clip: float | None, captures: bool
+) -> StepEngine:
+    """The engine of a training; that of a job with a seat takes its steps with those of other jobs."""
+    if present := seat.get():
+        return Member(present, module, trainer, loader, clip, captures)
+    return StepEngine(module, trainer, loader, clip, captures)
+
+
+class Member(StepEngine):
+    """The engine of a job beside others: it waits with each block until the conductor has taken its steps.
+
+    alone: the reason why the job takes its steps alone; None if it may take them with others
+    number: of the next batch of the block
+    """
+
+    def __init__(self, place: Seat, module: LatentModelModule, *arguments: Any) -> None:
+        super().__init__(module, *arguments)
+        self.seat = place
+        self.error: UserError | None = None
+        self.alone: str | None = None
+        self.kind: tuple[object, ...] = ()
+        self.phase = -1
+        self.rows: list[Tensor] = []
+
+    def run(self, block: Block) -> None:
+        """Train on the batches of a block, with other jobs where they fit."""
+        self._look()
+        if self.alone is not None:
+            self.seat.conductor.alone.setdefault(self.folder, self.alone)
+            super().run(block)
+            return
+        generator = generator_of(self.trainer.strategy.root_device)
+        self.block, self.batches, self.number = block, iter(block), block.start
+        self.rows, self.first, self.seconds = [], self.step, 0.0
+        self.stream = generator.get_state()
+        self.seat.conductor.waiting.append(self)
+        self.seat.pause()
+        generator.set_state(self.stream)
+        if self.error is not None:
+            raise self.error
+        if self.number == block.stop:
+            self._close(block, self.rows, self.first, self.seconds)
+        else:
+            super().run(Block(self.batches, block.start, block.stop, block.sizes, block.is_last))
+
+    @property
+    def folder(self) -> str:
+        """Name of the run's folder."""
+        return Path(self.trainer.default_root_dir).name
+
+    def _look(self) -> None:
+        """Find the kind of the present phase: jobs of one kind take their steps together."""
+        self.position = self.module.position
+        if self.phase == self.position.number:
+            return
+        self.phase, self.alone = self.position.number, self._obstacle()
+        self.loss = Loss(self.module.model, self.position.phase.objective)
+        if self.alone is None:
+            try:
+                whole = structure(self.loss)
+            except Exception as error:  # a part that cannot be compared with others
+                self.alone = first_line(error)
+                return
+            loader, precision = self.loader, self.trainer.precision_plugin.precision
+            self.kind = whole, self.phase, tuple(loader.sizes), loader.accumulate, self.module.facts.examples, precision
+
+    def _obstacle(self) -> str | None:
+        """The setting that needs steps of its own, if any."""
+        hooks = [hook for hooks in self.hooks.values() for hook in hooks]
+        obstacles = {
+            "several processes": self.trainer.world_size > 1,
+            "trainer.precision=16-mixed": self.scaler is not None,
+            "trainer.compile=true": self.position.phase.objective._compiled_call_impl is not None,
+            "parameters with an optimiser of their own": bool(self.module.own_optimizers),
+            f"optimizer {type(self.optimizer).__name__}": not isinstance(self.optimizer, ELEMENTWISE),
+            "a callback acts within steps": any(not isinstance(_owner(hook), ActsAtSteps) for hook in hooks),
+        }
+        return next((name for name, found in obstacles.items() if found), None)
+
+    @property
+    def epoch(self) -> float:
+        """The place of the next batch in the schedule, in epochs."""
+        return self.module.current_epoch - self.position.start + self.number / len(self.loader.sizes)
+
+
+def _owner(hook: Callable[..., object]) -> object:
+    return getattr(hook, "__self__", None)
+
+
+class Conductor:
+    """Takes the steps of all jobs that wait: those of one kind together.
+
+    together: the largest number of jobs with which each job has taken steps, by the folder of its run
+    alone: the reason why a job has taken steps alone, likewise
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[Member] = []
+        self.joints: list[Joint] = []
+        self.together: dict[str, int] = {}
+        self.alone: dict[str, str] = {}
+        self.rehearsed: set[tuple[object, ...]] = set()
+
+    @property
+    def notes(self) -> list[str]:
+        """The number of jobs that were trained together, and the reason why others were not."""
+        apart = {name: reason for name, reason in self.alone.items() if name not in self.together}
+        counts = sorted(Counter(self.together.values()).items(), reverse=True)
+        groups = [f"{count} {'jobs' if count > 1 else 'job'} in stacks of {size}" for size, count in counts]
+        return [f"trained together: {', '.join(groups) or 'none'}", *(f"{n} alone: {why}" for n, why in apart.items())]
+
+    def advance(self) -> None:
+        """Take steps until a block of each kind is done; the jobs whose blocks are done no longer wait."""
+        for kind in dict.fromkeys(member.kind for member in self.waiting):
+            self._advance([member for member in self.waiting if member.kind == kind])
+
+    def _advance(self, alike: list[Member]) -> None:
+        """Take the steps of the jobs that are first in the epoch, up to the end of a block or the place of another."""
+        number = min(member.number for member in alike)
+        members = [member for member in alike if member.number == number]
+        if not any(member.rows for member in members) and (len(members) == 1 or not self._fit(members)):
+            for member in members:
+                self.alone.setdefault(member.folder, member.alone or "no other job has a model of its structure")
+            self._leave(members)
+            return
+        stop = min(other.block.stop if other.number == number else other.number for other in alike)
+        joint, began = self._joint(members), time.perf_counter()
+        with float32():
+            while members[0].number < stop and not any(member.error for member in members):
+                joint.take()
+        joint.publish()
+        for member in members:
+            member.seconds += (time.perf_counter() - began) / min(len(members), MOST)
+        self._leave([member for member in members if member.error or member.number == member.block.stop])
+
+    def _leave(self, members: Sequence[Member]) -> None:
+        self.waiting = [member for member in self.waiting if member not in members]
+
+    def _fit(self, members: Sequence[Member]) -> bool:
+        """False if their models cannot be stacked, which a first batch shows."""
+        if members[0].kind in self.rehearsed:
+            return True
+        batches = [next(member.batches) for member in members]
+        for member, batch in zip(members, batches, strict=True):
+            member.batches = chain([batch], member.batches)
+        try:
+            Joint(members).losses(batches)[0].sum().backward()
+        except Exception as error:  # torch raises many kinds of exception for what it cannot map over
+            for member in members:
+                member.alone = f"its model cannot be stacked ({first_line(error)})"
+            return False
+        self.rehearsed.add(members[0].kind)
+        return True
+
+    def _joint(self, members: list[Member]) -> Joint:
+        """The joint of these jobs, made anew where it was one of others."""
+        for joint in [joint for joint in self.joints if set(joint.members) & set(members)]:
+            if set(joint.members) == set(members) and joint.is_current:
+                return joint
+            joint.release()
+            self.joints.remove(joint)
+        for member in members:
+            self.together[member.folder] = max(len(members), self.together.get(member.folder, 0))
+        self.joints.append(Joint(members))
+        self.joints[-1].stack.adopt()
+        return self.joints[-1]
+
+
+class Joint:
+    """Jobs of one kind as one: their stack, and an optimiser for each setting."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        lanes = dict[bytes, list[Member]]()
+        for member in members:
+            lanes.setdefault(settings(member), []).append(member)
+        self.members = [member for lane in lanes.values() for member in lane]
+        self.stack = Stack([member.loss for member in self.members])
+        starts = accumulate(map(len, lanes.values()), initial=0)
+        self.lanes = [Lane(lane, self.stack, start) for lane, start in zip(lanes.values(), starts, strict=False)]
+        self.clips = [member.clip for member in self.members]
+
+    @property
+    def is_current(self) -> bool:
+        """False once the phase is another, or an optimiser has forgotten its state."""
+        losses = [member.loss for member in self.members]
+        return losses == list(self.stack.losses) and all(lane.is_current for lane in self.lanes)
+
+    def losses(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Streams]:
+        """Losses (J,), means of loss and terms (J, T), and the streams after the draws."""
+        streams = Streams([member.stream for member in self.members], batches[0].x.device)
+        with self.members[0].precision.forward_context():
+            epochs = [member.epoch for member in self.members]
+            losses, means = self.stack.means(batches, epochs, self.members[0].module.facts.examples, streams)
+        return losses, means, streams
+
+    def take(self) -> None:
+        """Train on the next batch of each job; the last one of a window completes a step."""
+        lead = self.members[0]
+        batches, number, loader = [next(member.batches) for member in self.members], lead.number, lead.loader
+        losses, means, streams = self.losses(batches)
+        rows = (means * len(batches[0])).unbind()
+        if lead.reads_each_step and not bool((means[:, 0].abs() < LARGEST).all()):
+            self._refuse(rows, batches)
+        if number % loader.accumulate == 0:
+            self.stack.forget_gradients()
+        (losses.sum() * loader.window_weights[number] / loader.accumulate).backward()
+        if loader.completes_step(number):
+            self._step()
+        for member, row, state in zip(self.members, rows, streams.states, strict=True):
+            member.rows.append(row)
+            member.number, member.stream, member.module.names = number + 1, state, self.stack.names
+
+    def _refuse(self, rows: Sequence[Tensor], batches: Sequence[Batch]) -> None:
+        """Keep the error of each job whose loss is not finite."""
+        for member, row, batch in zip(self.members, rows, batches, strict=True):
+            member.module.names = self.stack.names
+            try:
+                member._check(row, member.number, member.step, batch.x)
+            except UserError as error:
+                member.error = error
+
+    def _step(self) -> None:
+        """Clip, let callbacks see the gradients, and let each optimiser take its step."""
+        observed = [member for member in self.members if member._is_observed]
+        if observed:
+            self.stack.lend_gradients()
+        for member in observed:
+            member.module.set_rates(member.optimizer, member.step, member.position)
+            member._call("on_before_optimizer_step", member.optimizer)
+        clip(self.stack.parameters.values(), self.clips)
+        for lane in self.lanes:
+            lane.step()
+        for member in self.members:
+            member.steps.increment_ready()
+            member.steps.increment_completed()
+
+    def publish(self) -> None:
+        for lane in self.lanes:
+            lane.publish()
+
+    def release(self) -> None:
+        """Give each job parameters and an optimiser of its own again."""
+        self.stack.release()
+        for lane in self.lanes:
+            lane.release()
