@@ -1,5 +1,6 @@
 """The interface of Python: names, a training in this process, a run in a notebook, `python -m vae_cli`."""
 
+import gc
 import logging
 import os
 import pydoc
@@ -41,11 +42,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> vae_cli.Run:
 
 
 def state() -> list[object]:
-    """The handlers, filters, folder, random states and threads of this process, which a training leaves unchanged."""
+    """The handlers, filters, folder, random states, threads and collector of this process, which a training leaves unchanged."""
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)]
     root = logging.getLogger()
     draws = [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]
-    own = [root.handlers[:], root.level, warnings.filters[:], Path.cwd(), torch.get_num_threads()]
+    own = [
+        root.handlers[:],
+        root.level,
+        warnings.filters[:],
+        Path.cwd(),
+        torch.get_num_threads(),
+        gc.get_freeze_count() > 0,
+    ]
     return [*handlers, *own, *draws, dict(os.environ)]
 
 
