@@ -205,7 +205,7 @@ def test_single_runs_go_on_one_by_one(tmp_path: Path) -> None:
     killed.write_status(Status("running").started(dead()))
     told = fork("vae-status", "--rerun", "failed", "runs", folder=tmp_path)
     assert told.code == 1 and "these are 2 commands" in told.err
-    for command in [shlex.split(text) for text in told.err.splitlines()[1:]]:
+    for command in [shlex.split(text) for text in told.out.splitlines()]:
         assert fork(*command, folder=tmp_path).code == 0
     assert {one.state.name for one in entries(tmp_path / "runs").values()} == {"done"}
     (rest,) = entries(tmp_path / "runs" / "stopped").values()

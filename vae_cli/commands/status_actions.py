@@ -49,8 +49,8 @@ def rerun(groups: Sequence[Group]) -> int:
         return 0
     lines = dict.fromkeys(line for group in found for line in _lines(group))
     if len(lines) > 1:
-        several = "".join(f"\n  {line}" for line in lines)
-        raise UserError(f"--rerun failed: these are {len(lines)} commands, one after another:{several}")
+        print("\n".join(lines), flush=True)
+        raise UserError(f"--rerun failed: these are {len(lines)} commands; start them yourself, one after another")
     line = next(iter(lines))
     sweep = found[0].sweep
     if sweep and Path(sweep.directory).is_dir():
