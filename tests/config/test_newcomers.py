@@ -38,7 +38,7 @@ def refused(*arguments: str) -> str:
         (["val_size=3"], "nearest: dataset.val_size ("),
         (["network=conv", "hidden_dims=[3]"], "hidden_dims: unknown key (command line); --help lists the groups"),
         (["foo=3"], "foo: unknown key (command line); --help lists the groups"),
-        (["dataset.path=x"], "use dataset=array|huggingface|image_folder, which has it (dataset has "),
+        (["dataset.path=x"], "use dataset=array|huggingface|image_folder|table, which has it (dataset has "),
         (["optimizer.momentum=0.5"], "use optimizer=sgd, which has it"),
         (["annealing.weights=[beta]"], "annealing: no option is chosen (command line); use annealing=cyclical|linear"),
         (["network=conv", "network.channels=[]"], "network.channels=[]: expected a list [an integer > 0] of at least"),
