@@ -138,6 +138,23 @@ RECONSTRUCT = f"""\
       vae-reconstruct run=last data=test out=reconstructions.npz
 """
 
+EXPORT = """\
+    vae-export: encoder, decoder and scorer of a run in a format that needs no vae_cli, with a model
+    card; each file is read back and compared with the model before the folder gets its name.
+
+    usage: vae-export run=DIR [KEY=VALUE ...] [--cfg job]
+
+    values:
+      run=DIR                       folder of the run, its name, or last, the newest single run
+      ckpt=best                     best, last, previous, or the path of a checkpoint
+      format=onnx                   onnx, torch (programs of torch.export), safetensors (weights)
+      out=DIR                       new folder; export/FORMAT in the folder of the run by default
+
+    examples:
+      vae-export run=last
+      vae-export run=last format=torch out=model
+"""
+
 KL = """\
     vae-kl: fit a Gaussian q to a density p on the line by min KL(q || p) or min KL(p || q).
 
@@ -227,6 +244,7 @@ PLAIN = {
     "vae-encode": ENCODE,
     "vae-score": SCORE,
     "vae-reconstruct": RECONSTRUCT,
+    "vae-export": EXPORT,
     "vae-report": REPORT,
     "vae-status": STATUS,
 }
