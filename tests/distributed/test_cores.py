@@ -88,7 +88,17 @@ def test_runs_that_start_together_share_equally(machine: None, tmp_path: Path) -
         stack.enter_context(another(tmp_path))
         assert arrival.choose(8) == 2  # 8 among three
         assert first.ask(3) == "3"
-        assert arrival.choose(8) == 2  # 5 among two
+        assert Arrival.now().choose(8) == 2  # 5 among two
+
+
+def test_jobs_of_a_sweep_take_as_many_threads_as_the_first(machine: None, tmp_path: Path) -> None:
+    cores.arrival_of_sweep.cache_clear()
+    assert cores.arrival_of_sweep().choose(8) == 8
+    with another(tmp_path) as other:
+        assert other.ask(5) == "5"
+        assert cores.arrival_of_sweep().choose(8) == 8
+        assert Arrival.now().choose(8) == 3
+    cores.arrival_of_sweep.cache_clear()
 
 
 def test_a_run_leaves_the_cores_of_other_programs(machine: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,13 @@ import random
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 from torch.distributions import Independent, Normal
 
 from tests.support.figures import CPU, VIEWS, Affine, Table, digits, draw, history, wine
-from vae_cli.figures import drawing, tiles
+from vae_cli.figures import drawing, style, tiles
 
 CASES = {
     "grey": (digits(), 10, VIEWS),
@@ -150,3 +152,20 @@ def test_draws_outside_the_frame_are_stated():
     model.prior = lambda: Independent(Normal(torch.full((1,), 100.0), 1.0), 1)
     titles = [axes.get_title("left") for axes in draw(model, data, [])["samples"].axes]
     assert titles == ["data", "model (100.0% outside the frame)"]
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+def test_a_png_has_a_narrow_white_border_around_all_content(beyond, tmp_path):
+    figure = Figure(figsize=(1, 1))
+    width = 0.6 if beyond else 0.2
+    figure.patches.append(Rectangle((0.7, 0.4), width, 0.2, transform=figure.transFigure, color="k", lw=0))
+    with style.styled(), (tmp_path / "x.png").open("wb") as file:
+        style.write_png(figure, file)
+    with Image.open(tmp_path / "x.png") as image:
+        dark = np.asarray(image.convert("L")) < 128
+    rows, columns = np.nonzero(dark.any(1))[0], np.nonzero(dark.any(0))[0]
+    assert np.ptp(columns) + 1 == pytest.approx(200 * width, abs=2)
+    assert np.ptp(rows) + 1 == pytest.approx(40, abs=2)
+    white = rows[0], columns[0], dark.shape[0] - 1 - rows[-1], dark.shape[1] - 1 - columns[-1]
+    if not beyond:  # savefig measures the whole canvas, too
+        assert white == pytest.approx((4, 4, 4, 4), abs=1)

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,8 @@ def test_hyperparameters_in_tensorboard(logged: tuple[Path, dict[str, Any]]) -> 
 def test_wandb(logged: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = logged
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
-    found = [item["item"] for item in of_kind(records(file), "history")]
+    kept = records(file)
+    found = [item["item"] for item in of_kind(kept, "history")]
     steps = [row for row in found if "step/loss" in row]
     assert [row["step/gradient_norm"] for row in steps] == [
         row["step/gradient_norm"] for row in rows(folder / "steps.csv")
@@ -117,6 +119,9 @@ def test_wandb(logged: tuple[Path, dict[str, Any]]) -> None:
     ]
     images = [(file.parent / "files" / row["training/samples.path"]).read_bytes() for row in slider]
     assert len(set(images)) == 4
+    assert "requirements.txt" in [one["path"] for item in of_kind(kept, "files") for one in item["files"]]
+    packages = (file.parent / "files" / "requirements.txt").read_text().splitlines()
+    assert f"wandb=={version('wandb')}" in packages
 
 
 def test_a_resumed_run_replaces_later_rows(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -60,13 +61,17 @@ def release() -> None:
         claims.pop(os.getpid(), None)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Arrival:
-    """The machine as a run finds it: `idle` CPU seconds of its cores, CPU seconds `used` by each run, at a `time`."""
+    """The machine as a run finds it: `idle` CPU seconds of its cores, CPU seconds `used` by each run, at a `time`.
+
+    threads: those that the run has chosen
+    """
 
     time: float
     idle: float
     used: dict[int, float]
+    threads: int | None = None
 
     @classmethod
     def now(cls) -> Arrival:
@@ -80,16 +85,30 @@ class Arrival:
         return cls(time.monotonic(), _idle(), {process: _used(process) for process in claims})
 
     def choose(self, most: int) -> int:
-        """Threads for this run, 1 to `most`: an equal share of the free cores with the runs that have not chosen."""
-        time.sleep(max(0.0, self.time + WINDOW - time.monotonic()))
-        with _claims() as claims:
-            now = self._of(claims)
-            used_by_runs = sum(used - self.used.get(process, 0.0) for process, used in now.used.items())
-            left_by_programs = round((now.idle - self.idle + used_by_runs) / (now.time - self.time))
-            others = [threads for process, threads in claims.items() if process != os.getpid()]
-            free = min(usable(), left_by_programs) - sum(others)
-            claims[os.getpid()] = threads = max(1, min(most, free // (1 + others.count(0))))
-        return threads
+        """Threads for this run, 1 to `most`: an equal share of the free cores with the runs that have not chosen.
+
+        A second call keeps the number.
+        """
+        if self.threads is None:
+            time.sleep(max(0.0, self.time + WINDOW - time.monotonic()))
+            with _claims() as claims:
+                self.threads = max(1, min(most, self._share(claims)))
+                claims[os.getpid()] = self.threads
+        return min(most, self.threads)
+
+    def _share(self, claims: Claims) -> int:
+        now = self._of(claims)
+        used_by_runs = sum(used - self.used.get(process, 0.0) for process, used in now.used.items())
+        left_by_programs = round((now.idle - self.idle + used_by_runs) / (now.time - self.time))
+        others = [threads for process, threads in claims.items() if process != os.getpid()]
+        free = min(usable(), left_by_programs) - sum(others)
+        return free // (1 + others.count(0))
+
+
+@cache
+def arrival_of_sweep() -> Arrival:
+    """The arrival of the first job of a sweep in this process: the others take as many threads, without a wait."""
+    return Arrival.now()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from PIL.Image import Image
 from vae_cli.distributed.progress import track
 from vae_cli.evaluation.optional import optional
 from vae_cli.figures.examples import MAX_IMAGES, Examples, Inputs, Points, observed
-from vae_cli.figures.style import styled
+from vae_cli.figures.style import DPI, styled, write_png
 from vae_cli.figures.views import VIEWS, View
 from vae_cli.models.model import LatentVariableModel
 from vae_cli.runs.atomic_files import write_atomically
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
 MAX_POINTS, MAX_POINTS_WHILE_TRAINING = 5000, 500
 """Examples that the figures of a finished run and the images during training are drawn from."""
-METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
-"""Without versions and times, so that equal figures are equal files."""
+WRITERS = {
+    "png": write_png,
+    "pdf": lambda figure, file: figure.savefig(file, format="pdf", dpi=DPI, metadata={"CreationDate": None}),
+    "svg": lambda figure, file: figure.savefig(file, format="svg", dpi=DPI, metadata={"Date": None}),
+}
+"""Functions by the type of the file; without times, so that equal figures are equal files."""
 
 
 def draw(
@@ -65,8 +69,7 @@ def save(figures: dict[str, Figure], folder: Path, kinds: Sequence[str] = ("png"
         for name, figure in track(list(figures.items()), "writing the figures"):
             with optional(f"figure {name}"):
                 for kind in kinds:
-                    write = partial(figure.savefig, format=kind, dpi=200, metadata=METADATA[kind])
-                    write_atomically(folder / f"{name}.{kind}", write)
+                    write_atomically(folder / f"{name}.{kind}", partial(WRITERS[kind], figure))
                 figure.clear()
 
 

@@ -51,7 +51,7 @@ def samples(inputs: Inputs) -> Figure:
     x = _sampled(inputs.model)
     figure = _figure(x, COLUMNS, COLUMNS)
     figure.set_layout_engine("none")  # nothing stands beside the grid
-    _show(figure.add_axes((0, 0, 1, 1)), _unit(x, inputs.points), COLUMNS)
+    _show(figure.add_axes((0.01, 0.01, 0.98, 0.98)), _unit(x, inputs.points), COLUMNS)
     return figure
 
 

@@ -52,10 +52,11 @@ def longer(rows: Sequence[dict[str, Any]], folder: Path) -> str | None:
 
 def save_figures(folder: Path) -> None:
     """Write the plots of a search into its folder."""
-    from vae_cli.figures.style import styled  # matplotlib, which the check of a command line does not wait for
+    # matplotlib, which the check of a command line does not wait for
+    from vae_cli.figures.style import styled, write_png
     from vae_cli.report.plots.search import search_plots
 
     with styled():
         for plot in search_plots(folder):
             path = room(folder / "figures") / f"{Path(plot.name).name}.png"
-            write_atomically(path, partial(plot.figure.savefig, format="png", dpi=200, metadata={"Software": None}))
+            write_atomically(path, partial(write_png, plot.figure))
