@@ -17,7 +17,11 @@ from vae_cli.config.suggest import KEYS, OPTIONS
 from vae_cli.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("workplace")
-NEEDED = {"dataset=array": ["dataset.path=x"], "dataset=image_folder": ["dataset.path=x"]}
+NEEDED = {
+    "dataset=array": ["dataset.path=x"],
+    "dataset=table": ["dataset.path=x"],
+    "dataset=image_folder": ["dataset.path=x"],
+}
 NEEDED |= {"likelihood=gaussian": ["dataset=linear_gaussian"], "likelihood=categorical": ["dataset.binarize=none"]}
 NEEDED |= {"network=conv": ["model=conv_vae"], "objective=factorvae": [], "prior=mixture": []}
 

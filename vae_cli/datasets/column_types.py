@@ -74,7 +74,7 @@ def is_date(cells: pa.ChunkedArray) -> bool:
 
 
 def is_text(cells: pa.ChunkedArray) -> bool:
-    """True for strings."""
+    """True for a column of strings."""
     return pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)
 
 
