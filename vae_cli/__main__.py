@@ -12,6 +12,7 @@ COMMANDS = {
     "encode": cli.encode,
     "score": cli.score,
     "reconstruct": cli.reconstruct,
+    "export": cli.export,
     "report": cli.report,
     "status": cli.status,
     "kl": cli.kl,

@@ -102,6 +102,9 @@ score = _configured("vae-score", "score", "commands.apply:score_run", "the log-l
 reconstruct = _configured(
     "vae-reconstruct", "reconstruct", "commands.apply:reconstruct_run", "reconstruct new data with the model of a run."
 )
+export = _configured(
+    "vae-export", "export", "commands.export.write:export_run", "write a model in a format that needs no vae_cli."
+)
 kl = _configured(
     "vae-kl", "kl", "studies.kl.fit:fit", "fit a Gaussian to a density on the line by KL(q || p) or KL(p || q)."
 )

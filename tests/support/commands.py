@@ -20,6 +20,7 @@ NAMES = {
     "vae-encode": "encode",
     "vae-score": "score",
     "vae-reconstruct": "reconstruct",
+    "vae-export": "export",
     "vae-kl": "kl",
     "vae-cavi": "cavi",
     "vae-report": "report",

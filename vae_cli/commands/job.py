@@ -40,6 +40,7 @@ from vae_cli.runs import study
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import Typed, options_of
+from vae_cli.runs.source_code import source_code
 from vae_cli.runs.status import Status
 from vae_cli.training.data_location import load_again
 
@@ -142,6 +143,7 @@ class Job:
                 print(f"{self.run.name}: resumes from its last checkpoint")
             self.run.write_typed(self._typed(config))
             show_configuration(config, self.run, self.run.typed_if_readable().options, self.number)
+            source_code(Path.cwd())  # git answers while the libraries are imported
         with show("importing torch"), uncollected():
             from vae_cli.training.loading import load_data
 

@@ -12,7 +12,13 @@ from vae_cli.runs.find import NEWEST, names, newest_run
 from vae_cli.runs.layout import PATHS, RUNS, display, outputs_folder
 
 ROOTS = {"vae-train": "train", "vae-eval": "eval", "vae-sample": "sample", "vae-encode": "encode"}
-ROOTS |= {"vae-score": "score", "vae-reconstruct": "reconstruct", "vae-kl": "kl", "vae-cavi": "cavi"}
+ROOTS |= {
+    "vae-score": "score",
+    "vae-reconstruct": "reconstruct",
+    "vae-export": "export",
+    "vae-kl": "kl",
+    "vae-cavi": "cavi",
+}
 OPTIONS = {
     "vae-report": ("out=", "wandb=true"),
     "vae-status": ("--watch", "--failed", "--cancel", "--rerun", "failed"),

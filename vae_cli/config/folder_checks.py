@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
-from vae_cli.config.apply_checks import check_application
+from vae_cli.config.apply_checks import check_application, check_sampling
 from vae_cli.config.check import Where, check_rules, parsed_as
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
-from vae_cli.config.schema import ApplyConfig, EvalConfig, RunCommandConfig, SampleConfig, TrainConfig
+from vae_cli.config.schema import ApplyConfig, EvalConfig, ExportConfig, RunCommandConfig, SampleConfig, TrainConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import initial_checkpoint, nearest, run_around
@@ -45,10 +46,20 @@ def readable(config: TrainConfig, where: Where) -> None:
 
 def installed(config: TrainConfig, where: Where) -> None:
     """Refuse a logger whose library is missing."""
-    if config.logger.tensorboard and find_spec("tensorboard") is None:
-        key = "logger.tensorboard"
-        problem = f"logger=tensorboard: the package tensorboard is not installed ({where(key)})"
-        raise ConfigError(f"{problem}; use logger=csv, or pip install 'vae-cli[tensorboard]'", key=key)
+    if config.logger.tensorboard:
+        _needs("logger=tensorboard", ["tensorboard"], where("logger.tensorboard"), "logger=csv", "tensorboard")
+
+
+PACKAGES = {"onnx": ["onnx", "onnxscript", "onnxruntime"], "torch": [], "safetensors": ["safetensors"]}
+"""Packages that an export needs, by its format."""
+
+
+def _needs(choice: str, packages: Sequence[str], place: str, other: str, extra: str) -> None:
+    """Refuse a choice, as in logger=tensorboard, one of whose packages is missing."""
+    if missing := next((name for name in packages if find_spec(name) is None), None):
+        problem = f"{choice}: the package {missing} is not installed ({place})"
+        key = choice.partition("=")[0]
+        raise ConfigError(f"{problem}; use {other}, or pip install 'vae-cli[{extra}]'", key=key)
 
 
 def creatable(folder: Path) -> None:
@@ -101,7 +112,9 @@ def located(config: R, where: Where) -> R:
     else:
         view = ConfigView(saved, lambda key: resume.place(run, key))
         if isinstance(config, SampleConfig):
-            _component(config, view)
+            check_sampling(config, view)
+        if isinstance(config, ExportConfig):
+            _needs(f"format={config.format}", PACKAGES[config.format], where("format"), "format=torch", "export")
         if isinstance(config, ApplyConfig):
             check_application(config, view)
     path = run.checkpoint(config.ckpt)
@@ -110,19 +123,6 @@ def located(config: R, where: Where) -> R:
         raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint {remedy}")
     ckpt = config.ckpt if config.ckpt in CHECKPOINTS else str(path.absolute())
     return replace(config, run=str(run.path), ckpt=ckpt)
-
-
-def _component(config: SampleConfig, view: ConfigView) -> None:
-    """Refuse a component that the prior of the run does not have."""
-    if (component := config.component) is None:
-        return
-    asked = f"component={component}: {view.name('prior')} has"
-    if "mixture" not in view.provides("prior"):
-        raise ConfigError(f"{asked} no components ({COMMAND_LINE}); remove component", key="component")
-    if component >= (count := view.argument("prior.components")):
-        raise ConfigError(
-            f"{asked} {count} components ({COMMAND_LINE}); use component=0 to {count - 1}", key="component"
-        )
 
 
 def _evaluates(key: str) -> bool:

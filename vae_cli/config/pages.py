@@ -14,6 +14,7 @@ TOPICS = (
     "models",
     "running",
     "results",
+    "sharing",
     "data",
     "troubleshooting",
     "studies",

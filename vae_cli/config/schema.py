@@ -251,6 +251,9 @@ class SampleConfig(RunCommandConfig):
 
     n: PositiveInt
     component: NonNegativeInt | None
+    temperature: PositiveFloat
+    between: list[str] | None
+    out: str | None
     seed: Seed
 
 
@@ -292,6 +295,14 @@ class ScoreConfig(ApplyConfig):
 
 
 @dataclass(frozen=True)
+class ExportConfig(RunCommandConfig):
+    """The root of vae-export."""
+
+    format: Literal["onnx", "torch", "safetensors"]
+    out: str | None
+
+
+@dataclass(frozen=True)
 class CAVIConfig:
     """The root of vae-cavi."""
 
@@ -317,6 +328,7 @@ SCHEMAS: dict[str, type] = {
     "encode": EncodeConfig,
     "score": ScoreConfig,
     "reconstruct": ReconstructConfig,
+    "export": ExportConfig,
     "kl": KLConfig,
     "cavi": CAVIConfig,
 }

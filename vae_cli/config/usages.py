@@ -67,7 +67,7 @@ EVAL_EXAMPLES = """\
 """
 
 SAMPLE = """\
-    vae-sample: samples from the model of a run, as a PNG grid and an .npz file.
+    vae-sample: samples from the model of a run, as a PNG grid and arrays, or as a table.
 
     usage: vae-sample run=DIR [KEY=VALUE ...] [--cfg job]
 
@@ -76,10 +76,16 @@ SAMPLE = """\
       ckpt=best                     best, last, previous, or the path of a checkpoint
       n=64                          number of samples
       component=3                   from one component of a mixture prior
+      temperature=0.7               factor of the distance of z from the mean of p(z)
+      between=[a.png,b.png]         z on the line between two examples; test:3 is row 3 of a split
+      out=FILE                      .npz, or .csv or .parquet with x alone; - is stdout; by default
+                                    an .npz and a .png in the run's folder
       seed=0                        seed of the samples
 
     examples:
       vae-sample run=last n=100 seed=1
+      vae-sample run=last n=1000 out=copy.csv
+      vae-sample run=last between=[test:3,test:8] n=9
 """
 
 APPLIED = """\
@@ -130,6 +136,23 @@ RECONSTRUCT = f"""\
 {APPLIED}
     examples:
       vae-reconstruct run=last data=test out=reconstructions.npz
+"""
+
+EXPORT = """\
+    vae-export: encoder, decoder and scorer of a run in a format that needs no vae_cli, with a model
+    card; each file is read back and compared with the model before the folder gets its name.
+
+    usage: vae-export run=DIR [KEY=VALUE ...] [--cfg job]
+
+    values:
+      run=DIR                       folder of the run, its name, or last, the newest single run
+      ckpt=best                     best, last, previous, or the path of a checkpoint
+      format=onnx                   onnx, torch (programs of torch.export), safetensors (weights)
+      out=DIR                       new folder; export/FORMAT in the folder of the run by default
+
+    examples:
+      vae-export run=last
+      vae-export run=last format=torch out=model
 """
 
 KL = """\
@@ -221,6 +244,7 @@ PLAIN = {
     "vae-encode": ENCODE,
     "vae-score": SCORE,
     "vae-reconstruct": RECONSTRUCT,
+    "vae-export": EXPORT,
     "vae-report": REPORT,
     "vae-status": STATUS,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -100,7 +101,9 @@ class PushforwardDistribution(UnvalidatedDistribution):
         centre = self.step(self.base.mean)
         first, second = torch.zeros_like(centre), torch.zeros_like(centre)
         points = normal_points(self.event_shape[0]).to(centre)
-        for unit in points.split(max(1, AT_ONCE // self.batch_shape.numel())):
+        rows = math.prod(self.batch_shape)
+        fit = len(points) * rows <= AT_ONCE
+        for unit in (points,) if fit else points.split(max(1, AT_ONCE // rows)):
             unit = unit.reshape(len(unit), *[1] * len(self.batch_shape), -1)
             moved = self.step(self.base.mean + self.base.stddev * unit) - centre
             first, second = first + moved.sum(0), second + moved.square().sum(0)

@@ -135,7 +135,7 @@ class FullCovariance(AmortisedPosterior):
         loc, diagonal, below = features.split([d, d, features.shape[-1] - 2 * d], -1)
         tril = torch.diag_embed(softplus(diagonal + SOFTPLUS_OF_ONE).clamp(min=1 / FARTHEST))
         rows, columns = self.get_buffer("rows_columns")
-        tril = tril.index_put((torch.arange(len(tril), device=tril.device)[:, None], rows, columns), below)
+        tril = tril.index_put((torch.arange(tril.shape[0], device=tril.device)[:, None], rows, columns), below)
         return SharedMultivariateNormal(loc, scale_tril=tril, validate_args=False)
 
     def best_gap(self, precision: Tensor) -> float | None:

@@ -20,7 +20,7 @@ FILES = {CONFIG, RESULTS, STATUS}
 """Files that a run has; a config.yaml may be another program's."""
 OTHERS = {"wandb", ".hydra", ".submitit", ".slurm", SUPERSEDED}
 """Folders to skip: those of other programs, which may hold a config.yaml, and of superseded runs."""
-OWN = {"checkpoints", "figures", "evaluations", "samples", "tensorboard"}
+OWN = {"checkpoints", "figures", "evaluations", "samples", "tensorboard", "export"}
 """Folders of a run."""
 TIME = re.compile(r"\d\d-\d\d-\d\d-\d+")
 """The begin of the name of a folder, before the name of the run."""

@@ -1,0 +1,1 @@
+"""Exports: a model as functions of arrays, in formats that need no vae_cli."""
