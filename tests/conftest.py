@@ -50,6 +50,7 @@ def seeded() -> None:
     import torch
 
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # as in the variable above, which a training in this process may overrule
 
 
 def _raise(what: str, error: Exception) -> None:

@@ -1,19 +1,24 @@
-"""Compositions in two thirds of their time: hydra parses a file or an override each time anew, tests do so once."""
+"""Compositions in a fifth of their time: hydra reads files and parses overrides each time anew, tests do so once."""
 
 import copy
 import pickle
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import omegaconf.base
-from hydra._internal import defaults_list
+from hydra._internal import config_loader_impl, config_repository, defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins import file_config_source, importlib_resources_config_source
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from omegaconf import Container, OmegaConf
+from omegaconf import Container, DictConfig, OmegaConf
 
 from vae_cli.config.compose import session
+from vae_cli.runs.layout import conf_folder
 
 
 @cache
@@ -43,3 +48,44 @@ def install() -> None:
         return choices(overrides, entries, self_added) if needed else None
 
     defaults_list._create_interpolation_map = only_if_needed
+    config_repository.copy = SimpleNamespace(deepcopy=copy.copy)  # of a list of sources, which is replaced as a whole
+    config_loader_impl.create_defaults_list = _once_per_choice(config_loader_impl.create_defaults_list)
+    ConfigLoaderImpl._compose_config_from_defaults_list = _once_per_list(
+        ConfigLoaderImpl._compose_config_from_defaults_list
+    )
+
+
+def _users_files(repo: Any) -> tuple[Any, ...]:
+    """The folders of the user, with their files, which a test may write anew; our own do not change."""
+    folders = [Path(source.path) for source in repo.get_sources() if source.scheme() in ("vae", "file")]
+    users = [folder for folder in folders if folder != conf_folder()]
+    return tuple((folder, *((file, file.read_bytes()) for file in sorted(folder.rglob("*.yaml")))) for folder in users)
+
+
+def _once_per_choice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """hydra's create_defaults_list, which depends on the choices of options, and not on values."""
+    known: dict[Any, Any] = {}
+
+    def create(repo: Any, config_name: str, overrides_list: list[Any], **settings: Any) -> Any:
+        values = defaults_list.Overrides(repo, overrides_list).config_overrides
+        of_values = set(map(id, values))
+        choices = tuple(o.input_line for o in overrides_list if id(o) not in of_values)
+        key = (config_name, *settings.items(), choices, _users_files(repo))
+        if key not in known:
+            known[key] = function(repo, config_name, overrides_list, **settings)
+        return replace(known[key], config_overrides=values)
+
+    return create
+
+
+def _once_per_list(function: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
+    """hydra's composition of the files in a list of defaults."""
+    known: dict[Any, bytes] = {}
+
+    def compose(self: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> DictConfig:
+        key = (repr(defaults), _users_files(repo))
+        if key not in known:
+            known[key] = pickle.dumps(function(self, defaults, repo))
+        return pickle.loads(known[key])
+
+    return compose

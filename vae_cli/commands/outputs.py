@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Columns = Mapping[str, NDArray[Any]]
 Write = Callable[[Columns], None]
 STDOUT = "-"
+ARRAYS = ".npz"
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def _npz(file: IO[bytes]) -> Iterator[Write]:
 WRITERS: dict[str, Callable[[IO[bytes]], AbstractContextManager[Write]]] = {
     ".csv": _csv,
     ".parquet": _parquet,
-    ".npz": _npz,
+    ARRAYS: _npz,
 }
 
 
