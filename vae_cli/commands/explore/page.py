@@ -13,6 +13,7 @@ from bokeh.layouts import column, row
 from bokeh.models import Button, ColumnDataSource, CustomJS, Div, Select, Slider, Spinner, UIElement
 from bokeh.palettes import Category10_10
 from bokeh.plotting import figure
+from jinja2 import Template
 
 from vae_cli.commands.explore.space import Space
 
@@ -26,7 +27,10 @@ img { width: 112px; image-rendering: pixelated; border: 1px solid #8888; margin:
 .bars i { background: linear-gradient(#4477aa 0 0) 0 / var(--share) 100% no-repeat, #8883; }
 """
 WRAP = {"flex-wrap": "wrap", "gap": "16px"}
-TEMPLATE = """{% block preamble %}<meta name="viewport" content="width=device-width, initial-scale=1">{% endblock %}"""
+TEMPLATE = Template(
+    "{% extends base %}{% block preamble %}"
+    '<meta name="viewport" content="width=device-width, initial-scale=1">{% endblock %}'
+)
 NEAREST = """
 const {x, y, html, label} = source.data
 let near = 0, least = Infinity
@@ -123,18 +127,22 @@ class Page:
             plot.legend.ncols, plot.legend.label_text_font_size, plot.legend.border_line_color = 10, "9px", None
             plot.legend.glyph_width, plot.legend.margin, plot.legend.spacing = 12, 0, 0
         plot.js_on_event(MouseMove, CustomJS(args={"source": source, "shown": self.hovered}, code=NEAREST))
-        plot.on_event(Tap, lambda event: self.go(space.map.code(event.x, event.y)))
+        plot.on_event(Tap, self._tapped)
         return plot
+
+    def _tapped(self, event: Any) -> None:
+        """Show the code of a point of the map."""
+        self.go(self.space.map.code(event.x, event.y))
 
     def _interpolation(self) -> UIElement:
         """Two examples by number, and decoded codes between them."""
-        last = len(self.space.labels) - 1
-        ends = [Spinner(title=name, low=0, high=last, value=value, width=110) for name, value in
-                (("from example", 0), ("to example", last))]  # fmt: skip
-        for spinner in ends:
-            spinner.on_change("value", lambda name, old, new: self.interpolate(*ends))
-        self.interpolate(*ends)
-        return column(row(*ends, styles=WRAP), self.strip, sizing_mode="stretch_width")
+        count = len(self.space.labels) - 1
+        first = Spinner(title="from example", low=0, high=count, value=0, width=110)
+        last = Spinner(title="to example", low=0, high=count, value=count, width=110)
+        for spinner in (first, last):
+            spinner.on_change("value", lambda name, old, new: self.interpolate(first, last))
+        self.interpolate(first, last)
+        return column(row(first, last, styles=WRAP), self.strip, sizing_mode="stretch_width")
 
     def interpolate(self, first: Spinner, last: Spinner) -> None:
         """Show the examples at both ends and the decoded codes between them."""
