@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shlex
@@ -153,6 +154,8 @@ class Job:
             same_data(self.run.path, data.sha256)
         with show("importing Lightning"), uncollected():  # after the data are read, because the import takes seconds
             from vae_cli.commands.train import train
+        if not gc.get_freeze_count():
+            gc.freeze()  # else each full collection goes over the objects of torch and Lightning: a quarter of a second
 
         return train(config, data, self.run.path, arrival, checkpoint, closing)
 
