@@ -148,9 +148,9 @@ class Page:
         """Show the examples at both ends and the decoded codes between them."""
         if first.value is None or last.value is None:  # an empty field
             return
-        ends = [int(first.value), int(last.value)]
-        html = self.space.decoded(self.space.between(*ends, STEPS), "between")
-        left, right = (self.space.pictures[number] for number in ends)
+        begin, end = int(first.value), int(last.value)
+        html = self.space.decoded(self.space.between(begin, end, STEPS), "between")
+        left, right = self.space.pictures[begin], self.space.pictures[end]
         self.strip.text = f'<b>interpolation</b><div class="many">{left}{html}{right}</div>'
 
     def _components(self) -> UIElement:

@@ -15,7 +15,7 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Picture:
-    """How examples are drawn: between the least and the largest value, of all pixels or of each column.
+    """The range of values between which examples are drawn, of all pixels or of each column.
 
     low, high: (D,) for vectors, scalars for images
     """
@@ -32,7 +32,7 @@ class Picture:
         return cls(np.asarray(x.min() if real else 0.0), np.asarray(x.max() if real else 1.0))
 
     def html(self, x: Array, alt: str) -> str:
-        """One example (*event)."""
+        """The HTML of one example x (*event); `alt` names it."""
         return self._bars(x, alt) if x.ndim == 1 else self._image(x, alt)
 
     def _image(self, x: Array, alt: str) -> str:
