@@ -1,5 +1,6 @@
 """A trained model at work: vae-encode, vae-score and vae-reconstruct, and the same from Python."""
 
+import io
 import os
 import shutil
 import signal
@@ -171,6 +172,49 @@ def test_a_killed_command_leaves_no_table_and_starts_anew(work: Path) -> None:
     assert done.code == 0, done.err
     assert len(pd.read_csv(work / "late.csv")) == 200
     assert not list(work.glob(".late.csv*"))
+
+
+def test_samples_have_a_temperature_and_lie_between_examples(work: Path, digits: Run) -> None:
+    torch.manual_seed(0)
+    parts = digits.mixture.component_distribution
+    far, near = (digits.draw(4000, 1, temperature=t) for t in (1.0, 0.5))
+    torch.testing.assert_close(far.std(0), parts.stddev[1], rtol=0.1, atol=0)
+    torch.testing.assert_close(near.std(0), 0.5 * parts.stddev[1], rtol=0.1, atol=0)
+    inner = digits.draw(400, temperature=1e-6)  # one of the means of the components
+    assert float(torch.cdist(inner, parts.mean.detach()).min(1).values.max()) < 1e-2
+    done = fork("vae-sample", "run=digits", "between=[test:3,test:8]", "n=5", "out=line.npz", folder=work)
+    assert (done.code, done.err, done.out) == (0, "", "written to line.npz\n"), done.err
+    ends = digits.encode(digits.data.test.x[[3, 8]].float() / 255).mean.numpy()
+    with np.load(work / "line.npz") as arrays:
+        np.testing.assert_allclose(
+            arrays["z"], ends[0] + np.linspace(0, 1, 5)[:, None] * (ends[1] - ends[0]), atol=1e-5
+        )
+        torch.testing.assert_close(torch.from_numpy(arrays["mean"]), digits.decode(arrays["z"]).mean)
+
+
+def test_samples_as_a_table_are_in_the_units_of_the_data(work: Path) -> None:
+    done = fork("vae-sample", "run=exact", "n=3000", "out=-", folder=work)
+    assert (done.code, done.err) == (0, "")
+    copy, x = pd.read_csv(io.StringIO(done.out)), vae_cli.load(work / "exact").data.train.x.numpy()
+    assert list(copy) == [f"x_{k}" for k in range(10)]
+    np.testing.assert_allclose(np.cov(copy.T), np.cov(x.T), atol=0.25 * np.cov(x.T).max())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["between=[test:3]"], "between has 1 examples"),
+        (["between=[test:3,test:8]", "temperature=0.5"], "no temperature"),
+        (["temperature=0"], "temperature"),
+        (["component=9"], "use component=0 to 3"),
+        (["out=a.txt"], ".csv, .parquet, .npz"),
+    ],
+)
+def test_faults_of_a_sampling(
+    work: Path, arguments: list[str], part: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(work)
+    assert part in refuse(monkeypatch, capsys, "run=digits", *arguments, command="sample")
 
 
 @pytest.mark.parametrize(

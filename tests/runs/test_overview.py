@@ -192,3 +192,28 @@ def test_a_sweep_goes_on_where_it_was_started(tmp_path: Path) -> None:
     assert {name: one.state.name for name, one in entries(sweep).items()} == {"seed=1": "done", "seed=2": "done"}
     again = fork("vae-status", "--rerun", "failed", str(sweep), folder=other)
     assert (again.code, again.out) == (0, "nothing has failed\n")
+
+
+def test_single_runs_go_on_one_by_one(tmp_path: Path) -> None:
+    """One that was stopped resumes, one that was killed before it saved begins anew in its folder."""
+    words = (*SMALL, "trainer.max_epochs=1", "dataset.subset=200")
+    assert fork("vae-train", *words, "hydra.run.dir=runs/stopped", folder=tmp_path).code == 0
+    stopped, killed = RunFolder(tmp_path / "runs" / "stopped"), RunFolder(tmp_path / "runs" / "killed, early")
+    stopped.write_end("interrupted", "terminated")
+    killed.path.mkdir()
+    killed.write_typed(Typed([*words]))
+    killed.write_status(Status("running").started(dead()))
+    told = fork("vae-status", "--rerun", "failed", "runs", folder=tmp_path)
+    assert told.code == 1 and "these are 2 commands" in told.err
+    for command in [shlex.split(text) for text in told.out.splitlines()]:
+        assert fork(*command, folder=tmp_path).code == 0
+    assert {one.state.name for one in entries(tmp_path / "runs").values()} == {"done"}
+    (rest,) = entries(tmp_path / "runs" / "stopped").values()
+    assert [one.end for one in rest.status.starts] == ["done", "done"]
+
+
+def test_a_failed_trial_is_a_result_of_its_search(tmp_path: Path) -> None:
+    Sweep(replace(dead(), command="vae-train hparams_search=optuna"), str(tmp_path), True, []).write(tmp_path)
+    made(tmp_path / "a", "failed")
+    told = fork("vae-status", "--rerun", "failed", ".", folder=tmp_path)
+    assert told.code == 0 and "but 1 trials, whose scores are -inf; a larger hydra.sweeper.n_trials" in told.out

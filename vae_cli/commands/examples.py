@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from vae_cli.batch import Batch
-from vae_cli.datasets.arrays import numbers
+from vae_cli.datasets.arrays import events_like, floats, numbers
 from vae_cli.datasets.new_data import read_like
 from vae_cli.datasets.split import SplitName
+from vae_cli.errors import UserError
 from vae_cli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -53,15 +54,13 @@ def examples(run: Run, source: Source) -> Examples:
 
 def of_split(run: Run, name: SplitName, most: int | None = None) -> Examples:
     """A split of the run's data, or at most `most` examples of it, drawn by a fixed seed, with their labels."""
-    split = getattr(run.data, name)
+    split, data = getattr(run.data, name), run.data
+    chosen = torch.arange(len(split))
     if most is not None and most < len(split):
         chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:most].sort().values
-    else:
-        chosen = torch.arange(len(split))
-    loader = replace(run.data, **{name: split.select(chosen)}).loader(
-        name, batch_size=BLOCK, seed=0, shuffle=False, device=run.module.device
-    )
-    ids = np.array(split.files if split.files is not None else split.rows.tolist())
+        data = replace(data, **{name: split.select(chosen)})
+    loader = data.loader(name, batch_size=BLOCK, seed=0, shuffle=False, device=run.module.device)
+    ids = split.rows.numpy() if split.files is None else np.array(split.files)
 
     def batches() -> Iterator[tuple[Columns, Batch]]:
         for batch in loader:
@@ -78,14 +77,42 @@ def of_split(run: Run, name: SplitName, most: int | None = None) -> Examples:
 def _of_file(run: Run, path: Path) -> Examples:
     """The examples of a file or a folder, read as the run's own data were."""
     found = read_like(RunFolder(run.folder), path)
-    blocks = ((np.array(ids), x) for ids, x in found.blocks(BLOCK))
-    return Examples(len(found), (({"id": ids}, run.batch(x)) for ids, x in blocks))
+    return Examples(
+        len(found), (({"id": np.array(ids)}, _batch(run, x, found.where, 0)) for ids, x in found.blocks(BLOCK))
+    )
 
 
 def _of_blocks(run: Run, blocks: Iterator[Any]) -> Iterator[tuple[Columns, Batch]]:
     """Arrays one after the other; the rows count from 0."""
     first = 0
     for x in blocks:
-        batch = run.batch(x, first)
+        batch = _batch(run, numbers(x, "x"), f"this model scores {run.facts.domain} data; x", first)
         yield {"id": np.arange(first, first + len(batch))}, batch
         first += len(batch)
+
+
+def _batch(run: Run, x: NDArray[Any], where: str, first: int) -> Batch:
+    """Rows from `first` on of an array, as the model sees them."""
+    facts, units = run.facts, run.facts.standardisation
+    rows = f" (rows from {first})" if first else ""
+    stored = events_like(x, facts.event_shape, facts.domain, where + rows, floats(x) if units else np.float32)
+    tensor = (units.standardise(stored) if units else stored).to(run.module.device)
+    return numbered(tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor)
+
+
+def numbered(x: Tensor) -> Batch:
+    """A batch of new examples, which count from 0."""
+    return Batch(x, torch.arange(len(x), device=x.device))
+
+
+def example(run: Run, source: str) -> Batch:
+    """One example: SPLIT:ROW, FILE:ROW, or the first one of a file."""
+    name, colon, row = source.rpartition(":")
+    if not colon or not row.isdigit() or Path(source).exists():
+        name, row = source, "0"
+    position = int(row)
+    for _, batch in examples(run, name).batches:
+        if position < len(batch):
+            return batch.part(position, 1)
+        position -= len(batch)
+    raise UserError(f"{source}: there is no row {row}; rows count from 0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,16 +15,18 @@ from torch.distributions import Distribution, MixtureSameFamily
 
 from vae_cli.batch import Batch
 from vae_cli.commands import notebook
-from vae_cli.commands.examples import Source, examples, of_split
+from vae_cli.commands.examples import Source, example, examples, numbered, of_split
 from vae_cli.commands.transformer import Transformer
 from vae_cli.config.check import parsed_as
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets import Data
-from vae_cli.datasets.arrays import events_like, floats, numbers
+from vae_cli.datasets.arrays import numbers
 from vae_cli.datasets.info import DatasetInfo
+from vae_cli.datasets.schema import Schema
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.distributions.standardisation import Scored
+from vae_cli.distributions.tempering import tempered
 from vae_cli.errors import UserError, first_line
 from vae_cli.evaluation.scores import Scores, score
 from vae_cli.models.model import LatentVariableModel
@@ -83,6 +84,11 @@ class Run(Transformer):
         return notebook.Figures.of(RunFolder(self.folder).figures)
 
     @cached_property
+    def schema(self) -> Schema:
+        """The facts of the training data by which new data are read."""
+        return Schema.read(RunFolder(self.folder))
+
+    @cached_property
     def data(self) -> Data:
         """The training data set with its splits; UserError if the data have changed."""
         data = load_again(self.config)
@@ -95,26 +101,13 @@ class Run(Transformer):
         """Names of the labels, in their order; None where labels are numbers."""
         return self.facts.class_names
 
-    def batch(self, x: Source, first: int = 0) -> Batch:
+    def batch(self, x: Source) -> Batch:
         """x converted as the data of a file: (N, *event), or (N, H, W) or (N, D) of one channel.
 
         Bytes of images become k/255, a table is standardised as the training rows were.
-
-        Args:
-            first: number of the first row in a message
         """
-        if isinstance(x, str | Path | Iterator):
-            tensor = torch.cat([part.x for _, part in examples(self, x).batches])
-            return Batch(tensor, torch.arange(len(tensor), device=tensor.device))
-        rows = f" (rows from {first})" if first else ""
-        facts, scored = self.facts, f"this model scores {self.facts.domain} data; x{rows}"
-        units, array = facts.standardisation, numbers(x, "x")
-        stored = events_like(array, facts.event_shape, facts.domain, scored, floats(array) if units else np.float32)
-        if units:
-            stored = units.standardise(stored)
-        tensor = stored.to(self.module.device)
-        tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor
-        return Batch(tensor, torch.arange(len(tensor), device=tensor.device))
+        parts = [part.x for _, part in examples(self, x).batches]
+        return numbered(torch.cat(parts))
 
     @torch.no_grad()
     def encode(self, x: Source) -> Distribution:
@@ -169,21 +162,30 @@ class Run(Transformer):
         return self.responsibilities(x).argmax(-1)
 
     @torch.no_grad()
-    def draw(self, n: int, component: int | None = None) -> Tensor:
-        """z ~ p(z), or z ~ p(z|c) of one component: (n, d)."""
+    def draw(self, n: int, component: int | None = None, temperature: float = 1.0) -> Tensor:
+        """z ~ p(z), or z ~ p(z|c) of one component, at `temperature` times its distance from the mean: (n, d)."""
         positive(n, "n")
-        if component is None:
-            return self.prior.sample(torch.Size((n,)))
-        components = self.mixture.component_distribution
-        count = components.batch_shape[0]
-        if not 0 <= component < count:
+        count = None if component is None else self.mixture.component_distribution.batch_shape[0]
+        if component is not None and count is not None and not 0 <= component < count:
             raise UserError(f"component={component}: the prior's components are 0 to {count - 1}")
-        return components.sample(torch.Size((n,)))[:, component]
+        return tempered(self.prior, n, temperature, component)
 
     @torch.no_grad()
-    def sample(self, n: int, component: int | None = None) -> Tensor:
+    def sample(self, n: int, component: int | None = None, temperature: float = 1.0) -> Tensor:
         """n means of p(x|z), z ~ p(z) or z ~ p(z|c) of one component: (n, *event)."""
-        return self.decode(self.draw(n, component)).mean
+        return self.decode(self.draw(n, component, temperature)).mean
+
+    @torch.no_grad()
+    def between(self, first: Source, second: Source, n: int) -> Tensor:
+        """n points on the line from E_q[z|x] of one example to that of another: (n, d).
+
+        Args:
+            first, second: x (1, *event), or a text: SPLIT:ROW, FILE:ROW, or a file, whose first example counts
+        """
+        positive(n, "n")
+        ends = [example(self, x) if isinstance(x, str) else self.batch(x) for x in (first, second)]
+        start, end = (self.model.encode(batch).mean for batch in ends)
+        return torch.lerp(start, end, torch.linspace(0, 1, n, device=start.device).unsqueeze(1))
 
     def score(self, x: Source, samples: int = 100, seed: int = 0, reference: int = 0) -> Scores:
         """ELBO, distortion, rate and importance-weighted log p(x) of each example: nats, (N,) each, on the CPU.

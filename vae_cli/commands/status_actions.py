@@ -41,14 +41,16 @@ def cancel(groups: Sequence[Group]) -> int:
 
 def rerun(groups: Sequence[Group]) -> int:
     """Become the command that repeats a sweep, or continues a run, in its folder; UserError where there are several."""
-    found = [group for group in groups if any(one.failed for one in group.entries)]
+    found = [group for group in groups if _failed(group)]
     if not found:
-        print("nothing has failed")
+        scored = sum(one.failed for group in groups for one in group.entries)
+        more = f" but {scored} trials, whose scores are -inf; a larger hydra.sweeper.n_trials draws others"
+        print(f"nothing has failed{more * bool(scored)}")
         return 0
     lines = dict.fromkeys(line for group in found for line in _lines(group))
     if len(lines) > 1:
-        several = "".join(f"\n  {line}" for line in lines)
-        raise UserError(f"--rerun failed: these are {len(lines)} commands, one after another:{several}")
+        print("\n".join(lines), flush=True)
+        raise UserError(f"--rerun failed: these are {len(lines)} commands; start them yourself, one after another")
     line = next(iter(lines))
     sweep = found[0].sweep
     if sweep and Path(sweep.directory).is_dir():
@@ -57,9 +59,15 @@ def rerun(groups: Sequence[Group]) -> int:
     return os.execv(sys.executable, [sys.executable, "-m", "vae_cli", "train", *shlex.split(line)[1:]])
 
 
+def _failed(group: Group) -> list[Entry]:
+    """The runs to start again: not the failed trials of a search, which has their scores."""
+    searches = group.sweep is not None and group.sweep.searches
+    return [entry for entry in group.entries if entry.failed and not (searches and entry.state.name == "failed")]
+
+
 def _lines(group: Group) -> list[str]:
     """The command of a sweep, or those that continue its failed runs one by one."""
-    sweep, failed = group.sweep, [entry for entry in group.entries if entry.failed]
+    sweep, failed = group.sweep, _failed(group)
     if sweep and sweep.start.command:
         words = shlex.split(sweep.start.command)
         kept = [word for word in words if not word.startswith("hydra.sweep.dir=")]

@@ -8,7 +8,7 @@ from pathlib import Path
 from vae_cli.capabilities import CAPABILITIES
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
-from vae_cli.config.schema import ApplyConfig, ScoreConfig
+from vae_cli.config.schema import ApplyConfig, SampleConfig, ScoreConfig
 from vae_cli.config.view import ConfigView, providing
 from vae_cli.errors import ConfigError
 
@@ -24,6 +24,39 @@ def check_application(config: ApplyConfig, view: ConfigView) -> None:
         problem = f"data={config.data}: there is no such file or folder ({COMMAND_LINE})"
         raise ConfigError(f"{problem}; use data=test, val, train, a path, or - for stdin", key="data")
     writable(config.out)
+
+
+def check_sampling(config: SampleConfig, view: ConfigView) -> None:
+    """Refuse a component, a temperature or a line between examples that the model does not have."""
+    _component(config, view)
+    if config.between is not None:
+        capable(view, "inference", "continuous")
+        if len(config.between) != 2:
+            problem = f"between has {len(config.between)} examples ({COMMAND_LINE})"
+            raise ConfigError(f"{problem}; use two, as in between=[test:3,test:8]", key="between")
+        if config.component is not None or config.temperature != 1:
+            problem = f"between: a line has no component and no temperature ({COMMAND_LINE})"
+            raise ConfigError(f"{problem}; remove component and temperature, or between", key="between")
+    if config.temperature != 1:
+        capable(view, "continuous")
+        if "layers" in view.provides("model"):
+            problem = f"temperature={config.temperature:g}: {view.name('model')} draws each layer given others"
+            raise ConfigError(f"{problem}; use temperature=1", key="temperature")
+    if config.out is not None:
+        writable(config.out)
+
+
+def _component(config: SampleConfig, view: ConfigView) -> None:
+    """Refuse a component that the prior of the run does not have."""
+    if (component := config.component) is None:
+        return
+    asked = f"component={component}: {view.name('prior')} has"
+    if "mixture" not in view.provides("prior"):
+        raise ConfigError(f"{asked} no components ({COMMAND_LINE}); remove component", key="component")
+    if component >= (count := view.argument("prior.components")):
+        raise ConfigError(
+            f"{asked} {count} components ({COMMAND_LINE}); use component=0 to {count - 1}", key="component"
+        )
 
 
 def capable(view: ConfigView, *words: str) -> None:

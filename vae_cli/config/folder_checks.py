@@ -13,7 +13,7 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
-from vae_cli.config.apply_checks import check_application
+from vae_cli.config.apply_checks import check_application, check_sampling
 from vae_cli.config.check import Where, check_rules, parsed_as
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
@@ -112,7 +112,7 @@ def located(config: R, where: Where) -> R:
     else:
         view = ConfigView(saved, lambda key: resume.place(run, key))
         if isinstance(config, SampleConfig):
-            _component(config, view)
+            check_sampling(config, view)
         if isinstance(config, ExportConfig):
             _needs(f"format={config.format}", PACKAGES[config.format], where("format"), "format=torch", "export")
         if isinstance(config, ApplyConfig):
@@ -123,19 +123,6 @@ def located(config: R, where: Where) -> R:
         raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint {remedy}")
     ckpt = config.ckpt if config.ckpt in CHECKPOINTS else str(path.absolute())
     return replace(config, run=str(run.path), ckpt=ckpt)
-
-
-def _component(config: SampleConfig, view: ConfigView) -> None:
-    """Refuse a component that the prior of the run does not have."""
-    if (component := config.component) is None:
-        return
-    asked = f"component={component}: {view.name('prior')} has"
-    if "mixture" not in view.provides("prior"):
-        raise ConfigError(f"{asked} no components ({COMMAND_LINE}); remove component", key="component")
-    if component >= (count := view.argument("prior.components")):
-        raise ConfigError(
-            f"{asked} {count} components ({COMMAND_LINE}); use component=0 to {count - 1}", key="component"
-        )
 
 
 def _evaluates(key: str) -> bool:

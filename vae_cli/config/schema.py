@@ -251,6 +251,9 @@ class SampleConfig(RunCommandConfig):
 
     n: PositiveInt
     component: NonNegativeInt | None
+    temperature: PositiveFloat
+    between: list[str] | None
+    out: str | None
     seed: Seed
 
 

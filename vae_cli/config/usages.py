@@ -1,6 +1,7 @@
 """The usage of each command, which --help prints."""
 
 VALUES = (
+    ("data=FILE", "your data: a table, arrays, or a folder of images; the header says what was chosen"),
     ("seed=1", "seed of weights, order of the data, and draws"),
     ("model.latent_dim=16", "dimensions of z"),
     ("objective.beta=2", "weight of the rate, KL(q(z|x) || p(z))"),
@@ -67,7 +68,7 @@ EVAL_EXAMPLES = """\
 """
 
 SAMPLE = """\
-    vae-sample: samples from the model of a run, as a PNG grid and an .npz file.
+    vae-sample: samples from the model of a run, as a PNG grid and arrays, or as a table.
 
     usage: vae-sample run=DIR [KEY=VALUE ...] [--cfg job]
 
@@ -76,10 +77,16 @@ SAMPLE = """\
       ckpt=best                     best, last, previous, or the path of a checkpoint
       n=64                          number of samples
       component=3                   from one component of a mixture prior
+      temperature=0.7               factor of the distance of z from the mean of p(z)
+      between=[a.png,b.png]         z on the line between two examples; test:3 is row 3 of a split
+      out=FILE                      .npz, or .csv or .parquet with x alone; - is stdout; by default
+                                    an .npz and a .png in the run's folder
       seed=0                        seed of the samples
 
     examples:
       vae-sample run=last n=100 seed=1
+      vae-sample run=last n=1000 out=copy.csv
+      vae-sample run=last between=[test:3,test:8] n=9
 """
 
 APPLIED = """\
