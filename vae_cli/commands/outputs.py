@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae_cli.distributed.terminal import data_stream
-from vae_cli.errors import UserError
 from vae_cli.runs.atomic_files import remove_of_killed, replacing
 
 if TYPE_CHECKING:
@@ -28,19 +27,31 @@ ARRAYS = ".npz"
 
 
 @contextmanager
-def table(out: str) -> Iterator[Write]:
+def table(out: str, entries: Sequence[str] = ()) -> Iterator[Write]:
     """A function that appends a block of columns, (B,) or (B, ...), to a file, or to stdout if `out` is -.
 
     The file appears once it is whole. An entry of a column (B, ...) becomes a column NAME_0, NAME_1, ... of a table.
+
+    Args:
+        entries: names of the columns of the run's table, which x and its reconstruction get in a table
     """
-    if out == STDOUT:
-        with _csv(data_stream()) as write:
-            yield write
-        return
     path = Path(out).expanduser()
-    remove_of_killed(path)
-    with replacing(path) as file, WRITERS[path.suffix.lower()](file) as write:
-        yield write
+    with ExitStack() as stack:
+        if out == STDOUT:
+            write = stack.enter_context(_csv(data_stream()))
+        else:
+            remove_of_killed(path)
+            write = stack.enter_context(WRITERS[path.suffix.lower()](stack.enter_context(replacing(path))))
+        named = entries and path.suffix.lower() != ARRAYS
+        yield (lambda columns: write(_by_entry(columns, entries))) if named else write
+
+
+def _by_entry(columns: Columns, entries: Sequence[str]) -> Columns:
+    """x or its reconstruction as one column for each of its entries."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, values in columns.items():
+        found |= dict(zip(entries, values.T, strict=True)) if name in ("x", "reconstruction") else {name: values}
+    return found
 
 
 def flat(columns: Columns) -> DataFrame:
@@ -69,13 +80,9 @@ def _csv(file: IO[bytes]) -> Iterator[Write]:
 
 @contextmanager
 def _parquet(file: IO[bytes]) -> Iterator[Write]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise UserError(
-            "out=...parquet: needs the package pyarrow; pip install pyarrow, or use .csv or .npz"
-        ) from error
+    import pyarrow as pa
+    from pyarrow import parquet
+
     with ExitStack() as stack:
         writers: list[parquet.ParquetWriter] = []
 

@@ -23,6 +23,7 @@ from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets import Data
 from vae_cli.datasets.arrays import numbers
 from vae_cli.datasets.info import DatasetInfo
+from vae_cli.datasets.schema import Schema
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.distributions.standardisation import Scored
 from vae_cli.distributions.tempering import tempered
@@ -81,6 +82,11 @@ class Run(Transformer):
     def figures(self) -> notebook.Figures:
         """The figures of the run by name, which a notebook displays."""
         return notebook.Figures.of(RunFolder(self.folder).figures)
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The facts of the training data by which new data are read."""
+        return Schema.read(RunFolder(self.folder))
 
     @cached_property
     def data(self) -> Data:
