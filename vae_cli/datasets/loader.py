@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.batch import Batch
+from vae_cli.datasets.augmentation import Augmentation
 from vae_cli.datasets.noise import bernoulli, seed_of
 from vae_cli.datasets.split import Split
 from vae_cli.distributed.shard import BatchShard, shard_context
@@ -135,6 +136,11 @@ class Draw:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """The random changes of x in a shuffled pass."""
+        return self.loader.split.augmentation if self.loader.shuffle else None
+
     def batch(self) -> Batch:
         """The batch, with the noise that its seed gives."""
         self.start_noise()
@@ -142,7 +148,7 @@ class Draw:
 
     def start_noise(self) -> None:
         """Seed the loader's generator with the batch alone."""
-        if self.loader.split.dynamic:
+        if self.loader.split.dynamic or self.augmentation:
             self.loader.generator.manual_seed(seed_of("noise", self.loader.seed, self.epoch, self.number))
 
     def read(self) -> Batch:
@@ -150,6 +156,8 @@ class Draw:
         loader, split = self.loader, self.loader.split
         (x,) = split.batches([self.index]) if self.x is None else (self.x,)
         with shard_context(self.share):
+            if self.augmentation:
+                x = self.augmentation(x, loader.generator)
             if split.dynamic:
                 x = bernoulli(x, loader.generator)
             elif x.dtype == torch.uint8:
