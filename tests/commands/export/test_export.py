@@ -56,7 +56,7 @@ def normal(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return (-0.5 * ((x - mean) / scale) ** 2 - np.log(scale) - 0.5 * math.log(2 * math.pi)).sum(-1)
 
 
-@pytest.mark.parametrize("form", ["onnx", "torch"])
+@pytest.mark.parametrize("form", ["onnx", pytest.param("torch", marks=pytest.mark.slow)])
 def test_the_lines_of_the_card_encode_decode_and_score(run, tmp_path, monkeypatch, form):
     folder = exported(run, form, tmp_path / "model")
     x = np.random.default_rng(0).integers(0, 2, (7, 1, 8, 8)).astype(np.float32)
