@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,45 +23,53 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Columns = Mapping[str, NDArray[Any]]
+Entries = Mapping[str, Sequence[str]]
 Write = Callable[[Columns], None]
 STDOUT = "-"
 ARRAYS = ".npz"
 
 
 @contextmanager
-def table(out: str) -> Iterator[Write]:
+def table(out: str, entries: Entries = MappingProxyType({})) -> Iterator[Write]:
     """A function that appends a block of columns, (B,) or (B, ...), to a file, or to stdout if `out` is -.
 
     The file appears once it is whole. An entry of a column (B, ...) becomes a column NAME_0, NAME_1, ... of a table.
+
+    Args:
+        entries: by column, other names of its entries
     """
     if out == STDOUT:
-        with _csv(data_stream()) as write:
+        with _csv(data_stream(), entries) as write:
             yield write
         return
     path = Path(out).expanduser()
     remove_of_killed(path)
-    with replacing(path) as file, WRITERS[path.suffix.lower()](file) as write:
+    with replacing(path) as file, WRITERS[path.suffix.lower()](file, entries) as write:
         yield write
 
 
-def flat(columns: Columns) -> DataFrame:
+def flat(columns: Columns, entries: Entries) -> DataFrame:
     """The columns of a table."""
     from pandas import DataFrame
 
     found: dict[str, Any] = {}
     for name, values in columns.items():
+        if values.ndim == 1:
+            found[name] = values
+            continue
         rows = values.reshape(len(values), -1)
-        found |= {name: values} if values.ndim == 1 else {f"{name}_{k}": rows[:, k] for k in range(rows.shape[1])}
+        names = entries.get(name) or [f"{name}_{k}" for k in range(rows.shape[1])]
+        found |= dict(zip(names, rows.T, strict=True))
     return DataFrame(found)
 
 
 @contextmanager
-def _csv(file: IO[bytes]) -> Iterator[Write]:
+def _csv(file: IO[bytes], entries: Entries) -> Iterator[Write]:
     begun = False
 
     def write(columns: Columns) -> None:
         nonlocal begun
-        file.write(flat(columns).to_csv(index=False, header=not begun, lineterminator="\n").encode())
+        file.write(flat(columns, entries).to_csv(index=False, header=not begun, lineterminator="\n").encode())
         file.flush()
         begun = True
 
@@ -68,7 +77,7 @@ def _csv(file: IO[bytes]) -> Iterator[Write]:
 
 
 @contextmanager
-def _parquet(file: IO[bytes]) -> Iterator[Write]:
+def _parquet(file: IO[bytes], entries: Entries) -> Iterator[Write]:
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -80,7 +89,7 @@ def _parquet(file: IO[bytes]) -> Iterator[Write]:
         writers: list[parquet.ParquetWriter] = []
 
         def write(columns: Columns) -> None:
-            rows = pa.Table.from_pandas(flat(columns), preserve_index=False)
+            rows = pa.Table.from_pandas(flat(columns, entries), preserve_index=False)
             if not writers:
                 writers.append(stack.enter_context(parquet.ParquetWriter(file, rows.schema)))
             writers[0].write_table(rows)
@@ -89,7 +98,7 @@ def _parquet(file: IO[bytes]) -> Iterator[Write]:
 
 
 @contextmanager
-def _npz(file: IO[bytes]) -> Iterator[Write]:
+def _npz(file: IO[bytes], entries: Entries) -> Iterator[Write]:
     """Each array grows in a temporary file beside the archive, which is put together at the end; texts in memory."""
     with ExitStack() as stack:
         arrays: dict[str, _Spool] = {}
@@ -115,7 +124,7 @@ def _npz(file: IO[bytes]) -> Iterator[Write]:
                     spool.copy(member)
 
 
-WRITERS: dict[str, Callable[[IO[bytes]], AbstractContextManager[Write]]] = {
+WRITERS: dict[str, Callable[[IO[bytes], Entries], AbstractContextManager[Write]]] = {
     ".csv": _csv,
     ".parquet": _parquet,
     ARRAYS: _npz,

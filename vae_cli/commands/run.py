@@ -23,6 +23,7 @@ from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets import Data
 from vae_cli.datasets.arrays import numbers
 from vae_cli.datasets.info import DatasetInfo
+from vae_cli.datasets.schema import Schema
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
 from vae_cli.distributions.standardisation import Scored
 from vae_cli.distributions.tempering import tempered
@@ -94,6 +95,11 @@ class Run(Transformer):
     def class_names(self) -> tuple[str, ...] | None:
         """Names of the labels, in their order; None where labels are numbers."""
         return self.facts.class_names
+
+    @cached_property
+    def entries(self) -> tuple[str, ...]:
+        """The names of the entries of x, which are the columns of a table; () for other data."""
+        return Schema.read(RunFolder(self.folder)).entries
 
     def batch(self, x: Source) -> Batch:
         """x converted as the data of a file: (N, *event), or (N, H, W) or (N, D) of one channel.
