@@ -44,4 +44,10 @@ Binarize = Literal["none", "dynamic", "static", "threshold"]
 Background = Literal["white", "black"]
 """Colour behind transparent pixels."""
 
+ColumnKind = Literal["real", "positive", "count", "binary", "categorical", "ordinal", "constant", "identifier"]
+"""Type of a column of a table; a constant and an identifier are left out."""
+
+FoundKind = Literal[ColumnKind, "date", "label"]
+"""Types that a column may turn out to have, beside those that can be stated."""
+
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus"]

@@ -17,7 +17,11 @@ from vae_cli.config.suggest import KEYS, OPTIONS
 from vae_cli.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("workplace")
-NEEDED = {"dataset=array": ["dataset.path=x"], "dataset=image_folder": ["dataset.path=x"]}
+NEEDED = {
+    "dataset=array": ["dataset.path=x"],
+    "dataset=table": ["dataset.path=x"],
+    "dataset=image_folder": ["dataset.path=x"],
+}
 NEEDED |= {"likelihood=gaussian": ["dataset=linear_gaussian"], "likelihood=categorical": ["dataset.binarize=none"]}
 NEEDED |= {"network=conv": ["model=conv_vae"], "objective=factorvae": [], "prior=mixture": []}
 
@@ -38,7 +42,7 @@ def refused(*arguments: str) -> str:
         (["val_size=3"], "nearest: dataset.val_size ("),
         (["network=conv", "hidden_dims=[3]"], "hidden_dims: unknown key (command line); --help lists the groups"),
         (["foo=3"], "foo: unknown key (command line); --help lists the groups"),
-        (["dataset.path=x"], "use dataset=array|huggingface|image_folder, which has it (dataset has "),
+        (["dataset.path=x"], "use dataset=array|huggingface|image_folder|table, which has it (dataset has "),
         (["optimizer.momentum=0.5"], "use optimizer=sgd, which has it"),
         (["annealing.weights=[beta]"], "annealing: no option is chosen (command line); use annealing=cyclical|linear"),
         (["network=conv", "network.channels=[]"], "network.channels=[]: expected a list [an integer > 0] of at least"),

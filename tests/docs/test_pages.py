@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pandas import DataFrame
 from PIL import Image
 
 from tests.support.commands import ROOT, fork, forked, line
@@ -36,6 +37,8 @@ def fill(place: Path) -> None:
     """The files that the pages name."""
     draw = np.random.default_rng(0)
     np.savez(place / "table.npz", x=draw.normal(size=(300, 12)))
+    columns = dict(zip(("height", "weight"), draw.normal(size=(2, 300)) + 9, strict=True))
+    DataFrame(columns).to_csv(place / "table.csv", index=False)
     np.savetxt(place / "numbers.txt", draw.normal(size=100))
     np.savetxt(place / "points.txt", draw.normal(size=(60, 2)))
     (place / "photos").mkdir()
@@ -151,7 +154,8 @@ def test_every_command_line_runs(command: tuple[str, ...], trained: Path) -> Non
 def shrunk(command: tuple[str, ...]) -> list[str] | None:
     """A command line that does little: digits, one epoch, two batches, two values of a sweep."""
     words = [
-        re.sub(r"^dataset=(?!array|image_folder|shapes|linear_gaussian).*", "dataset=digits", word) for word in command
+        re.sub(r"^dataset=(?!array|table|image_folder|shapes|linear_gaussian).*", "dataset=digits", word)
+        for word in command
     ]
     if "likelihood=discretised_logistic" in words:  # bytes, which digits are not
         words = ["dataset=image_folder" if word == "dataset=digits" else word for word in words] + [

@@ -34,6 +34,8 @@ def describe(annotation: Any) -> str:
         return " or ".join(describe(member) for member in found)
     if get_origin(annotation) in (list, tuple):
         return f"a list [{', '.join('...' if a is ... else describe(a) for a in get_args(annotation))}]"
+    if get_origin(annotation) is dict:
+        return f"a mapping of names to {describe(get_args(annotation)[1])}"
     return WORDS[annotation] if annotation in WORDS else f"a {getattr(annotation, '__name__', annotation)}"
 
 

@@ -14,6 +14,7 @@ from vae_cli.datasets.omniglot import Omniglot
 from vae_cli.datasets.shapes import Shapes
 from vae_cli.datasets.split import Split
 from vae_cli.datasets.synthetic import GaussianMixture, LinearGaussian, TwoPoints
+from vae_cli.datasets.table_dataset import Table
 from vae_cli.datasets.torchvision_images import CIFAR10, SVHN
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Omniglot",
     "Shapes",
     "Split",
+    "Table",
     "TorchDataset",
     "TwoPoints",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Unpack
+from typing import Literal, Unpack
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vae_cli.datasets.columns import Column
 from vae_cli.datasets.loader import BatchLoader, Order
 from vae_cli.datasets.noise import seed_of
 from vae_cli.datasets.parameters import Parameters
@@ -26,6 +27,8 @@ class Data:
 
     binarize, seed: how validation and test data were binarised
     background: colour behind transparent pixels of images
+    columns: of a table, those that are no part of x too
+    decimal: decimal sign of a table's text
     """
 
     name: str
@@ -42,6 +45,8 @@ class Data:
     binarize: Binarize = "none"
     seed: int = 0
     background: Background = "white"
+    columns: tuple[Column, ...] = ()
+    decimal: Literal["point", "comma"] = "point"
     _resident: dict[tuple[SplitName, torch.device], Split] = field(default_factory=dict, repr=False, init=False)
     """Splits on a device; `replace` starts with none."""
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_cli.datasets.arrays import events, floats
+from vae_cli.datasets.columns import Column
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.parameters import Parameters
 from vae_cli.datasets.split import Split
@@ -27,6 +28,8 @@ class Source:
     """The arrays as read, before examples are held back; test and val are None if the data have no such split.
 
     class_names: names of the labels 0, 1, ...; None if they have none
+    columns: of a table, those that are no part of x too
+    decimal: decimal sign of a table's text
     """
 
     domain: Domain
@@ -36,6 +39,8 @@ class Source:
     parameters: Parameters | None = None
     val: Split | None = None
     class_names: tuple[str, ...] | None = None
+    columns: tuple[Column, ...] = ()
+    decimal: Literal["point", "comma"] = "point"
 
     @property
     def classes(self) -> int | None:
@@ -90,6 +95,8 @@ class Dataset(ABC):
             exact=source.exact,
             parameters=source.parameters,
             class_names=source.class_names,
+            columns=source.columns,
+            decimal=source.decimal,
         )
 
     def _validation(self, train: Split) -> tuple[Split, Split]:

@@ -11,6 +11,7 @@ import torch
 
 from vae_cli.datasets.array_files import Rows, open_arrays
 from vae_cli.datasets.arrays import events_like, floats, numbers
+from vae_cli.datasets.columns import TABLES
 from vae_cli.datasets.files import gunzip, read_bytes
 from vae_cli.datasets.idx import parse_idx
 from vae_cli.datasets.image_folder import image_names
@@ -71,9 +72,10 @@ class NewData:
 def read_like(run: RunFolder, path: str | Path) -> NewData:
     """New data of a file or a folder, read as the training data of the run were.
 
-    A file of arrays (.npz, .npy, .h5, .zarr, .pt) has x, and optionally ids; other files are IDX files and images; a
-    folder holds images. Shape, domain, binarisation and channels are those of the run's schema; a difference that the
-    model cannot take is a UserError.
+    A file of arrays (.npz, .npy, .h5, .zarr, .pt) has x, and optionally ids. A table has the columns of the training
+    data; its first identifier gives the ids. Other files are IDX files and images; a folder holds images. Shape,
+    domain, binarisation and channels are those of the run's schema; a difference that the model cannot take is a
+    UserError.
     """
     schema, place = Schema.read(run), Path(path).expanduser()
     if not place.exists():
@@ -85,6 +87,8 @@ def read_like(run: RunFolder, path: str | Path) -> NewData:
         return _images(schema, place, names)
     if place.suffix.lower() in FORMATS:
         return _images(schema, place.parent, (place.name,))
+    if place.suffix.lower() in TABLES:
+        return _table(schema, place)
     if place.name.endswith(IDX):
         array = parse_idx(gunzip(read_bytes(place), place), place).numpy()
         return NewData(schema, str(place), _numbered(len(array)), array)
@@ -111,6 +115,22 @@ def _images(schema: Schema, folder: Path, names: tuple[str, ...]) -> NewData:
         raise UserError(f"{folder}: images, but this model takes x of shape {shape}; give arrays of that shape")
     files = ImageFiles(folder, names, shape[1], "grey" if shape[0] == 1 else "rgb", 0, schema.background)
     return NewData(schema, str(folder), names, _Decoded(files))
+
+
+def _table(schema: Schema, path: Path) -> NewData:
+    """The columns of the training data, by their names; of a model of arrays, all columns in their order."""
+    from vae_cli.datasets import column_types as types
+    from vae_cli.datasets.table_files import read_table
+
+    file = read_table(path, "data")
+    names = schema.entries or tuple(file.table.column_names)
+    identifiers = [column.name for column in schema.columns if column.kind == "identifier"]
+    ids = next((file.table[name] for name in identifiers if name in file.table.column_names), None)
+    used = types.examine(file.only(names), file.only(names).decimal(schema.decimal))
+    if text := next((one.column for one in used if one.numbers is None), None):
+        raise UserError(f"{path}: column {text.name} holds {text.kind} values; in the training data it holds numbers")
+    x = types.matrix(used)
+    return NewData(schema, str(path), _numbered(len(x)) if ids is None else [str(one) for one in ids.to_pylist()], x)
 
 
 @dataclass(frozen=True)

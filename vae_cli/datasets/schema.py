@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from omegaconf import OmegaConf
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from vae_cli.datasets.columns import Column
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.datasets.noise import seed_of
@@ -35,6 +37,8 @@ class Schema:
         mean, scale: of the standardisation, by entry, flat; () without one
         class_names: names of the labels; () where labels are numbers
         background: colour behind transparent pixels of images
+        columns: of a table, in its order; those that are no part of x too
+        decimal: decimal sign of a table's text
     """
 
     name: str
@@ -48,13 +52,16 @@ class Schema:
     scale: tuple[float, ...] = ()
     class_names: tuple[str, ...] = ()
     background: Background = "white"
+    columns: tuple[Column, ...] = ()
+    decimal: Literal["point", "comma"] = "point"
 
     @classmethod
     def of(cls, data: Data) -> Schema:
         """The schema of a data set, from its training split."""
         low, high = _ranges(data)
         schema = replace(cls.of_facts(DatasetInfo.of(data)), low=low, high=high)
-        return replace(schema, binarize=data.binarize, seed=data.seed, background=data.background)
+        facts = ("binarize", "seed", "background", "columns", "decimal")
+        return replace(schema, **{name: getattr(data, name) for name in facts})
 
     @classmethod
     def of_facts(cls, facts: DatasetInfo) -> Schema:
@@ -89,6 +96,11 @@ class Schema:
         write_json(run.schema_file, asdict(self))
 
     @property
+    def entries(self) -> tuple[str, ...]:
+        """The names of the entries of x; () for x that is no table."""
+        return tuple(column.name for column in self.columns if column.used)
+
+    @property
     def read_domain(self) -> Domain:
         """The domain of new data before binarisation."""
         return self.domain if self.binarize == "none" else "unit"
@@ -115,7 +127,7 @@ class Schema:
             return ""
         index = tuple(beyond[0])
         entry = index[1] if x.ndim == 2 else 0
-        place = f"column {entry}" if x.ndim == 2 else "an entry"
+        place = f"column {self.entries[entry] if self.columns else entry}" if x.ndim == 2 else "an entry"
         return f"{place} reaches {x[index]:.4g}; in the training data it lies in [{low[entry]:.4g}, {high[entry]:.4g}]"
 
 

@@ -1,0 +1,70 @@
+"""Users' own tables: CSV, TSV, Parquet and Feather."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from vae_cli.datasets.columns import Column, summary
+from vae_cli.datasets.dataset import OwnDataset, Source
+from vae_cli.datasets.split import Split
+from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.errors import UserError
+from vae_cli.types import ColumnKind
+
+NUMBERS = ("real", "positive", "count", "ordinal")
+"""Types of columns that a density of real numbers scores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(OwnDataset):
+    """A table of numbers, x (N, D); constant and identifier columns are left out.
+
+    Args:
+        path: file .csv, .tsv, .parquet or .feather
+        columns: names of the columns to use; null: all
+        types: type of a column by its name, where the type that its values show is wrong
+        y: name of the column of labels; null: no labels
+        decimal: decimal sign of numbers in a text; auto: the one that the numbers show
+    """
+
+    path: str
+    columns: list[str] | None = None
+    types: dict[str, ColumnKind] = field(default_factory=dict)
+    y: str | None = None
+    decimal: Literal["auto", "point", "comma"] = "auto"
+
+    name: ClassVar[str] = "table"
+
+    def read(self) -> Source:
+        """The columns, checked: UserError names the line and the column."""
+        from vae_cli.datasets import column_types as types
+        from vae_cli.datasets.table_files import read_table
+
+        wanted = None if self.columns is None else [*self.columns, *filter(None, [self.y])]
+        file = read_table(Path(self.path).expanduser(), columns=wanted)
+        if self.y is not None and self.y not in file.table.column_names:
+            raise UserError(f"dataset.y={self.y}: {file.path} has no such column; use one of its columns, or null")
+        decimal = file.decimal() if self.decimal == "auto" else self.decimal
+        found = types.overridden(types.examine(file, decimal, self.y), self.types, str(file.path))
+        columns, used = tuple(one.column for one in found), [one for one in found if one.column.used]
+        if is_rank_zero():
+            print(f"columns     {', '.join(summary(columns))}; dataset.types.NAME=TYPE states another", flush=True)
+        self._refuse_mixed(str(file.path), [one.column for one in used])
+        x = self.stored(types.matrix(used), str(file.path))
+        y, names = (None, None) if self.y is None else types.labels(file.table[self.y])
+        return Source(self.domain, Split(x, y), class_names=names, columns=columns, decimal=decimal)
+
+    def _refuse_mixed(self, where: str, used: Sequence[Column]) -> None:
+        """Refuse a table without numbers, and one of several types."""
+        binary = self.domain == "binary" and all(column.kind == "binary" for column in used)
+        others = [column for column in used if column.kind not in NUMBERS]
+        if used and (binary or not others):
+            return
+        numbers = [column.name for column in used if column.kind in NUMBERS]
+        way = f"use 'dataset.columns=[{','.join(numbers)}]'" if numbers else "give columns of numbers"
+        holds = ", ".join(summary(others)) or "no column that varies"
+        real = ", or dataset.types.NAME=real for 0 and 1 as numbers" if any(c.kind == "binary" for c in others) else ""
+        raise UserError(f"{where}: holds {holds}; tables of mixed types come later: {way}{real}")
