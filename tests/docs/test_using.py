@@ -49,4 +49,5 @@ def test_the_recipes_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     printed = capsys.readouterr().out
     assert re.search(r"^iw_log_likelihood +[01]\.\d{4}$", printed, re.M)
     assert len(values["names"]) == 20 and values["names"][0] == "0.png"
+    assert list(values["copy"]) == ["height", "weight"] and len(values["copy"]) == 1000
     assert values["images"].shape == (9, 1, 8, 8) and len(values["labels"]) == 100
