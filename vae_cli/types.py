@@ -50,4 +50,7 @@ ColumnKind = Literal["real", "positive", "count", "binary", "categorical", "ordi
 FoundKind = Literal[ColumnKind, "date", "label"]
 """Types that a column may turn out to have, beside those that can be stated."""
 
+TABLES = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow")
+"""Suffixes of files of tables."""
+
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus"]

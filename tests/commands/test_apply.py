@@ -154,17 +154,13 @@ def test_a_run_is_a_step_of_a_pipeline(digits: Run) -> None:
     assert digits.score_samples(x[:4]).shape == (4,)
 
 
-def test_a_table_keeps_its_columns_and_identifiers(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(0)
     people = pd.DataFrame(draw.normal([170, 70], [10, 5], (120, 2)), columns=["height", "weight"])
     people.insert(0, "name", [f"p{number}" for number in range(120)])
     people.to_csv(work / "people.csv", index=False)
     place = f"dataset.path={work / 'people.csv'}"
     train(composed("dataset=table", place, "network.hidden=[4]", *TINY[:2], "model.latent_dim=1"), work / "people")
-    shown = written(work, "vae-reconstruct", "run=people", "data=people.csv")
-    assert list(shown) == ["id", "height", "weight", "squared_error"]
-    assert list(shown["id"]) == list(people["name"])
-    assert shown[["height", "weight"]].mean().to_numpy() == pytest.approx([170, 70], rel=0.1)
     run = vae_cli.load(work / "people")
     turned = people[["weight", "height"]]
     torch.testing.assert_close(run.score(turned, 3).elbo, run.score(work / "people.csv", 3).elbo)

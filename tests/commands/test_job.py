@@ -68,6 +68,9 @@ def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
         os.utime(folder / "overrides.yaml", (beta, beta))
         if results:
             (folder / "results.json").write_text(json.dumps(results))
+    (tmp_path / ".slurm").mkdir()
+    (tmp_path / ".slurm" / "7_0.log").touch()
+    (tmp_path / ".slurm" / "jobs.json").write_text('{"job1": "7_0", "job2": "7_1"}')
     sweep_table = table.SweepTable()
     plugins = {
         "sweeper": {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"},
@@ -78,8 +81,9 @@ def test_the_table_of_a_sweep(tmp_path: Path, capsys) -> None:
     rows = json.loads((tmp_path / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["done", "failed", "unfinished"]
     assert rows[0]["test/elbo"] == -100.25
+    assert [row["log"] for row in rows] == [".slurm/7_0.log", None, None]
     out = capsys.readouterr().out
-    assert "-100.250" in out
+    assert re.search(r"^ +job1 +done +\.slurm/7_0\.log +-100\.250", out, re.M)
     assert re.search(r"^ +job2 +failed", out, re.M) and "job2: no data" in out
     assert "dataset=digits" not in out
 

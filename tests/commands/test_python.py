@@ -1,5 +1,6 @@
 """The interface of Python: names, a training in this process, a run in a notebook, `python -m vae_cli`."""
 
+import gc
 import logging
 import os
 import pydoc
@@ -41,12 +42,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> vae_cli.Run:
 
 
 def state() -> list[object]:
-    """The handlers, filters, folder, random states and threads of this process, which a training leaves unchanged."""
+    """The state of this process that a training leaves unchanged."""
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)]
     root = logging.getLogger()
     draws = [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]
     own = [root.handlers[:], root.level, warnings.filters[:], Path.cwd(), torch.get_num_threads()]
-    return [*handlers, *own, *draws, dict(os.environ)]
+    return [*handlers, *own, *draws, dict(os.environ), gc.get_freeze_count() > 0]
 
 
 def test_the_names_are_there_before_torch_is_imported() -> None:

@@ -125,6 +125,8 @@ def test_a_sweep_goes_on(tmp_path: Path) -> None:
     rows = json.loads((work / "my sweep" / "sweep.json").read_text())
     assert [row["status"] for row in rows] == ["failed", "done"]
     first, second = (work / "my sweep" / row["folder"] for row in rows)
+    failed = json.loads((first / "results.json").read_text())
+    assert {"git/commit", "version/torch", "version/python"} <= set(failed)
     assert "continue with: vae-train -m dataset=digits " in done.out
     assert "'hydra.sweep.dir=my sweep'" in done.out.splitlines()[-1]
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# On a machine with a GPU: its tests, the benchmark, and the one-layer IWAE of Burda et al. for as long as SECONDS_LEFT
-# allows (default 240). Results go to OUT (default outputs/gpu): tests.log, bench.log, iwae.log, results.json.
+# On a machine with a GPU: its tests, 64 trainings together beside one alone, the one-layer IWAE of Burda et al. for
+# IWAE_SECONDS (default 60), and the benchmark in ROUNDS rounds (default 1). Each part ends after a time of its own, all
+# within six minutes. Logs and results go to OUT (default outputs/gpu).
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 OUT=${OUT:-outputs/gpu}
@@ -10,14 +11,26 @@ if [ -d .gpu ]; then # wheels and data, for a machine without a network
   python3 -m pip install -q --no-index --no-deps --target "$HOME/site" .gpu/*.whl
   export PYTHONPATH=$HOME/site:$PWD VAE_DATA_DIR=$PWD/.gpu/data
 fi
-timeout 240 python3 -m pytest tests/gpu -m gpu -p no:cacheprovider -p no:benchmark --numprocesses 6 >"$OUT/tests.log" 2>&1
-echo "tests: exit code $?" | tee -a "$OUT/tests.log"
-timeout 120 python3 -m vae_cli.commands.benchmark 3 >"$OUT/bench.log" 2>&1
-echo "benchmark: exit code $?" | tee -a "$OUT/bench.log"
-run=$OUT/iwae
-timeout --signal=INT "${SECONDS_LEFT:-240}" python3 -m vae_cli train experiment=iwae_mnist trainer=gpu dataset.batch_size=20 \
-  objective.samples=50 trainer.max_epochs=3280 logger=csv hydra.run.dir="$run" >"$OUT/iwae.log" 2>&1
-echo "IWAE: exit code $?" | tee -a "$OUT/iwae.log"
-timeout 60 python3 -m vae_cli eval run="$run" ckpt=last evaluate=paper >>"$OUT/iwae.log" 2>&1
-cp "$run"/*.json "$run/metrics.csv" "$OUT" 2>/dev/null
-tail -n 5 "$OUT"/*.log
+runs=$(mktemp -d)
+
+timeout 130 python3 -m pytest tests/gpu -m gpu -p no:cacheprovider -p no:benchmark --numprocesses 6 >"$OUT/tests.log" 2>&1
+echo "tests: exit code $?" >>"$OUT/tests.log"
+grep -E "^(E  |FAILED|ERROR)|(passed|failed|exit code)" "$OUT/tests.log" | tail -n 30
+
+train=(python3 -m vae_cli train trainer=gpu trainer.max_epochs=3 trainer.limit_batches=100 logger=csv figures=[] evaluate.samples=2)
+timeout 40 "${train[@]}" hydra.run.dir="$runs/alone" >"$OUT/together.log" 2>&1
+timeout 40 "${train[@]}" trainer.capture=false hydra.run.dir="$runs/eager" >>"$OUT/together.log" 2>&1
+timeout 60 "${train[@]}" -m hydra/launcher=together 'seed=range(0,64)' hydra.sweep.dir="$runs/together" >>"$OUT/together.log" 2>&1
+for run in alone eager together/seed=0; do
+  echo "$run: $(tail -n 1 "$runs/$run/metrics.csv" | tr , ' ')"
+done | tee -a "$OUT/together.log"
+
+timeout --signal=INT "${IWAE_SECONDS:-60}" python3 -m vae_cli train experiment=iwae_mnist trainer=gpu dataset.batch_size=20 \
+  objective.samples=50 trainer.max_epochs=3280 logger=csv hydra.run.dir="$runs/iwae" >"$OUT/iwae.log" 2>&1
+timeout 40 python3 -m vae_cli eval run="$runs/iwae" ckpt=last evaluate=paper >>"$OUT/iwae.log" 2>&1
+cp "$runs/iwae/metrics.csv" "$OUT/iwae.csv"
+grep -E "^epoch|iw_log" "$OUT/iwae.log" | tail -n 3
+
+timeout 120 python3 -m vae_cli.commands.benchmark "${ROUNDS:-1}" >"$OUT/bench.log" 2>"$OUT/bench.err"
+echo "benchmark: exit code $?"
+grep -v '^ *$' "$OUT/bench.log"

@@ -82,6 +82,12 @@ def test_weights_and_rates_change_in_captured_steps(tmp_path: Path) -> None:
     assert rows[0] == pytest.approx(rows[1], rel=1e-3)
 
 
+def test_a_compiled_step_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = train(composed(*GPU, "trainer.compile=true"), tmp_path)
+    assert results["compiled"] and np.isfinite(results["test/elbo"])
+    assert "not captured" not in capsys.readouterr().err
+
+
 def test_the_fastest_way_is_measured(tmp_path: Path) -> None:
     results = train(composed("trainer=fast", *GPU), tmp_path)
     assert {"measured/32-true", "measured/bf16-mixed"} <= results.keys()

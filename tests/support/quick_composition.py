@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,10 +55,11 @@ def install() -> None:
     )
 
 
-def _only_ours(repo: Any) -> bool:
-    """True if no file can change: all come from our folder, and from hydra."""
-    ours = (str(conf_folder()), "hydra.conf", "")
-    return all(source.path.removesuffix("/") in ours for source in repo.get_sources())
+def _users_files(repo: Any) -> tuple[Any, ...]:
+    """The folders of the user, with their files, which a test may write anew; our own do not change."""
+    folders = [Path(source.path) for source in repo.get_sources() if source.scheme() in ("vae", "file")]
+    users = [folder for folder in folders if folder != conf_folder()]
+    return tuple((folder, *((file, file.read_bytes()) for file in sorted(folder.rglob("*.yaml")))) for folder in users)
 
 
 def _once_per_choice(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,11 +67,10 @@ def _once_per_choice(function: Callable[..., Any]) -> Callable[..., Any]:
     known: dict[Any, Any] = {}
 
     def create(repo: Any, config_name: str, overrides_list: list[Any], **settings: Any) -> Any:
-        if not _only_ours(repo):
-            return function(repo, config_name, overrides_list, **settings)
         values = defaults_list.Overrides(repo, overrides_list).config_overrides
         of_values = set(map(id, values))
-        key = (config_name, *settings.items(), *(o.input_line for o in overrides_list if id(o) not in of_values))
+        choices = tuple(o.input_line for o in overrides_list if id(o) not in of_values)
+        key = (config_name, *settings.items(), choices, _users_files(repo))
         if key not in known:
             known[key] = function(repo, config_name, overrides_list, **settings)
         return replace(known[key], config_overrides=values)
@@ -79,12 +80,10 @@ def _once_per_choice(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _once_per_list(function: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
     """hydra's composition of the files in a list of defaults."""
-    known: dict[str, bytes] = {}
+    known: dict[Any, bytes] = {}
 
     def compose(self: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> DictConfig:
-        if not _only_ours(repo):
-            return function(self, defaults, repo)
-        key = repr(defaults)
+        key = (repr(defaults), _users_files(repo))
         if key not in known:
             known[key] = pickle.dumps(function(self, defaults, repo))
         return pickle.loads(known[key])

@@ -114,7 +114,7 @@ def _loaded(config: ApplyConfig) -> Run:
 def _write(run: Run, config: ApplyConfig, what: str, work: Work) -> None:
     """Write the columns of all examples, in their order."""
     found = examples(run, config.data)
-    with table(config.out, {"reconstruction": run.entries}) as write:
+    with table(config.out, run.schema.entries) as write:
         for names, batch in _tracked(found.batches, found.total, what):
             write(names | {name: values.cpu().numpy() for name, values in work(batch).items()})
     if config.out != STDOUT:

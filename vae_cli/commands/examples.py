@@ -101,10 +101,10 @@ def _of_stdin(run: Run) -> Examples:
 
 def _array(run: Run, x: Any) -> NDArray[Any]:
     """An array of numbers; the columns of a DataFrame are those of the training data, by their names."""
-    if run.entries and isinstance(x, loaded_class("pandas", "DataFrame")):
-        if missing := [name for name in run.entries if name not in x.columns]:
-            raise UserError(f"x has no column {missing[0]}; the model takes {', '.join(run.entries)}")
-        x = x[list(run.entries)]
+    if run.schema.entries and isinstance(x, loaded_class("pandas", "DataFrame")):
+        if missing := [name for name in run.schema.entries if name not in x.columns]:
+            raise UserError(f"x has no column {missing[0]}; the model takes {', '.join(run.schema.entries)}")
+        x = x[list(run.schema.entries)]
     return numbers(x, "x")
 
 

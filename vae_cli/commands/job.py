@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shlex
@@ -39,6 +40,7 @@ from vae_cli.runs import study
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import Typed, options_of
+from vae_cli.runs.source_code import source_code
 from vae_cli.runs.status import Status
 from vae_cli.training.data_location import load_again
 
@@ -141,6 +143,7 @@ class Job:
                 print(f"{self.run.name}: resumes from its last checkpoint")
             self.run.write_typed(self._typed(config))
             show_configuration(config, self.run, self.run.typed_if_readable().options, self.number)
+            source_code(Path.cwd())  # git answers while the libraries are imported
         with show("importing torch"), uncollected():
             from vae_cli.training.loading import load_data
 
@@ -151,6 +154,8 @@ class Job:
             same_data(self.run.path, data.sha256)
         with show("importing Lightning"), uncollected():  # after the data are read, because the import takes seconds
             from vae_cli.commands.train import train
+        if not gc.get_freeze_count():
+            gc.freeze()  # else each full collection goes over the objects of torch and Lightning: a quarter of a second
 
         return train(config, data, self.run.path, arrival, checkpoint, closing)
 

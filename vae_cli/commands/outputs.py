@@ -9,67 +9,69 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vae_cli.distributed.terminal import data_stream
-from vae_cli.errors import UserError
 from vae_cli.runs.atomic_files import remove_of_killed, replacing
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 Columns = Mapping[str, NDArray[Any]]
-Entries = Mapping[str, Sequence[str]]
 Write = Callable[[Columns], None]
 STDOUT = "-"
 ARRAYS = ".npz"
 
 
 @contextmanager
-def table(out: str, entries: Entries = MappingProxyType({})) -> Iterator[Write]:
+def table(out: str, entries: Sequence[str] = ()) -> Iterator[Write]:
     """A function that appends a block of columns, (B,) or (B, ...), to a file, or to stdout if `out` is -.
 
     The file appears once it is whole. An entry of a column (B, ...) becomes a column NAME_0, NAME_1, ... of a table.
 
     Args:
-        entries: by column, other names of its entries
+        entries: names of the columns of the run's table, which x and its reconstruction get in a table
     """
-    if out == STDOUT:
-        with _csv(data_stream(), entries) as write:
-            yield write
-        return
     path = Path(out).expanduser()
-    remove_of_killed(path)
-    with replacing(path) as file, WRITERS[path.suffix.lower()](file, entries) as write:
-        yield write
+    with ExitStack() as stack:
+        if out == STDOUT:
+            write = stack.enter_context(_csv(data_stream()))
+        else:
+            remove_of_killed(path)
+            write = stack.enter_context(WRITERS[path.suffix.lower()](stack.enter_context(replacing(path))))
+        named = entries and path.suffix.lower() != ARRAYS
+        yield (lambda columns: write(_by_entry(columns, entries))) if named else write
 
 
-def flat(columns: Columns, entries: Entries) -> DataFrame:
+def _by_entry(columns: Columns, entries: Sequence[str]) -> Columns:
+    """x or its reconstruction as one column for each of its entries."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, values in columns.items():
+        found |= dict(zip(entries, values.T, strict=True)) if name in ("x", "reconstruction") else {name: values}
+    return found
+
+
+def flat(columns: Columns) -> DataFrame:
     """The columns of a table."""
     from pandas import DataFrame
 
     found: dict[str, Any] = {}
     for name, values in columns.items():
-        if values.ndim == 1:
-            found[name] = values
-            continue
         rows = values.reshape(len(values), -1)
-        names = entries.get(name) or [f"{name}_{k}" for k in range(rows.shape[1])]
-        found |= dict(zip(names, rows.T, strict=True))
+        found |= {name: values} if values.ndim == 1 else {f"{name}_{k}": rows[:, k] for k in range(rows.shape[1])}
     return DataFrame(found)
 
 
 @contextmanager
-def _csv(file: IO[bytes], entries: Entries) -> Iterator[Write]:
+def _csv(file: IO[bytes]) -> Iterator[Write]:
     begun = False
 
     def write(columns: Columns) -> None:
         nonlocal begun
-        file.write(flat(columns, entries).to_csv(index=False, header=not begun, lineterminator="\n").encode())
+        file.write(flat(columns).to_csv(index=False, header=not begun, lineterminator="\n").encode())
         file.flush()
         begun = True
 
@@ -77,19 +79,15 @@ def _csv(file: IO[bytes], entries: Entries) -> Iterator[Write]:
 
 
 @contextmanager
-def _parquet(file: IO[bytes], entries: Entries) -> Iterator[Write]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise UserError(
-            "out=...parquet: needs the package pyarrow; pip install pyarrow, or use .csv or .npz"
-        ) from error
+def _parquet(file: IO[bytes]) -> Iterator[Write]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
     with ExitStack() as stack:
         writers: list[parquet.ParquetWriter] = []
 
         def write(columns: Columns) -> None:
-            rows = pa.Table.from_pandas(flat(columns, entries), preserve_index=False)
+            rows = pa.Table.from_pandas(flat(columns), preserve_index=False)
             if not writers:
                 writers.append(stack.enter_context(parquet.ParquetWriter(file, rows.schema)))
             writers[0].write_table(rows)
@@ -98,7 +96,7 @@ def _parquet(file: IO[bytes], entries: Entries) -> Iterator[Write]:
 
 
 @contextmanager
-def _npz(file: IO[bytes], entries: Entries) -> Iterator[Write]:
+def _npz(file: IO[bytes]) -> Iterator[Write]:
     """Each array grows in a temporary file beside the archive, which is put together at the end; texts in memory."""
     with ExitStack() as stack:
         arrays: dict[str, _Spool] = {}
@@ -124,7 +122,7 @@ def _npz(file: IO[bytes], entries: Entries) -> Iterator[Write]:
                     spool.copy(member)
 
 
-WRITERS: dict[str, Callable[[IO[bytes], Entries], AbstractContextManager[Write]]] = {
+WRITERS: dict[str, Callable[[IO[bytes]], AbstractContextManager[Write]]] = {
     ".csv": _csv,
     ".parquet": _parquet,
     ARRAYS: _npz,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import random
@@ -70,8 +71,8 @@ def _raise(failure: Failure, job: Job) -> NoReturn:
 
 @contextmanager
 def _restored() -> Iterator[None]:
-    """Restore what a training sets for its whole process: environment, random states, number of threads, handlers of
-    signals and logs, and filters of warnings.
+    """Restore what a training sets for its whole process: environment, garbage collector, random states, number of
+    threads, handlers of signals and logs, and filters of warnings.
     """
     with task("importing torch"):
         import numpy as np
@@ -80,7 +81,7 @@ def _restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     python, arrays, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()
-    environment = dict(os.environ)
+    environment, frozen = dict(os.environ), gc.get_freeze_count()
     devices = range(torch.cuda.device_count())
     with signals.lent(), warnings.catch_warnings(), torch.random.fork_rng(devices):
         try:
@@ -88,6 +89,8 @@ def _restored() -> Iterator[None]:
         finally:
             os.environ.clear()
             os.environ.update(environment)
+            if not frozen:
+                gc.unfreeze()
             random.setstate(python)
             np.random.set_state(arrays)
             torch.set_num_threads(threads)

@@ -84,6 +84,11 @@ class Run(Transformer):
         return notebook.Figures.of(RunFolder(self.folder).figures)
 
     @cached_property
+    def schema(self) -> Schema:
+        """The facts of the training data by which new data are read."""
+        return Schema.read(RunFolder(self.folder))
+
+    @cached_property
     def data(self) -> Data:
         """The training data set with its splits; UserError if the data have changed."""
         data = load_again(self.config)
@@ -95,11 +100,6 @@ class Run(Transformer):
     def class_names(self) -> tuple[str, ...] | None:
         """Names of the labels, in their order; None where labels are numbers."""
         return self.facts.class_names
-
-    @cached_property
-    def entries(self) -> tuple[str, ...]:
-        """The names of the entries of x, which are the columns of a table; () for other data."""
-        return Schema.read(RunFolder(self.folder)).entries
 
     def batch(self, x: Source) -> Batch:
         """x converted as the data of a file: (N, *event), or (N, H, W) or (N, D) of one channel.

@@ -29,7 +29,7 @@ def sample_run(config: SampleConfig) -> None:
         run = load(Path(config.run), config.ckpt)
     torch.manual_seed(config.seed)
     z, out = latents(run, config), config.out or str(_default(run, config))
-    with table(out, {"x": run.entries}) as write, task("decoding", len(z)) as work:
+    with table(out, run.schema.entries) as write, task("decoding", len(z)) as work:
         for start in range(0, len(z), BLOCK):
             part = z[start : start + BLOCK]
             likelihood = run.decode(part)

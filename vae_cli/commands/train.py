@@ -98,9 +98,7 @@ def train(
         if not is_pruned(trainer):
             summary |= _evaluation(config.evaluate, config.trainer.limit_batches, data, module, trainer)
         if is_rank_zero():
-            code = source_code(Path.cwd())
-            code.write(run.path)
-            summary |= results.provenance(code)
+            summary |= results.provenance(source_code(Path.cwd()))  # with the packages imported since the start
             run.write_results(summary)
             if config.figures and not is_pruned(trainer):
                 _draw(config, run, data, module, history, run_loggers)
@@ -174,9 +172,10 @@ def _begin(
     gpu = torch.cuda.get_device_name() if on_gpu(config.trainer) else None
     count, threads = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes).count, torch.get_num_threads()
     start = Start.now(gpu=gpu, threads=threads, processes=count)
-    run.begin(plain(config), _typed(), start)
+    code = source_code(Path.cwd())
+    run.begin(plain(config), _typed(), start, results.provenance(code))
+    code.write(run.path)
     Schema.of(data).write(run)
-    source_code(Path.cwd())  # git answers while the model trains
     begin_log()
     if HydraConfig.initialized() and _sweep() is None:
         link_newest(run)

@@ -50,6 +50,8 @@ def job_folder(varied: str, *, _root_: DictConfig) -> str:
 def grid_folders(config: DictConfig) -> list[str]:
     """The folders of the jobs of a grid, in order; empty where the user names them otherwise."""
     hydra = config.hydra
+    if not _names_jobs(config):
+        return []
     preset = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
     jobs = BasicSweeper.split_arguments(parse([*preset, *hydra.overrides.task]), None)[0]
     return job_folders(config, jobs)
@@ -58,11 +60,16 @@ def grid_folders(config: DictConfig) -> list[str]:
 def job_folders(config: DictConfig, jobs: Sequence[Sequence[str]]) -> list[str]:
     """The folders of jobs of a sweep by their overrides; empty where the user names them otherwise."""
     hydra = config.hydra
-    if f"subdir: {SUBDIR}\n" not in OmegaConf.to_yaml(hydra.sweep):
+    if not _names_jobs(config):
         return []
     form, place = hydra.job.config.override_dirname, Path(hydra.sweep.dir)
     settings = list(form.exclude_keys), form.item_sep, form.kv_sep
     return [_folder(get_overrides_dirname(parse(job), *settings), job, place) for job in jobs]
+
+
+def _names_jobs(config: DictConfig) -> bool:
+    """True unless the user names the folders of jobs otherwise."""
+    return f"subdir: {SUBDIR}\n" in OmegaConf.to_yaml(config.hydra.sweep)
 
 
 def _folder(varied: str, overrides: Sequence[str], sweep: Path) -> str:

@@ -17,6 +17,7 @@ from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.command_line import arguments, quote, quoted, with_search_path
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session, show_typed
+from vae_cli.config.data_file import expanded
 from vae_cli.config.folder_checks import creatable, free, initial, installed, located, plain_names, readable
 from vae_cli.config.job_names import EXCLUDED, JOBS, left_out
 from vae_cli.config.schema import RunCommandConfig
@@ -25,6 +26,7 @@ from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import nearest
 from vae_cli.config.sweep_checks import check_sweep
 from vae_cli.distributed import slurm
+from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import DATA, PATHS, outputs_folder
@@ -59,7 +61,8 @@ def prepare_training(argv: Sequence[str]) -> Prepared:
     sources = Sources.find(args.config_dir)
     composer = Composer(args.config_name or "train", sources)
     with session():
-        lines = [quoted(line, several=DATA) for line in args.overrides]
+        overrides, chosen = expanded(args.overrides)
+        lines = [quoted(line, several=DATA) for line in overrides]
         lines = composer.tidy(with_search_path(lines, sources))
         lines += _in_slurm(lines)
         sweeps = {o.input_line for o in parse(lines) if o.is_sweep_override()}
@@ -80,6 +83,8 @@ def prepare_training(argv: Sequence[str]) -> Prepared:
             shows, typed = bool(args.cfg or args.info), lines
             lines = _single(composer, master, typed, shows=shows)
             if not shows:
+                if chosen and is_rank_zero():
+                    print(chosen, flush=True)
                 config = master if lines == typed else composer.compose(lines)
                 show_typed(config, parse(lines))
                 config.hydra.mode = RunMode.RUN

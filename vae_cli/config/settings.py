@@ -15,6 +15,9 @@ OF_CLASSES = {
     "dataset.batch_size": Setting(selects_data=False),
     "dataset.workers": Setting(selects_data=False),
     "dataset.memory_gb": Setting(selects_data=False),
+    "dataset.cache": Setting(changes_results=False, on_resume=True, distinguishes=False, selects_data=False),
+    "dataset.flip": Setting(selects_data=False),
+    "dataset.crop": Setting(selects_data=False),
     "dataset.standardise": Setting(selects_data=False),  # results are in the units of the data
 }
 """The settings of keys that belong to classes, whose signatures are their schema."""

@@ -1,6 +1,7 @@
 """The usage of each command, which --help prints."""
 
 VALUES = (
+    ("data=FILE", "your data: a table, arrays, or a folder of images; the header says what was chosen"),
     ("seed=1", "seed of weights, order of the data, and draws"),
     ("model.latent_dim=16", "dimensions of z"),
     ("objective.beta=2", "weight of the rate, KL(q(z|x) || p(z))"),

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from vae_cli.types import FoundKind
 
-TABLES = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow")
-"""Suffixes of files of tables."""
-
 
 @dataclass(frozen=True)
 class Column:

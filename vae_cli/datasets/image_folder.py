@@ -11,6 +11,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from vae_cli.datasets import image_cache
+from vae_cli.datasets.augmentation import Augmentation
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.images import FORMATS, ImageFiles
@@ -41,6 +43,9 @@ class ImageFolder(HeldOutDataset):
         background: colour behind transparent pixels
         memory_gb: GiB; larger data stay on disk and are decoded at each visit
         workers: processes that decode images; 0 decodes in the main process
+        cache: decoded images of a large folder are kept in the user's cache folder, in another one, or not
+        flip: training images are mirrored at random, left to right
+        crop: training images are shifted at random by so many pixels at most
     """
 
     path: str
@@ -49,6 +54,9 @@ class ImageFolder(HeldOutDataset):
     memory_gb: PositiveFloat
     workers: NonNegativeInt
     background: Background = "white"
+    cache: bool | str = True
+    flip: bool = False
+    crop: NonNegativeInt = 0
 
     name: ClassVar[str] = "image_folder"
     domain: ClassVar[Domain] = "levels"
@@ -80,6 +88,8 @@ class ImageFolder(HeldOutDataset):
         Each image is drawn by its own seed when it is decoded, so that memory changes no pixel.
         """
         data = replace(super().load(), background=self.background)
+        if self.flip or self.crop:
+            data = replace(data, train=replace(data.train, augmentation=Augmentation(self.flip, self.crop)))
         splits = {name: getattr(data, name) for name in ("train", "val", "test")}
         if sum(split.x.shape.numel() for split in splits.values()) > self.memory_gb * 2**30:
             return data
@@ -89,7 +99,9 @@ class ImageFolder(HeldOutDataset):
         names = image_names(folder)
         if not names:
             raise UserError(f"{folder}: no images; files with the endings {', '.join(FORMATS)} are read")
-        return ImageFiles(folder, names, self.size, self.channels, self.workers, self.background)
+        files = ImageFiles(folder, names, self.size, self.channels, self.workers, self.background)
+        place = image_cache.folder_of(self.cache)
+        return files if place is None else files.kept_in(place)
 
 
 def split_folders(root: Path) -> dict[SplitName, Path]:

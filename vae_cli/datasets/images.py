@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from vae_cli.datasets import image_cache
 from vae_cli.datasets.noise import fixed_bernoulli, seed_of, threshold
 from vae_cli.datasets.streamed import Streamed
 from vae_cli.errors import UserError, first_line
@@ -80,6 +81,8 @@ class ImageFiles(Streamed):
     """Images under a folder, (N, C, size, size) uint8, decoded by `workers` processes when batches are asked for.
 
     `binarize` static draws each image by (seed, name), so the draw depends neither on order nor on batch size.
+
+    decoded: file of decoded images, which is read instead; `numbers`: place of each image there
     """
 
     root: Path
@@ -90,6 +93,8 @@ class ImageFiles(Streamed):
     background: Background = "white"
     binarize: Literal["none", "static", "threshold"] = "none"
     seed: int = 0
+    decoded: Path | None = None
+    numbers: Tensor | None = None
 
     @property
     def shape(self) -> torch.Size:
@@ -97,18 +102,36 @@ class ImageFiles(Streamed):
         return torch.Size((len(self.names), 1 if self.channels == "grey" else 3, self.size, self.size))
 
     def __getitem__(self, index: Tensor) -> ImageFiles:
-        return replace(self, names=tuple(self.names[i] for i in index.tolist()))
+        numbers = None if self.numbers is None else self.numbers[index]
+        return replace(self, names=tuple(self.names[i] for i in index.tolist()), numbers=numbers)
+
+    def kept_in(self, folder: Path) -> ImageFiles:
+        """The images with a file of decoded ones in a folder, where they are many and there is room."""
+        if len(self) < image_cache.FEWEST:
+            return self
+        settings = f"{self.size} {self.channels} {self.background}"
+        name, blocks = image_cache.key(self.root, self.names, settings), torch.arange(len(self)).split(256)
+        file = image_cache.decoded(folder, name, tuple(self.shape), self.batches(blocks))
+        return self if file is None else replace(self, decoded=file, numbers=torch.arange(len(self)))
 
     def read(self, position: int) -> Tensor:
         """One image, (C, size, size) uint8."""
         name = self.names[position]
-        x = decode(self.root / name, self.size, self.channels, self.background)
+        if self.decoded is not None and self.numbers is not None:
+            x = torch.from_numpy(np.array(np.load(self.decoded, mmap_mode="r")[int(self.numbers[position])]))
+        else:
+            x = decode(self.root / name, self.size, self.channels, self.background)
         if self.binarize == "threshold":
             return threshold(x)
         return fixed_bernoulli(x, seed_of(self.seed, name)) if self.binarize == "static" else x
 
     def batches(self, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
         """The images at each chunk of positions, (B, C, size, size) uint8, on the device of the chunk."""
+        if self.decoded is not None and self.numbers is not None and self.binarize == "none":
+            for chunk in chunks:  # mapped anew for each batch, so that a process holds no more than that
+                kept = np.load(self.decoded, mmap_mode="r")[self.numbers[chunk.cpu()].numpy()]
+                yield torch.from_numpy(np.asarray(kept)).to(chunk.device, non_blocking=True)
+            return
         loader = DataLoader(
             _Chunks(self),
             batch_size=None,

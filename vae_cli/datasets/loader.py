@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NotRequired, TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
 from vae_cli.batch import Batch
+from vae_cli.datasets.augmentation import Augmentation
 from vae_cli.datasets.noise import bernoulli, seed_of
 from vae_cli.datasets.split import Split
 from vae_cli.distributed.shard import BatchShard, shard_context
@@ -56,7 +58,7 @@ class BatchLoader:
         self.epoch = 0
         self.batch = 0
         self._resuming = False
-        self._generator = torch.Generator(device=self.device)
+        self.generator = torch.Generator(device=self.device)
 
     def __len__(self) -> int:
         return self.batches
@@ -86,23 +88,25 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Begin a pass; `epoch` and `batch` are those of its first batch."""
+        return (draw.batch() for draw in self.draws())
+
+    def draws(self) -> Iterator[Draw]:
+        """Begin a pass; its batches before they are read."""
         if self.batch == len(self) or (self.batch > 0 and not self._resuming):
             self.epoch, self.batch = self.epoch + 1, 0
         self._resuming = False
         return self._pass()
 
-    def _pass(self) -> Iterator[Batch]:
+    def _pass(self) -> Iterator[Draw]:
         chunks = self._order().split(self.batch_size)[self.first : self.first + len(self)][self.batch :]
         shares = [self._share(chunk) for chunk in chunks]
         if self.processes > 1:
             chunks = [chunk[share.start : share.stop] for chunk, share in zip(chunks, shares, strict=True)]
-        y = self.split.y
-        for chunk, share, x in zip(chunks, shares, self.split.batches(chunks), strict=True):
-            with shard_context(share):
-                x = self._float(x)
-            self.batch += 1
-            label = None if y is None else y.index_select(0, chunk)
-            yield Batch(x, chunk, label, share if self.processes > 1 else None, self.seen)
+        held = isinstance(self.split.x, Tensor)
+        stored = [None] * len(chunks) if held else self.split.batches(chunks)
+        for chunk, share, x in zip(chunks, shares, stored, strict=True):
+            number, self.batch = self.first + self.batch, self.batch + 1
+            yield Draw(self, chunk, x, share, self.epoch if self.shuffle else 0, number)
 
     def _share(self, chunk: Tensor) -> BatchShard:
         return BatchShard.of(len(chunk), self.rank, self.processes)
@@ -113,10 +117,50 @@ class BatchLoader:
         generator = torch.Generator().manual_seed(seed_of("order", self.seed, self.epoch))
         return self.split.order(generator).to(self.device)
 
-    def _float(self, x: Tensor) -> Tensor:
-        if self.split.dynamic:
-            epoch = self.epoch if self.shuffle else 0
-            return bernoulli(
-                x, self._generator.manual_seed(seed_of("noise", self.seed, epoch, self.first + self.batch))
-            )
-        return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+@dataclass(frozen=True)
+class Draw:
+    """A batch of a loader before it is read: the positions of its examples, and the seed of its noise.
+
+    x: the stored examples; None where the split holds all of them on the device
+    number: of the batch in its epoch
+    """
+
+    loader: BatchLoader
+    index: Tensor
+    x: Tensor | None
+    share: BatchShard
+    epoch: int
+    number: int
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """The random changes of x in a shuffled pass."""
+        return self.loader.split.augmentation if self.loader.shuffle else None
+
+    def batch(self) -> Batch:
+        """The batch, with the noise that its seed gives."""
+        self.start_noise()
+        return self.read()
+
+    def start_noise(self) -> None:
+        """Seed the loader's generator with the batch alone."""
+        if self.loader.split.dynamic or self.augmentation:
+            self.loader.generator.manual_seed(seed_of("noise", self.loader.seed, self.epoch, self.number))
+
+    def read(self) -> Batch:
+        """The batch, with the noise that the loader's generator gives now."""
+        loader, split = self.loader, self.loader.split
+        (x,) = split.batches([self.index]) if self.x is None else (self.x,)
+        with shard_context(self.share):
+            if self.augmentation:
+                x = self.augmentation(x, loader.generator)
+            if split.dynamic:
+                x = bernoulli(x, loader.generator)
+            elif x.dtype == torch.uint8:
+                x = x.float().div_(255)
+        y = None if split.y is None else split.y.index_select(0, self.index)
+        return Batch(x, self.index, y, self.share if loader.processes > 1 else None, loader.seen)

@@ -11,7 +11,6 @@ import torch
 
 from vae_cli.datasets.array_files import Rows, open_arrays
 from vae_cli.datasets.arrays import events_like, floats, numbers
-from vae_cli.datasets.columns import TABLES
 from vae_cli.datasets.files import gunzip, read_bytes
 from vae_cli.datasets.idx import parse_idx
 from vae_cli.datasets.image_folder import image_names
@@ -20,6 +19,7 @@ from vae_cli.datasets.labels import texts
 from vae_cli.datasets.schema import Schema
 from vae_cli.errors import UserError, warn
 from vae_cli.runs.folder import RunFolder
+from vae_cli.types import TABLES
 
 IDX = (".idx", "-ubyte", "-ubyte.gz")
 """Ends of the names of IDX files, which MNIST and its relatives are published in."""

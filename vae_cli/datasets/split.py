@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vae_cli.datasets.augmentation import Augmentation
 from vae_cli.datasets.factors import Factors
 from vae_cli.datasets.noise import fixed_bernoulli, threshold
 from vae_cli.datasets.streamed import Streamed
@@ -26,6 +27,7 @@ class Split:
     source (N,): position of each example in the data as read; None if the order is that of the data.
     factors: factors of each example; None if they are unknown.
     files: file of each example, relative to the folder that was read; None for data without such files.
+    augmentation: of x in shuffled passes; None for x as it is.
     """
 
     x: Tensor | Streamed
@@ -34,6 +36,7 @@ class Split:
     source: Tensor | None = None
     factors: Factors | None = None
     files: tuple[str, ...] | None = None
+    augmentation: Augmentation | None = None
 
     def __len__(self) -> int:
         return len(self.x)

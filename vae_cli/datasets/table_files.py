@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vae_cli.datasets.columns import TABLES
 from vae_cli.datasets.numbers_in_text import Decimal, decimal_of
 from vae_cli.errors import UserError, first_line
+from vae_cli.types import TABLES
 
 TEXT = (".csv", ".tsv", ".txt")
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "#N/A", "#NV"]

@@ -95,7 +95,7 @@ def log_gaussian(loc: Tensor, log_scale: Tensor, event_dims: int) -> Independent
 
 def log_floored(log_variance: Tensor, min_scale: float) -> Tensor:
     """log sqrt(exp(log_variance) + min_scale^2), of a standard deviation that is at least min_scale."""
-    return 0.5 * torch.logaddexp(log_variance, log_variance.new_tensor(2 * math.log(min_scale)))
+    return 0.5 * torch.logaddexp(log_variance, log_variance.new_full((), 2 * math.log(min_scale)))
 
 
 def floored(log_variance: Tensor, min_scale: float) -> Tensor:

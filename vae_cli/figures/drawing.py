@@ -63,14 +63,13 @@ def snapshots(model: LatentVariableModel, data: Data, device: torch.device, seed
 
 
 def save(figures: dict[str, Figure], folder: Path, kinds: Sequence[str] = ("png", "pdf")) -> None:
-    """Write each figure as NAME.KIND (200 dpi) atomically, then clear it."""
+    """Write each figure as NAME.KIND (200 dpi) atomically."""
     with styled(), optional("figures"):
         folder.mkdir(exist_ok=True)
         for name, figure in track(list(figures.items()), "writing the figures"):
             with optional(f"figure {name}"):
                 for kind in kinds:
                     write_atomically(folder / f"{name}.{kind}", partial(WRITERS[kind], figure))
-                figure.clear()
 
 
 def collect(model: LatentVariableModel, data: Data, split: SplitName, device: torch.device, count: int) -> Points:

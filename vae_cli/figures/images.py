@@ -75,7 +75,9 @@ def traversals(inputs: Inputs) -> Figure:
     axes = figure.subplots()
     _show(axes, _unit(x.flatten(0, 1), examples), columns)
     axes.set_yticks(_centres(rows, height, width), [f"$z_{{{j + 1}}}$" for j in path.dims])
-    axes.set_xticks(_centres(columns, width, width)[::2], [f"${step:.0f}$" for step in path.steps[::2]])
+    axes.set_xticks(
+        _centres(columns, width, width)[::2], [f"{step:.0f}".replace("-", "\N{MINUS SIGN}") for step in path.steps[::2]]
+    )
     axes.set_xlabel("value in standard deviations of the prior")
     return figure
 

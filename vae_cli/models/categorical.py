@@ -6,7 +6,6 @@ Shape legend: S samples, B batch, n variables, K categories, d = n K; z is one-h
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 from typing import ClassVar
 
 import torch
@@ -59,7 +58,8 @@ class CategoricalLatents(UnvalidatedDistribution):
     def values(self) -> Tensor:
         """All K^n values of z, (K^n, n K)."""
         n, k = self.log_probs.shape[-2:]
-        indices = torch.tensor(list(product(range(k), repeat=n)), device=self.log_probs.device)
+        choices = torch.arange(k, device=self.log_probs.device)
+        indices = torch.cartesian_prod(*[choices] * n).view(-1, n)
         return one_hot(indices, k).flatten(-2).to(self.log_probs.dtype)
 
     @property

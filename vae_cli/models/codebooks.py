@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import embedding, one_hot
+from torch.nn.functional import embedding
 
 from vae_cli.capabilities import Capable
 from vae_cli.distributed.shard import gather_rows
@@ -49,7 +49,8 @@ class Codebook(nn.Module, Capable):
 
     def counts(self, indices: Int[Tensor, "*S"]) -> Int[Tensor, " K"]:
         """Number of occurrences of each code, (K,)."""
-        return torch.bincount(indices.flatten(), minlength=self.codes)
+        flat = indices.flatten()
+        return flat.new_zeros(self.codes).scatter_add_(0, flat, torch.ones_like(flat))  # bincount waits for a GPU
 
     @torch.no_grad()
     def nearest(self, points: Float[Tensor, "*S D"]) -> Int[Tensor, "*S"]:
@@ -101,7 +102,8 @@ class Codebook(nn.Module, Capable):
 
     def _count(self, indices: Tensor) -> Tensor:
         """Update the shares; the assignment of each point, (M, K)."""
-        assigned = one_hot(indices.flatten(), self.codes).float()
+        codes = torch.arange(self.codes, device=indices.device)
+        assigned = (indices.flatten().unsqueeze(-1) == codes).float()
         self.shares.lerp_(assigned.mean(0), 1 - self.decay)
         return assigned
 

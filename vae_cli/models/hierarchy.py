@@ -232,6 +232,8 @@ class HierarchicalVAE(LatentVariableModel):
     provides: ClassVar = ("layers",)
     requires: ClassVar = {"posterior": ("layers",)}
 
+    columns: Tensor
+
     def __init__(
         self,
         posterior: StructuredPosterior,
@@ -251,6 +253,7 @@ class HierarchicalVAE(LatentVariableModel):
         super().__init__(posterior, structured, likelihood, latent_dim=sum(layers))
         places = dict(zip(sizes, torch.arange(sum(layers)).split(layers), strict=True))
         self.read_by_x = [j for name in graph.parents[X] for j in places[name].tolist()]
+        self.register_buffer("columns", torch.tensor(self.read_by_x), persistent=False)
         drawn_later = {name: posterior.graph.descendants(name) for name in sizes}
         self.needs_sampled_kl = [bool(drawn_later[name] & set(graph.parents.get(name, ()))) for name in sizes]
 
@@ -272,7 +275,7 @@ class HierarchicalVAE(LatentVariableModel):
 
     def decode(self, z: Float[Tensor, "*S d"]) -> Distribution:
         """p(x|z), batch shape (S, B), for z (S, B, d), of which the likelihood reads the parents of x."""
-        return self.likelihood(z[..., self.read_by_x])
+        return self.likelihood(z[..., self.columns])
 
     def trace(self, batch: Batch, encoded: Distribution, samples: int) -> Trace:
         """One latent for each layer, drawn along q's graph; of a proposal without layers, one in all."""

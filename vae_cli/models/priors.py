@@ -192,7 +192,7 @@ class ExPostGaussianMixture(Prior):
 
     def forward(self) -> Distribution:
         means, tril = self.get_buffer("means"), self.get_buffer("tril")
-        if not self.is_fitted:
+        if self.training or not self.is_fitted:  # the fit follows the training
             return gaussian(means[0], torch.ones_like(means[0]), 1)
         weights = Categorical(logits=self.get_buffer("logits"), validate_args=False)
         parts = MultivariateNormal(means, scale_tril=tril, validate_args=False)

@@ -73,7 +73,7 @@ def refine(
     """
     start, family = _parameters(encoded)
     parameters = [value.detach().clone().requires_grad_() for value in start]
-    optimizer = torch.optim.Adam(parameters, lr)
+    optimizer = torch.optim.Adam(parameters, lr, capturable=start[0].is_cuda)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
     with torch.enable_grad():
         for _ in range(steps):

@@ -94,15 +94,18 @@ class RBFMMD(_MMD):
         unbiased: leave out the pairs of a point with itself
     """
 
+    bandwidths: Tensor | None
+
     def __init__(self, *, bandwidths: NonEmpty[PositiveFloat] | None, unbiased: bool) -> None:
         super().__init__(unbiased)
-        self.bandwidths = None if bandwidths is None else [float(h) for h in bandwidths]
+        own = None if bandwidths is None else torch.tensor([float(h) for h in bandwidths])
+        self.register_buffer("bandwidths", own, persistent=False)
 
     def scale(self, squared: Tensor, dims: int) -> Tensor:
         """h^2, one for each bandwidth."""
         if self.bandwidths is None:
             return squared.median().clamp(min=1e-12).reshape(1) / 2
-        return squared.new_tensor(self.bandwidths).square()
+        return self.bandwidths.square()
 
     def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
         return torch.stack([(-squared / (2 * h)).exp() for h in scale]).mean(0)
@@ -116,13 +119,15 @@ class InverseMultiquadraticMMD(_MMD):
         unbiased: leave out the pairs of a point with itself
     """
 
+    scales: Tensor
+
     def __init__(self, *, scales: NonEmpty[PositiveFloat], unbiased: bool) -> None:
         super().__init__(unbiased)
-        self.scales = [float(s) for s in scales]
+        self.register_buffer("scales", torch.tensor([float(s) for s in scales]), persistent=False)
 
     def scale(self, squared: Tensor, dims: int) -> Tensor:
         """C_s, one for each scale."""
-        return 2 * dims * squared.new_tensor(self.scales).square()
+        return 2 * dims * self.scales.square()
 
     def kernel(self, squared: Tensor, scale: Tensor) -> Tensor:
         return torch.stack([c / (c + squared) for c in scale]).mean(0)

@@ -56,20 +56,27 @@ class RunFolder(RunFiles):
                 problem = f"a link that leads out of the run's folder, to {path.resolve()}"
                 raise ConfigError(f"{place}: {problem}; replace the link by the file")
 
-    def begin(self, config: dict[str, Any] | DictConfig, typed: Sequence[str] = (), start: Start | None = None) -> None:
-        """Write the configuration, and mark the results of an earlier start as those of an unfinished run.
+    def begin(
+        self,
+        config: dict[str, Any] | DictConfig,
+        typed: Sequence[str] = (),
+        start: Start | None = None,
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
+        """Write the configuration, and mark the results, those of an earlier start too, as those of an unfinished run.
 
         Args:
             typed: overrides of this start, which replace those of an earlier one
             start: this start; None: now, of a training that says no more
+            facts: results that are known from the start, which a run that fails has, too
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        if earlier := self.results_if_readable():
-            numbers = {name: value for name, value in earlier.items() if name != "error"}
+        if known := self.results_if_readable() | dict(facts or {}):
+            numbers = {name: value for name, value in known.items() if name != "error"}
             self.write_results(numbers | {"status": UNFINISHED})
         self.write_status((self.status() or Status("running")).started(start or Start.now()))
-        known = self.typed_if_readable()
-        if (now := known.resumed(typed)) != known:
+        typed_before = self.typed_if_readable()
+        if (now := typed_before.resumed(typed)) != typed_before:
             overrides.write(now, self.path / OVERRIDES)
         saved_config.write(config, self.config_file, shlex.join(["vae-train", *now.overrides]))
 

@@ -8,8 +8,7 @@ from itertools import islice
 from math import ceil
 from typing import Protocol, runtime_checkable
 
-from vae_cli.batch import Batch
-from vae_cli.datasets.loader import BatchLoader
+from vae_cli.datasets.loader import BatchLoader, Draw
 from vae_cli.distributed.process_group import all_reduce_max
 
 SECONDS = 0.25
@@ -27,20 +26,20 @@ class ActsAtSteps(Protocol):
 
 @dataclass(frozen=True)
 class Block:
-    """Batches `start` <= n < `stop` of an epoch, drawn one by one as they are iterated.
+    """Batches `start` <= n < `stop` of an epoch, each before it is read.
 
     sizes: examples in each, of all processes together
     is_last: True if the epoch ends with them
     """
 
-    batches: Iterator[Batch]
+    draws: Iterator[Draw]
     start: int
     stop: int
     sizes: Sequence[int]
     is_last: bool
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self.batches
+    def __iter__(self) -> Iterator[Draw]:
+        return self.draws
 
     @property
     def total(self) -> int:
@@ -81,11 +80,11 @@ class BlockLoader:
 
     def __iter__(self) -> Iterator[Block]:
         """Blocks of one epoch; Lightning asks for each while the one before it has not begun."""
-        batches = iter(self.loader)
+        draws = self.loader.draws()
         start, last = self.loader.batch, len(self.loader)
         while start < last:
             stop = min(last, self.accumulate * self._end(start // self.accumulate))
-            yield Block(islice(batches, stop - start), start, stop, self.sizes[start:stop], stop == last)
+            yield Block(islice(draws, stop - start), start, stop, self.sizes[start:stop], stop == last)
             start = stop
 
     def _end(self, step: int) -> int:

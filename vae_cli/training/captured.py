@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from vae_cli.batch import Batch
+from vae_cli.datasets.loader import Draw
 from vae_cli.errors import first_line, warn
 
 WARM_UP = 3
@@ -21,24 +22,24 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class Graph:
-    """A recorded step: it reads `batch`, `epoch` and `rates`, and writes `sums`.
+    """A recorded step: it reads `draw`, `epoch` and `rates`, and writes `sums`.
 
     written: values of the rates on the device
     """
 
     graph: torch.cuda.CUDAGraph
-    batch: Batch
+    draw: Draw
     epoch: Tensor
     rates: list[Tensor]
     written: list[float]
     sums: Tensor
 
-    def replay(self, batch: Batch, epoch: float, rates: list[float]) -> Tensor:
+    def replay(self, draw: Draw, epoch: float, rates: list[float]) -> Tensor:
         """The step with another batch, epoch and learning rates of the parameter groups."""
-        self.batch.x.copy_(batch.x)
-        self.batch.index.copy_(batch.index)
-        if self.batch.y is not None and batch.y is not None:
-            self.batch.y.copy_(batch.y)
+        draw.start_noise()
+        self.draw.index.copy_(draw.index)
+        if self.draw.x is not None and draw.x is not None:
+            self.draw.x.copy_(draw.x)
         self.epoch.fill_(epoch)
         for number, (tensor, rate) in enumerate(zip(self.rates, rates, strict=True)):
             if rate != self.written[number]:
@@ -65,28 +66,28 @@ class CapturedSteps:
         self.obstacle = _obstacle(optimizer)
         self._tell()
 
-    def __call__(self, batch: Batch, epoch: float) -> Tensor:
+    def __call__(self, draw: Draw, epoch: float) -> Tensor:
         """The sums of the terms of a batch, after an optimiser step."""
-        size = len(batch)
+        size = len(draw)
         if self.obstacle:
-            return self.take(batch, epoch)
+            return self.take(draw.batch(), epoch)
         if size not in self.graphs:
             self.seen[size] += 1
             if self.seen[size] < WARM_UP:
-                return self.take(batch, epoch)
+                return self.take(draw.batch(), epoch)
             if self.seen[size] == WARM_UP:
-                return self._watched(batch, epoch)
-            self._record(batch)
-            return self(batch, epoch)
-        return self.graphs[size].replay(batch, epoch, [group["lr"] for group in self.optimizer.param_groups])
+                return self._watched(draw, epoch)
+            self._record(draw)
+            return self(draw, epoch)
+        return self.graphs[size].replay(draw, epoch, [group["lr"] for group in self.optimizer.param_groups])
 
-    def _watched(self, batch: Batch, epoch: float) -> Tensor:
+    def _watched(self, draw: Draw, epoch: float) -> Tensor:
         """An eager step that finds out whether the host waits for the device in it."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
             try:
-                sums = self.take(batch, epoch)
+                sums = self.take(draw.batch(), epoch)
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         waits = [warning for warning in caught if "synchronizing CUDA operation" in str(warning.message)]
@@ -95,28 +96,28 @@ class CapturedSteps:
             self._tell()
         return sums
 
-    def _record(self, batch: Batch) -> None:
+    def _record(self, draw: Draw) -> None:
         """Keep a graph of a step with batches of this size; nothing runs while it is recorded."""
-        groups, device = self.optimizer.param_groups, batch.x.device
+        groups, device = self.optimizer.param_groups, draw.index.device
         random_state = torch.cuda.get_rng_state(device)
-        y = None if batch.y is None else batch.y.clone()
-        static = replace(batch, x=batch.x.clone(), index=batch.index.clone(), y=y)
+        static = replace(draw, index=draw.index.clone(), x=None if draw.x is None else draw.x.clone())
         epoch = torch.zeros((), dtype=torch.float64, device=device)
         before = [(group["lr"], group["capturable"]) for group in groups]
         rates = [torch.tensor(rate, device=device) for rate, _ in before]
-        graph = torch.cuda.CUDAGraph()
+        graph, noise = torch.cuda.CUDAGraph(), draw.loader.generator
+        graph.register_generator_state(noise)
         try:
             for group, rate in zip(groups, rates, strict=True):
                 group["lr"], group["capturable"] = rate, True
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                sums = self.take(static, epoch)
-            self.graphs[len(batch)] = Graph(graph, static, epoch, rates, [rate for rate, _ in before], sums)
+                sums = self.take(static.read(), epoch)
+            self.graphs[len(draw)] = Graph(graph, static, epoch, rates, [rate for rate, _ in before], sums)
         except RuntimeError as error:
             self.obstacle = f"the library refuses: {first_line(error)}"
             self._tell()
-            # the generator stays in a capture that has failed; another state frees it
-            generator = torch.cuda.default_generators[torch.cuda.current_device()]
-            generator.graphsafe_set_state(torch.Generator(device).graphsafe_get_state())
+            # generators stay in a capture that has failed; another state frees them
+            for generator in (torch.cuda.default_generators[torch.cuda.current_device()], noise):
+                generator.graphsafe_set_state(torch.Generator(device).graphsafe_get_state())
             torch.cuda.set_rng_state(random_state, device)
         finally:
             for group, (rate, capturable) in zip(groups, before, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 
 import pytorch_lightning as pl
@@ -68,16 +68,16 @@ class StepEngine:
         """Train on the batches of a block; the last one completes a step."""
         began, first, position, rows = time.perf_counter(), self.step, self.module.position, list[Tensor]()
         captured = self._captured(position)
-        with float32(), tf32(True):  # autocast is for the forward pass alone
-            for number, batch in enumerate(block, block.start):
+        with float32(), self.products():  # autocast is for the forward pass alone
+            for number, draw in enumerate(block, block.start):
                 epoch = self.module.current_epoch - position.start + number / len(self.loader.sizes)
                 completes = self.loader.completes_step(number)
                 if completes:
                     self.module.set_rates(self.optimizer, self.step, position)
                 if captured and not self._is_observed:
-                    rows.append(captured(batch, epoch))
+                    rows.append(captured(draw, epoch))
                 else:
-                    rows.append(self._take(batch, epoch, number, position))
+                    rows.append(self._take(draw.batch(), epoch, number, position))
                 if completes:
                     self.steps.increment_ready()
                     self.steps.increment_completed()
@@ -93,6 +93,10 @@ class StepEngine:
         self.module.add(rows, block)
         self._count(len(block) - 1, self.step - first - 1)
         self.loader.step_seconds = seconds / (self.step - first)
+
+    def products(self) -> AbstractContextManager[object]:
+        """On a GPU products may be in TF32, unless the code is compiled, which cannot exempt densities."""
+        return nullcontext() if self.reads_each_step or self.module.compiled else tf32(True)
 
     @property
     def reads_each_step(self) -> bool:

@@ -78,7 +78,7 @@ class Member(StepEngine):
             super().run(block)
             return
         generator = generator_of(self.trainer.strategy.root_device)
-        self.block, self.batches, self.number = block, iter(block), block.start
+        self.block, self.draws, self.number = block, iter(block), block.start
         self.rows, self.first, self.seconds = [], self.step, 0.0
         self.stream = generator.get_state()
         self.seat.conductor.waiting.append(self)
@@ -89,7 +89,7 @@ class Member(StepEngine):
         if self.number == block.stop:
             self._close(block, self.rows, self.first, self.seconds)
         else:
-            super().run(Block(self.batches, block.start, block.stop, block.sizes, block.is_last))
+            super().run(Block(self.draws, block.start, block.stop, block.sizes, block.is_last))
 
     @property
     def folder(self) -> str:
@@ -188,11 +188,11 @@ class Conductor:
         """False if their models cannot be stacked, which a first batch shows."""
         if members[0].kind in self.rehearsed:
             return True
-        batches = [next(member.batches) for member in members]
-        for member, batch in zip(members, batches, strict=True):
-            member.batches = chain([batch], member.batches)
+        draws = [next(member.draws) for member in members]
+        for member, draw in zip(members, draws, strict=True):
+            member.draws = chain([draw], member.draws)
         try:
-            Joint(members).losses(batches)[0].sum().backward()
+            Joint(members).losses([draw.batch() for draw in draws])[0].sum().backward()
         except Exception as error:  # torch raises many kinds of exception for what it cannot map over
             for member in members:
                 member.alone = f"its model cannot be stacked ({first_line(error)})"
@@ -244,7 +244,7 @@ class Joint:
     def take(self) -> None:
         """Train on the next batch of each job; the last one of a window completes a step."""
         lead = self.members[0]
-        batches, number, loader = [next(member.batches) for member in self.members], lead.number, lead.loader
+        batches, number, loader = [next(member.draws).batch() for member in self.members], lead.number, lead.loader
         losses, means, streams = self.losses(batches)
         rows = (means * len(batches[0])).unbind()
         if lead.reads_each_step and not bool((means[:, 0].abs() < LARGEST).all()):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
-from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -33,13 +33,15 @@ class Row(Launcher):
         config = self.series.config(overrides)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
-        return run_job(
+        done = run_job(
             hydra_context=self.context,
             task_function=self.task,
             config=config,
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)  # the log of the job has ended
+        return done
 
 
 class SlurmArray(Array):

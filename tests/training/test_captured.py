@@ -1,0 +1,84 @@
+"""A step that makes the host wait for a GPU cannot be recorded; these are found on a CPU by their operators."""
+
+import traceback
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.support.configs import composed
+from vae_cli.config.schema import TrainConfig
+from vae_cli.config.sources import Sources
+from vae_cli.datasets.info import DatasetInfo
+from vae_cli.errors import ConfigError
+from vae_cli.models.model import posterior_moments
+from vae_cli.objectives import Progress
+from vae_cli.training.build import build_module
+from vae_cli.training.phases import TrainingCodes
+
+aten = torch.ops.aten
+WAITS = {
+    aten._local_scalar_dense.default: "reads a number",
+    aten.nonzero.default: "has as many results as the numbers say",
+    aten.masked_select.default: "has as many results as the numbers say",
+    aten.bincount.default: "looks for the largest number",
+    aten.normal.Tensor_Tensor: "looks for a negative scale",
+    aten.lift_fresh.default: "copies numbers of Python",
+}
+
+COUNTS_ON_A_CPU = "refinement.py"
+"""Its optimiser counts steps where the parameters are."""
+
+NEEDED = {"divergence": ["model=wae"]}
+WAITING = {"per_example"}
+"""Options whose steps stay eager."""
+
+
+class Waits(TorchDispatchMode):
+    """Collects the operators of WAITS, each with the line of vae_cli from which it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = list[str]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in WAITS:
+            lines = [f"{one.filename}:{one.lineno}" for one in traceback.extract_stack() if "/vae_cli/" in one.filename]
+            self.found.append(f"{lines[-1:]}: {func} {WAITS[func]}")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("model", Sources.find().options("model"))
+def test_no_step_of_a_system_waits_for_the_device(model: str) -> None:
+    assert not waits_of(composed(f"model={model}", "dataset=digits"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", ["objective", "posterior", "prior", "likelihood", "divergence"])
+def test_no_other_option_waits_for_the_device(group: str) -> None:
+    tried = 0
+    for option in Sources.find().options(group):
+        try:
+            config = composed(f"{group}={option}", *NEEDED.get(group, ()), "dataset=digits")
+        except ConfigError:
+            continue  # an option of another model
+        tried += 1
+        assert option in WAITING or not waits_of(config), option
+    assert tried > 2
+
+
+def waits_of(config: TrainConfig) -> list[str]:
+    """The operators that wait in a step of each phase of a training."""
+    data = config.dataset.build().load()
+    facts = DatasetInfo.of(data)
+    module = build_module(config, facts)
+    loader = data.loader("train", batch_size=8, seed=0, shuffle=True, device=torch.device("cpu"))
+    batch, waits = next(iter(loader)), Waits()
+    for phase in module.phases:
+        phase.set_modes(module.model)
+        if phase.on_start:
+            phase.on_start(module.model, TrainingCodes(posterior_moments(module.model, loader), 10, seed=0))
+        with waits:
+            phase.objective(module.model, batch, Progress(0.0, facts.examples)).loss.backward()
+    return [one for one in waits.found if COUNTS_ON_A_CPU not in one]

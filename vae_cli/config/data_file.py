@@ -1,0 +1,83 @@
+"""`vae-train data=FILE`: the data set, the support and the likelihood that the file itself shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from vae_cli.config.compose import COMMAND_LINE
+from vae_cli.errors import ConfigError
+from vae_cli.types import TABLES
+
+HUGGINGFACE = ("dataset_dict.json", "dataset_info.json")
+"""Files of which a folder of Hugging Face has one."""
+LIKELIHOODS = {
+    "binary": "bernoulli",
+    "levels": "discretised_logistic",
+    "unit": "continuous_bernoulli",
+    "real": "gaussian",
+}
+SAMPLE = 1_000_000
+"""Most values of an array that are looked at."""
+
+
+def expanded(lines: Sequence[str]) -> tuple[list[str], str]:
+    """The overrides with `data=FILE` replaced by those that it means, and a sentence about them; a key given stays."""
+    given = [line for line in lines if line.lstrip("+").partition("=")[0] == "data"]
+    if not given:
+        return list(lines), ""
+    others = [line for line in lines if line not in given]
+    keys = [line.lstrip("+").partition("=")[0] for line in others]
+    file = given[-1].partition("=")[2].strip("'\"")
+    if taken := next((key for key in ("dataset", "dataset.path") if key in keys), None):
+        raise ConfigError(f"data={file}: not together with {taken} ({COMMAND_LINE}); use dataset.path={file}")
+    chosen = choice(Path(file).expanduser())
+    added = [line for line in chosen if line.partition("=")[0] not in keys]
+    return [*added, f"dataset.path={file}", *others], f"data={file}: {' '.join(added)}; set these keys to choose others"
+
+
+def choice(file: Path) -> list[str]:
+    """Data set, domain and likelihood for a file or a folder."""
+    if not file.exists():
+        raise ConfigError(f"data={file}: there is no such file or folder ({COMMAND_LINE}); set data=PLACE", key="data")
+    suffix = file.suffix.lower()
+    if suffix in TABLES:
+        return ["dataset=table", "likelihood=gaussian"]
+    if file.is_dir() and suffix != ".zarr":
+        if any((file / name).exists() for name in HUGGINGFACE):
+            return ["dataset=huggingface"]
+        return ["dataset=image_folder", "likelihood=discretised_logistic"]
+    domain = domain_of(sample(file))
+    return ["dataset=array", f"dataset.domain={domain}", f"likelihood={LIKELIHOODS[domain]}"]
+
+
+def sample(file: Path) -> np.ndarray:
+    """Rows of x at equal distances in its file."""
+    from vae_cli.datasets.array_files import open_arrays  # imports torch
+
+    arrays = open_arrays(file, "data")
+    x = arrays.get("x", arrays.get("x_train"))
+    if x is None:
+        holds = ", ".join(arrays) or "no array"
+        raise ConfigError(f"data={file}: holds {holds}, not x; use dataset=array dataset.path={file} dataset.x=NAME")
+    count = max(1, min(x.shape[0], 64, SAMPLE // max(1, prod(x.shape[1:]))))
+    starts = np.linspace(0, max(0, x.shape[0] - 1), count).astype(int)
+    return np.concatenate([np.asarray(x[start : start + 1]) for start in starts])
+
+
+def domain_of(x: np.ndarray) -> str:
+    """The support of x: bytes and fractions of images are levels or lie in [0, 1], a table is real unless binary."""
+    image = x.ndim > 2
+    if x.dtype.kind not in "buif" or not x.size:
+        return "real"
+    top = x.max()
+    if x.dtype.kind == "b" or (((x == 0) | (x == top)).all() and (top == 1 or (image and top == 255))):
+        return "binary"
+    if not image or x.min() < 0 or top > (255 if x.dtype == np.uint8 else 1):
+        return "real"
+    if x.dtype == np.uint8:
+        return "levels"
+    return "levels" if np.allclose(255 * x, np.rint(255 * x), atol=0.01) else "unit"
