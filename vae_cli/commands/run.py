@@ -30,7 +30,7 @@ from vae_cli.distributions.tempering import tempered
 from vae_cli.errors import UserError, first_line
 from vae_cli.evaluation.scores import Scores, score
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.runs import checkpoints
+from vae_cli.runs import checkpoints, hub
 from vae_cli.runs.checkpoints import load_weights
 from vae_cli.runs.find import named
 from vae_cli.runs.folder import RunFolder
@@ -220,14 +220,15 @@ def load(
     dataset_path: str | Path | None = None,
     dataset_root: str | Path | None = None,
 ) -> Run:
-    """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read.
+    """The run in a folder, from its best or last checkpoint or a file.
 
     Args:
-        folder: of the run, or its name; `last` is the newest
+        folder: of the run, or its name; `last` is the newest; hf://USER/NAME is a run that vae-push has published
         dataset_path: present place of moved data, for `Run.data`.
         dataset_root: likewise, for data sets with a root folder.
     """
-    run = RunFolder(named(str(folder)))
+    place = str(folder)
+    run = RunFolder(hub.fetched(place) if place.startswith(hub.SCHEME) else named(place))
     if not run.has_config:
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
     config = parsed_as(TrainConfig, run.config())

@@ -7,7 +7,7 @@ from pathlib import Path
 from vae_cli.capabilities import CAPABILITIES
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
-from vae_cli.config.schema import ApplyConfig, SampleConfig, ScoreConfig
+from vae_cli.config.schema import ApplyConfig, ExploreConfig, SampleConfig, ScoreConfig
 from vae_cli.config.view import ConfigView, providing
 from vae_cli.errors import ConfigError
 
@@ -23,6 +23,15 @@ def check_application(config: ApplyConfig, view: ConfigView) -> None:
         problem = f"data={config.data}: there is no such file or folder ({COMMAND_LINE})"
         raise ConfigError(f"{problem}; use data=test, val, train, a path, or - for stdin", key="data")
     writable(config.out)
+
+
+def check_exploration(config: ExploreConfig, view: ConfigView) -> None:
+    """Refuse a run without continuous codes, and data that are not there."""
+    relocated(view.config, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
+    capable(view, "inference", "continuous")
+    if config.data not in SPLITS and not Path(config.data).expanduser().exists():
+        problem = f"data={config.data}: there is no such file or folder ({COMMAND_LINE})"
+        raise ConfigError(f"{problem}; use data=test, val, train, or a path", key="data")
 
 
 def check_sampling(config: SampleConfig, view: ConfigView) -> None:
