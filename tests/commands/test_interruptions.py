@@ -42,7 +42,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_signal(drawing: bool, whole: Whole, drawn: Path, tmp_path: Path) -> None:
     """It comes while the model is trained, or clustered, or at the end, while figures are drawn."""
     work, expected = place(tmp_path), drawn if drawing else whole.folder
-    line, when, figures = (SHORT, "results.json", {"FIGURES": "drawn"}) if drawing else (VADE, "metrics.csv", {})
+    line, when, figures = (SHORT, "figures", {"FIGURES": "drawn"}) if drawing else (VADE, "metrics.csv", {})
     number, code, word = (signal.SIGINT, 130, "interrupted") if drawing else (signal.SIGTERM, 143, "terminated")
     running = forked("vae-train", *line, *HERE, folder=work, **figures)
     appears(work / "run" / when)

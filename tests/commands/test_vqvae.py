@@ -27,7 +27,13 @@ def quantised(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("kind", "position"), [("batch", 11), pytest.param("epoch", 1, marks=pytest.mark.slow), ("epoch", 2), ("batch", 50)]
+    ("kind", "position"),
+    [
+        ("batch", 11),
+        pytest.param("epoch", 1, marks=pytest.mark.slow),
+        pytest.param("epoch", 2, marks=pytest.mark.slow),
+        ("batch", 50),
+    ],
 )
 def test_a_codebook_and_a_prior_over_it_resume_bit_identically(kind, position, quantised, tmp_path):
     """Twenty steps an epoch: in either phase, and between the two."""

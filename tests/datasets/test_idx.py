@@ -1,6 +1,5 @@
 import dataclasses
 import gzip
-import multiprocessing
 import os
 import pickle
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.commands import FORKS
 from vae_cli.datasets.files import data_root
 from vae_cli.datasets.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, IdxDataset, parse_idx, render_idx
 from vae_cli.datasets.mnist_wheel import WheelError, to_bytes, unpack, unpickle
@@ -92,7 +92,7 @@ def load_at(root: str) -> str:
 
 
 def test_two_processes_fetch_once(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    with FORKS.Pool(2) as pool:
         hashes = pool.map(load_at, [str(tmp_path / "new")] * 2)
     assert hashes[0] == hashes[1] and (tmp_path / "new" / "visits").read_text() == "x"
 

@@ -64,6 +64,10 @@ def test_all_runs_are_reported_where_none_is_named(workplace: Path) -> None:
     write_run(workplace / "outputs/train/DATE/TIME")
     assert report(workplace).code == 0
     assert all((workplace / "outputs" / name).is_file() for name in FILES)
+    write_run(workplace / "outputs/train/DATE/LATER", {"seed": 1})
+    two = report(workplace, "outputs/train/DATE/TIME", "outputs/train/DATE/LATER")
+    assert two.code == 0 and "written to outputs/report/report.html, " in two.out
+    assert not (workplace / "outputs/train/DATE/TIME/report.html").exists()
     again = report(workplace, "outputs/train/DATE/TIME")
     assert (again.code, again.err) == (0, "")
     assert "n = 1" in again.out and "(best)" not in again.out

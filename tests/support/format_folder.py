@@ -1,4 +1,4 @@
-"""Makes tests/runs/format_1: a sweep of one small run, in the format that all later versions must read.
+"""Makes tests/runs/format_N: a sweep of one small run, in the present format, which all later versions must read.
 
     python -m tests.support.format_folder
 
@@ -10,8 +10,9 @@ import tempfile
 from pathlib import Path
 
 from tests.support.commands import ROOT, start
+from vae_cli.runs.saved_config import FORMAT
 
-FOLDER = ROOT / "tests" / "runs" / "format_1"
+PLACE = ROOT / "tests" / "runs"
 LINE = (
     "-m", "dataset=digits", "network.hidden=[4]", "model.latent_dim=2", "evaluate.samples=2", "logger=csv",
     "trainer.accelerator=cpu", "trainer.threads=1", "trainer.max_epochs=2",
@@ -26,11 +27,11 @@ def main() -> None:
         done = start("vae-train", *LINE, "hydra.sweep.dir=sweep", folder=Path(place))
         assert (done.code, done.err) == (0, ""), done.err
         (run,) = (file.parent for file in Path(place, "sweep").glob("*/config.yaml"))
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        (FOLDER / run.name).mkdir(parents=True)
+        folder = PLACE / f"format_{FORMAT}" / run.name
+        folder.mkdir(parents=True)
         for name in KEPT:
             copy = shutil.copytree if (run / name).is_dir() else shutil.copyfile
-            copy(run / name, FOLDER / run.name / name)
+            copy(run / name, folder / name)
 
 
 if __name__ == "__main__":

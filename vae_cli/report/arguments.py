@@ -35,7 +35,8 @@ class Arguments:
             if not folder.is_dir():
                 remedy = "give folders or names of runs, or last, the newest; set out=DIR for the report"
                 raise ConfigError(f"{display(folder)}: no such folder; {remedy}")
-        out = places[-1] if places else folders[0]
+        out = folders[0] if len(folders) == 1 else outputs_folder() / "report"  # no run's own page is overwritten
+        out = places[-1] if places else out
         if out.exists() and not out.is_dir():
             raise ConfigError(f"{OUT}{out}: is a file; set out to a folder for report.html, report.csv and report.tex")
         for kind, mark in MARKS.items():

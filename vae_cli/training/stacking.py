@@ -84,6 +84,7 @@ class Stack:
         self.losses, self.lead = tuple(losses), losses[0]
         self.parameters, self.buffers = stack_module_state(list(losses))
         self.names: tuple[str, ...] = ()
+        self.ties = len(list(self.lead.named_parameters(remove_duplicate=False))) > len(self.parameters)
         paths = [path for path, _ in self.lead.named_modules()]
         numbers = {path: _varying([loss.get_submodule(path) for loss in losses]) for path in paths}
         self.numbers = {path: values for path, values in numbers.items() if values}
@@ -117,7 +118,7 @@ class Stack:
         def one(state: Any, numbers: Any, annealing: Any, given: dict[str, Any], epoch: Tensor) -> Any:
             with self._given(numbers, annealing):
                 inputs = Batch(**given, seen=batches[0].seen), Progress(epoch, examples)
-                terms = functional_call(self.lead, state, inputs)
+                terms = functional_call(self.lead, state, inputs, tie_weights=self.ties)
             self.names = tuple(terms.metrics)
             return terms.loss, torch.stack([terms.loss, *terms.metrics.values()]).detach()
 

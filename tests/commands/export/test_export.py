@@ -56,7 +56,7 @@ def normal(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return (-0.5 * ((x - mean) / scale) ** 2 - np.log(scale) - 0.5 * math.log(2 * math.pi)).sum(-1)
 
 
-@pytest.mark.parametrize("form", ["onnx", "torch"])
+@pytest.mark.parametrize("form", ["onnx", pytest.param("torch", marks=pytest.mark.slow)])
 def test_the_lines_of_the_card_encode_decode_and_score(run, tmp_path, monkeypatch, form):
     folder = exported(run, form, tmp_path / "model")
     x = np.random.default_rng(0).integers(0, 2, (7, 1, 8, 8)).astype(np.float32)
@@ -141,7 +141,9 @@ def test_a_standardised_table_is_encoded_in_its_own_units(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     x = 1e4 + 50 * torch.randn(300, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     np.savez("table.npz", x=x.numpy())
-    train(composed("dataset=npz", "dataset.path=table.npz", "network.hidden=[8]", "trainer.max_epochs=1"), Path("run"))
+    train(
+        composed("dataset=array", "dataset.path=table.npz", "network.hidden=[8]", "trainer.max_epochs=1"), Path("run")
+    )
     run = load("run")
     folder = exported(run, "onnx", tmp_path / "model")
     np.save(folder / "x.npy", x[:7].numpy())
