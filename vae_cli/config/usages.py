@@ -238,8 +238,8 @@ REPORT = """\
     values:
       DIR                           runs, sweeps or folders above them; a run's name, or last, the
                                     newest single run; all of outputs/ by default
-      out=DIR                       folder of report.html, .csv and .tex; by default DIR, or outputs/report if there are
-                                    several
+      out=DIR                       folder of report.html, .csv and .tex; DIR by default,
+                                    outputs/report for several
       wandb=true                    log the plots to Weights & Biases, where the runs are
 
     examples:
