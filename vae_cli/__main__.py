@@ -13,6 +13,8 @@ COMMANDS = {
     "score": cli.score,
     "reconstruct": cli.reconstruct,
     "export": cli.export,
+    "push": cli.push,
+    "explore": cli.explore,
     "report": cli.report,
     "status": cli.status,
     "kl": cli.kl,

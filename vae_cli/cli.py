@@ -105,6 +105,10 @@ reconstruct = _configured(
 export = _configured(
     "vae-export", "export", "commands.export.write:export_run", "write a model in a format that needs no vae_cli."
 )
+push = _configured("vae-push", "push", "commands.export.push:push_run", "publish a run on the Hugging Face Hub.")
+explore = _configured(
+    "vae-explore", "explore", "commands.explore.serve:explore_run", "show the latent space of a run on a page."
+)
 kl = _configured(
     "vae-kl", "kl", "studies.kl.fit:fit", "fit a Gaussian to a density on the line by KL(q || p) or KL(p || q)."
 )

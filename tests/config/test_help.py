@@ -17,7 +17,21 @@ pytestmark = pytest.mark.usefixtures("workplace")
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "evaluate", "sample", "encode", "score", "reconstruct", "export", "kl", "cavi", "report"]
+    "command",
+    [
+        "train",
+        "evaluate",
+        "sample",
+        "encode",
+        "score",
+        "reconstruct",
+        "export",
+        "push",
+        "explore",
+        "kl",
+        "cavi",
+        "report",
+    ],
 )
 def test_help_is_narrow_and_complete(command: str) -> None:
     done = call(command, "--help")

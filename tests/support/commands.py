@@ -21,6 +21,8 @@ NAMES = {
     "vae-score": "score",
     "vae-reconstruct": "reconstruct",
     "vae-export": "export",
+    "vae-push": "push",
+    "vae-explore": "explore",
     "vae-kl": "kl",
     "vae-cavi": "cavi",
     "vae-report": "report",

@@ -14,6 +14,9 @@ DOCS = ROOT / "vae_cli" / "docs"
 PAGES = [ROOT / "README.md", ROOT / "conf" / "README.md", ROOT / "tests" / "README.md", *sorted(DOCS.glob("*.md"))]
 PLACES = {
     "run=DIR": "run=outputs/train/DATE/TIME",
+    "run=digits": "run=outputs/train/DATE/TIME",
+    "run=pictures": "run=outputs/train/DATE/TIME",
+    "run=people": "run=outputs/train/DATE/TIME",
     "resume=DIR": "resume=outputs/train/DATE/TIME",
     "TOPIC": "results",
     "dataset.path=FILE.npz": "dataset.path=table.npz",
@@ -78,6 +81,7 @@ def fill(place: Path) -> None:
     np.savez(place / "table.npz", x=draw.normal(size=(300, 12)))
     columns = dict(zip(("height", "weight"), draw.normal(size=(2, 300)) + 9, strict=True))
     DataFrame(columns).to_csv(place / "table.csv", index=False)
+    (place / "t10k-images-idx3-ubyte.gz").touch()
     np.savetxt(place / "numbers.txt", draw.normal(size=100))
     np.savetxt(place / "points.txt", draw.normal(size=(60, 2)))
     (place / "photos").mkdir()

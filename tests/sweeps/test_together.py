@@ -8,6 +8,7 @@ import torch
 
 from tests.support.configs import composed
 from tests.support.training import train
+from vae_cli.commands.failure import Failure, attempt
 from vae_cli.runs import checkpoints
 from vae_cli.sweeps.together import run_together
 from vae_cli.training.together import Conductor
@@ -17,7 +18,7 @@ SYSTEMS = {
     "elbo": (["annealing=linear"], "objective.beta=1", "objective.beta=4"),
     "iwae": (["objective=iwae", "objective.samples=3"], "optimizer.lr=0.001", "optimizer.lr=0.01"),
     "infovae": (["objective=infovae"], "objective.alpha=0.5", "objective.alpha=0"),
-    "tcvae": (["objective=tcvae"], "objective.beta=2", "objective.beta=6"),
+    "tcvae": (["objective=tcvae", "trainer.gradient_clip_val=1"], "objective.beta=2", "objective.beta=6"),
     "vade": (["model=vade", "initialisation=gmm", "pretraining.epochs=1"], "objective.beta=1", "objective.beta=2"),
 }
 
@@ -38,3 +39,14 @@ def test_jobs_together_and_alone(system: str, tmp_path: Path) -> None:
         for name, value in one["state_dict"].items():
             torch.testing.assert_close(other["state_dict"][name], value, rtol=1e-4, atol=1e-5, msg=name)
         assert together[n]["test/elbo"] == pytest.approx(alone[n]["test/elbo"], rel=1e-5)
+
+
+def test_a_job_that_diverges_or_fits_no_other_leaves_the_others(tmp_path: Path) -> None:
+    lines = [["objective.beta=1"], ["objective.beta=2"], ["optimizer.lr=1e30"], ["objective.samples=2"]]
+    works = [partial(train, composed(*FEW, *line), tmp_path / f"job{n}") for n, line in enumerate(lines)]
+    conductor = Conductor()
+    ends = run_together([partial(attempt, work) for work in works], conductor)
+    assert isinstance(ends[2], Failure) and "the loss became" in ends[2].message
+    assert all(ends[n]["train/epochs"] == 2 for n in (0, 1, 3))
+    assert conductor.together == {"job0": 3, "job1": 3, "job2": 3}
+    assert list(conductor.alone) == ["job3"]

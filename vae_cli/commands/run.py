@@ -30,7 +30,7 @@ from vae_cli.distributions.tempering import tempered
 from vae_cli.errors import UserError, first_line
 from vae_cli.evaluation.scores import Scores, score
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.runs import checkpoints
+from vae_cli.runs import checkpoints, hub
 from vae_cli.runs.checkpoints import load_weights
 from vae_cli.runs.find import named
 from vae_cli.runs.folder import RunFolder
@@ -106,8 +106,7 @@ class Run(Transformer):
 
         Bytes of images become k/255, a table is standardised as the training rows were.
         """
-        parts = [part.x for _, part in examples(self, x).batches]
-        return numbered(torch.cat(parts))
+        return numbered(torch.cat([part.x for _, part in examples(self, x).batches]))
 
     @torch.no_grad()
     def encode(self, x: Source) -> Distribution:
@@ -165,8 +164,7 @@ class Run(Transformer):
     def draw(self, n: int, component: int | None = None, temperature: float = 1.0) -> Tensor:
         """z ~ p(z), or z ~ p(z|c) of one component, at `temperature` times its distance from the mean: (n, d)."""
         positive(n, "n")
-        count = None if component is None else self.mixture.component_distribution.batch_shape[0]
-        if component is not None and count is not None and not 0 <= component < count:
+        if component is not None and not 0 <= component < (count := len(self.mixture.mixture_distribution.probs)):
             raise UserError(f"component={component}: the prior's components are 0 to {count - 1}")
         return tempered(self.prior, n, temperature, component)
 
@@ -196,10 +194,9 @@ class Run(Transformer):
             samples: k, the draws of q(z|x)
             reference: training examples whose scores give each score's percentile; 0: no percentile
         """
-        if not self.model.infers:
-            raise UserError("posterior=none: the model has no encoder, so there is no log-likelihood of x")
         if not self.model.has_density:
-            raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
+            lacks = "a deterministic posterior has no density" if self.model.infers else "the model has no encoder"
+            raise UserError(f"{lacks}, so there is no log-likelihood of x")
         positive(samples, "samples")
         found = Scores.cat([score(self.model, batch, samples, seed) for _, batch in examples(self, x).batches])
         if not reference:
@@ -223,14 +220,15 @@ def load(
     dataset_path: str | Path | None = None,
     dataset_root: str | Path | None = None,
 ) -> Run:
-    """The run in a folder, from its best or last checkpoint or a file; nothing outside the folder is read.
+    """The run in a folder, from its best or last checkpoint or a file.
 
     Args:
-        folder: of the run, or its name; `last` is the newest
+        folder: of the run, or its name; `last` is the newest; hf://USER/NAME is a run that vae-push has published
         dataset_path: present place of moved data, for `Run.data`.
         dataset_root: likewise, for data sets with a root folder.
     """
-    run = RunFolder(named(str(folder)))
+    place = str(folder)
+    run = RunFolder(hub.fetched(place) if place.startswith(hub.SCHEME) else named(place))
     if not run.has_config:
         raise UserError(f"{folder}: not the folder of a run (it holds no {CONFIG})")
     config = parsed_as(TrainConfig, run.config())

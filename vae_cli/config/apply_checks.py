@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from vae_cli.capabilities import CAPABILITIES
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
-from vae_cli.config.schema import ApplyConfig, SampleConfig, ScoreConfig
+from vae_cli.config.schema import ApplyConfig, ExploreConfig, SampleConfig, ScoreConfig
 from vae_cli.config.view import ConfigView, providing
 from vae_cli.errors import ConfigError
 
@@ -24,6 +23,15 @@ def check_application(config: ApplyConfig, view: ConfigView) -> None:
         problem = f"data={config.data}: there is no such file or folder ({COMMAND_LINE})"
         raise ConfigError(f"{problem}; use data=test, val, train, a path, or - for stdin", key="data")
     writable(config.out)
+
+
+def check_exploration(config: ExploreConfig, view: ConfigView) -> None:
+    """Refuse a run without continuous codes, and data that are not there."""
+    relocated(view.config, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
+    capable(view, "inference", "continuous")
+    if config.data not in SPLITS and not Path(config.data).expanduser().exists():
+        problem = f"data={config.data}: there is no such file or folder ({COMMAND_LINE})"
+        raise ConfigError(f"{problem}; use data=test, val, train, or a path", key="data")
 
 
 def check_sampling(config: SampleConfig, view: ConfigView) -> None:
@@ -78,7 +86,5 @@ def writable(out: str) -> None:
         problem = "exists already; use another name, or remove it"
     elif not path.absolute().parent.is_dir():
         problem = f"there is no folder {path.parent}; make it, or use another one"
-    elif path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
-        problem = "needs the package pyarrow; pip install pyarrow, or use out=... with .csv or .npz"
     if problem:
         raise ConfigError(f"out={out}: {problem} ({COMMAND_LINE})", key="out")

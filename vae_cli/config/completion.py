@@ -16,6 +16,8 @@ ROOTS |= {
     "vae-score": "score",
     "vae-reconstruct": "reconstruct",
     "vae-export": "export",
+    "vae-push": "push",
+    "vae-explore": "explore",
     "vae-kl": "kl",
     "vae-cavi": "cavi",
 }

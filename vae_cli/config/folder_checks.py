@@ -13,11 +13,20 @@ from typing import TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
-from vae_cli.config.apply_checks import check_application, check_sampling
+from vae_cli.config.apply_checks import check_application, check_exploration, check_sampling
 from vae_cli.config.check import Where, check_rules, parsed_as
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
-from vae_cli.config.schema import ApplyConfig, EvalConfig, ExportConfig, RunCommandConfig, SampleConfig, TrainConfig
+from vae_cli.config.schema import (
+    ApplyConfig,
+    EvalConfig,
+    ExploreConfig,
+    ExportConfig,
+    PushConfig,
+    RunCommandConfig,
+    SampleConfig,
+    TrainConfig,
+)
 from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import initial_checkpoint, nearest, run_around
@@ -115,6 +124,13 @@ def located(config: R, where: Where) -> R:
             check_sampling(config, view)
         if isinstance(config, ExportConfig):
             _needs(f"format={config.format}", PACKAGES[config.format], where("format"), "format=torch", "export")
+        if isinstance(config, ExploreConfig):
+            _needs(f"run={config.run}", ["bokeh"], where("run"), "vae-report", "explore")
+            check_exploration(config, view)
+        if isinstance(config, PushConfig):
+            _needs(f"to={config.to}", ["huggingface_hub"], where("to"), "vae-export", "hub")
+            if not re.fullmatch(r"[\w.-]+/[\w.-]+", config.to):
+                raise ConfigError(f"to={config.to}: no repository ({where('to')}); use to=USER/NAME", key="to")
         if isinstance(config, ApplyConfig):
             check_application(config, view)
     path = run.checkpoint(config.ckpt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Annotated, Any, Literal
 
+from annotated_types import Le
 from hydra.utils import instantiate
 
 from vae_cli.types import (
@@ -303,6 +304,26 @@ class ExportConfig(RunCommandConfig):
 
 
 @dataclass(frozen=True)
+class PushConfig(RunCommandConfig):
+    """The root of vae-push."""
+
+    to: str
+    private: bool
+
+
+@dataclass(frozen=True)
+class ExploreConfig(RunCommandConfig):
+    """The root of vae-explore."""
+
+    data: str
+    n: PositiveInt
+    map: Literal["pca", "umap"]
+    sliders: PositiveInt
+    port: Annotated[NonNegativeInt, Le(65535)]
+    dataset: PlaceConfig
+
+
+@dataclass(frozen=True)
 class CAVIConfig:
     """The root of vae-cavi."""
 
@@ -329,6 +350,8 @@ SCHEMAS: dict[str, type] = {
     "score": ScoreConfig,
     "reconstruct": ReconstructConfig,
     "export": ExportConfig,
+    "push": PushConfig,
+    "explore": ExploreConfig,
     "kl": KLConfig,
     "cavi": CAVIConfig,
 }

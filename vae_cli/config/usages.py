@@ -156,6 +156,42 @@ EXPORT = """\
       vae-export run=last format=torch out=model
 """
 
+PUSH = """\
+    vae-push: publish a run on the Hugging Face Hub: its configuration, weights, numbers, figures and a
+    model card. vae_cli.load("hf://USER/NAME") loads it.
+
+    usage: vae-push run=DIR to=USER/NAME [KEY=VALUE ...] [--cfg job]
+
+    values:
+      run=DIR                       folder of the run, its name, or last, the newest single run
+      to=USER/NAME                  the repository, made if it is missing; log in with hf auth login
+      ckpt=best                     best, last, previous, or the path of a checkpoint
+      private=false                 true, the default: only you see a repository that is made
+
+    examples:
+      vae-push run=last to=me/digits-vae
+"""
+
+EXPLORE = """\
+    vae-explore: a page on this machine that shows the latent space of a run: sliders, a map of codes,
+    interpolations, the components of a mixture.
+
+    usage: vae-explore run=DIR [KEY=VALUE ...] [--cfg job]
+
+    values:
+      run=DIR                       folder of the run, its name, or last, the newest single run
+      ckpt=best                     best, last, previous, or the path of a checkpoint
+      data=test                     the examples: train, val, test, a file or a folder of images
+      n=500                         number of examples
+      map=pca                       pca, or umap
+      sliders=8                     latents with a slider, the most active ones
+      port=5006                     of the page on 127.0.0.1; 0: any free one
+
+    examples:
+      vae-explore run=last
+      vae-explore run=last map=umap n=2000 port=0
+"""
+
 KL = """\
     vae-kl: fit a Gaussian q to a density p on the line by min KL(q || p) or min KL(p || q).
 
@@ -202,8 +238,8 @@ REPORT = """\
     values:
       DIR                           runs, sweeps or folders above them; a run's name, or last, the
                                     newest single run; all of outputs/ by default
-      out=DIR                       folder of report.html, .csv and .tex; by default DIR, or outputs/report if there are
-                                    several
+      out=DIR                       folder of report.html, .csv and .tex; DIR by default,
+                                    outputs/report for several
       wandb=true                    log the plots to Weights & Biases, where the runs are
 
     examples:
@@ -247,6 +283,8 @@ PLAIN = {
     "vae-score": SCORE,
     "vae-reconstruct": RECONSTRUCT,
     "vae-export": EXPORT,
+    "vae-push": PUSH,
+    "vae-explore": EXPLORE,
     "vae-report": REPORT,
     "vae-status": STATUS,
 }

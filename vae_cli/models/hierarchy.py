@@ -156,7 +156,7 @@ class StructuredPosterior(Posterior):
         """q(z|x): batch shape (B,), event shape (d,)."""
         seen = {name: encoder(batch.x).to(torch.float32) for name, encoder in self.encoders.items()}
         factors = {name: partial(self._factor, name, seen.get(name)) for name in self.sizes}
-        return HierarchicalDistribution(factors, self.sizes, self.graph.order, torch.Size((len(batch),)))
+        return HierarchicalDistribution(factors, self.sizes, self.graph.order, batch.x.shape[:1])
 
     def _factor(self, name: str, seen: Tensor | None, known: Known) -> Distribution:
         parents = [known[parent] for parent in self.graph.parents[name] if parent != X]

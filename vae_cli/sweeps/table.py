@@ -34,6 +34,8 @@ from vae_cli.sweeps.side_by_side import Shares
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vae_cli.training.together import Conductor
+
 WIDTH = 160
 ALWAYS = ("job", "status")
 TEST = tuple(f"test/{name}" for name in MAIN)
@@ -51,7 +53,7 @@ class SweepTable(Callback):
     def __init__(self, jobs: int | None = None) -> None:  # jobs: for the headers of the jobs
         self.folder: Path | None = None
         self.shares: Shares | None = None
-        self.notes: list[str] = []
+        self.conductor: Conductor | None = None
         self.searches = False
         self.ended_well = all
         self.well = WELL
@@ -86,7 +88,8 @@ class SweepTable(Callback):
             search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder, self.shares)
-        print(*self.notes, sep="\n", end="\n" * bool(self.notes))
+        if self.conductor:
+            print(*self.conductor.notes, sep="\n")
         if self.searches and (line := search.pruned(rows, self.folder)):
             print(line)
         if self.searches and (command := search.longer(rows, self.folder)):

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from signal import Signals
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from hydra.core.hydra_config import HydraConfig
 
+from vae_cli.distributed.signals import STOPS, Deferral, lent
 from vae_cli.training.together import Conductor, Seat, seat
+
+PAUSE = 0.2
+"""Seconds between two looks at a signal while a job works."""
+RESERVE = 3
+"""Times the memory that the start of a job takes, which stays free beyond as much for each job that has started."""
 
 
 @dataclass(frozen=True)
@@ -56,25 +66,33 @@ class JobThread:
     """Some work in a thread, which goes on while `resume` waits, until it pauses or ends."""
 
     def __init__(self, work: Callable[[], Any], conductor: Conductor) -> None:
-        self.work, self.seat, self.ended = work, Seat(conductor, self._pause), False
+        self.work, self.conductor, self.seat = work, conductor, Seat(conductor, self._pause)
         self.own, self.others = threading.Semaphore(0), threading.Semaphore(0)
-        self.value: Any = None
+        self.ended, self.value = False, None
         self.error: BaseException | None = None
         self.surroundings: Surroundings | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
 
-    def resume(self) -> None:
-        """Let the work go on, in its own surroundings."""
-        outside = Surroundings.now()
+    def resume(self, signals: Deferral) -> None:
+        """Let the work go on, in its own surroundings; a signal stops it at once where no training would save it."""
+        outside, stopped = Surroundings.now(), False
         if self.surroundings is None:
             _known().clear()
             self.thread.start()
         else:
             self.surroundings.restore()
             self.own.release()
-        self.others.acquire()
+        while not self.others.acquire(timeout=PAUSE):
+            if signals.asked and not stopped and not self.conductor.trains(self.seat):
+                stopped = True
+                self._raise(STOPS[Signals(signals.asked)].error)
         self.surroundings = Surroundings.now()
         outside.restore()
+
+    def _raise(self, error: type[BaseException]) -> None:
+        """Raise an exception in the thread, as a signal does in the main one."""
+        thread = ctypes.c_ulong(self.thread.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(error))
 
     def _run(self) -> None:
         seat.set(self.seat)
@@ -92,15 +110,38 @@ class JobThread:
 
 
 def run_together(works: Sequence[Callable[[], Any]], conductor: Conductor) -> list[Any]:
-    """The values of these works, whose training steps the conductor takes."""
-    jobs = [JobThread(work, conductor) for work in works]
-    while alive := [job for job in jobs if not job.ended]:
-        waiting = [member.seat for member in conductor.waiting]
-        for job in alive:
-            if job.seat not in waiting:
-                job.resume()
-        conductor.advance()
+    """The values of these works, whose training steps the conductor takes, as many works at a time as fit in memory.
+
+    A signal lets each training save and stop, as it does one that is alone; its exception is then raised here.
+    """
+    waiting, jobs = deque(works), list[JobThread]()
+    with lent():
+        signals = Deferral()
+        signals.begin()
+        while waiting and not any(job.error for job in jobs):
+            jobs += _run_some(waiting, conductor, signals)
     for job in jobs:
         if job.error is not None:
             raise job.error
     return [job.value for job in jobs]
+
+
+def _run_some(waiting: deque[Callable[[], Any]], conductor: Conductor, signals: Deferral) -> list[JobThread]:
+    """Run the next works that fit in memory to their ends."""
+    jobs, free, growth = list[JobThread](), _free_memory(), 0
+    while waiting and not signals.asked and free >= (RESERVE + len(jobs)) * growth:
+        jobs.append(JobThread(waiting.popleft(), conductor))
+        jobs[-1].resume(signals)
+        growth, free = max(growth, free - _free_memory()), _free_memory()
+    while alive := [job for job in jobs if not job.ended]:
+        conductor.advance(signals.asked)
+        paused = [member.seat for member in conductor.waiting]
+        for job in alive:
+            if job.seat not in paused:
+                job.resume(signals)
+    return jobs
+
+
+def _free_memory() -> int:
+    """Bytes that are free where models train."""
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available

@@ -48,6 +48,9 @@ class StepEngine:
         self.scaler: torch.amp.GradScaler | None = getattr(self.precision, "scaler", None)
         self.steps = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         self.hooks = {name: self._overrides(name) for name in HOOKS}
+        owners = [hook.__self__ for hooks in self.hooks.values() for hook in hooks]  # pyright: ignore[reportFunctionMemberAccess]
+        self.watchers = [owner for owner in owners if isinstance(owner, ActsAtSteps)]
+        self.is_watched = len(self.watchers) < len(owners)
         on_one_gpu = trainer.strategy.root_device.type == "cuda" and trainer.world_size == 1
         self.captures = captures and on_one_gpu and loader.accumulate == 1 and self.scaler is None
         self.recorded: tuple[Phase, CapturedSteps] | None = None
@@ -112,11 +115,7 @@ class StepEngine:
     def _is_observed(self) -> bool:
         """True if a callback looks into the next step: at each, or at those that it names."""
         step = self.step
-        return any(
-            not isinstance(hook.__self__, ActsAtSteps) or hook.__self__.next_step(step) == step + 1  # pyright: ignore[reportFunctionMemberAccess]
-            for hooks in self.hooks.values()
-            for hook in hooks
-        )
+        return self.is_watched or any(watcher.next_step(step) == step + 1 for watcher in self.watchers)
 
     def _captured(self, position: PhasePosition) -> CapturedSteps | None:
         """The recorded steps of a phase; None if steps are eager."""

@@ -16,19 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 from torch import Tensor
 
 from vae_cli.batch import Batch
 from vae_cli.distributed.streams import Streams, generator_of
 from vae_cli.distributions.overflow import LARGEST
 from vae_cli.distributions.precision import float32
-from vae_cli.errors import UserError, first_line
-from vae_cli.training.blocks import ActsAtSteps, Block, BlockLoader
+from vae_cli.errors import UserError, first_line, out_of_memory
+from vae_cli.training.blocks import Block, BlockLoader
+from vae_cli.training.checkpointing import LastCheckpoint
 from vae_cli.training.engine import StepEngine
 from vae_cli.training.lanes import ELEMENTWISE, Lane, clip, settings
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.stacking import Loss, Stack, structure
 
+FITTING = TrainerFn.FITTING, TrainerStatus.RUNNING
 MOST = 8
 """A block of several jobs lasts as long as those of so many jobs at most: signals are looked at between two blocks."""
 
@@ -64,6 +67,7 @@ class Member(StepEngine):
     def __init__(self, place: Seat, module: LatentModelModule, *arguments: Any) -> None:
         super().__init__(module, *arguments)
         self.seat = place
+        place.conductor.engines[place] = self
         self.error: UserError | None = None
         self.alone: str | None = None
         self.kind: tuple[object, ...] = ()
@@ -114,14 +118,13 @@ class Member(StepEngine):
 
     def _obstacle(self) -> str | None:
         """The setting that needs steps of its own, if any."""
-        hooks = [hook for hooks in self.hooks.values() for hook in hooks]
         obstacles = {
             "several processes": self.trainer.world_size > 1,
             "trainer.precision=16-mixed": self.scaler is not None,
             "trainer.compile=true": self.position.phase.objective._compiled_call_impl is not None,
             "parameters with an optimiser of their own": bool(self.module.own_optimizers),
             f"optimizer {type(self.optimizer).__name__}": not isinstance(self.optimizer, ELEMENTWISE),
-            "a callback acts within steps": any(not isinstance(_owner(hook), ActsAtSteps) for hook in hooks),
+            "a callback acts within steps": self.is_watched,
         }
         return next((name for name, found in obstacles.items() if found), None)
 
@@ -129,10 +132,6 @@ class Member(StepEngine):
     def epoch(self) -> float:
         """The place of the next batch in the schedule, in epochs."""
         return self.module.current_epoch - self.position.start + self.number / len(self.loader.sizes)
-
-
-def _owner(hook: Callable[..., object]) -> object:
-    return getattr(hook, "__self__", None)
 
 
 class Conductor:
@@ -147,6 +146,7 @@ class Conductor:
         self.joints: list[Joint] = []
         self.together: dict[str, int] = {}
         self.alone: dict[str, str] = {}
+        self.engines: dict[Seat, Member] = {}
         self.rehearsed: set[tuple[object, ...]] = set()
 
     @property
@@ -157,8 +157,21 @@ class Conductor:
         groups = [f"{count} {'jobs' if count > 1 else 'job'} in stacks of {size}" for size, count in counts]
         return [f"trained together: {', '.join(groups) or 'none'}", *(f"{n} alone: {why}" for n, why in apart.items())]
 
-    def advance(self) -> None:
-        """Take steps until a block of each kind is done; the jobs whose blocks are done no longer wait."""
+    def trains(self, place: Seat) -> bool:
+        """True if a training is in progress there, which saves before it stops."""
+        engine = self.engines.get(place)
+        return engine is not None and (engine.trainer.state.fn, engine.trainer.state.status) == FITTING
+
+    def advance(self, signal: int | None = None) -> None:
+        """Take steps until a block of each kind is done; the jobs whose blocks are done no longer wait.
+
+        Args:
+            signal: asks all to save and stop after their blocks
+        """
+        for member in self.waiting:
+            for callback in member.trainer.callbacks if signal else ():  # pyright: ignore[reportAttributeAccessIssue]
+                if isinstance(callback, LastCheckpoint):
+                    callback.signals.asked = signal
         for kind in dict.fromkeys(member.kind for member in self.waiting):
             self._advance([member for member in self.waiting if member.kind == kind])
 
@@ -166,10 +179,12 @@ class Conductor:
         """Take the steps of the jobs that are first in the epoch, up to the end of a block or the place of another."""
         number = min(member.number for member in alike)
         members = [member for member in alike if member.number == number]
-        if not any(member.rows for member in members) and (len(members) == 1 or not self._fit(members)):
-            for member in members:
+        begun = any(member.rows for member in members)
+        if not begun and (len(alike) == 1 or not self._fit(members)):
+            apart = [member for member in members if member.alone or len(alike) == 1]
+            for member in apart:
                 self.alone.setdefault(member.folder, member.alone or "no other job has a model of its structure")
-            self._leave(members)
+            self._leave(apart)
             return
         stop = min(other.block.stop if other.number == number else other.number for other in alike)
         joint, began = self._joint(members), time.perf_counter()
@@ -185,7 +200,7 @@ class Conductor:
         self.waiting = [member for member in self.waiting if member not in members]
 
     def _fit(self, members: Sequence[Member]) -> bool:
-        """False if their models cannot be stacked, which a first batch shows."""
+        """False if their models cannot be stacked, which a first batch shows; the halves of too many are two kinds."""
         if members[0].kind in self.rehearsed:
             return True
         draws = [next(member.draws) for member in members]
@@ -194,6 +209,10 @@ class Conductor:
         try:
             Joint(members).losses([draw.batch() for draw in draws])[0].sum().backward()
         except Exception as error:  # torch raises many kinds of exception for what it cannot map over
+            if out_of_memory(error) and len(members) > 1:
+                for number, member in enumerate(members):
+                    member.kind = *member.kind, number % 2
+                return False
             for member in members:
                 member.alone = f"its model cannot be stacked ({first_line(error)})"
             return False

@@ -148,6 +148,8 @@ def main(rounds: int = 5) -> None:
         rounds,
     )
     report("Importance-weighted log-likelihood", "pairs/s", likelihood, ["pythae get_nll"])
+    sweeps = measure(neighbours.sweeps(), rounds)
+    report("A sweep of twelve jobs, with evaluation and figures", "jobs/hour", sweeps, ["one after another"])
     if DEVICE.type == "cpu":
         together = measure(neighbours.programs(), rounds)
         report("Runs side by side", "images/s, all together", together, ["one run", "one run, OpenMP as it is"])

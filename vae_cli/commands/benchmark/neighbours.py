@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from vae_cli.distributed.cores import SPIN_VARIABLES
 
-LINE = (
-    sys.executable, "-c", "from vae_cli.cli import train; train()", "trainer=cpu", "trainer.max_epochs=6",
-    "trainer.limit_batches=200", "evaluate.samples=1", "logger=none",
+TRAIN = (sys.executable, "-c", "from vae_cli.cli import train; train()", "logger=none")
+LINE = (*TRAIN, "trainer=cpu", "trainer.max_epochs=6", "trainer.limit_batches=200", "evaluate.samples=1")
+SWEEP = (
+    *TRAIN, "-m", "dataset=digits", "network.hidden=[64]", "model.latent_dim=8", "trainer.max_epochs=20",
+    "objective.beta=1,2,4", "seed=0,1,2,3",
 )  # fmt: skip
 AS_IT_IS = {"GOMP_SPINCOUNT": "300000"}
 """The default of libgomp."""
@@ -46,6 +49,23 @@ def runs(count: int, *overrides: str, **changes: str) -> Callable[[], float]:
             return _rate(folder)
 
     return rate
+
+
+def sweep(*overrides: str) -> Callable[[], float]:
+    """Jobs an hour of a sweep of twelve, from the start of the command to the last figure."""
+
+    def rate() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            began, place = time.perf_counter(), os.environ | {"VAE_OUTPUT_DIR": folder}
+            subprocess.run([*SWEEP, *overrides], env=place, stdout=subprocess.DEVNULL, check=True)
+            return 12 * 3600 / (time.perf_counter() - began)
+
+    return rate
+
+
+def sweeps() -> dict[str, Callable[[], float]]:
+    """A sweep on digits, 3 betas times 4 seeds, by its launcher."""
+    return {"one after another": sweep(), "hydra/launcher=together": sweep("hydra/launcher=together")}
 
 
 def programs() -> dict[str, Callable[[], float]]:

@@ -1,8 +1,8 @@
-"""The README of an export: a model card with the configuration, the numbers and how to run the parts."""
+"""The model card of an export or of a published run: its model, numbers and data, and the lines that use it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import vae_cli
 from vae_cli.commands import notebook
@@ -21,14 +21,22 @@ OTHER_PROPOSAL = "The draws of z are those of N(mean, scale²), which is not the
 `log_w` is a lower bound, and not the ELBO of results.json."
 
 
-def card(run: Run, parts: Parts, form: str, differences: Mapping[str, float]) -> str:
-    """The text of README.md, Markdown with the header that a model hub reads."""
-    title = f"# {run.config.objective.name} on {run.facts.name}"
-    lines = [HEADER, title, _model(run), "## Files", _files(parts, form, differences)]
-    lines += ["## Run it", f"```python\n{recipe(run, {part.name: part.outputs for part in parts.found}, form)}\n```"]
-    return (
-        "\n\n".join([*lines, *_proposal(run, parts, form), "## Numbers", _numbers(run), "## Data", _data(run)]) + "\n"
-    )
+def card(run: Run, code: str, before: Sequence[str] = (), after: Sequence[str] = ()) -> str:
+    """The text of README.md, Markdown with the header that a model hub reads.
+
+    Args:
+        code: lines of Python that use the model, with paragraphs `before` and `after` them
+    """
+    lines = [HEADER, f"# {run.config.objective.name} on {run.facts.name}", _model(run), *before]
+    lines += ["## Run it", f"```python\n{code}\n```", *after]
+    return "\n\n".join([*lines, "## Numbers", _numbers(run), "## Data", _data(run)]) + "\n"
+
+
+def card_of_parts(run: Run, parts: Parts, form: str, differences: Mapping[str, float]) -> str:
+    """The card of an export."""
+    code = recipe(run, {part.name: part.outputs for part in parts.found}, form)
+    kept = "`config.json` holds the whole configuration and all numbers."
+    return card(run, code, [kept, "## Files", _files(parts, form, differences)], _proposal(run, parts, form))
 
 
 def _model(run: Run) -> str:
@@ -36,8 +44,7 @@ def _model(run: Run) -> str:
     count = sum(parameter.numel() for parameter in model.parameters())
     kinds = f"q(z|x) {config.posterior.name}, p(z) {config.prior.name}, p(x|z) {config.likelihood.name}"
     sizes = f"network {config.network.name}, z of {model.latent_dim} dimensions, {count:,} parameters"
-    kept = "`config.json` holds the whole configuration and all numbers"
-    return f"{kinds}, {sizes}. Written by vae_cli {vae_cli.__version__}; {kept}."
+    return f"{kinds}, {sizes}. Written by vae_cli {vae_cli.__version__}."
 
 
 def _files(parts: Parts, form: str, differences: Mapping[str, float]) -> str:

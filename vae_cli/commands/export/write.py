@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from vae_cli.commands.export import formats
-from vae_cli.commands.export.card import card
+from vae_cli.commands.export.card import card_of_parts
 from vae_cli.commands.export.parts import Part, Parts, examples
 from vae_cli.commands.run import Run, load
 from vae_cli.config.schema import ExportConfig, plain
@@ -42,7 +42,7 @@ def export_run(config: ExportConfig) -> Path:
         differences = write(run, parts, config.format, partial)
         values = {"config": plain(run.config), "data": _facts(run), "results": run.results}
         write_json(partial / "config.json", values)
-        write_text_atomically(partial / "README.md", card(run, parts, config.format, differences))
+        write_text_atomically(partial / "README.md", card_of_parts(run, parts, config.format, differences))
     names, worst = ", ".join(differences), max(differences.values())
     say(f"{names}: within {worst:.1e} of the model, written to {os.path.relpath(folder)}")
     return folder

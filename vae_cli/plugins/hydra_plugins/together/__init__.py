@@ -24,9 +24,9 @@ class Together(BasicLauncher):
         setup_globals()
         works = [partial(self._run, list(line), number) for number, line in enumerate(job_overrides, initial_job_idx)]
         conductor = Conductor()
-        ends = run_together(works, conductor)
         if SweepTable.current:
-            SweepTable.current.notes = conductor.notes
+            SweepTable.current.conductor = conductor
+        ends = run_together(works, conductor)
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         return ends
 
