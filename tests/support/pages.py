@@ -10,6 +10,9 @@ DOCS = ROOT / "vae_cli" / "docs"
 PAGES = [ROOT / "README.md", ROOT / "conf" / "README.md", ROOT / "tests" / "README.md", *sorted(DOCS.glob("*.md"))]
 PLACES = {
     "run=DIR": "run=outputs/train/DATE/TIME",
+    "run=digits": "run=outputs/train/DATE/TIME",
+    "run=pictures": "run=outputs/train/DATE/TIME",
+    "run=people": "run=outputs/train/DATE/TIME",
     "resume=DIR": "resume=outputs/train/DATE/TIME",
     "TOPIC": "results",
     "dataset.path=FILE.npz": "dataset.path=table.npz",
