@@ -91,7 +91,7 @@ SAMPLE = """\
 
 APPLIED = """\
       run=DIR                       folder of the run, its name, or last, the newest single run
-      data=FILE                     .npy, .npz, IDX, an image or a folder of images, read as the run's
+      data=FILE                     a table, arrays, IDX, an image or a folder of images, read as the run's
                                     own data; test, val or train: a split of the run's data
       out=FILE                      .csv, .parquet or .npz, in the order of the input; - is stdout
       ckpt=best                     best, last, previous, or the path of a checkpoint
