@@ -154,6 +154,22 @@ def test_a_run_is_a_step_of_a_pipeline(digits: Run) -> None:
     assert digits.score_samples(x[:4]).shape == (4,)
 
 
+def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    people = pd.DataFrame(draw.normal([170, 70], [10, 5], (120, 2)), columns=["height", "weight"])
+    people.insert(0, "name", [f"p{number}" for number in range(120)])
+    people.to_csv(work / "people.csv", index=False)
+    place = f"dataset.path={work / 'people.csv'}"
+    train(composed("dataset=table", place, "network.hidden=[4]", *TINY[:2], "model.latent_dim=1"), work / "people")
+    run = vae_cli.load(work / "people")
+    turned = people[["weight", "height"]]
+    torch.testing.assert_close(run.score(turned, 3).elbo, run.score(work / "people.csv", 3).elbo)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(turned.to_csv(index=False).encode())))
+    torch.testing.assert_close(run.score("-", 3).elbo, run.score(turned, 3).elbo)
+    with pytest.raises(vae_cli.UserError, match="no column height"):
+        run.encode(turned[["weight"]])
+
+
 def test_a_table_appears_once_it_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "codes.npz"
     with pytest.raises(KeyboardInterrupt), table(str(out)) as write:

@@ -16,6 +16,7 @@ from vae_cli.runs.layout import conf_folder
 from vae_cli.types import NonNegativeFloat, OpenFraction, PositiveInt
 
 NEEDED = dict.fromkeys(("array", "table", "image_folder", "huggingface"), "dataset.path=x")
+NEEDED["torchvision"] = "dataset.name=CelebA"
 NEEDED["torch"] = "dataset.train._target_=torch.nn.Identity"
 DATASETS = [file.stem for file in sorted((conf_folder() / "dataset").glob("*.yaml"))]
 

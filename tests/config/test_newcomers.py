@@ -21,6 +21,7 @@ NEEDED = {
     "dataset=array": ["dataset.path=x"],
     "dataset=table": ["dataset.path=x"],
     "dataset=image_folder": ["dataset.path=x"],
+    "dataset=torchvision": ["dataset.name=CelebA"],
 }
 NEEDED |= {"likelihood=gaussian": ["dataset=linear_gaussian"], "likelihood=categorical": ["dataset.binarize=none"]}
 NEEDED |= {"network=conv": ["model=conv_vae"], "objective=factorvae": [], "prior=mixture": []}

@@ -52,7 +52,7 @@ def below(*names: str) -> set[str]:
             | {f"trainer.{name}" for name in MACHINE | WATCHED},
         ),
         ("names_job", below("name", "tags", "cluster")),
-        ("selects_data", below("dataset.batch_size", "dataset.standardise")),
+        ("selects_data", below("dataset.batch_size", "dataset.memory_gb", "dataset.standardise")),
     ],
 )
 def test_roles_of_keys(question: str, otherwise: set[str]) -> None:

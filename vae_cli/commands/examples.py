@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +19,7 @@ from vae_cli.batch import Batch
 from vae_cli.datasets.arrays import events_like, floats, numbers
 from vae_cli.datasets.new_data import read_like
 from vae_cli.datasets.split import SplitName
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, loaded_class
 from vae_cli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ Source = ArrayLike | Tensor | str | Path | Iterator[Any]
 """x: an array, a tensor or a DataFrame (N, *event); the name of a split; the path of a file; an iterator of arrays."""
 Columns = dict[str, NDArray[Any]]
 SPLITS: dict[str, SplitName] = {"train": "train", "val": "val", "test": "test"}
+STDIN = "-"
 BLOCK = 1024
 """Examples that are read and encoded at a time."""
 
@@ -43,12 +47,14 @@ class Examples:
 
 def examples(run: Run, source: Source) -> Examples:
     """The examples of a source; arrays are in the units of the run's data."""
+    if isinstance(source, str) and source == STDIN:
+        return _of_stdin(run)
     if isinstance(source, str | Path):
         name = SPLITS.get(str(source))
         return of_split(run, name) if name else _of_file(run, Path(source))
     if isinstance(source, Iterator):
         return Examples(None, _of_blocks(run, source))
-    x = numbers(source, "x")
+    x = _array(run, source)
     return Examples(len(x), _of_blocks(run, (x[start : start + BLOCK] for start in range(0, max(1, len(x)), BLOCK))))
 
 
@@ -82,11 +88,31 @@ def _of_file(run: Run, path: Path) -> Examples:
     )
 
 
+def _of_stdin(run: Run) -> Examples:
+    """The rows of CSV on stdin."""
+    with NamedTemporaryFile(suffix=".csv") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        try:
+            return _of_file(run, Path(file.name))
+        except UserError as error:
+            raise UserError(str(error).replace(file.name, "stdin"), error.exit_code) from error
+
+
+def _array(run: Run, x: Any) -> NDArray[Any]:
+    """An array of numbers; the columns of a DataFrame are those of the training data, by their names."""
+    if run.schema.entries and isinstance(x, loaded_class("pandas", "DataFrame")):
+        if missing := [name for name in run.schema.entries if name not in x.columns]:
+            raise UserError(f"x has no column {missing[0]}; the model takes {', '.join(run.schema.entries)}")
+        x = x[list(run.schema.entries)]
+    return numbers(x, "x")
+
+
 def _of_blocks(run: Run, blocks: Iterator[Any]) -> Iterator[tuple[Columns, Batch]]:
     """Arrays one after the other; the rows count from 0."""
     first = 0
     for x in blocks:
-        batch = _batch(run, numbers(x, "x"), f"this model scores {run.facts.domain} data; x", first)
+        batch = _batch(run, _array(run, x), f"this model scores {run.facts.domain} data; x", first)
         yield {"id": np.arange(first, first + len(batch))}, batch
         first += len(batch)
 

@@ -106,8 +106,7 @@ class Run(Transformer):
 
         Bytes of images become k/255, a table is standardised as the training rows were.
         """
-        parts = [part.x for _, part in examples(self, x).batches]
-        return numbered(torch.cat(parts))
+        return numbered(torch.cat([part.x for _, part in examples(self, x).batches]))
 
     @torch.no_grad()
     def encode(self, x: Source) -> Distribution:
@@ -165,8 +164,7 @@ class Run(Transformer):
     def draw(self, n: int, component: int | None = None, temperature: float = 1.0) -> Tensor:
         """z ~ p(z), or z ~ p(z|c) of one component, at `temperature` times its distance from the mean: (n, d)."""
         positive(n, "n")
-        count = None if component is None else self.mixture.component_distribution.batch_shape[0]
-        if component is not None and count is not None and not 0 <= component < count:
+        if component is not None and not 0 <= component < (count := len(self.mixture.mixture_distribution.probs)):
             raise UserError(f"component={component}: the prior's components are 0 to {count - 1}")
         return tempered(self.prior, n, temperature, component)
 
@@ -196,10 +194,9 @@ class Run(Transformer):
             samples: k, the draws of q(z|x)
             reference: training examples whose scores give each score's percentile; 0: no percentile
         """
-        if not self.model.infers:
-            raise UserError("posterior=none: the model has no encoder, so there is no log-likelihood of x")
         if not self.model.has_density:
-            raise UserError("a deterministic posterior has no density, so there is no log-likelihood of x")
+            lacks = "a deterministic posterior has no density" if self.model.infers else "the model has no encoder"
+            raise UserError(f"{lacks}, so there is no log-likelihood of x")
         positive(samples, "samples")
         found = Scores.cat([score(self.model, batch, samples, seed) for _, batch in examples(self, x).batches])
         if not reference:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from vae_cli.capabilities import CAPABILITIES
@@ -87,7 +86,5 @@ def writable(out: str) -> None:
         problem = "exists already; use another name, or remove it"
     elif not path.absolute().parent.is_dir():
         problem = f"there is no folder {path.parent}; make it, or use another one"
-    elif path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
-        problem = "needs the package pyarrow; pip install pyarrow, or use out=... with .csv or .npz"
     if problem:
         raise ConfigError(f"out={out}: {problem} ({COMMAND_LINE})", key="out")

@@ -14,6 +14,7 @@ TOPICS = (
     "models",
     "running",
     "results",
+    "using",
     "sharing",
     "data",
     "troubleshooting",

@@ -93,7 +93,7 @@ OPTIONS = {
         "fmnist": "dataset=fashion_mnist",
         "folder": "dataset=image_folder",
         "images": "dataset=image_folder",
-        "celeba": "dataset=image_folder",
+        "celeba": "dataset=torchvision",
         "numpy": "dataset=array",
     },
     "network": {"cnn": "network=conv", "fc": "network=mlp"},

@@ -91,7 +91,7 @@ SAMPLE = """\
 
 APPLIED = """\
       run=DIR                       folder of the run, its name, or last, the newest single run
-      data=FILE                     .npy, .npz, IDX, an image or a folder of images, read as the run's
+      data=FILE                     a table, arrays, IDX, an image or a folder of images, read as the run's
                                     own data; test, val or train: a split of the run's data
       out=FILE                      .csv, .parquet or .npz, in the order of the input; - is stdout
       ckpt=best                     best, last, previous, or the path of a checkpoint
@@ -238,8 +238,8 @@ REPORT = """\
     values:
       DIR                           runs, sweeps or folders above them; a run's name, or last, the
                                     newest single run; all of outputs/ by default
-      out=DIR                       folder of report.html, .csv and .tex; by default DIR, or outputs/report if there are
-                                    several
+      out=DIR                       folder of report.html, .csv and .tex; DIR by default,
+                                    outputs/report for several
       wandb=true                    log the plots to Weights & Biases, where the runs are
 
     examples:

@@ -15,6 +15,7 @@ from vae_cli.datasets.shapes import Shapes
 from vae_cli.datasets.split import Split
 from vae_cli.datasets.synthetic import GaussianMixture, LinearGaussian, TwoPoints
 from vae_cli.datasets.table_dataset import Table
+from vae_cli.datasets.torchvision_dataset import Torchvision
 from vae_cli.datasets.torchvision_images import CIFAR10, SVHN
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "Split",
     "Table",
     "TorchDataset",
+    "Torchvision",
     "TwoPoints",
 ]

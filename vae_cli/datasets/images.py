@@ -54,14 +54,21 @@ def decode(path: Path, size: int, channels: Channels, background: Background = "
             with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
                 if image.mode[0] in "IF":
                     raise UserError(f"{path}: more than 8 bits a channel ({image.mode}); convert it to 8 bits")
-                upright = _opaque(ImageOps.exif_transpose(image), background)
-                upright = upright.convert("L" if channels == "grey" else "RGB")
-                fitted = np.array(ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR))
+                return fitted(ImageOps.exif_transpose(image), size, channels, background)
     except UserError:
         raise
     except Exception as error:  # decoders raise many kinds of exception for a hostile file
         raise UserError(f"{path}: not a readable image ({first_line(error)})") from error
-    return torch.from_numpy(fitted).reshape(size, size, -1).permute(2, 0, 1)
+
+
+def fitted(image: Image.Image, size: int | None, channels: Channels, background: Background = "white") -> Tensor:
+    """The image scaled and cropped about its centre to (C, size, size), uint8; as large as it is without a size."""
+    from PIL import Image, ImageOps
+
+    plain = _opaque(image, background).convert("L" if channels == "grey" else "RGB")
+    if size is not None:
+        plain = ImageOps.fit(plain, (size, size), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(plain)).reshape(plain.height, plain.width, -1).permute(2, 0, 1)
 
 
 def _opaque(image: Image.Image, background: Background) -> Image.Image:

@@ -78,7 +78,10 @@ class RowNoise:
         self.draws += 1
         parts = []
         for seed in self.seeds:
-            torch.manual_seed((seed + self.draws) % 2**63)
+            number = (seed + self.draws) % 2**63
+            torch.default_generator.manual_seed(number)  # torch.manual_seed formats a traceback where CUDA waits
+            if torch.cuda.is_initialized():
+                torch.cuda.manual_seed(number)
             parts.append(draw(one))
         return torch.cat(parts, axis)
 

@@ -6,6 +6,7 @@ Shape legend: J models, B batch.
 from __future__ import annotations
 
 import inspect
+import io
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,7 +45,20 @@ def structure(loss: Loss) -> bytes:
         own = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
         tensors = [(name, tuple(value.shape), value.dtype, value.requires_grad) for name, value in own]
         parts.append((path, type(part), tensors, *_common(part)))
-    return pickle.dumps(parts)
+    written = io.BytesIO()
+    _Pickler(written, {part: path for path, part in loss.named_modules()}).dump(parts)
+    return written.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """Writes a module that another one refers to by its path, because its weights are those of one model."""
+
+    def __init__(self, file: io.BytesIO, paths: dict[nn.Module, str]) -> None:
+        super().__init__(file)
+        self.paths = paths
+
+    def persistent_id(self, obj: object) -> str | None:
+        return self.paths[obj] if isinstance(obj, nn.Module) else None
 
 
 def _common(part: object) -> tuple[list[str], list[tuple[str, Any]]]:

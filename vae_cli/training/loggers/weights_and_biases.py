@@ -146,7 +146,12 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
 
     def init(mode: str) -> Any:
         quiet = wandb.Settings(
-            console="off", silent=True, init_timeout=patience, finish_timeout=longest, x_save_requirements=False
+            reinit="create_new",
+            console="off",
+            silent=True,
+            init_timeout=patience,
+            finish_timeout=longest,
+            x_save_requirements=False,
         )
         with without_launch():
             return wandb.init(
