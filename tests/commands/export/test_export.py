@@ -25,6 +25,8 @@ from vae_cli.errors import UserError
 GROUPS = ("model", "posterior", "prior", "likelihood", "network", "refinement", "codebook")
 GREY = {name: {"dataset.binarize": "none"} for name in values("likelihood") if "bernoulli" not in name}
 GREY["continuous_bernoulli"] = {"dataset.binarize": "none"}
+BYTES = {"dataset": "array", "dataset.path": "levels.npz", "dataset.domain": "levels"}
+GREY |= {"categorical": BYTES, "discretised_logistic": BYTES}
 COLUMNS = {"dataset": "linear_gaussian"}
 CHOICES = [{group: option} for group in GROUPS for option in values(group) if (group, option) != ("codebook", "none")]
 
@@ -128,7 +130,9 @@ def test_what_a_model_lacks_is_named(tmp_path, choice, missing):
 @pytest.mark.slow
 @pytest.mark.parametrize("choice", [pytest.param(one, id="-".join(*one.items())) for one in [*CHOICES, COLUMNS]])
 @pytest.mark.parametrize("form", ["onnx", "torch"])
-def test_each_option_agrees_with_the_model(tmp_path, choice, form):
+def test_each_option_agrees_with_the_model(tmp_path, monkeypatch, choice, form):
+    monkeypatch.chdir(tmp_path)
+    np.savez("levels.npz", x=np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8))
     run = small_run(tmp_path, *overrides(choice))
     parts = Parts.of(run.model)
     differences = write._graphs(run, parts, form, tmp_path)
