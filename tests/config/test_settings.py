@@ -11,7 +11,7 @@ from vae_cli.config.sources import Sources
 
 KEYS = [key for key, _ in flat(plain(composed("dataset=array", "dataset.path=x")))]
 MACHINE = {"accelerator", "devices", "num_nodes", "threads"}
-WATCHED = {"checkpoint_every"}
+WATCHED = {"checkpoint_every", "capture"}
 
 
 def below(*names: str) -> set[str]:
