@@ -23,7 +23,7 @@ class Joint:
     """Jobs of one kind as one: their stack, and an optimiser for each setting."""
 
     def __init__(self, members: Sequence[Member]) -> None:
-        lanes = dict[bytes, list[Member]]()
+        lanes: dict[bytes, list[Member]] = {}
         for member in members:
             lanes.setdefault(settings(member), []).append(member)
         self.members = [member for lane in lanes.values() for member in lane]
