@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.report_folders import write_run, write_sweep
 from tests.support.report_markup import made
+from vae_cli.report.write import report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [pytest.mark.usefixtures("workplace"), pytest.mark.skipif(BROWSER is None, reason="no browser here")]
@@ -59,6 +60,12 @@ def test_the_table_scrolls_in_its_box_and_the_page_does_not(text: str, width: in
     assert images == text.count("<img ")
     if width < 500:
         assert content > box
+
+
+def test_the_numbers_of_a_run_fit_a_phone(workplace: Path) -> None:
+    report((write_run(Path("run")),), Path("page"))
+    page, box, content, *_ = measured(Path("page/report.html").read_text(encoding="utf-8"), 360)
+    assert page <= 360 and content == box
 
 
 def after(text: str, script: str, *flags: str) -> list[str]:
