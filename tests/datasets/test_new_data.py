@@ -6,12 +6,13 @@ from PIL import Image
 
 from tests.support.arrays import array_data, saved
 from tests.support.configs import composed
-from tests.support.format_folder import FOLDER
+from tests.support.format_folder import PLACE
 from vae_cli.datasets.idx import render_idx
 from vae_cli.datasets.new_data import read_like
 from vae_cli.datasets.schema import Schema
 from vae_cli.errors import UserError
 from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.saved_config import EARLIEST, FORMAT
 
 RNG = np.random.default_rng(0)
 
@@ -109,7 +110,8 @@ def test_a_damaged_schema_is_named(run, tmp_path):
         Schema.read(folder)
 
 
-def test_a_run_of_format_1_has_the_schema_of_its_checkpoint():
-    (folder,) = FOLDER.iterdir()
+@pytest.mark.parametrize("number", range(EARLIEST, FORMAT))
+def test_an_early_run_has_the_schema_of_its_checkpoint(number):
+    (folder,) = (PLACE / f"format_{number}").iterdir()
     schema = Schema.read(RunFolder(folder))
     assert schema.event_shape == (1, 8, 8) and (schema.domain, schema.binarize) == ("binary", "static")

@@ -4,6 +4,10 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
+from pandas import DataFrame
+from PIL import Image
+
 from tests.support.commands import NAMES, ROOT
 
 DOCS = ROOT / "vae_cli" / "docs"
@@ -18,6 +22,10 @@ PLACES = {
     "dataset.path=FILE.npz": "dataset.path=table.npz",
 }
 """Placeholders, and a value for each that exists in the folder of a test."""
+
+RUN = "outputs/train/DATE/TIME"
+SWEEPS = ("outputs/multirun/DATE/TIME", "outputs/beta", "first", "wide")
+"""Folders that the pages name."""
 
 
 def name(page: Path) -> str:
@@ -65,3 +73,27 @@ def options(page: Path) -> set[tuple[str, str]]:
     spans = re.findall(r"`([a-z_]+=[a-z0-9_|\\]+)`", prose(page))
     pairs = (span.replace("\\", "").split("=") for span in spans)
     return {(group, option) for group, several in pairs for option in several.split("|")}
+
+
+def fill(place: Path) -> None:
+    """The files that the pages name."""
+    draw = np.random.default_rng(0)
+    np.savez(place / "table.npz", x=draw.normal(size=(300, 12)))
+    columns = dict(zip(("height", "weight"), draw.normal(size=(2, 300)) + 9, strict=True))
+    DataFrame(columns).to_csv(place / "table.csv", index=False)
+    (place / "t10k-images-idx3-ubyte.gz").touch()
+    np.savetxt(place / "numbers.txt", draw.normal(size=100))
+    np.savetxt(place / "points.txt", draw.normal(size=(60, 2)))
+    (place / "photos").mkdir()
+    for number in range(20):
+        pixels = draw.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / "photos" / f"{number}.png")
+    for page in PAGES:
+        for file, text in files(page).items():
+            (place / file).parent.mkdir(parents=True, exist_ok=True)
+            (place / file).write_text(text, encoding="utf-8")
+    for folder in SWEEPS:
+        (place / folder).mkdir(parents=True)
+
+
+COMMANDS = sorted({command for page in PAGES for command in commands(page)})

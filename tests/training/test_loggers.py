@@ -156,3 +156,32 @@ def test_every_kind_of_model_logs_images(change: list[str], tmp_path: Path) -> N
     found = events(tmp_path / "tensorboard")
     assert len(found.Images("training/samples")) == 2
     assert torch.isfinite(torch.tensor([event.value for event in found.Scalars("step/loss")])).all()
+
+
+def test_artifacts_of_weights_and_biases_hold_the_run(tmp_path: Path) -> None:
+    train(composed(*SMALL, "logger=wandb", "logger.images=0", "logger.artifacts=true"), tmp_path)
+    (artifact,) = of_kind(records(next(tmp_path.glob("wandb/*run-*/*.wandb"))), "artifact")
+    sizes = {one["path"]: int(one["size"]) for one in artifact["manifest"]["contents"]}
+    assert artifact["type"] == "model" and {"config.yaml", "results.json", "checkpoints/best.ckpt"} <= sizes.keys()
+    assert sizes["checkpoints/best.ckpt"] == (tmp_path / "checkpoints/best.ckpt").stat().st_size
+
+
+def test_mlflow_gets_rows_images_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("VAE_OUTPUT_DIR", str(tmp_path))
+    logger = ("logger=mlflow", "logger.every=20", "logger.images=1", "logger.artifacts=true", "name=first")
+    results = train(composed(*SMALL, *logger), tmp_path / "run")
+    client = MlflowClient(tracking_uri=(tmp_path / "mlruns").as_uri())
+    (run,) = client.search_runs([client.get_experiment_by_name("vae").experiment_id])
+    assert (run.info.run_name, run.info.status, run.data.params["model.latent_dim"]) == ("first", "FINISHED", "2")
+    assert run.data.metrics["test/elbo"] == results["test/elbo"]
+    epochs = client.get_metric_history(run.info.run_id, "val/elbo")
+    assert [(one.step, one.value) for one in epochs][:2] == [
+        (row["step"], row["val/elbo"]) for row in rows(tmp_path / "run/metrics.csv")
+    ]
+    place = Path(client.download_artifacts(run.info.run_id, ""))
+    kept = place / "checkpoints/best.ckpt"
+    assert kept.read_bytes() == (tmp_path / "run/checkpoints/best.ckpt").read_bytes()
+    assert list(place.glob("training/samples/*.png"))

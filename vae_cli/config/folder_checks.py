@@ -57,6 +57,8 @@ def installed(config: TrainConfig, where: Where) -> None:
     """Refuse a logger whose library is missing."""
     if config.logger.tensorboard:
         _needs("logger=tensorboard", ["tensorboard"], where("logger.tensorboard"), "logger=csv", "tensorboard")
+    if config.logger.mlflow:
+        _needs("logger=mlflow", ["mlflow"], where("logger.mlflow"), "logger=csv", "mlflow")
 
 
 PACKAGES = {"onnx": ["onnx", "onnxscript", "onnxruntime"], "torch": [], "safetensors": ["safetensors"]}

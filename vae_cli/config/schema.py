@@ -151,6 +151,14 @@ class WandbConfig:
 
 
 @dataclass(frozen=True)
+class MLflowConfig:
+    """MLflow; without a uri MLFLOW_TRACKING_URI, or files in the folder of outputs."""
+
+    uri: str | None
+    experiment: str
+
+
+@dataclass(frozen=True)
 class LoggerConfig:
     """The loggers of a run; any of them adds metrics.csv."""
 
@@ -159,11 +167,13 @@ class LoggerConfig:
     csv: bool
     tensorboard: bool
     wandb: WandbConfig | None
+    mlflow: MLflowConfig | None = None
+    artifacts: bool = False
 
     @property
     def is_none(self) -> bool:
         """True if no logger is chosen."""
-        return not (self.csv or self.tensorboard or self.wandb)
+        return not (self.csv or self.tensorboard or self.wandb or self.mlflow)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Runs on the Hugging Face Hub: the files that are published, and a copy of them on this machine."""
+"""Runs on the Hugging Face Hub, and their copies on this machine."""
 
 from __future__ import annotations
 
@@ -8,19 +8,12 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from vae_cli.errors import UserError, first_line
-from vae_cli.runs.run_files import CONFIG, HISTORY, RESULTS, SCHEMA, RunFiles
+from vae_cli.runs.run_files import CONFIG, HISTORY, RESULTS, SCHEMA
 
 SCHEME = "hf://"
 BEST = "checkpoints/best.ckpt"
-KEPT = (CONFIG, RESULTS, SCHEMA, HISTORY)
-"""Files of a run that are published as they are."""
-
-
-def published(run: RunFiles, checkpoint: Path) -> dict[str, Path]:
-    """The files of a run by their path in the repository; the checkpoint becomes its best one."""
-    found = {name: run.path / name for name in KEPT if (run.path / name).is_file()}
-    figures = {f"figures/{path.name}": path for path in sorted(run.figures.glob("*.png"))}
-    return found | figures | {BEST: checkpoint}
+FILES = [CONFIG, RESULTS, SCHEMA, HISTORY, BEST, "figures/*", "README.md"]
+"""Files of a published run."""
 
 
 def fetched(place: str) -> Path:
@@ -35,7 +28,7 @@ def fetched(place: str) -> Path:
 
     folder = user_cache_path("vae_cli") / "hub" / repository
     try:
-        snapshot_download(repository, local_dir=folder, allow_patterns=[*KEPT, BEST, "figures/*", "README.md"])
+        snapshot_download(repository, local_dir=folder, allow_patterns=FILES)
     except Exception as error:  # the library raises its own kinds, those of its client, and OSError
         raise UserError(
             f"{place}: cannot be fetched ({first_line(error)}); check the name, the network and the login "

@@ -92,6 +92,12 @@ class RunFiles:
         """The folder of samples, by `vae-sample`."""
         return self.path / "samples"
 
+    def published(self) -> dict[str, Path]:
+        """The files by which others use the run, but its numbers, by their paths in a copy of its folder."""
+        files = [self.config_file, self.schema_file, self.history_file, self.checkpoint("best")]
+        found = [*files, *sorted(self.figures.glob("*.png"))]
+        return {str(file.relative_to(self.path)): file for file in found if file.is_file()}
+
     def checkpoint(self, name: str) -> Path:
         """The file of a checkpoint: `best`, `last` or `previous`, or a path."""
         return self.checkpoints / f"{name}.ckpt" if name in CHECKPOINTS else Path(name)

@@ -74,8 +74,6 @@ def _from_format_1(config: DictConfig) -> DictConfig:
     logger = config.get("logger")
     if isinstance(cluster := config.get("cluster"), DictConfig):
         cluster.notice = 120
-    if config.dataset.get("_target_") == "vae_cli.datasets.Npz":
-        config.dataset["_target_"] = "vae_cli.datasets.Array"
     name, tags = (logger.pop(key, None) if isinstance(logger, DictConfig) else None for key in ("name", "tags"))
     chosen = {"csv": name == "csv", "tensorboard": name == "tensorboard", "wandb": logger if name == "wandb" else None}
     OmegaConf.update(config, "logger", {"every": 50, "images": 10, **chosen}, merge=False, force_add=True)
@@ -85,9 +83,11 @@ def _from_format_1(config: DictConfig) -> DictConfig:
 
 
 def _from_format_2(config: DictConfig) -> DictConfig:
-    """A configuration of format 2 with the keys of the present format: no step was captured."""
+    """A configuration of format 2 with the present keys: no step was captured, arrays had a class Npz."""
     if isinstance(trainer := config.get("trainer"), DictConfig):
         trainer.capture = False
+    if config.dataset.get("_target_") == "vae_cli.datasets.Npz":
+        config.dataset["_target_"] = "vae_cli.datasets.Array"
     return config
 
 

@@ -13,6 +13,7 @@ from vae_cli.distributed.terminal import say
 from vae_cli.errors import UserError, first_line
 from vae_cli.runs import hub
 from vae_cli.runs.folder import RunFolder
+from vae_cli.runs.run_files import RESULTS
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
@@ -50,6 +51,7 @@ def commit(config: PushConfig) -> list[CommitOperationAdd]:
         run = load(Path(config.run), config.ckpt)
     folder = RunFolder(run.folder)
     code = CODE.replace("{place}", f"{hub.SCHEME}{config.to}")
-    files = hub.published(folder, folder.checkpoint(config.ckpt))
+    chosen = {hub.BEST: folder.checkpoint(config.ckpt), RESULTS: folder.results_file}
+    files = folder.published() | {name: file for name, file in chosen.items() if file.is_file()}
     kept = [CommitOperationAdd(name, path) for name, path in files.items()]
     return [*kept, CommitOperationAdd("README.md", card(run, code).encode())]

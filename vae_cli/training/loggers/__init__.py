@@ -1,4 +1,4 @@
-"""Loggers beside metrics.csv: W&B, TensorBoard, steps.csv; the libraries' own logs go to the log file."""
+"""Loggers beside metrics.csv: W&B, TensorBoard, MLflow, steps.csv; the libraries' own logs go to the log file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from vae_cli.config.schema import LoggerConfig
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training.loggers.guarded import Guarded
-from vae_cli.training.loggers.run_logger import Row, RunLogger
+from vae_cli.training.loggers.mlflow import MLflowLogger
+from vae_cli.training.loggers.run_logger import Files, Row, RunLogger
 from vae_cli.training.loggers.steps_file import StepsFile
 from vae_cli.training.loggers.tensorboard import TensorBoardLogger
 from vae_cli.training.loggers.weights_and_biases import WandbLogger
@@ -58,12 +59,15 @@ def opened(
     loggers = list[RunLogger]()
     try:
         if is_rank_zero():
+            files: Files = run.published if settings.artifacts else dict
             if settings.csv:
                 loggers.append(Guarded("csv", StepsFile(run, resumed)))
             if settings.tensorboard:
                 loggers.append(Guarded("tensorboard", TensorBoardLogger(run.path / "tensorboard", config, resumed)))
             if settings.wandb:
-                loggers.append(Guarded("wandb", WandbLogger(settings.wandb, run.path, group, config)))
+                loggers.append(Guarded("wandb", WandbLogger(settings.wandb, run.path, group, config, files)))
+            if settings.mlflow:
+                loggers.append(Guarded("mlflow", MLflowLogger(settings.mlflow, run.path, group, config, files)))
         yield loggers
     finally:
         for logger in loggers:

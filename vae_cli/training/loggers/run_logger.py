@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from PIL.Image import Image
 
 Row = Mapping[str, float]
+Files = Callable[[], Mapping[str, Path]]
+"""The files of a run that a logger keeps, by their paths in its artefact; empty without logger.artifacts."""
 
 
 class RunLogger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import subprocess
@@ -21,8 +22,9 @@ from vae_cli.distributed import slurm
 from vae_cli.errors import UserError, first_line, warn
 from vae_cli.runs.layout import sweep_name
 from vae_cli.runs.results import installed_packages
+from vae_cli.runs.run_files import RESULTS
 from vae_cli.runs.status import WELL
-from vae_cli.training.loggers.run_logger import Row, RunLogger
+from vae_cli.training.loggers.run_logger import Files, Row, RunLogger
 
 UPLOAD = 60.0
 """Seconds for uploads at the end of a SLURM job, whose time is limited; `wandb sync` sends the rest."""
@@ -34,11 +36,15 @@ class WandbLogger(RunLogger):
     Args:
         group: sweep to which the run belongs, unless the settings name a group
         config: whole configuration, which W&B keeps, with the name and the tags of the run
+        files: kept as an artefact at a good end
     """
 
     shows_images = True
 
-    def __init__(self, settings: WandbConfig, folder: Path, group: str | None, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, settings: WandbConfig, folder: Path, group: str | None, config: Mapping[str, Any], files: Files
+    ) -> None:
+        self.files = files
         names = {"id": run_id(folder), "name": config["name"] or folder.name, "group": settings.group or group}
         try:
             self.run = started(asdict(settings), dir=folder, tags=list(config["tags"]), config=dict(config), **names)
@@ -64,8 +70,22 @@ class WandbLogger(RunLogger):
 
     def finish(self, summary: Mapping[str, object]) -> None:
         """Write the final numbers and end the run, so that the next job of a sweep gets a run of its own."""
+        well = summary.get("status") in WELL
         self.run.summary.update(dict(summary))
-        self.run.finish(exit_code=0 if summary.get("status") in WELL else 1)
+        if well and (files := self.files()):
+            self._save(files, summary)
+        self.run.finish(exit_code=0 if well else 1)
+
+    def _save(self, files: Mapping[str, Path], summary: Mapping[str, object]) -> None:
+        """Keep files of the run and its numbers as an artefact."""
+        import wandb
+
+        artifact = wandb.Artifact(f"run-{self.run.id}", type="model")
+        for name, file in files.items():
+            artifact.add_file(str(file), name=name)
+        with artifact.new_file(RESULTS) as file:
+            json.dump(dict(summary), file)
+        self.run.log_artifact(artifact, aliases=["best"])
 
     def _save_requirements(self) -> None:
         """Save the list of installed packages; W&B's own list takes a third of a second at the start of each run."""
