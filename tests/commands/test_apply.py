@@ -21,6 +21,7 @@ from tests.support.configs import composed
 from tests.support.front import refuse
 from tests.support.models import set_best_posterior
 from tests.support.training import train
+from vae_cli.commands.apply import codes
 from vae_cli.commands.outputs import table
 from vae_cli.commands.run import Run
 from vae_cli.runs import checkpoints
@@ -289,3 +290,38 @@ def test_a_model_without_the_capability_is_refused(
     monkeypatch.chdir(tmp_path)
     message = refuse(monkeypatch, capsys, "run=run", "data=test", "out=a.csv", command=command)
     assert word in message and posterior in message and "posterior=" in message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "columns"),
+    [
+        (("model=vqvae",), ["code", "mean"]),
+        (("model=hvae",), ["mean", "scale", "draw"]),
+        (("posterior=iaf",), ["mean", "scale", "draw"]),
+        (("posterior=categorical", "prior=uniform_categorical"), ["mean", "scale", "draw"]),
+        (("model=semi_amortised",), ["mean", "scale", "draw"]),
+        (("model=ae",), ["mean"]),
+    ],
+)
+def test_each_kind_of_model_encodes_and_scores_rows_by_themselves(
+    options: tuple[str, ...], columns: list[str], tmp_path: Path
+) -> None:
+    small = ("dataset=digits", "trainer.max_epochs=1", "trainer.limit_batches=2", "evaluate.samples=2")
+    train(composed(*small, *options), tmp_path / "run")
+    run = vae_cli.load(tmp_path / "run")
+    batch = run.batch("val")
+    found = codes(run, batch, 0)
+    assert list(found) == columns
+    few = codes(run, run.batch(run.data.val.x[:5].float() / 255), 0)
+    for name, values in few.items():
+        torch.testing.assert_close(values, found[name][:5], atol=1e-4, rtol=1e-4)
+    if not run.model.has_density:
+        with pytest.raises(vae_cli.UserError, match="no density"):
+            run.score("val", 3)
+        return
+    scores = run.score("val", 3)
+    assert (scores.iw_log_likelihood is None) == (not run.model.draws_vary)
+    torch.testing.assert_close(
+        run.score(run.data.val.x[:5].float() / 255, 3).elbo, scores.elbo[:5], atol=1e-3, rtol=1e-4
+    )

@@ -11,7 +11,7 @@ from vae_cli.config.sources import Sources
 
 KEYS = [key for key, _ in flat(plain(composed("dataset=array", "dataset.path=x")))]
 MACHINE = {"accelerator", "devices", "num_nodes", "threads"}
-WATCHED = {"checkpoint_every"}
+WATCHED = {"checkpoint_every", "capture"}
 
 
 def below(*names: str) -> set[str]:
@@ -65,7 +65,8 @@ def test_keys_that_may_change_on_resume() -> None:
         "name", "tags", "evaluate", "logger", "figures", "cluster", "dataset.path"
     ) | trainer
     named = keys_that(lambda one: one.on_resume)
-    others = {"name", "tags", "evaluate", "logger", "figures", "cluster", "callbacks", "dataset.path", "dataset.root"}
+    others = {"name", "tags", "evaluate", "logger", "figures", "cluster", "callbacks"}
+    others |= {"dataset.path", "dataset.root", "dataset.cache"}
     assert others | trainer == set(named)
 
 

@@ -138,7 +138,7 @@ def test_a_linear_decoder_has_an_exact_likelihood_and_exact_clusters():
 
 def test_a_fitted_mixture_of_full_covariances_has_an_exact_likelihood_too():
     model, _ = linear_mixture_vae()
-    prior = ExPostGaussianMixture(2, components=2, restarts=1, covariance_floor=1e-6)
+    prior = ExPostGaussianMixture(2, components=2, restarts=1, covariance_floor=1e-6).eval()
     prior.fit(torch.randn(200, 2) @ torch.tensor([[1.0, 0.8], [0.0, 0.3]]), seed=0)
     model.prior = prior
     x = model.decode(prior().sample(torch.Size((1, 5)))).sample()[0]

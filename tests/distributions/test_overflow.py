@@ -207,11 +207,11 @@ def test_where_no_row_is_finite_the_numbers_are_not_either():
 
 
 def test_an_ex_post_mixture_leaves_out_codes_that_are_not_finite(capsys):
-    prior = priors.ExPostGaussianMixture(2, components=2, restarts=1, covariance_floor=1e-6)
+    prior = priors.ExPostGaussianMixture(2, components=2, restarts=1, covariance_floor=1e-6).eval()
     codes = torch.randn(50, 2)
     codes[7, 1] = math.nan
     prior.fit(codes, 0)
-    other = priors.ExPostGaussianMixture(2, components=2, restarts=1, covariance_floor=1e-6)
+    other = priors.ExPostGaussianMixture(2, components=2, restarts=1, covariance_floor=1e-6).eval()
     other.fit(torch.cat([codes[:7], codes[8:]]), 0)
     assert torch.equal(prior().mean, other().mean)
     assert "row 7 of the training split" in capsys.readouterr().err

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.docs.test_pages import QUICK, fill
 from tests.support.commands import fork
-from tests.support.pages import DOCS
+from tests.support.pages import DOCS, fill
 
+QUICK = ("trainer.accelerator=cpu", "trainer.limit_batches=2", "evaluate.samples=2", "logger=none")
 SMALL = ("trainer.max_epochs=1", "network.hidden=[8]", "model.latent_dim=2", *QUICK)
 SMALLER = {
     "vae-train dataset=mnist": ("dataset=digits", *SMALL),

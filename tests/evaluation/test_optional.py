@@ -206,7 +206,7 @@ def test_a_single_point_is_seen_in_its_first_two_coordinates() -> None:
 
 @pytest.mark.parametrize("copies", [1, 4])
 def test_a_mixture_of_equal_codes_is_one_gaussian_of_the_smallest_covariance(copies: int) -> None:
-    prior = ExPostGaussianMixture(2, components=3, restarts=1, covariance_floor=0.25)
+    prior = ExPostGaussianMixture(2, components=3, restarts=1, covariance_floor=0.25).eval()
     prior.fit(torch.tensor([[1.0, -2.0]]).repeat(copies, 1), seed=0)
     z = torch.tensor([[1.5, -2.0], [0.0, 0.0]])
     exact = torch.distributions.MultivariateNormal(torch.tensor([1.0, -2.0]), 0.25 * torch.eye(2))

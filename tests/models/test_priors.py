@@ -44,7 +44,7 @@ def test_contract(name, latent_dim):
 
 def test_ex_post_is_the_mixture_that_scikit_learn_fits():
     codes = torch.cat([torch.randn(300, 2) * 0.3 + c for c in torch.tensor([[-4.0, 0.0], [4.0, 1.0], [0.0, 5.0]])])
-    prior = ExPostGaussianMixture(2, components=3, restarts=2, covariance_floor=1e-6)
+    prior = ExPostGaussianMixture(2, components=3, restarts=2, covariance_floor=1e-6).eval()
     prior.fit(codes, seed=0)
     oracle = (
         GaussianMixture(3, n_init=2, random_state=0).fit(codes.double().numpy()).score_samples(codes.double().numpy())
@@ -53,7 +53,7 @@ def test_ex_post_is_the_mixture_that_scikit_learn_fits():
 
 
 def test_ex_post_with_fewer_codes_than_components_gives_the_rest_no_weight():
-    prior = ExPostGaussianMixture(2, components=5, restarts=1, covariance_floor=1e-3)
+    prior = ExPostGaussianMixture(2, components=5, restarts=1, covariance_floor=1e-3).eval()
     prior.fit(torch.randn(3, 2), seed=0)
     assert prior().mixture_distribution.probs[3:].tolist() == [0.0, 0.0]
     assert prior().sample(torch.Size((10,))).isfinite().all()

@@ -122,7 +122,7 @@ def test_only_classes_can_be_named(target: str, place: str, shared: Path, monkey
         ("- a\n- b\n", "not the configuration of a run"),
         ("", "it is empty"),
         ("model: {}\ndataset: {}\n", "states no format"),
-        ("format: 3\nmodel: {}\ndataset: {}\n", "format: 3, but this version of vae-cli reads formats 1 to 2; update"),
+        ("format: 4\nmodel: {}\ndataset: {}\n", "format: 4, but this version of vae-cli reads formats 1 to 3; update"),
         ("format: one\nmodel: {}\ndataset: {}\n", "states format: one"),
         ("format: true\nmodel: {}\ndataset: {}\n", "states format: True"),
         ("\0", "not readable"),

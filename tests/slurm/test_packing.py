@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.commands import start
+from tests.support.commands import fork, start
 from tests.support.slurm import CLUSTER, HERE, SMALL, numbers, running, slurm, soon, status, wait, work
 from vae_cli.runs.layout import queue_name
 
@@ -76,7 +76,7 @@ def test_a_time_limit_in_the_middle_of_a_task(work: Path) -> None:
     assert set(states(work / "all").values()) == {"done"}
     assert (folders[0] / "results.json").read_bytes() == kept
     assert [status(folder)["requeued"] for folder in folders] == [0, 1, 0, 0]
-    assert start("vae-train", *run, "seed=1", "hydra.run.dir=alone", folder=work).code == 0
+    assert fork("vae-train", *run, "seed=1", "hydra.run.dir=alone", folder=work).code == 0
     assert numbers(folders[1]) == numbers(work / "alone")
 
 
@@ -93,7 +93,7 @@ def test_all_that_is_left_of_a_cancelled_task_is_cancelled(work: Path) -> None:
 
 def test_a_task_takes_as_many_jobs_as_earlier_runs_were_short(work: Path) -> None:
     run = [*SMALL, "trainer.max_epochs=1", "hydra.sweep.dir=all"]
-    assert start("vae-train", "-m", *run, "seed=0", folder=work, **HERE).code == 0
+    assert fork("vae-train", "-m", *run, "seed=0", folder=work, **HERE).code == 0
     held = [*run, *CLUSTER, "cluster.pack=auto", "cluster.wait=false", HELD, "seed=0,1,2,3"]
     done = start("vae-train", "-m", *held, folder=work)
     assert done.code == 0 and "4 jobs submitted" in done.out and "4 in each task" in done.out, done.out + done.err

@@ -60,7 +60,7 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work:
     assert "1 jobs submitted as SLURM job" in output and results(preempted) == kept
     for seed, folder in (("0", cancelled), ("1", preempted), ("2", overtime)):
         alone = work / f"alone{seed}"
-        assert start("vae-train", *run, f"seed={seed}", f"hydra.run.dir={alone}", folder=work).code == 0
+        assert fork("vae-train", *run, f"seed={seed}", f"hydra.run.dir={alone}", folder=work).code == 0
         assert numbers(folder) == numbers(alone)
 
 

@@ -24,7 +24,7 @@ PLACES = {
 """Placeholders, and a value for each that exists in the folder of a test."""
 
 RUN = "outputs/train/DATE/TIME"
-SWEEPS = ("outputs/multirun/DATE/TIME", "outputs/beta")
+SWEEPS = ("outputs/multirun/DATE/TIME", "outputs/beta", "first", "wide")
 """Folders that the pages name."""
 
 

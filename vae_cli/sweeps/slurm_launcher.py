@@ -36,7 +36,7 @@ from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display, queue_name
 from vae_cli.runs.overrides import Typed, options_of
 from vae_cli.runs.queue import JOBS, PLACE, ended, submitted
-from vae_cli.runs.status import UNFINISHED, Status
+from vae_cli.runs.status import UNFINISHED, WELL, Status
 from vae_cli.sweeps.packing import jobs_per_task
 from vae_cli.sweeps.slurm_script import script
 from vae_cli.sweeps.slurm_task import TaskFile, TaskJob
@@ -59,6 +59,12 @@ class Work:
     def is_done(self) -> bool:
         """True if the run of this job is complete."""
         return self.run.has_config and is_done(without_hydra(self.series.config(self.overrides)), self.run)
+
+    @property
+    def has_end(self) -> bool:
+        """True if the run has ended by itself; an interrupted one may be on its way back into the queue."""
+        status = self.run.status()
+        return status is not None and status.state in (*WELL, "failed")
 
     def enqueue(self) -> None:
         """Write the state `queued` into the folder."""
@@ -177,21 +183,23 @@ class Array(Launcher):
             raise
 
     def _wait(self, jobs: dict[str, list[Work]]) -> None:
-        """Wait until no job is in the queue; squeue may miss a job once, while its state changes."""
+        """Wait until no job is in the queue; squeue may miss one that has not ended once, while its state changes."""
         missed: set[str] = set()
         left, pause = dict(jobs), SHORTEST
         try:
             while left:
                 time.sleep(pause)
-                pause = min(LONGEST, 1.2 * pause)
+                pause = min(LONGEST, 1.1 * pause)
                 queue = slurm.queue()
                 if queue is None:
                     continue
                 self._tell(queue[job].reason for job in left.keys() & queue.keys() if queue[job].is_stuck)
-                for job in left.keys() & missed - queue.keys():
-                    for work in left.pop(job):
-                        settle(work, job)
-                missed = left.keys() - queue.keys()
+                gone = left.keys() - queue.keys()
+                for job in gone:
+                    if job in missed or all(work.has_end for work in left[job]):
+                        for work in left.pop(job):
+                            settle(work, job)
+                missed = gone & left.keys()
         except (KeyboardInterrupt, SystemExit):
             print(f"the jobs continue without this command; scancel {arrays(left)} stops them", flush=True)
             raise

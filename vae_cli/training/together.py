@@ -118,6 +118,7 @@ class Member(StepEngine):
     def _obstacle(self) -> str | None:
         """The setting that needs steps of its own, if any."""
         obstacles = {
+            "trainer.capture=true: a GPU replays the steps of one job faster": self.captures,
             "several processes": self.trainer.world_size > 1,
             "trainer.precision=16-mixed": self.scaler is not None,
             "trainer.compile=true": self.position.phase.objective._compiled_call_impl is not None,
