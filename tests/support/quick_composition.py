@@ -13,6 +13,7 @@ import omegaconf.base
 from hydra._internal import config_loader_impl, config_repository, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins import file_config_source, importlib_resources_config_source
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from omegaconf import Container, DictConfig, OmegaConf
@@ -70,7 +71,9 @@ def _once_per_choice(function: Callable[..., Any]) -> Callable[..., Any]:
         values = defaults_list.Overrides(repo, overrides_list).config_overrides
         of_values = set(map(id, values))
         choices = tuple(o.input_line for o in overrides_list if id(o) not in of_values)
-        key = (config_name, *settings.items(), choices, _users_files(repo))
+        plugins = ConfigStore.instance().repo["hydra"]  # of which a test takes one away
+        installed = [tuple(plugins[group]) for group in ("launcher", "sweeper")]
+        key = (config_name, *settings.items(), *installed, choices, _users_files(repo))
         if key not in known:
             known[key] = function(repo, config_name, overrides_list, **settings)
         return replace(known[key], config_overrides=values)

@@ -1,6 +1,6 @@
 """Trainings in this process: whole ones, and those that are broken off and gone on with."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ def without_figures() -> AbstractContextManager[object]:
 
 def train(config: TrainConfig, folder: Path, *, figures: bool = False) -> dict[str, Any]:
     checkpoint = RunFolder(Path(config.resume)).newest_checkpoint() if config.resume else None
-    with nullcontext() if figures else without_figures():
-        return train_on(config, config.dataset.build().load(), folder, checkpoint=checkpoint)
+    config = config if figures else replace(config, figures=[])
+    return train_on(config, config.dataset.build().load(), folder, checkpoint=checkpoint)
 
 
 class StoppedError(Exception):
@@ -68,8 +68,7 @@ def interrupted(config: TrainConfig, folder: Path, kind: str, position: int) -> 
     run.begin(plain(config))
     with pytest.raises(StoppedError):
         fit(config, layout, data, module, trainer)
-    with without_figures():
-        return train_on(replace(config, resume=str(folder)), data, folder, checkpoint=run.newest_checkpoint())
+    return train_on(replace(config, resume=str(folder), figures=[]), data, folder, checkpoint=run.newest_checkpoint())
 
 
 def assert_same_end(folder: Path, other: Path) -> None:

@@ -91,8 +91,8 @@ SAMPLE = """\
 
 APPLIED = """\
       run=DIR                       folder of the run, its name, or last, the newest single run
-      data=FILE                     a table, arrays, IDX, an image or a folder of images, read as the run's
-                                    own data; test, val or train: a split of the run's data
+      data=FILE                     a table, arrays, IDX, an image or a folder of images, read as
+                                    the run's own data; test, val or train: a split of these
       out=FILE                      .csv, .parquet or .npz, in the order of the input; - is stdout
       ckpt=best                     best, last, previous, or the path of a checkpoint
       seed=0                        seed of the draws; a row depends on it and on its own x alone

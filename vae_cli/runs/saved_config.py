@@ -64,7 +64,7 @@ def read(file: Path) -> DictConfig:
     _refuse_other_formats(number, file)
     if number == 1:
         config = _from_format_1(config)
-    return _from_format_2(config) if number < FORMAT else config
+    return config if number == FORMAT else _from_format_2(config)
 
 
 def _from_format_1(config: DictConfig) -> DictConfig:
