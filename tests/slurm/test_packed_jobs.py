@@ -60,7 +60,7 @@ def test_a_job_that_fails_does_not_end_the_others_of_its_task(work: Path) -> Non
 
 
 def test_a_time_limit_in_the_middle_of_a_task(work: Path) -> None:
-    run = [*SMALL, "trainer.max_epochs=20"]
+    run = [*SMALL, "trainer.max_epochs=60"]
     sweep = ["-m", *run, *CLUSTER, "cluster.pack=4", "seed=0,1,2,3", "hydra.sweep.dir=all"]
     folders = [work / "all" / f"seed={seed}" for seed in range(4)]
     with running(work, *sweep) as command:
@@ -75,7 +75,8 @@ def test_a_time_limit_in_the_middle_of_a_task(work: Path) -> None:
     assert f"SLURM job {job} runs, and this run begins later" in shown
     assert set(states(work / "all").values()) == {"done"}
     assert (folders[0] / "results.json").read_bytes() == kept
-    assert [status(folder)["requeued"] for folder in folders] == [0, 1, 0, 0]
+    requeued = [status(folder)["requeued"] for folder in folders]
+    assert requeued[0] == 0 and sum(requeued) == 1  # the report takes as long as a job: the next may have begun
     assert fork("vae-train", *run, "seed=1", "hydra.run.dir=alone", folder=work).code == 0
     assert numbers(folders[1]) == numbers(work / "alone")
 
