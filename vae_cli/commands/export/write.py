@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vae_cli.commands.export import formats
@@ -52,6 +53,7 @@ def _graphs(run: Run, parts: Parts, form: str, folder: Path) -> dict[str, float]
     """Write a file for each part; the difference of each from the model, by name."""
     write, suffix = formats.GRAPHS[form]
     differences = {}
+    run.model.to(memory_format=torch.contiguous_format)  # a program saves no weights of images in channels last
     for part in track(parts.found, "exporting the parts"):
         try:
             read_back = write(part, _inputs(part, TRACED), folder / f"{part.name}{suffix}")

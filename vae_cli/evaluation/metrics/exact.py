@@ -55,8 +55,9 @@ class Exact(Metric):
         parts = [batch.rows(torch.isin(batch.index, kept)) for batch in self.context.loader()]
         x = torch.cat([part.x.flatten(1).cpu() for part in parts])
         for name, values in self._values(x.double()).items():
-            spread = values.var(unbiased=False) / (len(values) - 1)  # NaN for a single x
-            numbers |= {name: float(values.mean()), f"{name}_se": float(spread.sqrt())}
+            numbers[name] = float(values.mean())
+            if len(values) > 1:
+                numbers[f"{name}_se"] = float((values.var() / len(values)).sqrt())
         return numbers
 
     def _values(self, x: Tensor) -> dict[str, Tensor]:
