@@ -227,7 +227,8 @@ class _Check:
         if schemas and not (value is None and type(None) in kinds):
             return self.fields(key, value, schemas[0])
         if not fits(value, annotation):
-            hint = nearest(str(value), choices(annotation), f"{key}=")
+            named = choices(annotation)
+            hint = f"use {key}={named[0]}" if len(named) == 1 else nearest(str(value), named, f"{key}=")
             self.fail(key, f"expected {describe(annotation)}", hint, value)
         return value
 

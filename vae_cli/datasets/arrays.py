@@ -99,13 +99,15 @@ def stored(x: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] =
     check(values, np.isfinite(values), VALUES["real"], where)
     if domain == "real":
         return torch.from_numpy(values)
-    hint = "" if x.dtype.kind not in "ui" else "; dataset.domain=levels takes bytes, numpy.uint8, as k/255"
-    check(x, (values >= 0) & (values <= 1), f"{VALUES['unit']} (dataset.domain={domain}){hint or way}", where)
+    if x.dtype.kind in "ui":
+        way = "; dataset.domain=levels takes bytes, numpy.uint8, as k/255"
+    known = way or "; use dataset.domain=real"
+    check(x, (values >= 0) & (values <= 1), f"{VALUES['unit']} (dataset.domain={domain}){known}", where)
     if domain == "unit":
         return torch.from_numpy(values)
     levels = np.rint(255 * values)
     fine = abs(255 * values - levels) <= tolerance(x.dtype)
-    check(x, fine, f"{VALUES['levels']} (dataset.domain=levels){way}", where)
+    check(x, fine, f"{VALUES['levels']} (dataset.domain=levels){way or '; use dataset.domain=unit'}", where)
     return torch.from_numpy(levels.astype(np.uint8))
 
 
