@@ -65,8 +65,8 @@ def _configured(name: str, root: str, work: str, purpose: str) -> Callable[[], N
     def run(argv: list[str]) -> None:
         from omegaconf import DictConfig, OmegaConf
 
+        from vae_cli.config.command_schemas import SCHEMAS, RunCommandConfig
         from vae_cli.config.preflight import prepare_command
-        from vae_cli.config.schema import SCHEMAS, RunCommandConfig
 
         config = _checked(name, lambda: prepare_command(root, SCHEMAS[root], argv))
         if isinstance(config, DictConfig):

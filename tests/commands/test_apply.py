@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from sklearn.preprocessing import StandardScaler
 import vae_cli
 from tests.support.commands import fork, forked
 from tests.support.configs import composed
-from tests.support.front import refuse
 from tests.support.models import set_best_posterior
 from tests.support.training import train
 from vae_cli.commands.apply import codes
@@ -215,81 +213,6 @@ def test_samples_as_a_table_are_in_the_units_of_the_data(work: Path) -> None:
     copy, x = pd.read_csv(io.StringIO(done.out)), vae_cli.load(work / "exact").data.train.x.numpy()
     assert list(copy) == [f"x_{k}" for k in range(10)]
     np.testing.assert_allclose(np.cov(copy.T), np.cov(x.T), atol=0.25 * np.cov(x.T).max())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (["between=[test:3]"], "between has 1 examples"),
-        (["between=[test:3,test:8]", "temperature=0.5"], "no temperature"),
-        (["temperature=0"], "temperature"),
-        (["component=9"], "use component=0 to 3"),
-        (["out=a.txt"], ".csv, .parquet, .npz"),
-    ],
-)
-def test_faults_of_a_sampling(
-    work: Path, arguments: list[str], part: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    monkeypatch.chdir(work)
-    assert part in refuse(monkeypatch, capsys, "run=digits", *arguments, command="sample")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "parts"),
-    [
-        (["data=gone.npy", "out=a.csv"], ["data=gone.npy", "no such file", "data=test"]),
-        (["data=test", "out=a.txt"], ["out=a.txt", ".csv, .parquet, .npz"]),
-        (["data=test", "out=gone/a.csv"], ["no folder gone"]),
-        (["data=test", "out=there.csv"], ["exists already"]),
-        (["data=test"], ["out: needs a value"]),
-        (["data=test", "out=a.csv", "samples=0"], ["samples", "> 0"]),
-        (["data=test", "out=a.csv", "dataset.path=x"], ["have no such key"]),
-    ],
-)
-def test_faults_of_a_command_line(
-    work: Path, arguments: list[str], parts: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    monkeypatch.chdir(work)
-    (work / "there.csv").touch()
-    message = refuse(monkeypatch, capsys, "run=digits", *arguments, command="score")
-    for part in parts:
-        assert part in message
-
-
-@pytest.mark.parametrize(
-    ("x", "parts"),
-    [
-        (np.zeros((4, 7)), ["shape (4, 7)", "takes (N, 1, 8, 8)"]),
-        (np.full((4, 8, 8), 1.5), ["x.npy", "row 0 holds 1.5"]),
-        (np.full((4, 8, 8), np.nan), ["row 0"]),
-    ],
-)
-def test_faults_of_the_data(work: Path, tmp_path: Path, x: np.ndarray, parts: list[str]) -> None:
-    np.save(tmp_path / "x.npy", x)
-    done = fork("vae-encode", f"run={work}/digits", f"data={tmp_path}/x.npy", f"out={tmp_path}/a.csv", folder=work)
-    assert done.code == 1 and len(done.err.splitlines()) == 1, done.err
-    for part in parts:
-        assert part in done.err
-    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
-
-
-@pytest.mark.parametrize(
-    ("posterior", "command", "word"),
-    [
-        ("NoEncoder", "encode", "inference of z from x"),
-        ("NoEncoder", "reconstruct", "inference of z from x"),
-        ("Deterministic", "score", "a density q(z|x)"),
-    ],
-)
-def test_a_model_without_the_capability_is_refused(
-    work: Path, tmp_path: Path, posterior: str, command: str, word: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    run = Path(shutil.copytree(work / "digits", tmp_path / "run"))
-    text = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(text.replace("posteriors.Diagonal", f"posteriors.{posterior}"))
-    monkeypatch.chdir(tmp_path)
-    message = refuse(monkeypatch, capsys, "run=run", "data=test", "out=a.csv", command=command)
-    assert word in message and posterior in message and "posterior=" in message
 
 
 @pytest.mark.slow

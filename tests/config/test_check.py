@@ -7,8 +7,9 @@ from omegaconf import OmegaConf
 
 from tests.support.configs import unchecked
 from vae_cli.config.annotations import describe
-from vae_cli.config.check import allowed, check
+from vae_cli.config.check import check
 from vae_cli.config.job_names import job_name
+from vae_cli.config.parse import allowed
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
 from vae_cli.runs import layout

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.front import refuse
 from tests.support.runs import make_run
+from vae_cli.config.command_schemas import EvalConfig, SampleConfig
 from vae_cli.config.preflight import prepare_command, prepare_training
-from vae_cli.config.schema import EvalConfig, SampleConfig
 
 pytestmark = pytest.mark.usefixtures("workplace")
 

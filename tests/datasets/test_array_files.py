@@ -40,7 +40,7 @@ def written(folder, kind):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["npy", "h5", "zarr", "pt", "pth"])
-def test_a_format_is_read_in_memory_and_from_disk_alike(tmp_path, kind):
+def test_arrays_in_memory_and_on_disk_are_equal(tmp_path, kind):
     path = written(tmp_path, kind)
     whole = check_data(array_data(path, val_size=50).load(), "data")
     streamed = check_data(array_data(path, val_size=50, **STREAMED).load(), "data")

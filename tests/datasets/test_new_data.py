@@ -74,7 +74,7 @@ def test_differences_are_named(tmp_path, run, capsys):
         read_like(folder, tmp_path / "a.png")
 
 
-def test_images_of_files_idx_and_arrays_are_read_alike(tmp_path, run):
+def test_images_of_files_idx_and_arrays_are_equal(tmp_path, run):
     grey = RNG.integers(0, 256, (12, 8, 8), dtype=np.uint8)
     folder = run(array_data(saved(tmp_path, x=grey), "levels").load())
     (tmp_path / "images/a").mkdir(parents=True)

@@ -13,9 +13,9 @@ from tests.support.pages import COMMANDS, DOCS, PAGES, RUN, fill, name, options,
 from tests.support.runs import make_run
 from vae_cli.commands import status
 from vae_cli.config import help, pages
+from vae_cli.config.command_schemas import SCHEMAS
 from vae_cli.config.completion import ROOTS
 from vae_cli.config.preflight import prepare_command, prepare_training
-from vae_cli.config.schema import SCHEMAS
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
 from vae_cli.report.arguments import Arguments

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context, set_start_method
@@ -13,21 +14,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMES = {
-    "vae-train": "train",
-    "vae-eval": "evaluate",
-    "vae-sample": "sample",
-    "vae-encode": "encode",
-    "vae-score": "score",
-    "vae-reconstruct": "reconstruct",
-    "vae-export": "export",
-    "vae-push": "push",
-    "vae-explore": "explore",
-    "vae-kl": "kl",
-    "vae-cavi": "cavi",
-    "vae-report": "report",
-    "vae-status": "status",
-}
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+NAMES = {command: target.removeprefix("vae_cli.cli:") for command, target in SCRIPTS.items()}
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
     [

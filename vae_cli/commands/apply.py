@@ -13,7 +13,7 @@ from vae_cli.batch import Batch
 from vae_cli.commands.examples import Columns, examples, of_split
 from vae_cli.commands.outputs import STDOUT, table
 from vae_cli.commands.run import Run, load
-from vae_cli.config.schema import ApplyConfig, EncodeConfig, ReconstructConfig, ScoreConfig
+from vae_cli.config.command_schemas import ApplyConfig, EncodeConfig, ReconstructConfig, ScoreConfig
 from vae_cli.datasets.noise import seeds_of_rows
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival

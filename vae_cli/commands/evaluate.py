@@ -11,7 +11,8 @@ import pytorch_lightning as pl
 import torch
 
 from vae_cli.commands.run import Run, load
-from vae_cli.config.schema import EvalConfig, EvaluateConfig
+from vae_cli.config.command_schemas import EvalConfig
+from vae_cli.config.schema import EvaluateConfig
 from vae_cli.datasets import Data
 from vae_cli.distributed import machine
 from vae_cli.distributed.cores import Arrival

@@ -17,15 +17,15 @@ from vae_cli.batch import Batch
 from vae_cli.commands import notebook
 from vae_cli.commands.examples import Source, example, examples, numbered, of_split
 from vae_cli.commands.transformer import Transformer
-from vae_cli.config.check import parsed_as
 from vae_cli.config.data_paths import relocated
+from vae_cli.config.parse import parsed_as
 from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets import Data
 from vae_cli.datasets.arrays import numbers
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.datasets.schema import Schema
 from vae_cli.distributions.mixtures import is_mixture, log_responsibilities
-from vae_cli.distributions.standardisation import Scored
+from vae_cli.distributions.standardisation import in_own_units
 from vae_cli.distributions.tempering import tempered
 from vae_cli.errors import UserError, first_line
 from vae_cli.evaluation.scores import Scores, score
@@ -119,8 +119,7 @@ class Run(Transformer):
         codes = torch.as_tensor(numbers(z, "z"), dtype=torch.float32, device=self.module.device)
         if codes.dim() != 2 or codes.shape[1] != self.model.latent_dim:
             raise UserError(f"z has shape {tuple(codes.shape)}; this model takes (N, {self.model.latent_dim})")
-        likelihood = self.model.decode(codes)
-        return likelihood.original() if isinstance(likelihood, Scored) else likelihood
+        return in_own_units(self.model.decode(codes))
 
     def reconstruct(self, x: Source) -> Tensor:
         """E[x|z] at z = E_q[z|x], in the data's own units: (N, *event)."""

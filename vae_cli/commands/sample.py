@@ -11,7 +11,7 @@ from torch import Tensor
 from vae_cli.commands.examples import BLOCK
 from vae_cli.commands.outputs import ARRAYS, STDOUT, table
 from vae_cli.commands.run import Run, load
-from vae_cli.config.schema import SampleConfig
+from vae_cli.config.command_schemas import SampleConfig
 from vae_cli.distributed.progress import task
 from vae_cli.distributed.terminal import say
 from vae_cli.figures.tiles import save_grid

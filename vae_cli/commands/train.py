@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from torch import Tensor
 
+from vae_cli.commands import training_results
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
 from vae_cli.commands.header import show_data, show_machine
 from vae_cli.commands.reproduction import Comparison
@@ -47,11 +48,10 @@ from vae_cli.runs.status import UNFINISHED, Start
 from vae_cli.training import fastest, loggers, resumption, warm_start
 from vae_cli.training.build import build_module
 from vae_cli.training.callbacks import History
-from vae_cli.training.fit import build_trainer, check_callbacks, fit, on_gpu, selection_of
+from vae_cli.training.fit import build_trainer, check_callbacks, fit, on_gpu
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import RunLogger
 from vae_cli.training.pruning import is_pruned
-from vae_cli.training.selection import PhaseAwareEarlyStopping
 
 
 def train(
@@ -93,8 +93,8 @@ def train(
         fit(config, processes, data, module, trainer, checkpoint, loaded)
         best = _restore_best(run, data, module, config.evaluate.batch_size, config.seed)
         summary |= {"status": UNFINISHED, "seed": config.seed}
-        summary |= _training(config.trainer.max_epochs, data, module, trainer, history, best)
-        summary |= _facts(data, module) | speed
+        summary |= training_results.course(config.trainer.max_epochs, data, module, trainer, history, best)
+        summary |= training_results.facts(data, module) | speed
         if not is_pruned(trainer):
             summary |= _evaluation(config.evaluate, config.trainer.limit_batches, data, module, trainer)
         if is_rank_zero():
@@ -201,31 +201,6 @@ def _restore_best(run: RunFolder, data: Data, module: LatentModelModule, batch_s
     return checkpoint["epoch"] + 1
 
 
-def _training(
-    max_epochs: int, data: Data, module: LatentModelModule, trainer: pl.Trainer, history: History, best: int
-) -> Results:
-    """The course of training: its length, the reason of its end, the epoch that is kept."""
-    rows, selection = history.rows, selection_of(data, module)
-    patience = next((one for one in trainer.checkpoint_callbacks if isinstance(one, PhaseAwareEarlyStopping)), None)
-    reasons = (getattr(one, "reason", None) for one in trainer.checkpoint_callbacks)
-    early = next(filter(None, reasons), "a callback" if len(rows) < module.epochs else None)
-    summary: Results = {"train/epochs": len(rows), "train/steps": trainer.global_step}
-    summary |= {"train/stopped": early or f"trainer.max_epochs={max_epochs}"}
-    summary |= {"train/best_epoch": best, "train/best_by": selection.words(rows)}
-    if seconds := sum(row["train/seconds"] for row in rows):
-        examples = sum(row["train/samples_per_second"] * row["train/seconds"] for row in rows)
-        summary["train/samples_per_second"] = examples / seconds
-    if selection.monitor:
-        summary[selection.monitor] = rows[best - 1][selection.monitor]
-    if early and is_rank_zero() and not is_pruned(trainer):
-        trained = f"stopped at epoch {len(rows)} by" if not (patience and patience.at_once) else "no epoch was trained:"
-        remedy = "; set trainer.patience=null to continue" if patience and patience.reason else ""
-        say(f"{trained} {early}{remedy}")
-    if selection.monitor and not selection.candidates(rows) and is_rank_zero():
-        warn(f"{selection.monitor} was finite at no epoch: the weights are those of the last one, epoch {best}")
-    return summary
-
-
 def _evaluation(
     settings: EvaluateConfig, limit_batches: int | None, data: Data, module: LatentModelModule, trainer: pl.Trainer
 ) -> Results:
@@ -235,21 +210,6 @@ def _evaluation(
     """
     prefix = settings.split if settings.split == "test" else f"{settings.split}_split"
     return evaluate_split(trainer, module, data, settings, prefix, limit_batches) | settings_of(settings)
-
-
-def _facts(data: Data, module: LatentModelModule) -> Results:
-    """Facts of model and data."""
-    summary: Results = dict(module.origin.results)
-    summary["threads"] = torch.get_num_threads()
-    summary["model/parameters"] = sum(p.numel() for p in module.model.parameters())
-    summary |= {"data/name": data.name, "data/sha256": data.sha256, "data/domain": data.domain}
-    summary["data/standardised"] = data.standardisation is not None
-    if data.standardisation:
-        summary["data/log_scale"] = data.standardisation.log_scale  # log p(x) = log p(standardised x) - this
-    if data.class_names:
-        summary["data/class_names"] = list(data.class_names)
-    summary |= {f"data/{split}_size": len(getattr(data, split)) for split in ("train", "val", "test")}
-    return summary
 
 
 def _draw(

@@ -18,7 +18,7 @@ def main() -> None:
 
     from vae_cli.commands.job import run_worker
     from vae_cli.commands.train import train
-    from vae_cli.config.check import parsed_as
+    from vae_cli.config.parse import parsed_as
     from vae_cli.config.schema import TrainConfig
     from vae_cli.runs.folder import RunFolder
     from vae_cli.training.loading import load_data

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from vae_cli.capabilities import CAPABILITIES
+from vae_cli.config.command_schemas import ApplyConfig, ExploreConfig, SampleConfig, ScoreConfig
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
-from vae_cli.config.schema import ApplyConfig, ExploreConfig, SampleConfig, ScoreConfig
 from vae_cli.config.view import ConfigView, providing
 from vae_cli.errors import ConfigError
 

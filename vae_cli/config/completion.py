@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vae_cli.config.command_schemas import SCHEMAS
 from vae_cli.config.help import defaults
 from vae_cli.config.option_help import entries, keys
 from vae_cli.config.sources import Sources
@@ -11,16 +12,8 @@ from vae_cli.errors import ConfigError
 from vae_cli.runs.find import NEWEST, names, newest_run
 from vae_cli.runs.layout import PATHS, RUNS, display, outputs_folder
 
-ROOTS = {"vae-train": "train", "vae-eval": "eval", "vae-sample": "sample", "vae-encode": "encode"}
-ROOTS |= {
-    "vae-score": "score",
-    "vae-reconstruct": "reconstruct",
-    "vae-export": "export",
-    "vae-push": "push",
-    "vae-explore": "explore",
-    "vae-kl": "kl",
-    "vae-cavi": "cavi",
-}
+ROOTS = {f"vae-{root}": root for root in ("train", *SCHEMAS)}
+"""The root configuration of each command that has one."""
 OPTIONS = {
     "vae-report": ("out=", "wandb=true"),
     "vae-status": ("--watch", "--failed", "--cancel", "--rerun", "failed"),

@@ -14,10 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
 from vae_cli.config.apply_checks import check_application, check_exploration, check_sampling
-from vae_cli.config.check import Where, check_rules, parsed_as
-from vae_cli.config.compose import COMMAND_LINE
-from vae_cli.config.data_paths import relocated
-from vae_cli.config.schema import (
+from vae_cli.config.check import check_rules
+from vae_cli.config.command_schemas import (
     ApplyConfig,
     EvalConfig,
     ExploreConfig,
@@ -25,8 +23,11 @@ from vae_cli.config.schema import (
     PushConfig,
     RunCommandConfig,
     SampleConfig,
-    TrainConfig,
 )
+from vae_cli.config.compose import COMMAND_LINE
+from vae_cli.config.data_paths import relocated
+from vae_cli.config.parse import Where, parsed_as
+from vae_cli.config.schema import TrainConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import initial_checkpoint, nearest, run_around

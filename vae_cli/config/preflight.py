@@ -16,11 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli.config import resume
 from vae_cli.config.check import check
 from vae_cli.config.command_line import arguments, quote, quoted, with_search_path
+from vae_cli.config.command_schemas import RunCommandConfig
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session, show_typed
 from vae_cli.config.data_file import expanded
 from vae_cli.config.folder_checks import creatable, free, initial, installed, located, plain_names, readable
 from vae_cli.config.job_names import EXCLUDED, JOBS, left_out
-from vae_cli.config.schema import RunCommandConfig
 from vae_cli.config.search import searches
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import nearest

@@ -11,8 +11,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_cli.config.check import check_rules, parsed_as
+from vae_cli.config.check import check_rules
 from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
+from vae_cli.config.parse import parsed_as
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import keys_that
 from vae_cli.distributed.rank import is_rank_zero

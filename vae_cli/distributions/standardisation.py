@@ -117,3 +117,8 @@ class Original(Scored):
 
     def log_prob(self, value: Tensor) -> Tensor:
         return super().log_prob(self.units.standardise(value))
+
+
+def in_own_units(likelihood: Distribution) -> Distribution:
+    """p(x|z) of x in the data's own units."""
+    return likelihood.original() if isinstance(likelihood, Scored) else likelihood

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,17 @@ WORTH_COMPILING = 600.0
 """Seconds of a training that may gain more than the minute that its compilation takes."""
 
 
+@dataclass(frozen=True)
+class Way:
+    """A precision of the networks, and whether the step is compiled."""
+
+    precision: str
+    compiled: bool
+
+    def __str__(self) -> str:
+        return f"{self.precision}{' compiled' * self.compiled}"
+
+
 def chosen(
     config: TrainConfig, processes: ProcessLayout, data: Data, recorded: Mapping[str, Any]
 ) -> tuple[TrainConfig, Results]:
@@ -37,31 +49,46 @@ def chosen(
     Args:
         recorded: the choice of an earlier start, if there was one
     """
-    trainer, rates = config.trainer, dict[str, float]()
-    precision, compiles = trainer.precision, trainer.compile
-    if recorded.keys() >= {"precision", "compiled"}:
-        precision = recorded["precision"] if precision == "fastest" else precision
-        compiles = recorded["compiled"] if compiles is None else compiles
-    device = "cuda" if on_gpu(trainer) else "cpu"
-    ways = ["32-true", *["bf16-mixed"] * has_bf16(device)] if precision == "fastest" else [precision]
+    trainer, known = config.trainer, recorded if recorded.keys() >= {"precision", "compiled"} else {}
+    precisions, compiles = [trainer.precision], trainer.compile
+    if trainer.precision == "fastest":
+        half = ["bf16-mixed"] * has_bf16("cuda" if on_gpu(trainer) else "cpu")
+        precisions = [known["precision"]] if known else ["32-true", *half]
+    if compiles is None and known:
+        compiles = known["compiled"]
+    rates: dict[Way, float] = {}
     if processes.count > 1:
-        ways, compiles = ways[-1:], bool(compiles)
-    if len(ways) > 1 or compiles is None:
+        way = Way(precisions[-1], bool(compiles))
+    elif len(precisions) == 1 and compiles is not None:
+        way = Way(precisions[0], compiles)
+    else:
         with task("measuring the speed of training"):
-            rates = {way: _rate(config, way, bool(compiles), processes, data) for way in ways}
-            best = max(ways, key=rates.__getitem__)
-            if compiles is None:
-                compiles = False
-                if _examples(config, data) / rates[best] > WORTH_COMPILING:
-                    rates[f"{best} compiled"] = _rate(config, best, True, processes, data)
-                    compiles = rates[f"{best} compiled"] > rates[best]
-        ways = [best]
-    results = {"precision": ways[0], "compiled": compiles, **{f"measured/{way}": rate for way, rate in rates.items()}}
-    return _with(config, precision=ways[0], compile=compiles), results
+            rates = measured(precisions, compiles, _examples(config, data), partial(_rate, config, processes, data))
+        way = max(rates, key=rates.__getitem__)
+    results = {"precision": way.precision, "compiled": way.compiled}
+    return _with(config, way), results | {f"measured/{one}": rate for one, rate in rates.items()}
 
 
-def _with(config: TrainConfig, **settings: Any) -> TrainConfig:
-    return replace(config, trainer=replace(config.trainer, **settings))
+def measured(
+    precisions: Sequence[str], compiles: bool | None, examples: int, rate: Callable[[Way], float]
+) -> dict[Way, float]:
+    """Examples a second of each way; the fastest is compiled, too, if that is open and the training is long.
+
+    Args:
+        compiles: None if it is open
+        examples: of the whole training
+        rate: measures a way
+    """
+    rates = {way: rate(way) for way in (Way(precision, bool(compiles)) for precision in precisions)}
+    best = max(rates, key=rates.__getitem__)
+    if compiles is None and examples / rates[best] > WORTH_COMPILING:
+        compiled = replace(best, compiled=True)
+        rates[compiled] = rate(compiled)
+    return rates
+
+
+def _with(config: TrainConfig, way: Way, **settings: Any) -> TrainConfig:
+    return replace(config, trainer=replace(config.trainer, precision=way.precision, compile=way.compiled, **settings))
 
 
 def _examples(config: TrainConfig, data: Data) -> int:
@@ -70,14 +97,13 @@ def _examples(config: TrainConfig, data: Data) -> int:
     return config.trainer.max_epochs * (len(data.train) if limit is None else min(len(data.train), limit * size))
 
 
-def _rate(config: TrainConfig, precision: str, compiles: bool, processes: ProcessLayout, data: Data) -> float:
+def _rate(config: TrainConfig, processes: ProcessLayout, data: Data, way: Way) -> float:
     """Training examples a second, in a training of a few batches of the objective alone."""
-    short = {"max_epochs": 2, "limit_batches": BATCHES, "patience": None, "checkpoint_every": None}
     alone = replace(config, pretraining=None, initialisation=None, second_stage=None, callbacks={})
-    config = _with(alone, precision=precision, compile=compiles, **short)
+    config = _with(alone, way, max_epochs=2, limit_batches=BATCHES, patience=None, checkpoint_every=None)
     with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         module = build_module(config, DatasetInfo.of(data))
-        if compiles:
+        if way.compiled:
             module.compile_objectives()
         history, trainer = build_trainer(config, processes, RunFolder(Path(folder)), data, module, [])
         fit(config, processes, data, module, trainer)

@@ -21,7 +21,7 @@ from tests.support.training import train
 from vae_cli.commands.explore.pictures import Picture
 from vae_cli.commands.explore.space import Map, Space
 from vae_cli.commands.run import Run
-from vae_cli.config.schema import ExploreConfig, PlaceConfig
+from vae_cli.config.command_schemas import ExploreConfig, PlaceConfig
 
 SMALL = ("network.hidden=[8]", "model.latent_dim=3", "trainer.max_epochs=1")
 NOWHERE = PlaceConfig(None, None)

@@ -19,7 +19,7 @@ from tests.support.training import train
 from vae_cli.commands.export import write
 from vae_cli.commands.export.parts import Parts
 from vae_cli.commands.run import Run, load
-from vae_cli.config.schema import ExportConfig
+from vae_cli.config.command_schemas import ExportConfig
 from vae_cli.errors import UserError
 
 GROUPS = ("model", "posterior", "prior", "likelihood", "network", "refinement", "codebook")

@@ -10,7 +10,7 @@ from tests.support.commands import fork
 from tests.support.configs import composed
 from tests.support.training import train
 from vae_cli.commands.export.push import commit
-from vae_cli.config.schema import PushConfig
+from vae_cli.config.command_schemas import PushConfig
 from vae_cli.errors import UserError
 from vae_cli.runs import hub
 

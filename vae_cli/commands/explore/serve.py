@@ -11,7 +11,7 @@ from bokeh.server.server import Server
 from vae_cli.commands.explore.page import Page
 from vae_cli.commands.explore.space import Space
 from vae_cli.commands.run import load
-from vae_cli.config.schema import ExploreConfig
+from vae_cli.config.command_schemas import ExploreConfig
 from vae_cli.distributed.progress import task
 from vae_cli.distributed.terminal import say
 from vae_cli.errors import UserError

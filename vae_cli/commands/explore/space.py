@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vae_cli.commands.examples import SPLITS, examples, of_split
 from vae_cli.commands.explore.pictures import Picture
 from vae_cli.commands.run import Run
-from vae_cli.config.schema import ExploreConfig
+from vae_cli.config.command_schemas import ExploreConfig
 from vae_cli.distributed.progress import task
 from vae_cli.evaluation.umap_embedding import umap_embedding
 

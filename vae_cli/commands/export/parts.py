@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vae_cli.batch import Batch
 from vae_cli.capabilities import CAPABILITIES
-from vae_cli.distributions.standardisation import Scored
+from vae_cli.distributions.standardisation import in_own_units
 from vae_cli.models.model import LatentVariableModel
 
 
@@ -73,7 +73,7 @@ class Decoder(Part):
     inputs, outputs = ("z",), ("mean",)
 
     def forward(self, z: Tensor) -> tuple[Tensor]:
-        return (in_own_units(self.model, z).mean,)
+        return (in_own_units(self.model.decode(z)).mean,)
 
 
 class Scorer(Part):
@@ -103,16 +103,10 @@ class Parts:
         return cls(found, {kind.__name__.lower(): reason for kind, reason in reasons.items() if reason})
 
 
-def in_own_units(model: LatentVariableModel, z: Tensor) -> Any:
-    """p(x|z) of x in the data's own units."""
-    likelihood = model.decode(z)
-    return likelihood.original() if isinstance(likelihood, Scored) else likelihood
-
-
 @torch.no_grad()
 def examples(model: LatentVariableModel, rows: int) -> dict[str, Tensor]:
     """Draws z ~ p(z) and x ~ p(x|z), by the names of the inputs."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         z = model.prior().sample(torch.Size((rows,)))
-        return {"z": z, "x": in_own_units(model, z).sample()}
+        return {"z": z, "x": in_own_units(model.decode(z)).sample()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vae_cli.commands.export.card import card
 from vae_cli.commands.run import load
-from vae_cli.config.schema import PushConfig
+from vae_cli.config.command_schemas import PushConfig
 from vae_cli.distributed.progress import task
 from vae_cli.distributed.terminal import say
 from vae_cli.errors import UserError, first_line

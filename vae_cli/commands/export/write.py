@@ -17,7 +17,8 @@ from vae_cli.commands.export import formats
 from vae_cli.commands.export.card import card_of_parts
 from vae_cli.commands.export.parts import Part, Parts, examples
 from vae_cli.commands.run import Run, load
-from vae_cli.config.schema import ExportConfig, plain
+from vae_cli.config.command_schemas import ExportConfig
+from vae_cli.config.schema import plain
 from vae_cli.distributed.progress import task, track
 from vae_cli.distributed.terminal import say
 from vae_cli.errors import UserError, first_line, warn

@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from vae_cli.config.schema import KLConfig, plain
+from vae_cli.config.command_schemas import KLConfig
+from vae_cli.config.schema import plain
 from vae_cli.figures.drawing import save
 from vae_cli.runs.atomic_files import new_folder, write_text_atomically
 from vae_cli.runs.layout import display
