@@ -153,7 +153,9 @@ def test_a_run_is_a_step_of_a_pipeline(digits: Run) -> None:
     assert digits.score_samples(x[:4]).shape == (4,)
 
 
-def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     draw = np.random.default_rng(0)
     people = pd.DataFrame(draw.normal([170, 70], [10, 5], (120, 2)), columns=["height", "weight"])
     people.insert(0, "name", [f"p{number}" for number in range(120)])
@@ -165,6 +167,9 @@ def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(work: Path, mo
     torch.testing.assert_close(run.score(turned, 3).elbo, run.score(work / "people.csv", 3).elbo)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(turned.to_csv(index=False).encode())))
     torch.testing.assert_close(run.score("-", 3).elbo, run.score(turned, 3).elbo)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((9 * turned).to_csv(index=False).encode())))
+    run.score("-", 3)
+    assert "warning: stdin: rows from 0: column height reaches" in capsys.readouterr().err
     with pytest.raises(vae_cli.UserError, match="no column height"):
         run.encode(turned[["weight"]])
 

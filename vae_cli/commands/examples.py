@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vae_cli.batch import Batch
 from vae_cli.datasets.arrays import events_like, floats, numbers
-from vae_cli.datasets.new_data import read_like
+from vae_cli.datasets.new_data import NewData, read_like
 from vae_cli.datasets.split import SplitName
 from vae_cli.errors import UserError, loaded_class
 from vae_cli.runs.folder import RunFolder
@@ -82,7 +82,10 @@ def of_split(run: Run, name: SplitName, most: int | None = None) -> Examples:
 
 def _of_file(run: Run, path: Path) -> Examples:
     """The examples of a file or a folder, read as the run's own data were."""
-    found = read_like(RunFolder(run.folder), path)
+    return _of_new(run, read_like(RunFolder(run.folder), path))
+
+
+def _of_new(run: Run, found: NewData) -> Examples:
     return Examples(
         len(found), (({"id": np.array(ids)}, _batch(run, x, found.where, 0)) for ids, x in found.blocks(BLOCK))
     )
@@ -94,7 +97,7 @@ def _of_stdin(run: Run) -> Examples:
         shutil.copyfileobj(sys.stdin.buffer, file)
         file.flush()
         try:
-            return _of_file(run, Path(file.name))
+            return _of_new(run, replace(read_like(RunFolder(run.folder), file.name), where="stdin"))
         except UserError as error:
             raise UserError(str(error).replace(file.name, "stdin"), error.exit_code) from error
 
