@@ -22,6 +22,7 @@ from tests.support.training import train
 from vae_cli.commands.apply import codes
 from vae_cli.commands.outputs import table
 from vae_cli.commands.run import Run
+from vae_cli.evaluation.scores import Scores
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import RunFolder
 
@@ -72,6 +73,12 @@ def written(work: Path, command: str, *arguments: str) -> pd.DataFrame:
     assert (done.code, done.err) == (0, ""), done.err
     assert done.out.splitlines()[-1] == "written to table.csv"
     return pd.read_csv(work / "table.csv")
+
+
+def test_a_percentile_counts_scores_that_are_equal_up_to_rounding() -> None:
+    scores = torch.tensor([-100.00001, -50.0])
+    found = Scores(scores, -scores, 0 * scores).among(torch.tensor([-100.0, -40.0, -60.0, -70.0]))
+    assert found.percentile is not None and found.percentile.tolist() == [25, 75]
 
 
 def test_scores_are_the_closed_form_of_each_row(work: Path) -> None:

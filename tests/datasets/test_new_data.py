@@ -82,6 +82,9 @@ def test_differences_are_named(tmp_path, run, capsys):
     assert "column 1 reaches 7; in the training data it lies in [0" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"shape \(4, 5\); this model takes \(N, 3\)"):
         read_like(folder, tmp_path / "wide.npy").array()
+    np.save(tmp_path / "none.npy", np.zeros((0, 3)))
+    with pytest.raises(UserError, match="x: holds no examples"):
+        read_like(folder, tmp_path / "none.npy")
     with pytest.raises(UserError, match="row 0, column 0 holds nan"):
         read_like(folder, tmp_path / "nan.npy").array()
     with pytest.raises(UserError, match="there is no such file"):

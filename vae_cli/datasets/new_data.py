@@ -39,6 +39,10 @@ class NewData:
     ids: Sequence[str]
     rows: Rows
 
+    def __post_init__(self) -> None:
+        if not len(self):
+            raise UserError(f"{self.where}: holds no examples; give at least one")
+
     def __len__(self) -> int:
         return len(self.ids)
 

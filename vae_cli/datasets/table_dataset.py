@@ -10,7 +10,6 @@ from typing import ClassVar, Literal
 from vae_cli.datasets.columns import Column, summary
 from vae_cli.datasets.dataset import OwnDataset, Source
 from vae_cli.datasets.split import Split
-from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import UserError
 from vae_cli.types import ColumnKind
 
@@ -50,8 +49,6 @@ class Table(OwnDataset):
         decimal = file.decimal() if self.decimal == "auto" else self.decimal
         found = types.overridden(types.examine(file, decimal, self.y), self.types, str(file.path))
         columns, used = tuple(one.column for one in found), [one for one in found if one.column.used]
-        if is_rank_zero():
-            print(f"columns     {', '.join(summary(columns))}; dataset.types.NAME=TYPE states another", flush=True)
         self._refuse_mixed(str(file.path), columns)
         x = self.stored(types.matrix(used), str(file.path))
         y, names = (None, None) if self.y is None else types.labels(file.table[self.y])
