@@ -4,7 +4,9 @@ import csv
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tests.support.configs import composed
 from vae_cli.datasets import Table
@@ -94,7 +96,13 @@ FAULTS = {
     "a,a\n1,2\n": "two columns have the name 'a'",
     "a,b\n": "has no rows",
     "": "is empty",
-    "a,b\n1,2\n1,2\n": "holds no column that varies",
+    "a,b\n1,2\n1,2\n": r"holds no column of numbers that varies, but 2 constant \(a, b\)",
+    "# a remark\na,b\n1,2\n": r"but 1 identifier \(# a remark\); .*remove lines above its names",
+    "a b\n1 2\n3 4\n": "separate its cells by ; , | or tabs",
+    "a,c\n1.5,u\n2.5,v\n3.5,v\n": r"holds 1 binary \(c\); .*use 'dataset\.columns=\[a\]'$",
+    "a,b\n1,2%\n2,1.5 %\n": r"line 2, column b: 2% has a sign beside the number; remove the sign",
+    "a;b\n1;$2.50\n2;$3.25\n": r"line 2, column b: \$2\.50 has a sign",
+    "a;b\n1;2,5\n2;(1,5)\n": r"line 3, column b: \(1,5\) has a sign",
     "a,b\n1,1e999\n2,3\n": "line 2, column b: inf is not finite",
 }
 
@@ -120,6 +128,42 @@ def test_numbers_of_spreadsheets_are_read_with_their_thousands(tmp_path):
         "0",
         "1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a;b\n1 234,5;-2\n12\u00a0345\u202f678,25;\u22123\n7,1;1\n", [[1234.5, -2], [12345678.25, -3], [7.1, 1]]),
+        ("a;b\n1'234.5;2\n12\u2019345;3\n7.1;1\n", [[1234.5, 2], [12345, 3], [7.1, 1]]),
+    ],
+)
+def test_thousands_may_stand_apart(tmp_path, text, expected):
+    (tmp_path / "data.csv").write_text(text)
+    np.testing.assert_array_equal(rows(table(tmp_path / "data.csv", val_size=1).load()), expected)
+
+
+def test_cells_without_names_other_encodings_and_commas_in_a_tsv(tmp_path):
+    (tmp_path / "data.tsv").write_text("a,,\n1.5,2,3\n2.5,3,5\n3.5,9,8\n", encoding="utf-32")
+    data = table(tmp_path / "data.tsv", val_size=1).load()
+    assert [one.name for one in data.columns] == ["a", "unnamed: 1", "unnamed: 2"]
+    np.testing.assert_array_equal(rows(data), [[1.5, 2, 3], [2.5, 3, 5], [3.5, 9, 8]])
+
+
+def test_categories_other_strings_and_equal_names_of_parquet(tmp_path):
+    a, words = pa.array([1.5, 2.5, 3.5, 4.5]), ["u", "v", "w", "u"]
+    for kind in (pa.dictionary(pa.int8(), pa.string()), pa.string_view(), pa.large_string()):
+        parquet.write_table(pa.table({"a": a, "c": pa.array(words).cast(kind)}), tmp_path / "a.parquet")
+        data = table(tmp_path / "a.parquet", y="c", val_size=1).load()
+        np.testing.assert_array_equal(rows(data), np.asarray(a)[:, None])
+        assert data.class_names == ("u", "v", "w")
+        with pytest.raises(UserError, match=r"holds 1 categorical \(c\)"):
+            table(tmp_path / "a.parquet").load()
+    parquet.write_table(pa.table([a, a], names=["a", "a"]), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="two columns have the name 'a'"):
+        table(tmp_path / "a.parquet").load()
+    (tmp_path / "parts.parquet").mkdir()
+    with pytest.raises(UserError, match="is a folder; give one file"):
+        table(tmp_path / "parts.parquet").load()
 
 
 def test_other_columns_and_types_can_be_stated(tmp_path):
