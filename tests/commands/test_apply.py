@@ -20,9 +20,7 @@ from tests.support.configs import composed
 from tests.support.models import set_best_posterior
 from tests.support.training import train
 from vae_cli.commands.apply import codes
-from vae_cli.commands.outputs import table
 from vae_cli.commands.run import Run
-from vae_cli.evaluation.scores import Scores
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import RunFolder
 
@@ -73,12 +71,6 @@ def written(work: Path, command: str, *arguments: str) -> pd.DataFrame:
     assert (done.code, done.err) == (0, ""), done.err
     assert done.out.splitlines()[-1] == "written to table.csv"
     return pd.read_csv(work / "table.csv")
-
-
-def test_a_percentile_counts_scores_that_are_equal_up_to_rounding() -> None:
-    scores = torch.tensor([-100.00001, -50.0])
-    found = Scores(scores, -scores, 0 * scores).among(torch.tensor([-100.0, -40.0, -60.0, -70.0]))
-    assert found.percentile is not None and found.percentile.tolist() == [25, 75]
 
 
 def test_scores_are_the_closed_form_of_each_row(work: Path) -> None:
@@ -179,15 +171,6 @@ def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(
     assert "warning: stdin: rows from 0: column height reaches" in capsys.readouterr().err
     with pytest.raises(vae_cli.UserError, match="no column height"):
         run.encode(turned[["weight"]])
-
-
-def test_a_table_appears_once_it_is_whole(tmp_path: Path) -> None:
-    out = tmp_path / "codes.npz"
-    with pytest.raises(KeyboardInterrupt), table(str(out)) as write:
-        write({"id": np.arange(2), "mean": np.zeros((2, 3))})
-        assert not out.exists()
-        raise KeyboardInterrupt
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_command_leaves_no_table_and_starts_anew(work: Path) -> None:
