@@ -24,7 +24,8 @@ STYLE = """
 img { width: 112px; image-rendering: pixelated; border: 1px solid #8888; margin: 2px; }
 .many img { width: 64px; }
 .many { display: flex; flex-wrap: wrap; row-gap: 10px; }
-.bars { display: inline-grid; grid-template-columns: fit-content(10em) 120px 5em; gap: 2px 6px; max-height: 320px; overflow: auto; }
+.bars { display: inline-grid; grid-template-columns: fit-content(10em) 120px 5em; gap: 2px 6px; }
+.bars { max-height: 320px; overflow: auto; }
 .bars b { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .bars i { background: linear-gradient(#4477aa 0 0) 0 / var(--share) 100% no-repeat, #8883; }
 """
@@ -116,14 +117,8 @@ class Page:
         few = len(kinds) <= len(Category10_10)
         colours = [Category10_10[kinds.index(label)] if few else Category10_10[0] for label in space.labels]
         x, y = space.map.points.T
-        data = {
-            "x": x,
-            "y": y,
-            "label": space.labels,
-            "name": [*map(escape, space.labels)],
-            "html": space.pictures,
-            "colour": colours,
-        }
+        names = [escape(label) for label in space.labels]
+        data = {"x": x, "y": y, "label": space.labels, "name": names, "html": space.pictures, "colour": colours}
         source = ColumnDataSource(data)
         plot = figure(
             sizing_mode="stretch_width", min_width=280, max_width=560, height=420, tools="pan,wheel_zoom,reset",
