@@ -1,6 +1,5 @@
 """A trained model at work: vae-encode, vae-score and vae-reconstruct, and the same from Python."""
 
-import copy
 import io
 import os
 import signal
@@ -12,10 +11,6 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import multivariate_normal
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import vae_cli
 from tests.support.commands import fork, forked
@@ -23,10 +18,7 @@ from tests.support.configs import composed
 from tests.support.models import set_best_posterior
 from tests.support.training import train
 from vae_cli.commands.apply import codes
-from vae_cli.commands.outputs import table
 from vae_cli.commands.run import Run
-from vae_cli.errors import UserError
-from vae_cli.evaluation.scores import Scores
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import RunFolder
 
@@ -77,12 +69,6 @@ def written(work: Path, command: str, *arguments: str) -> pd.DataFrame:
     assert (done.code, done.err) == (0, ""), done.err
     assert done.out.splitlines()[-1] == "written to table.csv"
     return pd.read_csv(work / "table.csv")
-
-
-def test_a_percentile_counts_scores_that_are_equal_up_to_rounding() -> None:
-    scores = torch.tensor([-100.00001, -50.0])
-    found = Scores(scores, -scores, 0 * scores).among(torch.tensor([-100.0, -40.0, -60.0, -70.0]))
-    assert found.percentile is not None and found.percentile.tolist() == [25, 75]
 
 
 def test_scores_are_the_closed_form_of_each_row(work: Path) -> None:
@@ -155,41 +141,6 @@ def test_python_takes_arrays_frames_paths_splits_and_iterators(work: Path, digit
     assert digits.log_likelihood(x, 5).equal(want)
 
 
-def test_a_run_is_a_step_of_a_pipeline(digits: Run) -> None:
-    x = digits.data.test.x.float().numpy() / 255
-    pipeline = make_pipeline(digits, StandardScaler())
-    z = pipeline.fit_transform(x)
-    np.testing.assert_allclose(z.mean(0), 0, atol=1e-5)
-    np.testing.assert_allclose(pipeline.inverse_transform(z), digits.reconstruct(x), atol=1e-5)
-    assert digits.score_samples(x[:4]).shape == (4,)
-    assert make_pipeline(FunctionTransformer(), digits).score_samples(x[:4]).shape == (4,)
-    search = GridSearchCV(Pipeline([("vae", digits), ("by", LogisticRegression())]), {"by__C": [0.1, 1]}, cv=2)
-    assert search.fit(x, np.arange(len(x)) % 2).best_params_["by__C"] in (0.1, 1)
-    assert digits.get_params() == {} and digits.set_params() is digits
-    with pytest.raises(UserError, match="no parameter beta; train another run"):
-        digits.set_params(beta=4)
-
-
-def test_a_frame_goes_in_and_comes_out(digits: Run) -> None:
-    x = pd.DataFrame((digits.data.test.x[:5].float() / 255).flatten(1).numpy().round(), index=[*"abcde"])
-    mean = digits.transform(x)
-    frame = make_pipeline(copy.copy(digits)).set_output(transform="pandas").fit_transform(x)
-    assert list(frame) == ["z0", "z1", "z2"] and list(frame.index) == [*"abcde"]
-    np.testing.assert_array_equal(frame, mean)
-    mixed = x.astype({0: "Int64", 1: "boolean", 2: object, 3: bool})
-    np.testing.assert_array_equal(digits.transform(mixed), mean)
-    mixed.iloc[3, 0] = pd.NA
-    for wrong, message in (
-        (mixed, "row 3 holds nan"),
-        (x.assign(**{"0": "a"}), "column 0 holds .*; numbers are needed, convert it"),
-        (x.assign(**{"0": pd.Timestamp(0)}), "column 0 holds datetime64"),
-        ({"x": 1}, "numbers are needed, not dict"),
-        (iter([]), "x: the iterator holds no examples"),
-    ):
-        with pytest.raises(UserError, match=message):
-            digits.score(wrong, 2)
-
-
 def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,15 +160,6 @@ def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(
     assert "warning: stdin: rows from 0: column height reaches" in capsys.readouterr().err
     with pytest.raises(vae_cli.UserError, match="no column height"):
         run.encode(turned[["weight"]])
-
-
-def test_a_table_appears_once_it_is_whole(tmp_path: Path) -> None:
-    out = tmp_path / "codes.npz"
-    with pytest.raises(KeyboardInterrupt), table(str(out)) as write:
-        write({"id": np.arange(2), "mean": np.zeros((2, 3))})
-        assert not out.exists()
-        raise KeyboardInterrupt
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_command_leaves_no_table_and_starts_anew(work: Path) -> None:
