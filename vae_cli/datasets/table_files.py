@@ -66,7 +66,7 @@ class TableFile:
 def read_table(path: Path, key: str = "dataset.path", columns: Sequence[str] | None = None) -> TableFile:
     """The table of a file, or some columns of it; UserError with the line or the column at fault."""
     if not path.is_file():
-        raise UserError(f"{key}={path}: there is no such file")
+        raise UserError(f"{key}={path}: {'is a folder, no table' if path.is_dir() else 'there is no such file'}")
     suffix = path.suffix.lower()
     if suffix not in TABLES:
         raise UserError(f"{key}={path}: no table; files with the endings {', '.join(TABLES)} are read")
