@@ -20,7 +20,6 @@ from tests.support.configs import composed
 from tests.support.models import set_best_posterior
 from tests.support.training import train
 from vae_cli.commands.apply import codes
-from vae_cli.commands.outputs import table
 from vae_cli.commands.run import Run
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import RunFolder
@@ -172,15 +171,6 @@ def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(
     assert "warning: stdin: rows from 0: column height reaches" in capsys.readouterr().err
     with pytest.raises(vae_cli.UserError, match="no column height"):
         run.encode(turned[["weight"]])
-
-
-def test_a_table_appears_once_it_is_whole(tmp_path: Path) -> None:
-    out = tmp_path / "codes.npz"
-    with pytest.raises(KeyboardInterrupt), table(str(out)) as write:
-        write({"id": np.arange(2), "mean": np.zeros((2, 3))})
-        assert not out.exists()
-        raise KeyboardInterrupt
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_command_leaves_no_table_and_starts_anew(work: Path) -> None:

@@ -72,7 +72,7 @@ def refused(*arguments: str) -> str:
         (["dataset=array", "dataset.path="], "dataset.path=: needs a value (command line); set dataset.path=PLACE"),
         (
             ["experiment=infovae_toy", "likelihood=gaussian"],
-            "use ~likelihood.min_scale or likelihood=gaussian_decoder|",
+            "use ~likelihood.min_scale or likelihood=",
         ),
         (["experiment=vade_paper", "dataset=digits"], "use ~dataset.pooled or dataset=fashion_mnist|kmnist|mnist,"),
         (
