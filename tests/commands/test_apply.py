@@ -11,8 +11,6 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import multivariate_normal
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import vae_cli
 from tests.support.commands import fork, forked
@@ -20,7 +18,6 @@ from tests.support.configs import composed
 from tests.support.models import set_best_posterior
 from tests.support.training import train
 from vae_cli.commands.apply import codes
-from vae_cli.commands.outputs import table
 from vae_cli.commands.run import Run
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import RunFolder
@@ -144,15 +141,6 @@ def test_python_takes_arrays_frames_paths_splits_and_iterators(work: Path, digit
     assert digits.log_likelihood(x, 5).equal(want)
 
 
-def test_a_run_is_a_step_of_a_pipeline(digits: Run) -> None:
-    x = digits.data.test.x.float().numpy() / 255
-    pipeline = make_pipeline(digits, StandardScaler())
-    z = pipeline.fit_transform(x)
-    np.testing.assert_allclose(z.mean(0), 0, atol=1e-5)
-    np.testing.assert_allclose(pipeline.inverse_transform(z), digits.reconstruct(x), atol=1e-5)
-    assert digits.score_samples(x[:4]).shape == (4,)
-
-
 def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,15 +160,6 @@ def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(
     assert "warning: stdin: rows from 0: column height reaches" in capsys.readouterr().err
     with pytest.raises(vae_cli.UserError, match="no column height"):
         run.encode(turned[["weight"]])
-
-
-def test_a_table_appears_once_it_is_whole(tmp_path: Path) -> None:
-    out = tmp_path / "codes.npz"
-    with pytest.raises(KeyboardInterrupt), table(str(out)) as write:
-        write({"id": np.arange(2), "mean": np.zeros((2, 3))})
-        assert not out.exists()
-        raise KeyboardInterrupt
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_command_leaves_no_table_and_starts_anew(work: Path) -> None:

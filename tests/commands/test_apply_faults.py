@@ -66,7 +66,7 @@ def test_faults_of_a_command_line(
     ("x", "parts"),
     [
         (np.zeros((4, 7)), ["shape (4, 7)", "takes (N, 1, 8, 8)"]),
-        (np.full((4, 8, 8), 1.5), ["x.npy", "row 0 holds 1.5"]),
+        (np.full((4, 8, 8), 1.5), ["x.npy", "row 0 holds 1.5", "convert it as the training data"]),
         (np.full((4, 8, 8), np.nan), ["row 0"]),
     ],
 )

@@ -54,6 +54,18 @@ def test_the_reader_is_that_of_the_suffix_and_keys_that_are_set_stay():
     assert expanded(["seed=1"]) == (["seed=1"], "")
 
 
+def test_the_array_of_examples_is_the_named_or_the_only_one():
+    np.savez("only.npz", **{"my x": RNG.normal(size=(50, 3)), "Y": np.arange(50)})
+    chosen = ["dataset.domain=real", "likelihood=gaussian", "dataset.path=only.npz"]
+    assert expanded(["data=only.npz"])[0] == ["dataset=array", "dataset.x='my x'", *chosen]
+    np.savez("many.npz", images=BYTES, masks=BYTES > 127)
+    for name, domain in (("images", "levels"), ("masks", "binary")):
+        lines = expanded(["data=many.npz", f"dataset.x={name}"])[0]
+        assert f"dataset.domain={domain}" in lines and lines.count(f"dataset.x={name}") == 1
+    with pytest.raises(ConfigError, match=r"many\.npz: holds images, masks; set dataset\.x=NAME"):
+        expanded(["data=many.npz"])
+
+
 def test_what_cannot_be_read_is_one_line():
     Path("x.npy").touch()
     for lines, message in (

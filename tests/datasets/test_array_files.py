@@ -1,5 +1,7 @@
 """Each format as its own library writes it, in memory and streamed from disk."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 import zarr
 
 from tests.support.arrays import array_data
+from vae_cli.datasets.array_files import open_arrays
 from vae_cli.datasets.array_rows import ArrayRows
 from vae_cli.datasets.support import check_data
 from vae_cli.errors import UserError
@@ -126,6 +129,40 @@ def test_faults_name_the_file_and_the_row(tmp_path, monkeypatch):
     torch.save({"x": [1, 2]}, tmp_path / "lists.pt")
     with pytest.raises(UserError, match="x is list; save a tensor"):
         array_data(tmp_path / "lists.pt").load()
+
+
+def test_arrays_in_groups_and_tensors_of_all_kinds_are_read(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["part/x"], file["part/y"], file["link"] = X, np.arange(500) % 3, h5py.SoftLink("/gone")
+    zarr.open_group(str(tmp_path / "a.zarr"), mode="w").create_group("part").create_array("x", data=X, chunks=(7, 3))
+    for name in ("a.h5", "a.zarr"):
+        data = array_data(tmp_path / name, x="part/x").load()
+        np.testing.assert_array_equal(data.train.x, X[data.train.rows])
+    torch.save(torch.nn.Parameter(torch.from_numpy(X)), tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    np.testing.assert_array_equal(open_arrays(tmp_path / "a.pt")["x"][:], X)
+
+
+class Evil:
+    """Its pickle runs a function when it is read."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("evil"),)
+
+
+def test_no_file_runs_code_or_is_taken_for_another_kind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(Evil(), "a.pt")
+    torch.save(torch.nn.Linear(2, 2), "module.pt")
+    for name in ("a.pt", "module.pt"):
+        with pytest.raises(UserError, match=rf"{name}: .*it holds Python objects; save numbers"):
+            open_arrays(Path(name))
+    assert not Path("evil").exists()
+    np.save("scalar.npy", 3.0)
+    with pytest.raises(UserError, match=r"scalar\.npy: x: shape \(\); needs \(N, D\)"):
+        array_data("scalar.npy").load()
+    Path("a.xlsx").touch()
+    with pytest.raises(UserError, match=r"a\.xlsx: no file of arrays; they end in \.npz, .*tables in \.csv"):
+        array_data("a.xlsx").load()
 
 
 def test_factors_are_numbered_in_the_order_of_their_values(tmp_path):

@@ -1,12 +1,9 @@
-import struct
-import zlib
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from vae_cli.datasets import ImageFolder
+from tests.support.image_folders import draw, filled, folder
 from vae_cli.datasets.images import ImageFiles, decode
 from vae_cli.datasets.support import check_data
 from vae_cli.errors import ConfigError, UserError
@@ -15,33 +12,9 @@ CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)
 
 
-def folder(path, **keys) -> ImageFolder:
-    defaults = {
-        "batch_size": 4,
-        "val_size": 2,
-        "val_seed": 0,
-        "binarize": "none",
-        "test_fraction": 0.25,
-        "test_seed": 0,
-    }
-    images = {"size": 8, "channels": "grey", "memory_gb": 1.0, "workers": 0}
-    return ImageFolder(path=str(path), **{**defaults, **images, **keys})
-
-
-def draw(path, shape=(8, 8)) -> np.ndarray:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = RNG.integers(0, 256, shape, dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return pixels
-
-
 @pytest.fixture
 def images(tmp_path):
-    for i in range(12):
-        draw(tmp_path / "ab"[i % 2] / f"{i:02}.png")
-    (tmp_path / "notes.txt").write_text("no image")
-    (tmp_path / "a" / "._00.png").write_text("what some systems leave behind")
-    return tmp_path
+    return filled(tmp_path)
 
 
 def test_subfolders_are_labels_and_pixels_are_kept(images):
@@ -190,70 +163,6 @@ def test_the_background_is_a_key_of_the_data(tmp_path):
         for memory_gb in (1.0, 1e-9):
             (x,) = folder(tmp_path, background=background, memory_gb=memory_gb).load().train.batches([torch.arange(3)])
             assert x.unique().tolist() == [value]
-
-
-def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
-    draw(tmp_path / "a" / "0.png")
-
-    def walk(top, onerror):
-        onerror(PermissionError(13, "Permission denied", str(tmp_path / "b")))
-        return iter(())
-
-    monkeypatch.setattr("vae_cli.datasets.image_folder.os.walk", walk)
-    with pytest.raises(UserError, match=r"b: not readable \(Permission denied\)"):
-        folder(tmp_path).load()
-
-
-def png_claiming(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    data = zlib.compress(bytes(1000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
-def hostile(images, kind: str) -> bytes:
-    good = (images / "a" / "00.png").read_bytes()
-    return {
-        "empty": b"",
-        "text": b"hello",
-        "truncated": good[: len(good) // 2],
-        "bomb": png_claiming(60_000, 60_000),
-        "half a bomb": png_claiming(10_000, 10_000),
-        "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n",
-    }[kind]
-
-
-@pytest.mark.parametrize("memory_gb", [1.0, 1e-9])
-@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "bomb", "half a bomb", "postscript"])
-def test_hostile_files_are_named_in_one_line(images, kind, memory_gb):
-    (images / "b" / "bad.png").write_bytes(hostile(images, kind))
-    with pytest.raises(UserError, match=r"b/bad\.png: not a readable image") as caught:
-        data = folder(images, memory_gb=memory_gb, workers=2, val_size=0, test_fraction=0.01).load()
-        for part in ("train", "test"):
-            list(data.loader(part, batch_size=4, seed=0, shuffle=True, device=CPU))
-    assert "\n" not in str(caught.value)
-
-
-def test_sixteen_bits_are_refused_rather_than_clipped(images):
-    Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8)).save(images / "a" / "deep.png")
-    with pytest.raises(UserError, match=r"deep\.png: more than 8 bits"):
-        folder(images).load()
-
-
-def test_folders_at_fault_are_named(tmp_path, images):
-    with pytest.raises(UserError, match=r"dataset\.path"):
-        folder(tmp_path / "none").load()
-    draw(images / "stray.png")
-    with pytest.raises(UserError, match=r"stray\.png: lies in none of the labels"):
-        folder(images).load()
-    (tmp_path / "new" / "train").mkdir(parents=True)
-    with pytest.raises(UserError, match="but not the other"):
-        folder(tmp_path / "new").load()
-    (tmp_path / "new" / "test").mkdir()
-    with pytest.raises(UserError, match="no images"):
-        folder(tmp_path / "new").load()
 
 
 @pytest.mark.parametrize("memory_gb", [1.0, 1e-9])

@@ -11,6 +11,7 @@ from vae_cli.datasets.idx import render_idx
 from vae_cli.datasets.new_data import read_like
 from vae_cli.datasets.schema import Schema
 from vae_cli.errors import UserError
+from vae_cli.runs import saved_config
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.saved_config import EARLIEST, FORMAT
 
@@ -55,6 +56,22 @@ def test_rows_come_in_blocks_in_order_with_their_names(tmp_path, run, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_the_examples_have_the_name_of_the_training_array_or_are_the_only_ones(tmp_path, run):
+    x = RNG.uniform(size=(50, 3)).astype(np.float32)
+    folder = run(array_data(saved(tmp_path, imgs=x), x="imgs").load())
+    saved_config.write({"model": {}, "dataset": {"x": "imgs"}}, folder.config_file, "vae-train")
+    np.savez(tmp_path / "new.npz", imgs=x[:5], others=x)
+    np.testing.assert_array_equal(read_like(folder, tmp_path / "new.npz").array(), x[:5])
+    np.savez(tmp_path / "one.npz", found=x[:7], y=np.arange(7))
+    np.testing.assert_array_equal(read_like(folder, tmp_path / "one.npz").array(), x[:7])
+    np.savez(tmp_path / "two.npz", a=x, b=x)
+    with pytest.raises(UserError, match="needs an array imgs; it holds a, b; save the examples under this name"):
+        read_like(folder, tmp_path / "two.npz")
+    np.save(tmp_path / "scalar.npy", 3.0)
+    with pytest.raises(UserError, match="x: a single number"):
+        read_like(folder, tmp_path / "scalar.npy")
+
+
 def test_differences_are_named(tmp_path, run, capsys):
     folder = run(array_data(saved(tmp_path, x=RNG.uniform(0, 1, (50, 3)))).load())
     far = np.full((6, 3), 0.5)
@@ -65,6 +82,9 @@ def test_differences_are_named(tmp_path, run, capsys):
     assert "column 1 reaches 7; in the training data it lies in [0" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"shape \(4, 5\); this model takes \(N, 3\)"):
         read_like(folder, tmp_path / "wide.npy").array()
+    np.save(tmp_path / "none.npy", np.zeros((0, 3)))
+    with pytest.raises(UserError, match="x: holds no examples"):
+        read_like(folder, tmp_path / "none.npy")
     with pytest.raises(UserError, match="row 0, column 0 holds nan"):
         read_like(folder, tmp_path / "nan.npy").array()
     with pytest.raises(UserError, match="there is no such file"):

@@ -4,10 +4,13 @@ import csv
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tests.support.configs import composed
 from vae_cli.datasets import Table
+from vae_cli.datasets.columns import summary
 from vae_cli.datasets.new_data import read_like
 from vae_cli.datasets.schema import Schema
 from vae_cli.errors import UserError
@@ -57,7 +60,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_table_is_read_as_it_was_written(tmp_path, name, capsys):
+def test_a_table_is_read_as_it_was_written(tmp_path, name):
     WRITERS[name](tmp_path / name)
     data = table(tmp_path / name, y="city").load()
     np.testing.assert_allclose(rows(data), FRAME[NUMBERS].to_numpy(float), rtol=1e-12)
@@ -72,7 +75,8 @@ def test_a_table_is_read_as_it_was_written(tmp_path, name, capsys):
         ("unit", "constant"),
         ("city", "label"),
     ]
-    assert "1 identifier (id), 1 positive (weight), 1 real (length of leaf), 1 count" in capsys.readouterr().out
+    shown = ", ".join(summary(data.columns))
+    assert shown.startswith("1 identifier (id), 1 positive (weight), 1 real (length of leaf), 1 count (children)")
     assert data.standardisation is not None
     train = FRAME[NUMBERS].to_numpy(float)[data.train.rows]
     np.testing.assert_allclose(data.standardisation.mean, train.mean(0))
@@ -81,7 +85,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path, name, capsys):
 
 FAULTS = {
     "a;b\n1;2\n3;4;5\n": "line 3: 3 cells, the first row has 2",
-    "a,b\n1,2\n\n3,\n": r"line 4, column b: the cell is empty; leave the row out, or the column by dataset\.columns",
+    "a,b\n1,2\n\n3,\n": r"line 4, column b: the cell is empty; leave the row out, or train without",
     "a,b\n1,2\n3,NA\n5,6\n": "line 3, column b: the cell is empty",
     'a,b\n1,"two\nlines"\n2,c\n' + "3,d\n3,NaN\n": "line 6, column b: the cell is empty",
     "a,b\n" + "1,2\n" * 20 + "1,x2\n": "line 22, column b: 'x2' is no number; correct it",
@@ -94,7 +98,13 @@ FAULTS = {
     "a,a\n1,2\n": "two columns have the name 'a'",
     "a,b\n": "has no rows",
     "": "is empty",
-    "a,b\n1,2\n1,2\n": "holds no column that varies",
+    "a,b\n1,2\n1,2\n": r"holds no column of numbers that varies, but 2 constant \(a, b\)",
+    "# a remark\na,b\n1,2\n": r"but 1 identifier \(# a remark\); .*remove lines above its names",
+    "a b\n1 2\n3 4\n": "separate its cells by ; , | or tabs",
+    "a,c\n1.5,u\n2.5,v\n3.5,v\n": r"holds 1 binary \(c\); .*use 'dataset\.columns=\[a\]'$",
+    "a,b\n1,2%\n2,1.5 %\n": r"line 2, column b: 2% has a sign beside the number; remove the sign",
+    "a;b\n1;$2.50\n2;$3.25\n": r"line 2, column b: \$2\.50 has a sign",
+    "a;b\n1;2,5\n2;(1,5)\n": r"line 3, column b: \(1,5\) has a sign",
     "a,b\n1,1e999\n2,3\n": "line 2, column b: inf is not finite",
 }
 
@@ -120,6 +130,42 @@ def test_numbers_of_spreadsheets_are_read_with_their_thousands(tmp_path):
         "0",
         "1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a;b\n1 234,5;-2\n12\u00a0345\u202f678,25;\u22123\n7,1;1\n", [[1234.5, -2], [12345678.25, -3], [7.1, 1]]),
+        ("a;b\n1'234.5;2\n12\u2019345;3\n7.1;1\n", [[1234.5, 2], [12345, 3], [7.1, 1]]),
+    ],
+)
+def test_thousands_may_stand_apart(tmp_path, text, expected):
+    (tmp_path / "data.csv").write_text(text)
+    np.testing.assert_array_equal(rows(table(tmp_path / "data.csv", val_size=1).load()), expected)
+
+
+def test_cells_without_names_other_encodings_and_commas_in_a_tsv(tmp_path):
+    (tmp_path / "data.tsv").write_text("a,,\n1.5,2,3\n2.5,3,5\n3.5,9,8\n", encoding="utf-32")
+    data = table(tmp_path / "data.tsv", val_size=1).load()
+    assert [one.name for one in data.columns] == ["a", "unnamed: 1", "unnamed: 2"]
+    np.testing.assert_array_equal(rows(data), [[1.5, 2, 3], [2.5, 3, 5], [3.5, 9, 8]])
+
+
+def test_categories_other_strings_and_equal_names_of_parquet(tmp_path):
+    a, words = pa.array([1.5, 2.5, 3.5, 4.5]), ["u", "v", "w", "u"]
+    for kind in (pa.dictionary(pa.int8(), pa.string()), pa.string_view(), pa.large_string()):
+        parquet.write_table(pa.table({"a": a, "c": pa.array(words).cast(kind)}), tmp_path / "a.parquet")
+        data = table(tmp_path / "a.parquet", y="c", val_size=1).load()
+        np.testing.assert_array_equal(rows(data), np.asarray(a)[:, None])
+        assert data.class_names == ("u", "v", "w")
+        with pytest.raises(UserError, match=r"holds 1 categorical \(c\)"):
+            table(tmp_path / "a.parquet").load()
+    parquet.write_table(pa.table([a, a], names=["a", "a"]), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="two columns have the name 'a'"):
+        table(tmp_path / "a.parquet").load()
+    (tmp_path / "parts.parquet").mkdir()
+    with pytest.raises(UserError, match="is a folder; give one file"):
+        table(tmp_path / "parts.parquet").load()
 
 
 def test_other_columns_and_types_can_be_stated(tmp_path):

@@ -1,7 +1,6 @@
 """Run folders, images and names that would lead a command elsewhere: refused in one line, and nothing is written."""
 
 import json
-import os
 import sys
 import zipfile
 from functools import cache
@@ -11,14 +10,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from omegaconf import DictConfig
-from PIL import Image
 
 from tests.support.commands import ROOT, Done, fingerprint
 from tests.support.configs import mapping
 from tests.support.faults import ROWS, expect
 from vae_cli import cli
 from vae_cli.datasets.files import locked
-from vae_cli.datasets.images import decode
 from vae_cli.datasets.npz import NpzArrays, memory_bytes
 from vae_cli.errors import ConfigError, UserError
 from vae_cli.report.arguments import Arguments
@@ -192,42 +189,6 @@ def test_a_sweep_with_damaged_results_has_a_table() -> None:
     rows = table.read_rows(Path("all"))
     assert sorted(row["status"] for row in rows) == ["done", "unfinished", "unfinished", "unfinished"]
     json.dumps(rows)
-
-
-def picture(
-    path: Path, mode: str = "RGB", size: tuple[int, int] = (9, 5), form: str = "PNG", **settings: object
-) -> None:
-    Image.new(mode, size).save(path, form, **settings)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
-@pytest.mark.parametrize("name", ["a.png", "a.gif"])  # the content counts, not the ending
-def test_images_of_all_modes(mode: str, name: str) -> None:
-    picture(Path(name), mode, form="JPEG" if mode in ("CMYK", "YCbCr") else "PNG")
-    assert decode(Path(name), 4, "rgb").shape == (3, 4, 4)
-
-
-def test_an_animation_is_its_first_picture() -> None:
-    pages = [Image.new("L", (6, 6), grey) for grey in (40, 200)]
-    pages[0].save("a.gif", save_all=True, append_images=pages[1:])
-    assert decode(Path("a.gif"), 6, "grey").float().mean() == 40
-
-
-def test_hostile_images() -> None:
-    picture(Path("whole.png"), size=(64, 64))
-    Path("cut.png").write_bytes(Path("whole.png").read_bytes()[:60])
-    picture(Path("vast.png"), "1", (10_000, 10_000))
-    picture(Path("deep.tiff"), "I;16", form="TIFF")
-    Path("loop.png").symlink_to("loop.png")
-    Path("gone.png").symlink_to("nowhere.png")
-    Path("folder.png").mkdir()
-    os.mkfifo("pipe.png")
-    Path("page.png").write_text("%!PS\nshowpage\n")
-    for name in ("cut.png", "vast.png", "deep.tiff", "loop.png", "gone.png", "folder.png", "pipe.png", "page.png"):
-        with pytest.raises(UserError) as error:
-            decode(Path(name), 8, "rgb")
-        assert str(error.value).startswith(f"{name}: ")
-        assert len(str(error.value).splitlines()) == 1
 
 
 def test_an_archive_that_unpacks_without_end() -> None:

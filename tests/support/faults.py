@@ -25,3 +25,14 @@ def expect(fault: str, done: Done) -> None:
     assert len(done.err.splitlines()) == 1, done.err
     assert re.fullmatch(pattern, done.err.strip()), done.err
     assert "Traceback" not in done.out
+
+
+def one_line(done: Done, code: int, *parts: str) -> None:
+    """The command ended with this code and one line on stderr, which has these parts."""
+    assert done.code == code, done.err
+    assert "Traceback" not in done.out + done.err
+    lines = done.err.splitlines()
+    assert len(lines) == 1, done.err
+    assert len(lines[0]) < 700
+    for part in parts:
+        assert part in lines[0]

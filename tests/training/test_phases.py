@@ -3,8 +3,9 @@ import torch
 
 from tests.support.models import START, batch_of, binary_images, binary_vae, mixture_vae
 from vae_cli.errors import UserError
+from vae_cli.models.layers import depth_of, outermost
 from vae_cli.models.model import PosteriorMoments
-from vae_cli.models.networks import MLP, depth_of, outermost
+from vae_cli.models.networks import MLP
 from vae_cli.objectives import Reconstruction
 from vae_cli.training import initialisation, pretraining
 from vae_cli.training.phases import Phase, TrainingCodes, phase_at

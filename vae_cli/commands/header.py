@@ -39,7 +39,11 @@ def show_configuration(config: TrainConfig, run: RunFolder, choices: Mapping[str
 
 
 def show_data(data: Data) -> None:
-    """Print the sizes of the splits, the shape of an example and its domain."""
+    """Print the types of a table's columns, the sizes of the splits, the shape of an example and its domain."""
+    if data.columns:
+        from vae_cli.datasets.columns import summary  # its package imports torch
+
+        _show("columns", f"{', '.join(summary(data.columns))}; dataset.types.NAME=TYPE states another")
     sizes = [f"{len(getattr(data, split)):,} {split}" for split in ("train", "val", "test")]
     _show("examples", f"{', '.join(sizes)}; {_shape(data.event_shape)}, {data.domain}")
 

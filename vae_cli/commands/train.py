@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,11 +14,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from torch import Tensor
 
-from vae_cli.commands import training_results
+from vae_cli.commands import ending, training_results
 from vae_cli.commands.evaluate import check_split, evaluate_split, settings_of
 from vae_cli.commands.header import show_data, show_machine
-from vae_cli.commands.reproduction import Comparison
-from vae_cli.config.schema import EvaluateConfig, LoggerConfig, TrainConfig, plain
+from vae_cli.config.schema import EvaluateConfig, TrainConfig, plain
 from vae_cli.datasets import Data
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.datasets.schema import Schema
@@ -29,12 +26,10 @@ from vae_cli.distributed.cores import Arrival, release
 from vae_cli.distributed.process_group import ProcessLayout, broadcast_module, use_threads
 from vae_cli.distributed.progress import task
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.distributed.terminal import begin_log, say
+from vae_cli.distributed.terminal import begin_log
 from vae_cli.distributions.standardisation import constant
 from vae_cli.errors import warn
 from vae_cli.evaluation.optional import optional
-from vae_cli.evaluation.result_table import print_table
-from vae_cli.figures import drawing
 from vae_cli.models.model import posterior_moments
 from vae_cli.runs import checkpoints, results
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
@@ -47,10 +42,8 @@ from vae_cli.runs.source_code import source_code
 from vae_cli.runs.status import UNFINISHED, Start
 from vae_cli.training import fastest, loggers, resumption, warm_start
 from vae_cli.training.build import build_module
-from vae_cli.training.callbacks import History
 from vae_cli.training.fit import build_trainer, check_callbacks, fit, on_gpu
 from vae_cli.training.lightning_module import LatentModelModule
-from vae_cli.training.loggers import RunLogger
 from vae_cli.training.pruning import is_pruned
 
 
@@ -101,13 +94,13 @@ def train(
             summary |= results.provenance(source_code(Path.cwd()))  # with the packages imported since the start
             run.write_results(summary)
             if config.figures and not is_pruned(trainer):
-                _draw(config, run, data, module, history, run_loggers)
+                ending.draw(config, run, data, module, history, run_loggers)
         trainer.strategy.barrier()
     if is_rank_zero():
         if is_pruned(trainer):
-            _prune(run, summary)
+            ending.prune(run, summary)
         else:
-            _end(config, run, summary, data.name)
+            ending.end(config, run, summary, data.name, alone=_sweep() is None)
     return summary
 
 
@@ -210,58 +203,3 @@ def _evaluation(
     """
     prefix = settings.split if settings.split == "test" else f"{settings.split}_split"
     return evaluate_split(trainer, module, data, settings, prefix, limit_batches) | settings_of(settings)
-
-
-def _draw(
-    config: TrainConfig,
-    run: RunFolder,
-    data: Data,
-    module: LatentModelModule,
-    history: History,
-    run_loggers: list[RunLogger],
-) -> None:
-    """Draw and save the figures, after the numbers, which an error here does not lose."""
-    drawn = drawing.draw(module.model, data, module.device, history=history.rows, seed=config.evaluate.seed)
-    drawing.save(drawn, run.figures, config.figures)
-    loggers.log_figures(run_loggers, run.figures, history.rows[-1])
-
-
-def _end(config: TrainConfig, run: RunFolder, summary: Results, data: str) -> None:
-    """Write the results, after all other files: a run that is killed before this is not done. Print them."""
-    run.write_status(run.present_status())
-    summary |= run.finish(summary, "done", "done")
-    print_table(summary, f"{data}, seed={config.seed}")
-    written = sorted(p.name + "/" * p.is_dir() for p in run.path.iterdir() if not p.name.startswith("."))
-    place = os.path.relpath(run.path)
-    say(f"written to {place}: {', '.join(written)}")
-    if not _sweep():
-        more = [f"trainer.max_epochs={2 * config.trainer.max_epochs}"]
-        more += ["trainer.patience=null"] * str(summary["train/stopped"]).startswith("trainer.patience")
-        say(f"next: {_next(place, more, config.logger)}")
-    if config.reproduce:
-        comparison = Comparison.of(RunFolder(Path(config.reproduce)), run)
-        summary |= comparison.results
-        run.write_results(summary)
-        comparison.show()
-
-
-def _prune(run: RunFolder, summary: Results) -> None:
-    """Write the results of a trial that a pruner has stopped; it has no evaluation and no figures."""
-    run.write_status(run.present_status())
-    summary |= run.finish(summary, "pruned", "pruned")
-    say(f"pruned by {summary['train/stopped']}; continue with: {shlex.join(['vae-train', f'resume={run}'])}")
-
-
-def _next(place: str, more: list[str], logger: LoggerConfig) -> str:
-    """Command lines for the next steps with a finished run; `more` are the settings that train it on."""
-    legs = sorted(Path(place, "wandb").glob("*run-*-*"), key=lambda leg: leg.stat().st_mtime) if logger.wandb else []
-    offline = [leg for leg in legs[-1:] if leg.name.startswith("offline-")]
-    lines = [
-        ("vae-eval", f"run={place}", "evaluate=paper"),
-        ("vae-sample", f"run={place}"),
-        ("vae-train", f"resume={place}", *more),
-        ("vae-report", place),
-        *(("wandb", "sync", str(leg)) for leg in offline),
-        *[("tensorboard", "--logdir", place)] * bool(logger.tensorboard),
-    ]
-    return "\n      ".join(map(shlex.join, lines))

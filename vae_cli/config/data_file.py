@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vae_cli.config.command_line import quote
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.errors import ConfigError
 from vae_cli.types import TABLES
@@ -34,13 +35,20 @@ def expanded(lines: Sequence[str]) -> tuple[list[str], str]:
     file = given[-1].partition("=")[2].strip("'\"")
     if taken := next((key for key in ("dataset", "dataset.path") if key in keys), None):
         raise ConfigError(f"data={file}: not together with {taken} ({COMMAND_LINE}); use dataset.path={file}")
-    chosen = choice(Path(file).expanduser())
+    if not file:
+        raise ConfigError(f"data=: needs a value ({COMMAND_LINE}); set data=PLACE, or leave data out", key="data")
+    x = next((line.partition("=")[2].strip("'\"") for line in others if line.startswith("dataset.x=")), "x")
+    chosen = choice(Path(file).expanduser(), x)
     added = [line for line in chosen if line.partition("=")[0] not in keys]
     return [*added, f"dataset.path={file}", *others], f"data={file}: {' '.join(added)}; set these keys to choose others"
 
 
-def choice(file: Path) -> list[str]:
-    """Data set, domain and likelihood for a file or a folder."""
+def choice(file: Path, x: str = "x") -> list[str]:
+    """Data set, domain and likelihood for a file or a folder.
+
+    Args:
+        x: name of the array of examples, where the file has it
+    """
     if not file.exists():
         raise ConfigError(f"data={file}: there is no such file or folder ({COMMAND_LINE}); set data=PLACE", key="data")
     suffix = file.suffix.lower()
@@ -50,22 +58,28 @@ def choice(file: Path) -> list[str]:
         if any((file / name).exists() for name in HUGGINGFACE):
             return ["dataset=huggingface"]
         return ["dataset=image_folder", "likelihood=discretised_logistic"]
-    domain = domain_of(sample(file))
-    return ["dataset=array", f"dataset.domain={domain}", f"likelihood={LIKELIHOODS[domain]}"]
+    found, rows = sample(file, x)
+    domain = domain_of(rows)
+    named = [] if found == "x" else [f"dataset.x={quote(found)}"]
+    return ["dataset=array", *named, f"dataset.domain={domain}", f"likelihood={LIKELIHOODS[domain]}"]
 
 
-def sample(file: Path) -> np.ndarray:
-    """Rows of x at equal distances in its file."""
-    from vae_cli.datasets.array_files import open_arrays  # imports torch
+def sample(file: Path, name: str) -> tuple[str, np.ndarray]:
+    """The name of the array of examples in a file, and rows of it at equal distances."""
+    from vae_cli.datasets.array_files import examples_of, open_arrays  # imports torch
 
     arrays = open_arrays(file, "data")
-    x = arrays.get("x", arrays.get("x_train"))
-    if x is None:
-        holds = ", ".join(arrays) or "no array"
-        raise ConfigError(f"data={file}: holds {holds}, not x; use dataset=array dataset.path={file} dataset.x=NAME")
+    split = f"{name}_train" in arrays
+    found = name if split else examples_of(arrays, name)
+    if found is None:
+        holds = f"holds {', '.join(arrays)}" if arrays else "holds no array of numbers"
+        raise ConfigError(f"data={file}: {holds}; set dataset.x=NAME, the array of the examples")
+    x = arrays[f"{found}_train" if split else found]
+    if not x.shape:
+        return found, np.empty(0)  # which the data set refuses
     count = max(1, min(x.shape[0], 64, SAMPLE // max(1, prod(x.shape[1:]))))
     starts = np.linspace(0, max(0, x.shape[0] - 1), count).astype(int)
-    return np.concatenate([np.asarray(x[start : start + 1]) for start in starts])
+    return found, np.concatenate([np.asarray(x[start : start + 1]) for start in starts])
 
 
 def domain_of(x: np.ndarray) -> str:

@@ -9,20 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import DictConfig
 
 from vae_cli.config import modules, signatures
 from vae_cli.config.annotations import choices, describe, fits, is_opaque, members
 from vae_cli.config.command_schemas import RunCommandConfig
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.option_help import keys as option_keys
+from vae_cli.config.resolved import leaves, resolved
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import types_of
 from vae_cli.config.sources import Sources, find_plugins, plugins
 from vae_cli.config.suggest import meant_key, nearest, similar
 from vae_cli.config.ways import Accepts
-from vae_cli.errors import ConfigError, first_line
+from vae_cli.errors import ConfigError
 
 FEW = 20
 """A message lists so many keys at most beside the nearest."""
@@ -55,35 +55,14 @@ class _Parser:
     known: list[str] = dataclasses.field(default_factory=list)
 
     def root(self, config: DictConfig) -> Any:
-        plain = self.plain(config)
-        self.known = _leaves(plain)
+        plain = resolved(config, self.fail)
+        self.known = leaves(plain)
         self.targets("", plain)
         return self.fields("", plain, self.schema)
 
     def fail(self, key: str, problem: str, hint: str = "", value: Any = dataclasses.MISSING) -> NoReturn:
         shown = key if value is dataclasses.MISSING else f"{key}={_text(value)}"
         raise ConfigError(f"{shown}: {problem} ({self.where(key)}){'; ' if hint else ''}{hint}", key=key)
-
-    def plain(self, node: DictConfig, prefix: str = "") -> dict[str, Any]:
-        """Containers and primitives without hydra's own node, interpolations resolved."""
-        result = {}
-        for name in node:
-            key = f"{prefix}{name}"
-            if key == "hydra":
-                continue
-            try:
-                value = node[name]
-                if isinstance(value, ListConfig):
-                    value = OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
-            except MissingMandatoryValue:
-                self.fail(key, "needs a value", f"set {key}=...")
-            except InterpolationKeyError as error:
-                text = OmegaConf.to_container(node, resolve=False)[name]  # pyright: ignore
-                self.fail(key, first_line(error), "an interpolation names another key, as in ${seed}", text)
-            except OmegaConfBaseException as error:
-                self.fail(key, first_line(error))
-            result[str(name)] = self.plain(value, f"{key}.") if isinstance(value, DictConfig) else value
-        return result
 
     def targets(self, key: str, value: Any) -> None:
         """Refuse classes of other packages, at any depth: a configuration may come from anyone."""
@@ -148,7 +127,9 @@ class _Parser:
         options = names if key or not trains else sorted({*names, *Sources.find().groups()})
         has = f"{key or 'the top level'} has {', '.join(options) or 'no keys'}"
         if holders := self.holders(key, name):
-            self.fail(_join(key, name), "unknown key", f"use {key}={'|'.join(holders)}, which has it ({has})")
+            typed = self.where(_join(key, name)) == COMMAND_LINE
+            ways = f"{'' if typed else f'~{_join(key, name)} or '}{key}={'|'.join(holders)}"
+            self.fail(_join(key, name), "unknown key", f"use {ways}, which has it ({has})")
         near = list(filter(self.accepts, self.near(key, name, options)))
         if not near and issubclass(self.schema, RunCommandConfig) and (key or name) in _hints(TrainConfig):
             self.fail(_join(key, name), "unknown key", f"the run keeps what it was trained with ({has})")
@@ -156,11 +137,9 @@ class _Parser:
         self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({has})" if near else has)
 
     def holders(self, key: str, name: str = "") -> list[str]:
-        """The other options of a group that have this key of the command line."""
+        """The other options of a group that have this key."""
         sources = Sources.find()
         if issubclass(self.schema, RunCommandConfig) or not self.accepts(key):
-            return []
-        if self.where(_join(key, name)) != COMMAND_LINE:
             return []
         return [one for one in sources.options(key) if _join(key, name) in option_keys(sources, key, one)[0]]
 
@@ -181,6 +160,8 @@ class _Parser:
     def value(self, key: str, value: Any, annotation: Any) -> Any:
         """The value that has the annotation's type."""
         kinds = members(annotation)
+        if value == {} and Node in kinds and type(None) in kinds:
+            return None
         if annotation == dict[str, Node]:
             return self.plugins(key, value)
         schemas: list[Any] = [kind for kind in kinds if kind is not Node and dataclasses.is_dataclass(kind)]
@@ -210,7 +191,8 @@ class _Parser:
         """
         if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
             if isinstance(value, dict) and (holders := self.holders(key, *map(str, list(value)[:1]))):
-                self.fail(key, "no option is chosen", f"use {key}={'|'.join(holders)}")
+                without = " ".join(f"~{key}.{name}" for name in value)
+                self.fail(key, "no option is chosen", f"use {key}={'|'.join(holders)} or {without}")
             self.fail(key, "names no class", f"a mapping with {key}._target_ belongs here")
         target = value["_target_"]
         signature = self.signature(key, target)
@@ -242,13 +224,6 @@ def _required(schema: type) -> dict[str, bool]:
 
 def _hints(schema: type) -> dict[str, Any]:
     return {name: kind for name, (kind, _) in types_of(schema).items()}
-
-
-def _leaves(value: dict[str, Any], prefix: str = "") -> list[str]:
-    keys: list[str] = []
-    for name, item in value.items():
-        keys += _leaves(item, f"{prefix}{name}.") if isinstance(item, dict) else [f"{prefix}{name}"]
-    return keys
 
 
 def _join(key: str, name: str) -> str:

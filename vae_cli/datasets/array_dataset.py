@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from vae_cli.datasets.array_files import Rows, open_arrays
+from vae_cli.datasets.array_files import Rows, open_arrays, whole
 from vae_cli.datasets.array_rows import ArrayRows
 from vae_cli.datasets.arrays import event_shape, floats, numbers
 from vae_cli.datasets.dataset import OwnDataset, Source
@@ -56,10 +56,10 @@ class Array(OwnDataset):
         for part in ys:
             if part not in xs:
                 raise UserError(f"{path}: holds {self.y}{part}, but no {self.x}{part} that it labels")
-        ys, class_names = number_labels({f"{self.y}{part}": np.asarray(y[:]) for part, y in ys.items()}, str(path))
-        known = {f"{self.x}{part}": np.asarray(v[:]) for part, v in self._arrays(file, "factors").items()}
+        ys, class_names = number_labels({f"{self.y}{part}": whole(y) for part, y in ys.items()}, str(path))
+        known = {f"{self.x}{part}": whole(v) for part, v in self._arrays(file, "factors").items()}
         called = file.get("factor_names")
-        of_each = factors(known, None if called is None else np.asarray(called[:]), str(path))
+        of_each = factors(known, None if called is None else whole(called), str(path))
         splits = dict[str, Split]()
         for part in names:
             name, y = f"{self.x}{part}", f"{self.y}{part}"
@@ -94,10 +94,11 @@ class Array(OwnDataset):
 
     def _examples(self, array: Rows, where: str) -> Tensor | ArrayRows:
         """x in memory, or rows on disk where it is too large for that."""
+        shape = event_shape(array.shape, where)
         if prod(array.shape) * np.dtype(array.dtype).itemsize <= self.memory_gb * 2**30:
-            whole = np.asarray(array[:])
-            self.warn_of_bytes(where, whole)
-            return self.stored(whole, where)
-        shape, head = event_shape(array.shape, where), numbers(array[:1], where)
+            x = whole(array)
+            self.warn_of_bytes(where, x)
+            return self.stored(x, where)
+        head = numbers(array[:1], where)
         dtype = floats(head) if self.standardises(len(shape)) else np.float32
         return ArrayRows(array, shape, self.domain, where, dtype)

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from vae_cli.datasets.npz import NpzArrays
 from vae_cli.errors import UserError, first_line
+from vae_cli.types import TABLES
 
 
 class Rows(Protocol):
@@ -38,7 +41,12 @@ def open_arrays(path: Path, key: str = "dataset.path") -> Mapping[str, Rows]:
         problem = "is a folder; dataset=image_folder reads one of images" if path.is_dir() else "there is no such file"
         raise UserError(f"{key}={path}: {problem}")
     if suffix not in READERS:
-        return NpzArrays(path)
+        others = (
+            "; dataset=table reads it"
+            if suffix in TABLES
+            else f", tables in {', '.join(TABLES)}; images lie in a folder"
+        )
+        raise UserError(f"{key}={path}: no file of arrays; they end in {', '.join(READERS)}{others}")
     try:
         return READERS[suffix](path)
     except UserError:
@@ -47,15 +55,26 @@ def open_arrays(path: Path, key: str = "dataset.path") -> Mapping[str, Rows]:
         package = first_line(error).split("'")[1]
         raise UserError(f"{path}: needs the package {package}; pip install 'vae-cli[arrays]'") from error
     except Exception as error:  # damaged files raise many kinds of exception
-        objects = "pickle" in str(error) or "Python objects" in str(error)
+        objects = any(word in str(error) for word in ("pickle", "Python objects", "weights_only"))
         reason = "it holds Python objects; save numbers" if objects else first_line(error)
         raise UserError(f"{path}: not a readable {suffix} file ({reason})") from error
 
 
+def examples_of(arrays: Mapping[str, Rows], name: str = "x") -> str | None:
+    """The name of the array of examples: `name`, else that of the only array beside labels, names and factors."""
+    if name in arrays:
+        return name
+    others = [one for one in arrays if one.lower() not in BESIDE]
+    return others[0] if len(others) == 1 else None
+
+
+def whole(array: Rows) -> np.ndarray:
+    """All rows of an array; a single number as it is."""
+    return np.asarray(array[:] if array.shape else array)
+
+
 def _npy(path: Path) -> Mapping[str, Rows]:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(array, np.memmap):
-        raise ValueError("it is no single array")
+    array = open_memmap(path, mode="r")
     return {"x": _Mapped(path, array.dtype, array.shape, array.offset, "F" if array.flags.fnc else "C")}
 
 
@@ -77,20 +96,22 @@ class _Mapped:
 def _hdf5(path: Path) -> Mapping[str, Rows]:
     import h5py
 
-    file = h5py.File(path, "r")
-    return {str(name): item for name, item in file.items() if isinstance(item, h5py.Dataset) and item.shape}
+    found: dict[str, Any] = {}
+    h5py.File(path, "r").visititems(found.__setitem__)  # of all groups; returns at the first value that is not None
+    return {str(name): item for name, item in found.items() if isinstance(item, h5py.Dataset) and item.shape}
 
 
 def _zarr(path: Path) -> Mapping[str, Rows]:
     import zarr
 
     found: Any = zarr.open(str(path), mode="r")
-    items: dict[str, Any] = {"x": found} if isinstance(found, zarr.Array) else dict(found.arrays())
-    return items
+    members = [("x", found)] if isinstance(found, zarr.Array) else found.members(max_depth=None)
+    arrays: dict[str, Any] = {name: item for name, item in members if isinstance(item, zarr.Array)}
+    return arrays
 
 
 def _torch(path: Path) -> Mapping[str, Rows]:
-    found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))  # early ones are no archives
     items = found if isinstance(found, dict) else {"x": found}
     if other := next((name for name, item in items.items() if not isinstance(item, Tensor)), None):
         raise UserError(f"{path}: {other} is {type(items[other]).__name__}; save a tensor, or tensors by their names")
@@ -98,10 +119,11 @@ def _torch(path: Path) -> Mapping[str, Rows]:
 
 
 def _floats(tensor: Tensor) -> np.ndarray:
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
 
 
 READERS: dict[str, Callable[[Path], Mapping[str, Rows]]] = {
+    ".npz": NpzArrays,
     ".npy": _npy,
     ".h5": _hdf5,
     ".hdf5": _hdf5,
@@ -109,4 +131,6 @@ READERS: dict[str, Callable[[Path], Mapping[str, Rows]]] = {
     ".pt": _torch,
     ".pth": _torch,
 }
-"""Readers by the suffix of a file; all others are taken for .npz."""
+"""Readers by the suffix of a file."""
+BESIDE = ("y", "ids", "factors", "factor_names")
+"""Arrays that accompany the examples."""

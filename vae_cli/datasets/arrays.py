@@ -13,6 +13,7 @@ from vae_cli.types import Domain, Shape
 CHANNELS = (1, 3)
 MOST_CHANNELS = 4  # of an image whose channels may be last: grey, grey and alpha, RGB, RGBA
 ELSE = "; use dataset.domain=real dataset.binarize=none likelihood=gaussian for other numbers"
+ALIKE = "; convert it as the training data"
 VALUES: dict[Domain, str] = {
     "binary": "0 or 1",
     "levels": "k/255 with a whole k",
@@ -36,7 +37,7 @@ def numbers(values: ArrayLike | Tensor, where: str) -> np.ndarray:
     except ValueError as error:
         raise UserError(f"{where}: no array: {first_line(error)}") from error
     if array.dtype.kind not in "buif":
-        raise UserError(f"{where}: numbers are needed, not {array.dtype}")
+        raise UserError(f"{where}: numbers are needed, not {array.dtype if array.shape else type(values).__name__}")
     return array
 
 
@@ -70,7 +71,7 @@ def events_like(
     x = array.reshape(len(array), *shape)
     if are_levels(x, domain) and x.max() == 1:
         raise UserError(f"{where} holds {NO_LEVELS}; give 255 * x for black and white, or x / 255")
-    return stored(x, domain, where, dtype)
+    return stored(x, domain, where, dtype, ALIKE)
 
 
 def channels_last(shape: Shape) -> bool:

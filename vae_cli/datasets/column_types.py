@@ -62,7 +62,7 @@ def refuse_empty(cells: pa.ChunkedArray, name: str, file: TableFile) -> None:
     """Raise UserError for the first cell that is empty."""
     first = pc.index(pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type)), True).as_py()
     if first >= 0:
-        way = "leave the row out, or the column by dataset.columns=[...]; missing cells come later"
+        way = "leave the row out, or train without the column by dataset.columns=[...]; missing cells come later"
         raise UserError(f"{file.path}: {file.place(first)}, column {name}: the cell is empty; {way}")
 
 

@@ -160,5 +160,7 @@ def label(files: ImageFiles, classes: Sequence[str]) -> Tensor | None:
     numbers = {name: number for number, name in enumerate(classes)}
     for name in files.names:
         if len(PurePath(name).parts) == 1 or PurePath(name).parts[0] not in numbers:
-            raise UserError(f"{files.root / name}: lies in none of the labels' folders ({', '.join(classes[:10])})")
+            raise UserError(
+                f"{files.root / name}: lies in none of the labels' folders ({', '.join(classes[:10])}); move it there"
+            )
     return torch.tensor([numbers[PurePath(name).parts[0]] for name in files.names])

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 
-from vae_cli.datasets.array_files import Rows, open_arrays
+from vae_cli.datasets.array_files import Rows, examples_of, open_arrays, whole
 from vae_cli.datasets.arrays import events_like, floats, numbers
 from vae_cli.datasets.files import gunzip, read_bytes
 from vae_cli.datasets.idx import parse_idx
@@ -37,6 +38,10 @@ class NewData:
     where: str
     ids: Sequence[str]
     rows: Rows
+
+    def __post_init__(self) -> None:
+        if not len(self):
+            raise UserError(f"{self.where}: holds no examples; give at least one")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -93,15 +98,17 @@ def read_like(run: RunFolder, path: str | Path) -> NewData:
         array = parse_idx(gunzip(read_bytes(place), place), place).numpy()
         return NewData(schema, str(place), _numbered(len(array)), array)
     arrays = open_arrays(place, "data")
-    x = arrays.get("x")
-    if x is None:
+    named = OmegaConf.select(run.config(), "dataset.x") if run.has_config else None
+    if (name := examples_of(arrays, named or "x")) is None:
         holds = ", ".join(arrays) or "no array"
-        raise UserError(f"{place}: needs an array x; it holds {holds}; save the examples under this name")
-    ids = arrays.get("ids")
+        raise UserError(f"{place}: needs an array {named or 'x'}; it holds {holds}; save the examples under this name")
+    x, ids = arrays[name], arrays.get("ids")
+    if not x.shape:
+        raise UserError(f"{place}: {name}: a single number; give examples (N, *{schema.event_shape})")
     if ids is not None and ids.shape[0] != x.shape[0]:
         raise UserError(f"{place}: ids holds {ids.shape[0]} names, x {x.shape[0]} examples; give one for each")
-    names = _numbered(x.shape[0]) if ids is None else texts(np.asarray(ids[:])).astype(str).tolist()
-    return NewData(schema, f"{place}: x", names, x)
+    names = _numbered(x.shape[0]) if ids is None else texts(whole(ids)).astype(str).tolist()
+    return NewData(schema, f"{place}: {name}", names, x)
 
 
 def _numbered(count: int) -> Sequence[str]:

@@ -28,6 +28,10 @@ DECIMAL: dict[Decimal, str] = {
 """A number in which the sign cannot separate thousands."""
 AMBIGUOUS = r"^[+-]?[1-9]\d{0,2},\d{3}$"
 """1,234 is one number with a decimal comma, and another with separated thousands."""
+SPACED = r"^[+-]?\d{1,3}([\x{20}\x{a0}\x{2009}\x{202f}'\x{2019}]\d{3})+([.,]\d+)?$"
+"""A number whose thousands a blank or an apostrophe separates."""
+MARKED = r"^[+-]?[$€£¥(]\s?[+-]?[\d.,]+\)?$|^[+-]?[\d.,]+\s?[$€£¥%]$"
+"""A number with a sign beside it that is no part of it: a percentage, an amount of money, brackets of a negative."""
 MOSTLY = 0.9
 """A column with a larger fraction of numbers is one of numbers, and its other cells are mistakes."""
 
@@ -63,14 +67,21 @@ def cell(cells: pa.ChunkedArray, pattern: str, name: str, place: Callable[[int],
     return "" if first < 0 else f"{place(first)}, column {name}: {cells[first].as_py()}"
 
 
+def without_spaces(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Cells with the minus of typography as a hyphen, and numbers without blanks between their thousands."""
+    cells = pc.replace_substring(cells, "\u2212", "-")
+    spaced = pc.match_substring_regex(cells, SPACED)
+    if not pc.any(spaced).as_py():
+        return cells
+    return pc.if_else(spaced, pc.replace_substring_regex(cells, r"[^\d.,+-]", ""), cells)
+
+
 def as_numbers(
     cells: pa.ChunkedArray, name: str, place: Callable[[int], str], where: str, decimal: Decimal
 ) -> np.ndarray | None:
     """The numbers of a column; None for a column of texts; UserError for a cell among numbers that is none."""
     if pa.types.is_boolean(cells.type):
         cells = cells.cast(pa.uint8())
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.cast(cells.type.value_type)
     if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type):
         small = pa.types.is_float32(cells.type) or pa.types.is_float16(cells.type)
         return finite(cells.cast(pa.float32() if small else pa.float64(), safe=False).to_numpy(), name, place, where)
@@ -79,6 +90,7 @@ def as_numbers(
     fine = pc.and_(pc.match_substring_regex(cells, NUMBER[decimal]), pc.match_substring_regex(cells, r"\d"))
     share = pc.mean(fine.cast(pa.float64())).as_py()
     if share < MOSTLY:
+        refuse_marked(cells, fine, name, place, where)
         return None
     if share < 1:
         wrong = pc.index(fine, False).as_py()
@@ -86,6 +98,16 @@ def as_numbers(
     thousands, sign = (",", ".") if decimal == "point" else (".", ",")
     plain = pc.replace_substring(pc.replace_substring(cells, thousands, ""), sign, ".")
     return finite(pc.replace_substring(plain, "+", "").cast(pa.float64()).to_numpy(), name, place, where)
+
+
+def refuse_marked(
+    cells: pa.ChunkedArray, plain: pa.ChunkedArray, name: str, place: Callable[[int], str], where: str
+) -> None:
+    """Raise UserError for a column of percentages or of amounts of money, beside plain numbers or not."""
+    marked = pc.match_substring_regex(cells, MARKED)
+    if pc.any(marked).as_py() and pc.mean(pc.or_(marked, plain).cast(pa.float64())).as_py() >= MOSTLY:
+        way = "remove the sign from all its cells, or leave the column out by dataset.columns=[...]"
+        raise UserError(f"{where}: {cell(cells, MARKED, name, place)} has a sign beside the number; {way}")
 
 
 def finite(values: np.ndarray, name: str, place: Callable[[int], str], where: str) -> np.ndarray:

@@ -10,7 +10,6 @@ from typing import ClassVar, Literal
 from vae_cli.datasets.columns import Column, summary
 from vae_cli.datasets.dataset import OwnDataset, Source
 from vae_cli.datasets.split import Split
-from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import UserError
 from vae_cli.types import ColumnKind
 
@@ -50,21 +49,26 @@ class Table(OwnDataset):
         decimal = file.decimal() if self.decimal == "auto" else self.decimal
         found = types.overridden(types.examine(file, decimal, self.y), self.types, str(file.path))
         columns, used = tuple(one.column for one in found), [one for one in found if one.column.used]
-        if is_rank_zero():
-            print(f"columns     {', '.join(summary(columns))}; dataset.types.NAME=TYPE states another", flush=True)
-        self._refuse_mixed(str(file.path), [one.column for one in used])
+        self._refuse_mixed(str(file.path), columns)
         x = self.stored(types.matrix(used), str(file.path))
         y, names = (None, None) if self.y is None else types.labels(file.table[self.y])
         return Source(self.domain, Split(x, y), class_names=names, columns=columns, decimal=decimal)
 
-    def _refuse_mixed(self, where: str, used: Sequence[Column]) -> None:
+    def _refuse_mixed(self, where: str, columns: Sequence[Column]) -> None:
         """Refuse a table without numbers, and one of several types."""
+        used = [column for column in columns if column.used]
         binary = self.domain == "binary" and all(column.kind == "binary" for column in used)
         others = [column for column in used if column.kind not in NUMBERS]
         if used and (binary or not others):
             return
         numbers = [column.name for column in used if column.kind in NUMBERS]
         way = f"use 'dataset.columns=[{','.join(numbers)}]'" if numbers else "give columns of numbers"
-        holds = ", ".join(summary(others)) or "no column that varies"
-        real = ", or dataset.types.NAME=real for 0 and 1 as numbers" if any(c.kind == "binary" for c in others) else ""
+        if len(columns) == 1 and not numbers:
+            way = "separate its cells by ; , | or tabs, and remove lines above its names"
+        holds = ", ".join(summary(others)) or f"no column of numbers that varies, but {', '.join(summary(columns))}"
+        real = (
+            ", or dataset.types.NAME=real for 0 and 1 as numbers"
+            if any(c.kind == "binary" and not c.levels for c in others)
+            else ""
+        )
         raise UserError(f"{where}: holds {holds}; tables of mixed types come later: {way}{real}")

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vae_cli.datasets.numbers_in_text import Decimal, decimal_of
+from vae_cli.datasets.numbers_in_text import Decimal, decimal_of, without_spaces
 from vae_cli.errors import UserError, first_line
 from vae_cli.types import TABLES
 
@@ -66,7 +66,8 @@ class TableFile:
 def read_table(path: Path, key: str = "dataset.path", columns: Sequence[str] | None = None) -> TableFile:
     """The table of a file, or some columns of it; UserError with the line or the column at fault."""
     if not path.is_file():
-        raise UserError(f"{key}={path}: there is no such file")
+        problem = "is a folder; give one file" if path.is_dir() else "there is no such file"
+        raise UserError(f"{key}={path}: {problem}")
     suffix = path.suffix.lower()
     if suffix not in TABLES:
         raise UserError(f"{key}={path}: no table; files with the endings {', '.join(TABLES)} are read")
@@ -77,7 +78,8 @@ def read_table(path: Path, key: str = "dataset.path", columns: Sequence[str] | N
     except Exception as error:  # damaged files raise many kinds of exception
         raise UserError(f"{path}: not a readable {suffix} file ({first_line(error)})") from error
     names = file.table.column_names
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
         raise UserError(f"{path}: two columns have the name {twice!r}; rename one of them")
     if not len(file.table):
         raise UserError(f"{path}: has no rows")
@@ -85,9 +87,16 @@ def read_table(path: Path, key: str = "dataset.path", columns: Sequence[str] | N
 
 
 def _binary(path: Path, suffix: str) -> pa.Table:
+    """The table of a binary file; categories and other forms of strings are strings."""
     from pyarrow import feather, parquet
 
-    return parquet.read_table(path) if suffix == ".parquet" else feather.read_table(path)
+    table = parquet.ParquetFile(path).read() if suffix == ".parquet" else feather.read_table(path)
+    for k, field in enumerate(table.schema):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        kind = pa.string() if kind in (pa.string_view(), pa.large_string()) else kind
+        if kind != field.type:
+            table = table.set_column(k, field.name, table.column(k).cast(kind))
+    return table
 
 
 def _text(path: Path) -> TableFile:
@@ -99,7 +108,7 @@ def _text(path: Path) -> TableFile:
     if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # of Excel
         delimiter, text = first.strip()[4], rest
     else:
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
+        delimiter = "\t" if path.suffix.lower() == ".tsv" and "\t" in first else _delimiter(text)
     head = next(_lines(text, delimiter), None)
     if head is None:
         raise UserError(f"{path}: is empty")
@@ -118,7 +127,9 @@ def _text(path: Path) -> TableFile:
 
 
 def _decoded(content: bytes) -> str:
-    """The text of a file in UTF-8, in UTF-16 with a mark, or in the code page of Windows."""
+    """The text of a file in UTF-8, in UTF-16 or UTF-32 with a mark, or in the code page of Windows."""
+    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return content.decode("utf-32")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16")
     if b"\0" in content[:4096]:
@@ -168,9 +179,10 @@ def _without_empty(table: pa.Table, names: Sequence[str]) -> pa.Table:
     columns = []
     for cells in table.columns:
         trimmed = pc.utf8_trim_whitespace(cells)
-        columns.append(pc.if_else(pc.is_in(trimmed, pa.array(MISSING)), pa.scalar(None, pa.string()), trimmed))
+        plain = pc.if_else(pc.is_in(trimmed, pa.array(MISSING)), pa.scalar(None, pa.string()), trimmed)
+        columns.append(without_spaces(plain))
     kept = [k for k, cells in enumerate(columns) if names[k] or cells.null_count < len(cells)]
-    made = pa.table([columns[k] for k in kept], names=[names[k] for k in kept])
+    made = pa.table([columns[k] for k in kept], names=[names[k] or f"unnamed: {k}" for k in kept])
     length = len(made)
     while length and all(not cells[length - 1].is_valid for cells in made.columns):
         length -= 1

@@ -144,11 +144,7 @@ CLUSTERS = (
     ),
     Number("cluster_nmi", "", "Normalised mutual information between clusters and labels.", "cluster NMI", better=1),
     Number("cluster_ari", "", "Adjusted Rand index between clusters and labels.", "cluster ARI", better=1),
-    Number(
-        "cluster_entropy",
-        "nats",
-        "Mean entropy of q(c|x): 0 if every example is certain of its cluster, log K if none is.",
-    ),
+    Number("cluster_entropy", "nats", "Mean entropy of q(c|x), from 0, where each cluster is certain, to log K."),
     Number("cluster_occupancy", "", "Share of the examples assigned to each component, a list."),
     Number("cluster_weights", "", "Weights of the components of the prior, a list."),
 )

@@ -59,7 +59,9 @@ class Scores:
     def among(self, reference: Float[Tensor, " M"]) -> Scores:
         """With the percentile of each score among those of a reference."""
         ordered = reference.sort().values
-        below = torch.searchsorted(ordered, self.log_likelihood.contiguous(), right=True)
+        score = self.log_likelihood
+        equal = 1e-5 * (1 + score.abs())  # for rounding, which depends on the other rows of a batch
+        below = torch.searchsorted(ordered, score + equal, right=True)
         return replace(self, percentile=100 * below / len(ordered))
 
     @classmethod

@@ -19,7 +19,8 @@ from vae_cli.batch import Batch
 from vae_cli.capabilities import Capable
 from vae_cli.distributions import discretised_logistic, gaussians, pixels
 from vae_cli.distributions.standardisation import Scored, Standardisation
-from vae_cli.models.networks import Network, apply_rows
+from vae_cli.models.layers import apply_rows
+from vae_cli.models.networks import Network
 from vae_cli.types import Domain, PositiveFloat, Shape
 
 

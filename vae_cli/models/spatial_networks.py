@@ -9,7 +9,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 from torch import nn
 
 from vae_cli.capabilities import Capable
-from vae_cli.models.networks import ACTIVATIONS, Network, conv_block, halved, image_shape, narrowing, widening
+from vae_cli.models.layers import ACTIVATIONS, conv_block, halved, image_shape, narrowing, widening
+from vae_cli.models.networks import Network
 from vae_cli.types import Activation, NonEmpty, NonNegativeInt, PositiveInt, Shape
 
 

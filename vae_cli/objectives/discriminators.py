@@ -19,7 +19,8 @@ from torch.func import functional_call
 from torch.nn.functional import softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
-from vae_cli.models.networks import ACTIVATIONS, Network
+from vae_cli.models.layers import ACTIVATIONS
+from vae_cli.models.networks import Network
 from vae_cli.types import PositiveInt, Shape
 
 HIDDEN = tuple(ACTIVATIONS.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -175,12 +176,10 @@ class DiscriminatorDivergence(Divergence):
         return logistic(self.discriminator, p, q)
 
     def discriminator_loss(self, q: Float[Tensor, "M d"], p: Float[Tensor, "N d"]) -> DiscriminatorLoss:
-        plain_loss = self.plain_loss(q, p)
+        plain = self.plain_loss(q, p)
         if not self.penalty:
-            return plain_loss
-        return DiscriminatorLoss(
-            plain_loss.loss + self.penalty * gradient_penalty(self.discriminator, p), plain_loss.accuracy
-        )
+            return plain
+        return replace(plain, loss=plain.loss + self.penalty * gradient_penalty(self.discriminator, p))
 
 
 class _Hinge:
@@ -192,7 +191,6 @@ class _Hinge:
         return -self.discriminator.frozen_forward(q).mean()
 
     def plain_loss(self, q: Tensor, p: Tensor) -> DiscriminatorLoss:
-        """The discriminator's loss without its penalty."""
         return hinge(self.discriminator, p, q)
 
 

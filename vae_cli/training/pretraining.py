@@ -10,8 +10,8 @@ from vae_cli.batch import Batch
 from vae_cli.capabilities import Capable
 from vae_cli.distributions.distributions import Delta
 from vae_cli.distributions.precision import float32
+from vae_cli.models.layers import depth_of, outermost
 from vae_cli.models.model import LatentVariableModel
-from vae_cli.models.networks import depth_of, outermost
 from vae_cli.objectives import Objective, Progress, Terms
 from vae_cli.objectives.augmentation import masked
 from vae_cli.training.phases import Phase

@@ -1,4 +1,4 @@
-"""The convolutional networks of this runner in a plain loop, with the discretised logistic as autograd differentiates it."""
+"""The convolutional networks of this runner in a plain loop; autograd differentiates the discretised logistic."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def image_file(folder: Path) -> Path:
 
 
 def distortion(outputs: Tensor, x: Tensor) -> Tensor:
-    """-log P(x) of a discretised logistic, summed, with a floor of 1e-12 under the difference (Salimans et al. 2017)."""
+    """-log P(x) of a discretised logistic, summed; the difference is at least 1e-12 (Salimans et al. 2017)."""
     loc, log_scale = outputs.unbind(1)
     distance, inverse_scale = x - loc - 0.5, (2 - log_scale).exp()
     above, below = inverse_scale * (distance + HALF), inverse_scale * (distance - HALF)

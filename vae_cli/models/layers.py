@@ -1,0 +1,110 @@
+"""Layers of which the networks are made."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import ceil
+
+import torch
+from torch import Tensor, nn
+
+from vae_cli.errors import ConfigError
+from vae_cli.types import Shape
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "softplus": nn.Softplus,
+}
+
+
+def dense(widths: list[int], activation: str, dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers with an activation between them, none after the last."""
+    layers: list[nn.Module] = []
+    for wide_in, wide_out in pairwise(widths[:-1]):
+        layers += [nn.Linear(wide_in, wide_out), ACTIVATIONS[activation]()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
+
+
+def image_shape(event_shape: Shape) -> tuple[int, int, int]:
+    """C, H and W."""
+    if len(event_shape) != 3:
+        raise ConfigError(
+            f"network: convolutions need images (C, H, W), this data set has events of shape {event_shape}; "
+            "use network=mlp|residual_mlp"
+        )
+    return event_shape[0], event_shape[1], event_shape[2]
+
+
+def halved(height: int, width: int, times: int) -> list[tuple[int, int]]:
+    """Heights and widths after 0, 1, ..., `times` convolutions of stride 2."""
+    return [(ceil(height / 2**i), ceil(width / 2**i)) for i in range(times + 1)]
+
+
+def narrowing(channels: list[int], activation: str) -> list[nn.Module]:
+    """Convolutions of stride 2, an activation after each."""
+    layers: list[nn.Module] = []
+    for c_in, c_out in pairwise(channels):
+        layers += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), ACTIVATIONS[activation]()]
+    return layers
+
+
+def widening(channels: list[int], sizes: list[tuple[int, int]], activation: str) -> list[nn.Module]:
+    """Transposed convolutions of stride 2 from size to size, an activation between them."""
+    layers: list[nn.Module] = []
+    for i, (c_in, c_out) in enumerate(pairwise(channels)):
+        (h, w), (h_next, w_next) = sizes[i], sizes[i + 1]
+        odd = (h_next - (2 * h - 1), w_next - (2 * w - 1))
+        layers += [nn.ConvTranspose2d(c_in, c_out, 3, stride=2, padding=1, output_padding=odd)]
+        layers += [ACTIVATIONS[activation]()] * (i < len(channels) - 2)
+    return layers
+
+
+class ResidualBlock(nn.Module):
+    """h + f(h), f starting at zero, so that a deep stack starts as the identity."""
+
+    def __init__(self, branch: nn.Sequential) -> None:
+        super().__init__()
+        self.branch = branch
+        last = branch[-1]
+        assert isinstance(last, nn.Linear | nn.Conv2d) and last.bias is not None
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.branch(h)
+
+
+def conv_block(channels: int, activation: str) -> nn.Module:
+    """A residual block of two convolutions."""
+    act = ACTIVATIONS[activation]
+    convs = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+    return ResidualBlock(nn.Sequential(act(), next(convs), act(), next(convs)))
+
+
+def depth_of(encoder: nn.Module) -> int:
+    """Hidden layers of an MLP's encoder."""
+    return sum(isinstance(layer, nn.Linear) for layer in encoder.children()) - 1
+
+
+def outermost(encoder: nn.Module, decoder: nn.Module, depth: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """The first `depth` hidden layers of an MLP's encoder and the layers of its decoder that mirror them."""
+    parts, mirrored = list(encoder.children()), list(decoder.children())
+    ends = [i for i, layer in enumerate(parts) if isinstance(layer, nn.Linear)]
+    starts = [i for i, layer in enumerate(mirrored) if isinstance(layer, nn.Linear)]
+    return nn.Sequential(*parts[: ends[depth]]), nn.Sequential(*mirrored[starts[-depth] :])
+
+
+def apply_rows(network: nn.Module, rows: Tensor) -> Tensor:
+    """Run a network over rows with any leading axes, (S, B, d) to (S, B, ...), and return float32.
+
+    Everything after a network is a density, and densities are float32 whatever the training precision.
+    """
+    outputs = network(rows.reshape(-1, rows.shape[-1]))
+    return outputs.reshape(*rows.shape[:-1], *outputs.shape[1:]).to(torch.float32)
