@@ -11,8 +11,6 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import multivariate_normal
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import vae_cli
 from tests.support.commands import fork, forked
@@ -141,15 +139,6 @@ def test_python_takes_arrays_frames_paths_splits_and_iterators(work: Path, digit
         torch.testing.assert_close(digits.score(one, 5).log_likelihood, want)
     torch.testing.assert_close(digits.score("test", 5).log_likelihood[:30], want)
     assert digits.log_likelihood(x, 5).equal(want)
-
-
-def test_a_run_is_a_step_of_a_pipeline(digits: Run) -> None:
-    x = digits.data.test.x.float().numpy() / 255
-    pipeline = make_pipeline(digits, StandardScaler())
-    z = pipeline.fit_transform(x)
-    np.testing.assert_allclose(z.mean(0), 0, atol=1e-5)
-    np.testing.assert_allclose(pipeline.inverse_transform(z), digits.reconstruct(x), atol=1e-5)
-    assert digits.score_samples(x[:4]).shape == (4,)
 
 
 def test_frames_and_csv_on_stdin_are_read_by_the_names_of_columns(

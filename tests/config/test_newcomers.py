@@ -62,12 +62,40 @@ def refused(*arguments: str) -> str:
         (["--multirnu"], "nearest: --multirun"),
         (["network.hidden=[512,]"], "remove the comma before the closing bracket"),
         (["model.generation={x: [z1,],}"], "remove the comma before the closing bracket"),
+        (["network=[conv,mlp]"], "network takes one option (command line); use one of them, or -m network=conv,mlp"),
+        (["network=[1]"], "network=[1]: not the name of an option (command line); network has conv, "),
+        (["callbacks=[a,b]"], "callbacks=[a,b]: expected a mapping, as in callbacks.NAME=... (command line)"),
+        (["tags={a:1}"], "tags={a:1}: expected a list, as in tags=[...] (command line)"),
+        (["name=größe"], "name=größe: holds a letter that only a quoted value may hold (command line)"),
+        (["init="], "init=: needs a value (command line); set init=PLACE, or leave init out"),
+        (["data="], "data=: needs a value (command line); set data=PLACE, or leave data out"),
+        (["dataset=array", "dataset.path="], "dataset.path=: needs a value (command line); set dataset.path=PLACE"),
+        (
+            ["experiment=infovae_toy", "likelihood=gaussian"],
+            "use ~likelihood.min_scale or likelihood=",
+        ),
+        (["experiment=vade_paper", "dataset=digits"], "use ~dataset.pooled or dataset=fashion_mnist|kmnist|mnist,"),
+        (
+            ["experiment=vade_paper", "initialisation=none"],
+            "use initialisation=gmm|umap_gmm or ~initialisation.fixed_epochs",
+        ),
         (["hydra.run.dir=/proc/x"], "/proc/x: cannot be made in /proc; set VAE_OUTPUT_DIR or hydra.run.dir"),
         (["-m", "seed=1,2", "hydra.sweep.dir=/proc/x"], "/proc/x: cannot be made in /proc"),
     ],
 )
 def test_what_is_typed_is_answered_by_what_to_type(arguments: list[str], told: str) -> None:
     assert told in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["experiment=infovae_toy", "likelihood=gaussian", "~likelihood.min_scale"],
+        ["experiment=vade_paper", "initialisation=none", "~initialisation.fixed_epochs", "dataset.val_size=0"],
+    ],
+)
+def test_a_key_of_a_preset_is_removed(arguments: list[str]) -> None:
+    prepare_training(arguments)
 
 
 @pytest.mark.parametrize(

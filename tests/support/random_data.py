@@ -36,18 +36,23 @@ def synthetic() -> dict[str, Kind]:
 
 
 def in_files(folder: Path) -> dict[str, Kind]:
-    """Arrays and folders of images, written once into `folder`."""
+    """Arrays, tables and folders of images, written once into `folder`."""
     kinds = {}
     for name, (domain, arrays) in _arrays().items():
         path = folder / f"{name}.npz"
         np.savez(path, allow_pickle=False, **arrays)
         size = len(arrays.get("x", arrays.get("x_train", ())))
         kinds[name] = Kind("array", size, {"dataset.path": str(path), "dataset.domain": domain})
+    for name, (text, keys) in _tables().items():
+        path = folder / f"{name}.csv"
+        path.write_text(text, encoding="utf-8")
+        kinds[name] = Kind("table", text.count("\n") - 1, {"dataset.path": str(path)} | keys)
     for name, write in _FOLDERS.items():
         path = folder / name
         size = write(path)
         kinds[name] = Kind("image_folder", size, {"dataset.path": str(path), "dataset.workers": 0})
-    return kinds
+    by_name = {"dataset.name": "ImageFolder", "dataset.root": str(folder / "rgb")}
+    return kinds | {"torchvision": Kind("torchvision", 50, by_name)}
 
 
 def _arrays() -> dict[str, tuple[str, Arrays]]:
@@ -94,6 +99,22 @@ def _arrays() -> dict[str, tuple[str, Arrays]]:
         ),
         "own_val": ("real", {"x_train": normal[:60], "x_val": normal[60:75], "x_test": normal[75:]}),
     }  # fmt: skip
+
+
+def _tables() -> dict[str, tuple[str, dict[str, object]]]:
+    """Each table's text, and keys that belong to it."""
+    draw = np.random.default_rng(0)
+    rows = list(zip(draw.normal(40, 12, 90), draw.lognormal(3, 1, 90), draw.poisson(6.0, 90), strict=True))
+    plain = "\n".join(f"{age:.3f},{income:.4f},{count},{'mn'[count % 2]}" for age, income, count in rows)
+    commas = "\n".join(f"{age:.2f};{count}".replace(".", ",") for age, _, count in rows)
+    bits = "\n".join(",".join(map(str, row)) for row in draw.integers(0, 2, (60, 5)))
+    return {
+        "people": (f"age,income,visits,sex\n{plain}\n", {"dataset.columns": ["age", "income", "visits"]}),
+        "labelled": (f"age,income,visits,sex\n{plain}\n", {"dataset.y": "sex"}),
+        "typed": (f"age,income,visits,sex\n{plain}\n", {"dataset.y": "sex", "dataset.types": {"visits": "count"}}),
+        "decimal_commas": (f"größe;anzahl\n{commas}\n", {}),
+        "bits": (f"a,b,c,d,e\n{bits}\n", {"dataset.domain": "binary"}),
+    }
 
 
 def _images(folder: Path, count: int, mode: str, classes: int = 0, seed: int = 0) -> int:
@@ -145,6 +166,11 @@ def drawn_keys(random: Random, kind: Kind) -> dict[str, object]:
         "dataset.channels": random.choice(["grey", "rgb"]),
         "dataset.memory_gb": random.choice([2.0, 2.0, 1e-7]),
         "dataset.domain": random.choice(["real", "unit", "levels", "binary"]),
+        "dataset.standardise": random.choice(["auto", True, False]),
+        "dataset.flip": random.random() < 0.5,
+        "dataset.crop": random.randint(0, 2),
+        "dataset.cache": random.random() < 0.5,
+        "dataset.decimal": random.choice(["auto", "point", "comma"]),
     }
     often = ("batch_size", "val_size", "channels", "size")
     drawn = {key: value for key, value in keys.items() if key.endswith(often) or random.random() < 0.25}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import exp, log
+from pathlib import Path
 from random import Random
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -14,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from tests.support.random_data import Kind, drawn_keys
 from vae_cli.config import signatures
 from vae_cli.config.compose import Composer
-from vae_cli.config.schema import EvaluateConfig, GapsConfig, TrainerConfig
+from vae_cli.config.data_file import choice
+from vae_cli.config.schema import EvaluateConfig, GapsConfig, LoggerConfig, TrainerConfig
 from vae_cli.config.sources import Sources
 from vae_cli.config.view import stating
 
@@ -22,12 +24,21 @@ Draw = Callable[[Random], Any]
 
 GROUPS = (
     "model", "network", "codebook", "refinement", "posterior", "prior", "likelihood", "divergence", "objective",
-    "annealing", "pretraining", "initialisation", "second_stage", "optimizer", "scheduler", "evaluate", "logger",
+    "annealing", "pretraining", "initialisation", "second_stage", "optimizer", "scheduler",
+    "evaluate", "trainer", "experiment", "debug", "logger",
 )  # fmt: skip
+SCHEMAS = {"trainer": TrainerConfig, "evaluate": EvaluateConfig, "evaluate.gaps": GapsConfig, "logger": LoggerConfig}
+"""The schemas of the groups that name no class."""
 NULLABLE = ("codebook", "refinement", "divergence", "annealing", "pretraining", "initialisation", "second_stage")
-RARE = {("initialisation", "umap_gmm"): 0.1, ("logger", "wandb"): 0.0, ("logger", "tensorboard"): 0.0}
-"""How often an option that is slow to import is kept when it is drawn."""
-FIXED = ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.threads", "seed", "cluster")
+RARE = {
+    ("initialisation", "umap_gmm"): 0.1, ("trainer", "fast"): 0.1,
+    ("logger", "wandb"): 0.05, ("logger", "tensorboard"): 0.1, ("logger", "mlflow"): 0.1,
+}  # fmt: skip
+"""How often an option that is slow to import, or slow, is kept when it is drawn."""
+FIXED = (
+    "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.threads",
+    "logger.csv", "logger.tensorboard", "logger.wandb", "logger.mlflow",
+)  # fmt: skip
 
 
 def _log_uniform(low: float, high: float) -> Draw:
@@ -68,25 +79,43 @@ SPECIAL: dict[str, Draw] = {
     "evaluate.samples": _one_of(1, 2, 3, 5, 20),
     "evaluate.batch_size": _one_of(1, 7, 64, 1000, 1000),
     "evaluate.memory_mb": _one_of(None, None, 1),
+    "logger.every": _one_of(1, 3, 50),
+    "logger.images": _one_of(0, 1, 10),
+    "evaluate.metrics": _one_of({}),
     "evaluate.seed": lambda random: random.randrange(9),
+    "figures": _one_of([], ["png"], ["svg"]),
+    "name": _one_of(None, "first", "run-2.b"),
+    "tags": _one_of([], ["one"], ["one", "two words"]),
 }
 WIDTHS = ("hidden", "width", "channels", "dense", "context", "projections")
+DROPPED = "~"
+"""The value of a key that the command line removes, as ~network.hidden does."""
+WRONG = 0.005
+"""The share of values of a type or a size that the key may not have."""
 SMALL_INTEGERS = ("trainer.max_epochs", "trainer.limit_batches", "evaluate.samples")
 
 
 @dataclass(frozen=True)
 class Combination:
-    """Options of groups, values of keys, and the number from which values that it still lacks are drawn."""
+    """Options of groups, values of keys, and the number from which values that it still lacks are drawn.
+
+    data: the data are named by data=FILE, which chooses data set, domain and likelihood
+    """
 
     groups: dict[str, str]
     values: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    data: bool = False
 
     def config(self, composer: Composer) -> DictConfig:
         """The whole configuration."""
         config = compose(self.groups, composer)
         for key, value in self.settings.items():
-            OmegaConf.update(config, key, value, merge=False, force_add=True)
+            if value == DROPPED:
+                group, _, name = key.partition(".")
+                config[group].pop(name, None)
+            else:
+                OmegaConf.update(config, key, value, merge=False, force_add=True)
         return config
 
     @property
@@ -96,12 +125,19 @@ class Combination:
 
     def line(self) -> list[str]:
         """The arguments of vae-train."""
-        return [f"{k}={v}" for k, v in self.groups.items()] + [f"{k}={text(v)}" for k, v in self.settings.items()]
+        line = [f"{k}={v}" for k, v in self.groups.items()]
+        line += [f"~{k}" if v == DROPPED else f"{k}={text(v)}" for k, v in self.settings.items()]
+        if not self.data:
+            return line
+        file = self.values["dataset.path"]
+        chosen = [f"dataset.path={file}", *choice(Path(file))]
+        return [f"data={file}", *(word for word in line if word not in chosen)]
 
     def with_groups(self, chosen: dict[str, str], composer: Composer) -> "Combination":
         """Other options of some groups: keys of the old ones go, new ones are made small."""
         kept = {key: v for key, v in self.values.items() if key.split(".")[0] not in chosen}
-        return completed(replace(self, groups=self.groups | chosen, values=kept), composer, often=0)
+        data = self.data and "dataset" not in chosen
+        return completed(replace(self, groups=self.groups | chosen, values=kept, data=data), composer, often=0)
 
 
 def draw(seed: int, number: int, kinds: dict[str, Kind], composer: Composer) -> Combination:
@@ -115,7 +151,7 @@ def draw(seed: int, number: int, kinds: dict[str, Kind], composer: Composer) -> 
         wanted = random.random() < (0.5 if group == "model" else 1.0 if group == "logger" else often)
         if wanted and random.random() < RARE.get((group, option), 1.0):
             groups[group] = option
-    groups["logger"] = groups.get("logger", "none")
+    groups["logger"] = "[csv,tensorboard]" if random.random() < 0.02 else groups.get("logger", "none")
     values = drawn_keys(random, kind)
     config = compose({group: groups[group] for group in ("dataset", "model") if group in groups}, composer)
     umap = "Umap" in str(OmegaConf.select(config, "initialisation._target_"))
@@ -123,7 +159,12 @@ def draw(seed: int, number: int, kinds: dict[str, Kind], composer: Composer) -> 
         groups["initialisation"] = "gmm"
     if "likelihood" not in groups or random.random() < 0.7:
         groups["likelihood"] = random.choice(_fitting_likelihoods(config, values))
-    return completed(Combination(groups, values, random.randrange(10**6)), composer, random.choice([0.1, 0.3, 0.6]))
+    data = "dataset.path" in values and random.random() < 0.3
+    for chosen in choice(Path(values["dataset.path"])) if data else []:
+        key, _, value = chosen.partition("=")
+        (values if "." in key else groups)[key] = value
+    drawn = Combination(groups, values, random.randrange(10**6), data)
+    return completed(drawn, composer, random.choice([0.1, 0.3, 0.6]))
 
 
 def completed(combination: Combination, composer: Composer, often: float) -> Combination:
@@ -139,9 +180,11 @@ def completed(combination: Combination, composer: Composer, often: float) -> Com
         if key in values or key.startswith("dataset.") or key in FIXED:
             continue
         needed = _has_integers(annotation) or key in SMALL_INTEGERS
-        if random.random() < often or needed:
+        if random.random() < WRONG:
+            values[key] = random.choice([-1, 0, "some", [], True])
+        elif random.random() < often or needed:
             values[key] = _value(random, key, annotation, OmegaConf.select(config, key))
-    return replace(combination, values={key: v for key, v in values.items() if key in leaves})
+    return replace(combination, values={key: v for key, v in values.items() if key in leaves or v == DROPPED})
 
 
 def compose(groups: dict[str, str], composer: Composer) -> DictConfig:
@@ -180,14 +223,13 @@ def _fitting_likelihoods(config: DictConfig, values: dict[str, Any]) -> list[str
 
 def _leaves(config: DictConfig) -> list[tuple[str, Any]]:
     """Keys of a configuration and the annotations of their values."""
-    schemas = {"trainer": TrainerConfig, "evaluate": EvaluateConfig, "evaluate.gaps": GapsConfig}
-    found = []
-    for group in ("dataset", *GROUPS[:-2], *schemas):
+    found: list[tuple[str, Any]] = [("figures", list[str]), ("name", str), ("tags", list[str]), ("seed", int)]
+    for group in ("dataset", *GROUPS[:-5], *SCHEMAS):
         node = OmegaConf.select(config, group)
-        if node is None:
+        if node is None or (group not in SCHEMAS and "_target_" not in node):
             continue
-        if group in schemas:
-            annotations = get_type_hints(schemas[group], include_extras=True)
+        if group in SCHEMAS:
+            annotations = get_type_hints(SCHEMAS[group], include_extras=True)
         else:
             parameters = signatures.read(node._target_).parameters
             annotations = {name: parameter.annotation for name, parameter in parameters.items()}

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from tests.support.random_data import Kind
-from tests.support.random_options import Combination, text
+from tests.support.random_options import DROPPED, Combination, text
 from vae_cli.config.check import check
 from vae_cli.config.compose import Composer
 from vae_cli.errors import ConfigError
 
 VERBS = re.compile(r".*[;,] (?:take|choose|say|set|use|a lower|lower) (.*)")
 CHOICE = re.compile(r"([a-z][\w.]*)=(\[[^\]]*\]|[^\s,;]*[^\s,;.])")
+MISTYPED = re.compile(r"([a-z][\w.]*)=.*?: expected (.*?) \((?:command line|in the configuration)")
 SUBJECT = re.compile(r"([a-z][\w.]*)=\S+")
 
 
@@ -70,13 +71,16 @@ def kind_of(message: str) -> str:
 
 def remedies(message: str, composer: Composer, kinds: dict[str, Kind], values: dict[str, object]) -> list[Remedy]:
     """The ways out that a message names, each a set of choices; empty if there are none that a program understands."""
+    if mistyped := MISTYPED.match(message):
+        return [Remedy((), ((mistyped[1], _typed(mistyped[2])),))]
     named = VERBS.fullmatch(message)
     if named is None:
         return []
     subject = SUBJECT.match(message.removeprefix("vae-train: error: "))
     found = []
     for way in re.split(r",? or ", named[1]):
-        choices, settings = [], []
+        choices: list[tuple[str, tuple[str, ...]]] = []
+        settings: list[tuple[str, object]] = [(key, DROPPED) for key in re.findall(r"~([\w.]+)", way)]
         for key, value in CHOICE.findall(way):
             if composer.sources.options(key) and "." not in key:
                 offered = tuple(option for option in value.split("|") if _is_there(key, option, kinds))
@@ -99,7 +103,24 @@ def _parsed(text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        return text
+        return text[1:-1].split(",") if text.startswith("[") else text
+
+
+def _typed(description: str) -> object:
+    """The least value of a type that a message describes."""
+    if description.startswith("a list"):
+        return [_typed(one) for one in description.partition("[")[2].partition("]")[0].split(", ")]
+    if one := re.match(r"one of ([\w-]+)", description):
+        return one[1]
+    bounds = {sign: float(bound) for sign, bound in re.findall(r"([<>]=?) (-?[\d.e-]+)", description)}
+    low = bounds.get(">=", bounds.get(">", 0.0))
+    if description.startswith("an integer"):
+        return int(low) + (">" in bounds)
+    if description.startswith("a number"):
+        return low if ">=" in bounds else (low + bounds.get("<", bounds.get("<=", low + 2))) / 2
+    if description.startswith("a mapping"):
+        return {}
+    return {"true": True, "null": None}.get(description.split()[0], "name")
 
 
 def _is_there(group: str, option: str, kinds: dict[str, Kind]) -> bool:

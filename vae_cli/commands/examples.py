@@ -23,6 +23,8 @@ from vae_cli.errors import UserError, loaded_class
 from vae_cli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from pandas import Series
+
     from vae_cli.commands.run import Run
 
 Source = ArrayLike | Tensor | str | Path | Iterator[Any]
@@ -104,11 +106,27 @@ def _of_stdin(run: Run) -> Examples:
 
 def _array(run: Run, x: Any) -> NDArray[Any]:
     """An array of numbers; the columns of a DataFrame are those of the training data, by their names."""
-    if run.schema.entries and isinstance(x, loaded_class("pandas", "DataFrame")):
-        if missing := [name for name in run.schema.entries if name not in x.columns]:
-            raise UserError(f"x has no column {missing[0]}; the model takes {', '.join(run.schema.entries)}")
-        x = x[list(run.schema.entries)]
+    if isinstance(x, loaded_class("pandas", "DataFrame")):
+        entries = run.schema.entries or tuple(x.columns)
+        if missing := [name for name in entries if name not in x.columns]:
+            raise UserError(f"x has no column {missing[0]}; the model takes {', '.join(entries)}")
+        x = x[list(entries)]
+        if np.asarray(x).dtype.kind == "O":  # of several types, or with pandas' own
+            x = np.stack([_column(x[name], name) for name in entries], 1)
     return numbers(x, "x")
+
+
+def _column(values: Series, name: str) -> NDArray[np.float64]:
+    """The numbers of a column; an absent one is nan."""
+    from pandas import to_numeric
+
+    try:
+        if values.dtype.kind in "mM":
+            raise TypeError("dates")
+        found: Any = to_numeric(values)
+        return found.to_numpy(np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"x: column {name} holds {values.dtype}; numbers are needed, convert it") from error
 
 
 def _of_blocks(run: Run, blocks: Iterator[Any]) -> Iterator[tuple[Columns, Batch]]:
@@ -118,6 +136,8 @@ def _of_blocks(run: Run, blocks: Iterator[Any]) -> Iterator[tuple[Columns, Batch
         batch = _batch(run, _array(run, x), f"this model scores {run.facts.domain} data; x", first)
         yield {"id": np.arange(first, first + len(batch))}, batch
         first += len(batch)
+    if not first:
+        raise UserError("x: the iterator holds no examples; give at least one array")
 
 
 def _batch(run: Run, x: NDArray[Any], where: str, first: int) -> Batch:

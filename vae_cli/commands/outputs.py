@@ -47,10 +47,14 @@ def table(out: str, entries: Sequence[str] = ()) -> Iterator[Write]:
 
 
 def _by_entry(columns: Columns, entries: Sequence[str]) -> Columns:
-    """x or its reconstruction as one column for each of its entries."""
+    """x or its reconstruction as one column for each of its entries.
+
+    An entry with the name of another column of the output, such as id, is NAME_ENTRY.
+    """
     found: dict[str, NDArray[Any]] = {}
     for name, values in columns.items():
-        found |= dict(zip(entries, values.T, strict=True)) if name in ("x", "reconstruction") else {name: values}
+        own = [f"{name}_{entry}" if entry in columns else entry for entry in entries]
+        found |= dict(zip(own, values.T, strict=True)) if name in ("x", "reconstruction") else {name: values}
     return found
 
 

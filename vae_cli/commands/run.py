@@ -116,7 +116,7 @@ class Run(Transformer):
     @torch.no_grad()
     def decode(self, z: ArrayLike | Tensor) -> Distribution:
         """p(x|z) for z (N, d), with `.mean` (N, *event) and `.sample()`, in the data's own units."""
-        codes = torch.as_tensor(numbers(z, "z"), dtype=torch.float32, device=self.module.device)
+        codes = torch.tensor(numbers(z, "z"), dtype=torch.float32, device=self.module.device)
         if codes.dim() != 2 or codes.shape[1] != self.model.latent_dim:
             raise UserError(f"z has shape {tuple(codes.shape)}; this model takes (N, {self.model.latent_dim})")
         return in_own_units(self.model.decode(codes))

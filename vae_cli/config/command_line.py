@@ -67,6 +67,8 @@ def quoted(line: str, several: Sequence[str] = ()) -> str:
     by_hand = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
     if name not in PATHS or not sign or by_hand or "${" in value:
         return line
+    if not value.strip():
+        raise ConfigError(f"{key}=: needs a value ({COMMAND_LINE}); set {key}=PLACE, or leave {key} out")
     if name in several and CHOICE.fullmatch(value):
         return line
     if name in RUNS and (place := named(value)) != Path(value).expanduser().absolute():

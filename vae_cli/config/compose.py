@@ -24,7 +24,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.config.composition_errors import COMMAND_LINE, Fault
-from vae_cli.config.sources import Sources
+from vae_cli.config.schema import Node, TrainConfig
+from vae_cli.config.settings import types_of
+from vae_cli.config.sources import Sources, line_of
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import NEWEST
 from vae_cli.runs.layout import conf_folder, display
@@ -57,6 +59,8 @@ def parse(overrides: Sequence[str]) -> list[Override]:
             raise ConfigError(f"{problem}; {_as_value(error.override)}") from None
         reason = str(error).split("\n")[0].removeprefix(f"Error parsing override '{error.override}'")
         reason = reason or str(error).split("\n")[1]
+        if reason.startswith("LexerNoViableAltException"):
+            reason = "holds a letter that only a quoted value may hold"
         hint = "a value with spaces, brackets or commas needs quotes: key='\"a value\"'"
         raise ConfigError(f"{error.override}: {reason.strip()} ({COMMAND_LINE}); {hint}") from None
 
@@ -108,14 +112,23 @@ class Composer:
         """The configuration with its hydra node; any fault of files or overrides is a ConfigError."""
         lines = self.forced(overrides)
         for override in filter(self.is_group, parse(overrides)):
-            if not isinstance(override.value(), str | list) and not override.is_delete():
-                has = ", ".join(self.sources.options(override.key_or_group))
-                problem = f"{override.input_line}: not the name of an option ({COMMAND_LINE})"
-                raise ConfigError(f"{problem}; {override.key_or_group} has {has}")
+            self._check_choice(override)
         try:
             return hydra.compose(self.name, lines, return_hydra_config=True)
         except (yaml.YAMLError, HydraException, OmegaConfBaseException, ValueError, TypeError, AssertionError) as error:
             raise ConfigError(Fault(self.name, self.sources, parse(overrides)).explain(error)) from error
+
+    def _check_choice(self, override: Override) -> None:
+        """Refuse a choice that is no name; and several of a group whose options each name a class."""
+        group, value = override.key_or_group, override.value()
+        several = isinstance(value, list)
+        names: list[Any] = value if several else [value]
+        if not override.is_delete() and not all(isinstance(name, str) for name in names):
+            problem = f"{override.input_line}: not the name of an option ({COMMAND_LINE})"
+            raise ConfigError(f"{problem}; {group} has {', '.join(self.sources.options(group))}")
+        if several and types_of(TrainConfig).get(group, ("",))[0] in (Node, Node | None):
+            one = f"use one of them, or -m {group}={','.join(names)} for a sweep"
+            raise ConfigError(f"{override.input_line}: {group} takes one option ({COMMAND_LINE}); {one}")
 
     def where(self, overrides: Sequence[str], key: str) -> str:
         """The place where a dotted key of the configuration is set: the command line, or a file and line."""
@@ -139,24 +152,6 @@ def show_typed(config: DictConfig, overrides: Sequence[Override]) -> None:
     job, typed = config.hydra.job, [o for o in overrides if not o.is_hydra_override()]
     config.hydra.overrides.task = [o.input_line for o in typed]
     job.override_dirname = get_overrides_dirname(overrides=typed, **job.config.override_dirname)
-
-
-def line_of(file: Path, key: str, package: str = "") -> int | None:
-    """The line of a YAML file that sets a dotted key, the file's content being mounted at `package`."""
-    package = "" if package == "_global_" else package
-    if package and key != package and not key.startswith(f"{package}."):
-        return None
-    parts = [part for part in key[len(package) :].split(".") if part]
-    node = yaml.compose(file.read_text(encoding="utf-8"))
-    line = node.start_mark.line + 1 if node is not None else 1
-    for part in parts:
-        if not isinstance(node, yaml.MappingNode):
-            return None
-        found = [(name, value) for name, value in node.value if name.value == part]
-        if not found:
-            return None
-        line, node = found[-1][0].start_mark.line + 1, found[-1][1]
-    return line
 
 
 def _as_value(word: str) -> str:

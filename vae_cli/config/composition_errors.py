@@ -60,8 +60,12 @@ class Fault:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
         key = getattr(cause, "full_key", None) or ""
         if match := re.search(r"Error merging override (\S+)|Could not override '(.+?)'", text):
-            culprit = (match[1] or match[2]).lstrip("+")
-            return f"{culprit}: {first_line(cause)} ({COMMAND_LINE})"
+            culprit, reason = (match[1] or match[2]).lstrip("+"), first_line(cause)
+            if re.search("Cannot merge .*ListConfig", reason):
+                key, _, value = culprit.partition("=")
+                a_list, names = f"a list, as in {key}=[...]", f"a mapping, as in {key}.NAME=..."
+                reason = f"expected {a_list if value.startswith('{') else names}"
+            return f"{culprit}: {reason} ({COMMAND_LINE})"
         if match := re.search(r"In '(.+?)': ", text):
             file = self.sources.file(match[1])
             reason = first_line(text.split(match[0])[-1])
@@ -92,7 +96,7 @@ class Fault:
         """The choices that an option of the field, or of another group, means."""
         if meant := meant_option(group, option):
             return [meant]
-        groups = self.sources.groups() if self.name == "train" else []
+        groups = self.sources.groups() if self.name == "train" and option != "none" else []
         return [f"{other}={option}" for other in groups if option in self.sources.options(other)]
 
     def _mention(self, group: str, option: str, first: Sequence[Path]) -> str:

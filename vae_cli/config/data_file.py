@@ -35,6 +35,8 @@ def expanded(lines: Sequence[str]) -> tuple[list[str], str]:
     file = given[-1].partition("=")[2].strip("'\"")
     if taken := next((key for key in ("dataset", "dataset.path") if key in keys), None):
         raise ConfigError(f"data={file}: not together with {taken} ({COMMAND_LINE}); use dataset.path={file}")
+    if not file:
+        raise ConfigError(f"data=: needs a value ({COMMAND_LINE}); set data=PLACE, or leave data out", key="data")
     x = next((line.partition("=")[2].strip("'\"") for line in others if line.startswith("dataset.x=")), "x")
     chosen = choice(Path(file).expanduser(), x)
     added = [line for line in chosen if line.partition("=")[0] not in keys]

@@ -127,7 +127,9 @@ class _Parser:
         options = names if key or not trains else sorted({*names, *Sources.find().groups()})
         has = f"{key or 'the top level'} has {', '.join(options) or 'no keys'}"
         if holders := self.holders(key, name):
-            self.fail(_join(key, name), "unknown key", f"use {key}={'|'.join(holders)}, which has it ({has})")
+            typed = self.where(_join(key, name)) == COMMAND_LINE
+            ways = f"{'' if typed else f'~{_join(key, name)} or '}{key}={'|'.join(holders)}"
+            self.fail(_join(key, name), "unknown key", f"use {ways}, which has it ({has})")
         near = list(filter(self.accepts, self.near(key, name, options)))
         if not near and issubclass(self.schema, RunCommandConfig) and (key or name) in _hints(TrainConfig):
             self.fail(_join(key, name), "unknown key", f"the run keeps what it was trained with ({has})")
@@ -135,11 +137,9 @@ class _Parser:
         self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({has})" if near else has)
 
     def holders(self, key: str, name: str = "") -> list[str]:
-        """The other options of a group that have this key of the command line."""
+        """The other options of a group that have this key."""
         sources = Sources.find()
         if issubclass(self.schema, RunCommandConfig) or not self.accepts(key):
-            return []
-        if self.where(_join(key, name)) != COMMAND_LINE:
             return []
         return [one for one in sources.options(key) if _join(key, name) in option_keys(sources, key, one)[0]]
 
@@ -160,6 +160,8 @@ class _Parser:
     def value(self, key: str, value: Any, annotation: Any) -> Any:
         """The value that has the annotation's type."""
         kinds = members(annotation)
+        if value == {} and Node in kinds and type(None) in kinds:
+            return None
         if annotation == dict[str, Node]:
             return self.plugins(key, value)
         schemas: list[Any] = [kind for kind in kinds if kind is not Node and dataclasses.is_dataclass(kind)]
@@ -189,7 +191,8 @@ class _Parser:
         """
         if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
             if isinstance(value, dict) and (holders := self.holders(key, *map(str, list(value)[:1]))):
-                self.fail(key, "no option is chosen", f"use {key}={'|'.join(holders)}")
+                without = " ".join(f"~{key}.{name}" for name in value)
+                self.fail(key, "no option is chosen", f"use {key}={'|'.join(holders)} or {without}")
             self.fail(key, "names no class", f"a mapping with {key}._target_ belongs here")
         target = value["_target_"]
         signature = self.signature(key, target)

@@ -12,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.config.check import check_rules
-from vae_cli.config.compose import COMMAND_LINE, Composer, line_of, parse
+from vae_cli.config.compose import COMMAND_LINE, Composer, parse
 from vae_cli.config.parse import parsed_as
 from vae_cli.config.schema import Node, TrainConfig
 from vae_cli.config.settings import keys_that
+from vae_cli.config.sources import line_of
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
 from vae_cli.runs.find import nearest

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from vae_cli.errors import ConfigError
 from vae_cli.runs.layout import conf_folder, display
 
@@ -77,3 +79,21 @@ class Sources:
         """All files, a user's first."""
         for folder in reversed(self.folders):
             yield from sorted(folder.rglob("*.yaml"))
+
+
+def line_of(file: Path, key: str, package: str = "") -> int | None:
+    """The line of a YAML file that sets a dotted key, the file's content being mounted at `package`."""
+    package = "" if package == "_global_" else package
+    if package and key != package and not key.startswith(f"{package}."):
+        return None
+    parts = [part for part in key[len(package) :].split(".") if part]
+    node = yaml.compose(file.read_text(encoding="utf-8"))
+    line = node.start_mark.line + 1 if node is not None else 1
+    for part in parts:
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        found = [(name, value) for name, value in node.value if name.value == part]
+        if not found:
+            return None
+        line, node = found[-1][0].start_mark.line + 1, found[-1][1]
+    return line

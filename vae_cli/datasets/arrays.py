@@ -37,7 +37,7 @@ def numbers(values: ArrayLike | Tensor, where: str) -> np.ndarray:
     except ValueError as error:
         raise UserError(f"{where}: no array: {first_line(error)}") from error
     if array.dtype.kind not in "buif":
-        raise UserError(f"{where}: numbers are needed, not {array.dtype}")
+        raise UserError(f"{where}: numbers are needed, not {array.dtype if array.shape else type(values).__name__}")
     return array
 
 

@@ -97,7 +97,12 @@ class Torchvision(HeldOutDataset):
                     if not download:
                         raise
                     raise self._missing(folder, error) from error
-                except Exception as error:  # of arguments, archives and networks of all kinds
+                except TypeError as error:
+                    its = ", ".join(name for name in takes if name not in ("root", "kwargs"))
+                    problem = first_line(error).replace(f"{self.name}.__init__() ", "")
+                    way = f"set dataset.arguments ({its}) or another dataset.name"
+                    raise UserError(f"dataset.name={self.name}: {problem}; {way}") from error
+                except Exception as error:  # of archives and networks of all kinds
                     raise self._missing(folder, error) from error
         if "train" not in found:
             problem = "it has no split train that opens"

@@ -33,9 +33,8 @@ class Graph:
                 raise ConfigError(f"{key}.{node}: {unknown[0]} is not a node; use {', '.join(possible)}")
         for node in nodes:
             if not parents.get(node):
-                raise ConfigError(
-                    f"{key}.{node}: has no parents; use some of {', '.join(n for n in possible if n != node)}"
-                )
+                some = ",".join(n for n in possible if n != node)
+                raise ConfigError(f"{key}.{node}: has no parents; use {key}.{node}=[{some}], or some of them")
         try:
             order = tuple(n for n in TopologicalSorter({**dict(parents)}).static_order() if n in nodes)
         except CycleError as error:

@@ -8,6 +8,7 @@ from base64 import b64decode
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from playwright.sync_api import Page
@@ -134,10 +135,12 @@ def test_a_run_without_continuous_codes_is_refused(tmp_path: Path, model: str) -
 
 def test_a_table_on_the_page_is_in_its_own_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    names = ["id", "a", "<b>", "c d", "e"]
     x = 1e3 + np.random.default_rng(0).normal(size=(200, 4))
-    np.savez("table.npz", x=x)
-    train(composed("dataset=array", "dataset.path=table.npz", *SMALL), Path("run"))
+    pd.DataFrame(np.c_[np.arange(200), x], columns=names).to_csv("table.csv", index=False)
+    train(composed("dataset=table", "dataset.path=table.csv", *SMALL), Path("run"))
     space = Space.of(vae_cli.load("run"), ExploreConfig("run", "best", "train", 30, "pca", 8, 0, NOWHERE))
     assert len(space.pictures) == 30 and space.components.size == 0
+    assert re.findall(r"<b>(.*?)</b>", space.pictures[0]) == ["a", "&lt;b&gt;", "c d", "e"]
     values = [float(v) for v in re.findall(r"<span>(.*?)</span>", space.decoded(space.between(0, 1, 2), "between"))]
     assert len(values) == 8 and np.allclose(values, 1e3, atol=5)

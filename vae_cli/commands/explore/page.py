@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,10 @@ STYLE = """
 :host { max-width: 100%; }
 img { width: 112px; image-rendering: pixelated; border: 1px solid #8888; margin: 2px; }
 .many img { width: 64px; }
-.many { display: flex; flex-wrap: wrap; }
-.bars { display: inline-grid; grid-template-columns: 2em 120px 5em; gap: 2px 6px; max-height: 320px; overflow: auto; }
+.many { display: flex; flex-wrap: wrap; row-gap: 10px; }
+.bars { display: inline-grid; grid-template-columns: fit-content(10em) 120px 5em; gap: 2px 6px; }
+.bars { max-height: 320px; overflow: auto; }
+.bars b { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .bars i { background: linear-gradient(#4477aa 0 0) 0 / var(--share) 100% no-repeat, #8883; }
 """
 WRAP = {"flex-wrap": "wrap", "gap": "16px"}
@@ -32,7 +35,7 @@ TEMPLATE = Template(
     '<meta name="viewport" content="width=device-width, initial-scale=1">{% endblock %}'
 )
 NEAREST = """
-const {x, y, html, label} = source.data
+const {x, y, html, name} = source.data
 let near = 0, least = Infinity
 for (let i = 0; i < x.length; i++) {
   const apart = (x[i] - cb_obj.x) ** 2 + (y[i] - cb_obj.y) ** 2
@@ -40,7 +43,7 @@ for (let i = 0; i < x.length; i++) {
 }
 if (shown.name != String(near)) {
   shown.name = String(near)
-  shown.text = `<b>nearest: example ${near}, ${label[near]}</b><br>${html[near]}`
+  shown.text = `<b>nearest: example ${near}, ${name[near]}</b><br>${html[near]}`
 }"""
 """In the browser, so that a hover waits for no answer."""
 
@@ -114,7 +117,8 @@ class Page:
         few = len(kinds) <= len(Category10_10)
         colours = [Category10_10[kinds.index(label)] if few else Category10_10[0] for label in space.labels]
         x, y = space.map.points.T
-        data = {"x": x, "y": y, "label": space.labels, "html": space.pictures, "colour": colours}
+        names = [escape(label) for label in space.labels]
+        data = {"x": x, "y": y, "label": space.labels, "name": names, "html": space.pictures, "colour": colours}
         source = ColumnDataSource(data)
         plot = figure(
             sizing_mode="stretch_width", min_width=280, max_width=560, height=420, tools="pan,wheel_zoom,reset",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +20,18 @@ class Picture:
     """The range of values between which examples are drawn, of all pixels or of each column.
 
     low, high: (D,) for vectors, scalars for images
+    names: of the columns of a table; () for their numbers
     """
 
     low: Array
     high: Array
+    names: Sequence[str] = ()
 
     @classmethod
-    def of(cls, x: Array, domain: str) -> Picture:
+    def of(cls, x: Array, domain: str, names: Sequence[str] = ()) -> Picture:
         """The range of examples x (N, *event)."""
         if x.ndim == 2:
-            return cls(x.min(0), x.max(0))
+            return cls(x.min(0), x.max(0), names)
         real = domain == "real"
         return cls(np.asarray(x.min() if real else 0.0), np.asarray(x.max() if real else 1.0))
 
@@ -46,7 +50,7 @@ class Picture:
     def _bars(self, x: Array, alt: str) -> str:
         share = 100 * ((x - self.low) / np.maximum(self.high - self.low, 1e-9)).clip(0, 1)
         rows = (
-            f'<b>{column}</b><i style="--share:{part:.1f}%"></i><span>{value:.4g}</span>'
-            for column, (part, value) in enumerate(zip(share, x, strict=True))
+            f'<b>{escape(column)}</b><i style="--share:{part:.1f}%"></i><span>{value:.4g}</span>'
+            for column, part, value in zip(self.names or map(str, range(len(x))), share, x, strict=True)
         )
         return f'<div class="bars" role="img" aria-label="{alt}">{"".join(rows)}</div>'

@@ -83,7 +83,7 @@ class Space:
                 x.append(run.model.likelihood.original(batch.x))
                 labels += map(str, columns.get("label", columns["id"]))
         z, shown = torch.cat(codes)[: config.n].numpy(), torch.cat(x)[: config.n].numpy()
-        picture = Picture.of(shown, run.facts.domain)
+        picture = Picture.of(shown, run.facts.domain, run.schema.entries)
         pictures = [picture.html(one, f"example {number}") for number, one in enumerate(shown)]
         active = z.var(0).argsort()[::-1].tolist()
         means = run.mixture.component_distribution.mean.numpy() if run.has_clusters else z[:0]
