@@ -112,6 +112,7 @@ def _text(path: Path) -> TableFile:
     head = next(_lines(text, delimiter), None)
     if head is None:
         raise UserError(f"{path}: is empty")
+    _refuse_years(path, head[1])
     header = not any(_numeric(cell) for cell in head[1])
     names = [cell.strip() for cell in head[1]] if header else [str(number) for number in range(len(head[1]))]
     _same_length(path, text, delimiter, len(names))
@@ -168,6 +169,15 @@ def _same_length(path: Path, text: bytes, delimiter: str, length: int) -> None:
         if len(row) != length:
             cells = f"{len(row)} cell{'s' * (len(row) != 1)}, the first row has {length}"
             raise UserError(f"{path}: line {number}: {cells}; correct the line (delimiter {delimiter!r})")
+
+
+def _refuse_years(path: Path, head: Sequence[str]) -> None:
+    """Refuse a first row whose numbers are years one after the other: names of columns, or values."""
+    cells = [cell.strip() for cell in head if _numeric(cell)]
+    years = [int(cell) for cell in cells if cell.isdecimal() and 1800 <= int(cell) <= 2100]
+    if len(years) > 1 and years == [*range(years[0], years[0] + len(cells))]:
+        problem = f"{years[0]}, {years[1]} may be names of columns or values"
+        raise UserError(f"{path}: line 1: {problem}; write names with letters into the first line, as in y{years[0]}")
 
 
 def _numeric(cell: str) -> bool:
