@@ -40,7 +40,7 @@ def test_a_gan_reports_samples_and_no_bound(generator):
     assert best["epoch"] == last["epoch"] == 1
 
 
-@pytest.mark.parametrize(("kind", "position"), [("batch", 7), ("epoch", 1)])
+@pytest.mark.parametrize(("kind", "position"), [("batch", 7), pytest.param("epoch", 1, marks=pytest.mark.slow)])
 def test_a_gan_resumes_bit_identically(kind, position, generator, tmp_path):
     folder, whole = generator
     results = interrupted(composed("model=gan", *RUN), tmp_path, kind, position)

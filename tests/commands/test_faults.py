@@ -161,7 +161,7 @@ def test_a_split_without_images(place: Path) -> None:
     one_line(done, 2, "evaluate.split ", "use evaluate.split=test")
 
 
-@pytest.mark.parametrize("size", ["4k", "40k"])
+@pytest.mark.parametrize("size", ["4k", pytest.param("40k", marks=pytest.mark.slow)])
 def test_a_full_disk(size: str, place: Path) -> None:
     disk = place / f"disk of {size}"
     disk.mkdir()

@@ -154,7 +154,9 @@ IDX = {
 }
 
 
-@pytest.mark.parametrize("content", IDX)
+@pytest.mark.parametrize(
+    "content", [pytest.param(one, marks=[pytest.mark.slow] * one.startswith("larger")) for one in IDX]
+)
 def test_damaged_idx(content: str, tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(IDX[content]())
     expect("damaged data, idx", fork("vae-train", "dataset=mnist", "dataset.root=.", *SMALL[1:], folder=tmp_path))
@@ -171,7 +173,11 @@ def test_loss_that_is_not_finite(work: Path) -> None:
     ("extra", "fault"),
     [
         (["trainer.compile=false"], "NaN in a gradient"),
-        (["trainer.accumulate_grad_batches=2", "trainer.limit_batches=4"], "NaN in a gradient"),
+        pytest.param(
+            ["trainer.accumulate_grad_batches=2", "trainer.limit_batches=4"],
+            "NaN in a gradient",
+            marks=pytest.mark.slow,
+        ),
         (["trainer.limit_batches=2"], "NaN in the last gradient of an epoch"),
     ],
 )
@@ -188,6 +194,7 @@ def test_gradient_that_is_not_finite(extra: list[str], fault: str, work: Path) -
         assert all(value.isfinite().all() for value in found["state_dict"].values())
 
 
+@pytest.mark.slow
 def test_out_of_memory_in_evaluation(work: Path) -> None:
     settings = ("evaluate.samples=2000", "trainer.threads=1")
     done = evaluate(work, *settings, "evaluate.memory_mb=1024", HEADROOM_MB="400")

@@ -79,7 +79,9 @@ def test_a_resumed_run_keeps_its_statistics(wine):
     assert numbers["train/epochs"] == 21 and numbers["data/standardised"] is True
 
 
-@pytest.mark.parametrize("overrides", [[], ["likelihood=gaussian_decoder"]], ids=str)
+@pytest.mark.parametrize(
+    "overrides", [[], pytest.param(["likelihood=gaussian_decoder"], marks=pytest.mark.slow)], ids=str
+)
 def test_a_loss_that_is_nan_at_once_names_the_column(overrides, wine):
     line = [
         "dataset=array",

@@ -35,7 +35,7 @@ def clustered(tmp_path_factory):
     [
         pytest.param("batch", 11, marks=pytest.mark.slow),
         ("epoch", 2),
-        ("batch", 50),
+        pytest.param("batch", 50, marks=pytest.mark.slow),
         pytest.param("epoch", 3, marks=pytest.mark.slow),
         pytest.param("epoch", 4, marks=pytest.mark.slow),
         pytest.param("batch", 95, marks=pytest.mark.slow),

@@ -29,7 +29,7 @@ def quantised(tmp_path_factory):
 @pytest.mark.parametrize(
     ("kind", "position"),
     [
-        ("batch", 11),
+        pytest.param("batch", 11, marks=pytest.mark.slow),
         pytest.param("epoch", 1, marks=pytest.mark.slow),
         pytest.param("epoch", 2, marks=pytest.mark.slow),
         ("batch", 50),

@@ -114,7 +114,7 @@ def test_the_values_in_help_are_keys() -> None:
     prepare_training([example for example, _ in usages.VALUES if not {"DIR", "FILE"} & set(example.split("="))])
 
 
-@pytest.mark.parametrize("arguments", [["--cfg", "job"], ["objective.bta=2"], ["--version"], ["--cfg", "hydra"]])
+@pytest.mark.parametrize("arguments", [["--cfg", "job"], ["objective.bta=2"]])
 def test_answers_need_none_of_the_slow_libraries(arguments: list[str], workplace: Path) -> None:
     done = call("train", *arguments)
     assert done.returncode == (2 if "=" in arguments[0] else 0), done.stderr

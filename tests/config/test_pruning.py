@@ -33,6 +33,7 @@ def pruned_search(work: Path, *line: str) -> tuple[Done, list[dict[str, Any]], l
     return done, rows, [[epoch["val/elbo"] for epoch in history] for history in histories]
 
 
+@pytest.mark.slow
 def test_a_trial_below_the_median_of_earlier_ones_stops(tmp_path: Path) -> None:
     line = ["hparams_search=median", f"{FIRST}.n_startup_trials=2", f"{FIRST}.n_warmup_steps=2"]
     done, rows, scores = pruned_search(tmp_path / "work", *line, "trainer.max_epochs=4", "hydra.sweeper.n_trials=5")

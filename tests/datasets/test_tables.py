@@ -97,6 +97,7 @@ FAULTS = {
     "a,f\n1.5,0\n2.5,1\n3.5,0\n": r"holds 1 binary \(f\); .*or dataset\.types\.NAME=real",
     "a,a\n1,2\n": "two columns have the name 'a'",
     "a,b\n": "has no rows",
+    "land,2019,2020\nx,1.5,2\ny,2.5,3\n": "line 1: 2019, 2020 may be names .*; write names with letters",
     "": "is empty",
     "a,b\n1,2\n1,2\n": r"holds no column of numbers that varies, but 2 constant \(a, b\)",
     "# a remark\na,b\n1,2\n": r"but 1 identifier \(# a remark\); .*remove lines above its names",

@@ -154,7 +154,11 @@ def test_a_grid_of_codes_is_a_point_mass(posterior):
 
 
 @pytest.mark.parametrize(
-    ("family", "posterior"), [("learned", Quantised), ("moving averages", QuantisedWithRotationTrick)]
+    ("family", "posterior"),
+    [
+        pytest.param("learned", Quantised, marks=pytest.mark.slow),
+        ("moving averages", QuantisedWithRotationTrick),
+    ],
 )
 def test_training_lowers_the_distortion(family, posterior):
     model = vqvae(family=CODEBOOKS[family], posterior=posterior, codes=16, restart_threshold=0.1)

@@ -155,7 +155,7 @@ def tabled(tmp_path_factory):
     return folder, train(composed(*WITHOUT_ENCODER), folder, figures=True)
 
 
-@pytest.mark.parametrize(("kind", "position"), [("batch", 13), ("epoch", 1)])
+@pytest.mark.parametrize(("kind", "position"), [("batch", 13), pytest.param("epoch", 1, marks=pytest.mark.slow)])
 def test_a_table_resumes_bit_identically(kind, position, tabled, tmp_path):
     results = interrupted(composed(*WITHOUT_ENCODER), tmp_path, kind, position)
     assert_same_end(tabled[0], tmp_path)

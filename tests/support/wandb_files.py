@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 from tests.support.commands import environment
 
+CORE = Path(str(distribution("wandb").locate_file("wandb/bin/wandb-core")))
 AGENT = """
 import json, os, sys
 from wandb.wandb_agent import Agent
@@ -25,7 +27,9 @@ sys.exit(agent._run_processes["chosen01"].wait())
 
 
 def records(file: Path) -> list[dict[str, Any]]:
-    command = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(file)]
+    """The records of a file, by the program that `wandb leet inspect` starts after a second of imports."""
+    options = ["--no-observability", "--json", "--run-file", str(file)]
+    command = [str(CORE), "leet", "inspect", *options, str(file.parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return [json.loads(record) for record in done.stdout.splitlines()]
 

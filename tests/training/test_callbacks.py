@@ -64,7 +64,15 @@ def test_the_best_checkpoint_is_one_of_the_last_phase_and_patience_waits_for_it(
     config = composed(*VADE, "trainer.patience=1", "trainer.max_epochs=30", "optimizer.lr=1e-12")
     results = train(config, tmp_path)
     assert 4 < results["train/epochs"] < 33
-    assert checkpoints.load(tmp_path / "checkpoints" / "best.ckpt")["epoch"] >= 3
+    best, last = (checkpoints.load(tmp_path / "checkpoints" / f"{name}.ckpt") for name in ("best", "last"))
+    assert 3 <= best["epoch"] < last["epoch"] == results["train/epochs"] - 1
+
+
+def test_the_last_checkpoint_of_a_best_epoch_is_a_copy_that_stays(tmp_path):
+    config = composed("dataset=digits", "network.hidden=[4]", "trainer.max_epochs=2", "trainer.limit_batches=4")
+    assert train(config, tmp_path)["train/best_epoch"] == 2
+    best, last = (tmp_path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+    assert best.read_bytes() == last.read_bytes() and not best.samefile(last)
 
 
 def test_too_many_components_are_refused_before_training(tmp_path):

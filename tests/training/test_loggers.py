@@ -142,10 +142,10 @@ def test_a_resumed_run_replaces_later_rows(tmp_path: Path) -> None:
 
 
 KINDS = {
-    "table": ["dataset=linear_gaussian", "likelihood=gaussian"],
-    "gan": ["model=gan", "network=mlp"],
+    "table": ["dataset=linear_gaussian", "likelihood=gaussian", "network.hidden=[8]"],
+    "gan": ["model=gan", "network=mlp", "network.hidden=[8]"],
     "vqvae": ["model=vqvae", "network.channels=[4,8]", "second_stage.epochs=1"],
-    "per example": ["posterior=per_example", "dataset.binarize=static"],
+    "per example": ["posterior=per_example", "dataset.binarize=static", "network.hidden=[8]"],
 }
 
 

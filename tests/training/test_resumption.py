@@ -49,8 +49,6 @@ def test_a_resumption_that_is_refused_leaves_the_run_as_it_was(way: str, changes
     done = train(work, *way.split(), *changes.split())
     assert done.code == 2 and remedy in done.err and len(done.err.splitlines()) == 1, done.err
     assert kept(work / "run") == before
-    again = train(work, *way.split())
-    assert (again.code, again.err, again.out) == (0, "", DONE)
 
 
 def test_an_epoch_that_was_interrupted_does_not_count_as_trained(work: Path) -> None:
@@ -128,8 +126,7 @@ def test_a_constant_rate_is_the_same_however_often_a_run_is_extended(tmp_path: P
     assert len(both.runs) == 2
 
 
-@pytest.mark.parametrize("change", ["dataset.standardise=true", "optimizer.amsgrad=true"])
-def test_a_key_that_the_run_leaves_to_its_class_cannot_change(change: str, work: Path) -> None:
+def test_a_key_that_the_run_leaves_to_its_class_cannot_change(work: Path) -> None:
     np.savez(work / "x.npz", x=np.random.default_rng(0).normal(size=(60, 3)))
     table = ("dataset=array", "dataset.path=x.npz", "dataset.standardise=false", *SMALL[1:])
     assert train(work, *table, "trainer.max_epochs=1", "hydra.run.dir=old").code == 0
@@ -138,7 +135,8 @@ def test_a_key_that_the_run_leaves_to_its_class_cannot_change(change: str, work:
     del config["dataset"]["standardise"]
     file.write_text(yaml.safe_dump(config))
     before = kept(work / "old")
-    done = train(work, "resume=old", "trainer.max_epochs=2", change)
-    assert (done.code, len(done.err.splitlines())) == (2, 1) and "can change" in done.err, done.err
+    for change in ("dataset.standardise=true", "optimizer.amsgrad=true"):
+        done = train(work, "resume=old", "trainer.max_epochs=2", change)
+        assert (done.code, len(done.err.splitlines())) == (2, 1) and "can change" in done.err, done.err
     assert kept(work / "old") == before
     assert train(work, "resume=old", "trainer.max_epochs=2").code == 0

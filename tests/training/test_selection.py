@@ -87,7 +87,7 @@ def test_a_run_that_stops_early_says_why_and_goes_on_without_patience(stopped):
     assert short.code == 0 and results(place)["train/epochs"] <= 8 + 2, short.err
 
 
-@pytest.mark.parametrize("split", ["val", "train"])
+@pytest.mark.parametrize("split", ["val", pytest.param("train", marks=pytest.mark.slow)])
 def test_evaluating_another_split_keeps_the_number_that_chose_the_epoch(split, tmp_path):
     line = [*STOPS, "trainer.patience=null", "trainer.max_epochs=2", "trainer.accelerator=cpu", "hydra.run.dir=run"]
     done = fork("vae-train", *line, f"evaluate.split={split}", "evaluate.elbo_samples=7", folder=tmp_path)

@@ -41,6 +41,7 @@ class BatchLoader:
     Each pass is one epoch: a new permutation if shuffled, and new noise if x is drawn at each visit.
 
     seen: True if the batches come from the training split
+    sizes: examples of each batch, of all processes together
     """
 
     def __init__(self, split: Split, *, seen: bool = False, **order: Unpack[Order]) -> None:
@@ -55,6 +56,7 @@ class BatchLoader:
         if order.get("whole"):
             self.first, end = (r * self.batches // self.processes for r in (self.rank, self.rank + 1))
             self.batches, self.processes = end - self.first, 1
+        self.sizes = [min(self.batch_size, len(split) - self.batch_size * number) for number in range(self.batches)]
         self.epoch = 0
         self.batch = 0
         self._resuming = False
@@ -62,11 +64,6 @@ class BatchLoader:
 
     def __len__(self) -> int:
         return self.batches
-
-    @property
-    def sizes(self) -> list[int]:
-        """Examples of each batch, of all processes together."""
-        return [min(self.batch_size, len(self.split) - self.batch_size * number) for number in range(len(self))]
 
     def window_weights(self, accumulate: int) -> list[float]:
         """Weight of each batch's loss if a step averages `accumulate` batches.

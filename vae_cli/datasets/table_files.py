@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO, StringIO
+from io import BytesIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,12 @@ MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "#
 class TableFile:
     """The table of a file; its cells are texts if the file is a text.
 
-    text, delimiter, header: of a file of text; header: True if its first row has names
+    text, delimiter, header: of a file of text, as UTF-8; header: True if its first row has names
     """
 
     path: Path
     table: pa.Table
-    text: str = ""
+    text: bytes = b""
     delimiter: str = ""
     header: bool = False
 
@@ -103,46 +103,48 @@ def _text(path: Path) -> TableFile:
     """A file of text: its encoding, its delimiter and its header are those that its content shows."""
     from pyarrow import csv as arrow
 
-    text = _decoded(path.read_bytes())
-    first, _, rest = text.partition("\n")
-    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # of Excel
-        delimiter, text = first.strip()[4], rest
+    text = _utf8(path.read_bytes())
+    first = BytesIO(text).readline()
+    if first.strip().lower().startswith(b"sep=") and len(first.strip()) == 5:  # of Excel
+        delimiter, text = first.strip()[4:].decode(), text[len(first) :]
     else:
-        delimiter = "\t" if path.suffix.lower() == ".tsv" and "\t" in first else _delimiter(text)
+        delimiter = "\t" if path.suffix.lower() == ".tsv" and b"\t" in first else _delimiter(text)
     head = next(_lines(text, delimiter), None)
     if head is None:
         raise UserError(f"{path}: is empty")
+    _refuse_years(path, head[1])
     header = not any(_numeric(cell) for cell in head[1])
     names = [cell.strip() for cell in head[1]] if header else [str(number) for number in range(len(head[1]))]
     _same_length(path, text, delimiter, len(names))
     unnamed = [f"\0{number}" for number in range(len(names))]  # names may be equal or empty
     table = arrow.read_csv(
-        BytesIO(text.encode()),
+        BytesIO(text),
         arrow.ReadOptions(column_names=unnamed, skip_rows_after_names=0, block_size=1 << 24),
-        arrow.ParseOptions(delimiter=delimiter, newlines_in_values='"' in text),
+        arrow.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in text),
         arrow.ConvertOptions(column_types=dict.fromkeys(unnamed, pa.string()), strings_can_be_null=False),
     )
     table = _without_empty(table.slice(1 if header else 0), names)
     return TableFile(path, table, text, delimiter, header)
 
 
-def _decoded(content: bytes) -> str:
-    """The text of a file in UTF-8, in UTF-16 or UTF-32 with a mark, or in the code page of Windows."""
+def _utf8(content: bytes) -> bytes:
+    """A text in UTF-8, in UTF-16 or UTF-32 with a mark, or in the code page of Windows, as UTF-8 without a mark."""
     if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
-        return content.decode("utf-32")
+        return content.decode("utf-32").encode()
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16")
+        return content.decode("utf-16").encode()
     if b"\0" in content[:4096]:
         raise ValueError("it is no text")
     try:
-        return content.decode("utf-8-sig")
+        content.decode()
     except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
+        return content.decode("cp1252", errors="replace").encode()
+    return content.removeprefix(b"\xef\xbb\xbf")
 
 
-def _delimiter(text: str) -> str:
+def _delimiter(text: bytes) -> str:
     """The sign that cuts the first lines into several cells, as many in each; else the first line into most."""
-    lines = "\n".join(text.splitlines()[:20])
+    lines = "".join(islice(TextIOWrapper(BytesIO(text), "utf-8"), 20)).encode()
 
     def cells(sign: str) -> tuple[bool, int]:
         counts = [len(row) for _, row in _lines(lines, sign)] or [0]
@@ -151,9 +153,9 @@ def _delimiter(text: str) -> str:
     return max(";\t,|", key=cells)
 
 
-def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _lines(text: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The number of its first line, and the cells, of each row that is not blank."""
-    reader: Any = csv.reader(StringIO(text, newline=""), delimiter=delimiter)
+    reader: Any = csv.reader(TextIOWrapper(BytesIO(text), "utf-8", newline=""), delimiter=delimiter)
     start = 1
     for row in reader:
         if row:
@@ -161,12 +163,21 @@ def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         start = reader.line_num + 1
 
 
-def _same_length(path: Path, text: str, delimiter: str, length: int) -> None:
+def _same_length(path: Path, text: bytes, delimiter: str, length: int) -> None:
     """Refuse rows of different lengths."""
     for number, row in _lines(text, delimiter):
         if len(row) != length:
             cells = f"{len(row)} cell{'s' * (len(row) != 1)}, the first row has {length}"
             raise UserError(f"{path}: line {number}: {cells}; correct the line (delimiter {delimiter!r})")
+
+
+def _refuse_years(path: Path, head: Sequence[str]) -> None:
+    """Refuse a first row whose numbers are years one after the other: names of columns, or values."""
+    cells = [cell.strip() for cell in head if _numeric(cell)]
+    years = [int(cell) for cell in cells if cell.isdecimal() and 1800 <= int(cell) <= 2100]
+    if len(years) > 1 and years == [*range(years[0], years[0] + len(cells))]:
+        problem = f"{years[0]}, {years[1]} may be names of columns or values"
+        raise UserError(f"{path}: line 1: {problem}; write names with letters into the first line, as in y{years[0]}")
 
 
 def _numeric(cell: str) -> bool:

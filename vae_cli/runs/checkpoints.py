@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ TRAINING: Layout = {
     STEPS: dict,
     ("callbacks", "RandomState", "cpu"): Tensor,
     ("callbacks", "RandomState", "cuda"): list,
-    ("callbacks", "History", "rows"): list,
+    ("callbacks", "History", "rows"): (str, list),
     ("callbacks", "checkpoint(best)", "best_k_models"): dict,
     ("callbacks", "checkpoint(last)", "best_k_models"): dict,
     ("optimizer_states",): list,
@@ -67,8 +68,19 @@ class Checkpoint:
 
 def save(checkpoint: dict[str, Any], path: Path) -> None:
     """Write a checkpoint atomically; an earlier last.ckpt becomes previous.ckpt."""
-    previous = path.with_name("previous.ckpt") if path.name == "last.ckpt" else None
-    write_atomically(path, lambda file: torch.save(tree_map_only(Tensor, _own, checkpoint), file), previous)
+    views = checkpoint.keys() & {"state_dict", "optimizer_states"}  # where several models train together
+    tensors = {name: tree_map_only(Tensor, _own, checkpoint[name]) for name in views}
+    _write(path, lambda file: torch.save(checkpoint | tensors, file))
+
+
+def copy(source: Path, path: Path) -> None:
+    """Write the checkpoint at `source` to `path`, as `save` does."""
+    with source.open("rb") as content:
+        _write(path, partial(shutil.copyfileobj, content))
+
+
+def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    write_atomically(path, write, path.with_name("previous.ckpt") if path.name == "last.ckpt" else None)
 
 
 def _own(value: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from vae_cli.distributed import slurm
 from vae_cli.distributed.process_group import all_reduce_max
 from vae_cli.distributed.signals import Deferral
 from vae_cli.errors import UserError, warn
-from vae_cli.runs.checkpoints import Checkpoint, load, save
+from vae_cli.runs.checkpoints import Checkpoint, copy, load, save
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training.blocks import Block
 
@@ -47,6 +47,15 @@ class FixedNameCheckpoint(ModelCheckpoint):
             return super().check_monitor_top_k(trainer, current)
         return not _is_finite(self.best_model_score)
 
+    def holds(self, step: int) -> bool:
+        """True if the file is of this optimiser step."""
+        return self._last_global_step_saved == step
+
+    @property
+    def file(self) -> Path:
+        """Path of the checkpoint."""
+        return Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}"
+
     @property
     def state_key(self) -> str:
         """Part of the format of a checkpoint: distinct for `best` and `last`, and free of names of classes."""
@@ -66,7 +75,7 @@ class FixedNameCheckpoint(ModelCheckpoint):
         """
         if state_dict.get("best_model_path"):
             try:
-                load(Path(str(self.dirpath)) / f"{self.filename}.ckpt")
+                load(self.file)
             except UserError as error:
                 warn(f"{error}; the best of the epochs to come takes its place")
                 return
@@ -83,12 +92,12 @@ def _is_finite(score: Tensor | None) -> bool:
 class LastCheckpoint(FixedNameCheckpoint):
     """The checkpoint to resume from: at the end of an epoch, every `minutes` within one, and where a signal stops.
 
-    Within an epoch it is saved between two blocks of batches.
+    Within an epoch it is saved between two blocks of batches. At the end of an epoch that is the best, it is a copy.
     """
 
-    def __init__(self, minutes: float | None, **settings: Any) -> None:
+    def __init__(self, best: FixedNameCheckpoint, minutes: float | None, **settings: Any) -> None:
         super().__init__(**settings)
-        self.minutes = minutes
+        self.best, self.minutes = best, minutes
         self.signals = Deferral()
         self.saved = 0.0
 
@@ -107,14 +116,17 @@ class LastCheckpoint(FixedNameCheckpoint):
         late = self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes
         late = self._agree(trainer, late)
         if self.signals.asked or late:
-            trainer.save_checkpoint(Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}")
+            trainer.save_checkpoint(self.file)
             self.saved = time.monotonic()
         if self.signals.asked:
             self.signals.stop()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, and end the training if a signal asks for it; the loggers have the row of this epoch."""
-        super().on_train_epoch_end(trainer, pl_module)
+        if not self.best.holds(trainer.global_step):
+            super().on_train_epoch_end(trainer, pl_module)
+        elif trainer.is_global_zero:
+            copy(self.best.file, self.file)
         self.saved = time.monotonic()
         self._agree(trainer)
         trainer.should_stop |= self.signals.asked is not None

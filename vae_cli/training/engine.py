@@ -30,6 +30,15 @@ HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_b
 """Hooks of callbacks within a step."""
 
 
+def unchecked(optimizer: Optimizer) -> Optimizer:
+    """The optimiser without its check for CUDA graphs, for a CPU.
+
+    The check asks the driver for GPUs at each step, which takes a tenth of a millisecond.
+    """
+    setattr(optimizer, "_accelerator_graph_capture_health_check", lambda: None)  # noqa: B010
+    return optimizer
+
+
 class StepEngine:
     """Takes the steps of a block: forward, backward, clipping, learning rate, optimiser, sums of the terms.
 
@@ -57,15 +66,9 @@ class StepEngine:
 
     @cached_property
     def optimizer(self) -> Optimizer:
-        """The optimiser, which Lightning has built when the training begins.
-
-        On a CPU its check for CUDA graphs goes: it asks the driver for GPUs at each step, which takes a tenth of a
-        millisecond.
-        """
+        """The optimiser, which Lightning has built when the training begins."""
         (optimizer,) = self.trainer.optimizers
-        if self.trainer.strategy.root_device.type == "cpu":
-            setattr(optimizer, "_accelerator_graph_capture_health_check", lambda: None)  # noqa: B010
-        return optimizer
+        return unchecked(optimizer) if self.reads_each_step else optimizer
 
     def run(self, block: Block) -> None:
         """Train on the batches of a block; the last one completes a step."""

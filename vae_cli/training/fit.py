@@ -73,6 +73,7 @@ def build_callbacks(
     limit = settings.limit_batches and settings.limit_batches * config.dataset.arguments["batch_size"]
     shown: list[Callback] = [EpochProgress(history), EvaluationProgress(), StatusWriter(run, history, selection)]
     files = {"dirpath": run.checkpoints, "save_on_train_epoch_end": True, "enable_version_counter": False}
+    best = FixedNameCheckpoint(filename="best", **asdict(selection), **files)
     callbacks: list[Callback] = [
         *(node.build() for node in config.callbacks.values()),
         RandomState(config.seed),
@@ -81,8 +82,8 @@ def build_callbacks(
         history,
         *(shown if is_rank_zero() else ()),
         *([LogWriter(loggers, history, config.logger.every)] if loggers else []),
-        FixedNameCheckpoint(filename="best", **asdict(selection), **files),
-        LastCheckpoint(settings.checkpoint_every, filename="last", **files),
+        best,
+        LastCheckpoint(best, settings.checkpoint_every, filename="last", **files),
     ]
     if settings.patience and selection.monitor:
         callbacks.append(PhaseAwareEarlyStopping(settings.patience, selection, history))

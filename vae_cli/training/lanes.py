@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn, optim
 
+from vae_cli.training.engine import StepEngine, unchecked
+
 if TYPE_CHECKING:
-    from vae_cli.training.engine import StepEngine
     from vae_cli.training.stacking import Stack
 
 ELEMENTWISE = (
@@ -36,7 +37,8 @@ class Lane:
         self.engines, self.rows = engines, slice(start, start + len(engines))
         self.stacked = [value for value in stack.parameters.values() if value.requires_grad]
         self.parameters = [nn.Parameter(value.detach()[self.rows]) for value in self.stacked]
-        self.optimizer = engines[0].module.make_optimizer(self.parameters)
+        optimizer = engines[0].module.make_optimizer(self.parameters)
+        self.optimizer = unchecked(optimizer) if engines[0].reads_each_step else optimizer
         (group,), (own,) = self.optimizer.param_groups, engines[0].optimizer.param_groups
         group.update({name: value for name, value in own.items() if name != "params"})
         losses = stack.losses[self.rows]

@@ -96,12 +96,11 @@ def test_the_card_has_the_numbers_the_data_and_the_configuration(run, tmp_path):
 
 def test_the_command_writes_into_the_run_and_into_no_folder_with_files(run, tmp_path):
     work = run.folder.parent
-    done = fork("vae-export", "run=run", "format=torch", folder=work)
-    assert done.code == 0 and "written to run/export/torch" in done.out, done.err
-    assert sorted(path.name for path in (work / "run/export/torch").iterdir()) == [
-        "README.md", "config.json", "decoder.pt2", "encoder.pt2", "scorer.pt2",
-    ]  # fmt: skip
-    again = fork("vae-export", "run=run", "format=torch", folder=work)
+    done = fork("vae-export", "run=run", "format=safetensors", folder=work)
+    assert done.code == 0 and "written to run/export/safetensors" in done.out, done.err
+    names = sorted(path.name for path in (work / "run/export/safetensors").iterdir())
+    assert names == ["README.md", "config.json", "model.safetensors"]
+    again = fork("vae-export", "run=run", "format=safetensors", folder=work)
     assert again.code == 1 and "holds files already; use a new folder" in again.err
 
 

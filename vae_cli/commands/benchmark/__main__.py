@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vae_cli.commands.benchmark import neighbours, pythae
+from vae_cli.commands.benchmark import images, neighbours, pythae
 from vae_cli.commands.benchmark.loops import (
     BATCH,
     DEFAULT,
@@ -42,6 +42,7 @@ from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training.build import build_model, build_module
+from vae_cli.training.fastest import chosen
 from vae_cli.training.fit import build_trainer, fit
 from vae_cli.training.loggers import quiet_libraries
 
@@ -52,9 +53,14 @@ def configure(*overrides: str) -> TrainConfig:
         return check(Composer("train", Sources.find()).compose(["logger=none", *overrides]))
 
 
+def fixed(config: TrainConfig, data: Data) -> TrainConfig:
+    """The configuration with a precision that is chosen by measuring, where that is asked for."""
+    return chosen(config, ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes), data, {})[0]
+
+
 def runner(data: Data, *overrides: str) -> Callable[[], float]:
     """This runner: its configuration, module, callbacks and Trainer."""
-    config = configure("trainer.max_epochs=2", *overrides)
+    config = fixed(configure("trainer.max_epochs=2", *overrides), data)
     facts = DatasetInfo.of(data)
 
     def epoch() -> float:
@@ -72,8 +78,8 @@ def runner(data: Data, *overrides: str) -> Callable[[], float]:
 
 def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
     """Pairs (image, sample) a second of the importance-weighted log-likelihood, as the evaluation runs it."""
-    config = configure(*overrides)
-    model = build_model(config, DEFAULT.event).to(DEVICE)
+    config = fixed(configure(*overrides), data)
+    model, half = build_model(config, DEFAULT.event).to(DEVICE), config.trainer.precision == "bf16-mixed"
     size, k = config.evaluate.batch_size, 100
     batch = next(iter(data.loader("test", batch_size=size, seed=0, shuffle=False, device=DEVICE)))
     rows = rows_at_once(model, batch.x.device).count
@@ -81,8 +87,9 @@ def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
     def pairs() -> float:
         start = time.perf_counter()
         repeats = 4
-        for _ in range(repeats):
-            iw_log_likelihood(model, batch, model.encode(batch), k, rows)
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=half):
+            for _ in range(repeats):
+                iw_log_likelihood(model, batch, model.encode(batch), k, rows)
         wait()
         return repeats * k * len(batch) / (time.perf_counter() - start)
 
@@ -98,6 +105,21 @@ def training(data: Data, widths: Widths, *overrides: str) -> dict[str, Callable[
         "Lightning + DataLoader": lightning_loader(data, widths, 0),
         "pythae": pythae.loop(data, widths),
     }
+
+
+def convolutional() -> dict[str, Callable[[], float]]:
+    """Programs that train the convolutional default on images of 64 x 64 x 3, an epoch at a call."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = images.image_file(Path(folder))
+        overrides = ["dataset=array", f"dataset.path={path}", "model=conv_vae", "likelihood=discretised_logistic"]
+        overrides += [f"dataset.batch_size={BATCH}", "dataset.val_size=128", "dataset.domain=levels"]
+        config = configure(*overrides)
+        data: Data = config.dataset.build().load()
+        return {
+            "this runner": runner(data, *overrides),
+            "this runner, trainer=fast": runner(data, *overrides, "trainer=fast"),
+            "plain loop": images.plain_loop(data, config),
+        }
 
 
 def measure(programs: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -134,7 +156,7 @@ def main(rounds: int = 5) -> None:
     print(f"{card}, {torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds")
     digits: Data = configure("dataset=digits").dataset.build().load()
     programs = training(data, DEFAULT) | {
-        "this runner, trainer.precision=bf16-mixed": runner(data, *DEFAULT.overrides, "trainer.precision=bf16-mixed"),
+        "this runner, trainer=fast": runner(data, *DEFAULT.overrides, "trainer=fast"),
         "this runner, trainer.compile=true": runner(data, "trainer.compile=true"),
         "Lightning + DataLoader, 2 workers": lightning_loader(data, DEFAULT, 2),
     }
@@ -143,10 +165,13 @@ def main(rounds: int = 5) -> None:
     report("Training, 784-64-8", "images/s", measure(training(data, SMALL), rounds), references)
     rates = measure(training(digits, Widths((1, 8, 8), (64,), 8), "dataset=digits"), rounds)
     report("Training, digits, 64-64-8", "images/s", rates, references)
-    likelihood = measure(
-        {"this runner": runner_likelihood(data), "pythae get_nll": pythae.likelihood(data)},
-        rounds,
-    )
+    report("Training, convolutional default, 64 x 64 x 3", "images/s", measure(convolutional(), rounds), ["plain loop"])
+    programs = {
+        "this runner": runner_likelihood(data),
+        "this runner, trainer=fast": runner_likelihood(data, "trainer=fast"),
+        "pythae get_nll": pythae.likelihood(data),
+    }
+    likelihood = measure(programs, rounds)
     report("Importance-weighted log-likelihood", "pairs/s", likelihood, ["pythae get_nll"])
     sweeps = measure(neighbours.sweeps(), rounds)
     report("A sweep of twelve jobs, with evaluation and figures", "jobs/hour", sweeps, ["one after another"])

@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import prod
 
@@ -47,21 +48,32 @@ def hidden_layers(widths: Sequence[int]) -> list[nn.Module]:
 
 
 class PlainVAE(nn.Module):
-    """The network in plain PyTorch."""
+    """Networks and a loss in plain PyTorch.
 
-    def __init__(self, widths: Widths) -> None:
+    Args:
+        encoder: from x to means and log-variances of z
+        decoder: from z to the outputs of `distortion`
+        distortion: -log p(x|z) of outputs and x, summed
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, distortion: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
+        self.encoder, self.decoder, self.distortion = encoder, decoder, distortion
+
+    @classmethod
+    def of(cls, widths: Widths) -> PlainVAE:
+        """An MLP for binary x."""
         ends = [prod(widths.event), *widths.hidden]
-        self.encoder = nn.Sequential(*hidden_layers(ends), nn.Linear(ends[-1], 2 * widths.latent))
-        self.decoder = nn.Sequential(*hidden_layers([widths.latent, *ends[:0:-1]]), nn.Linear(ends[1], ends[0]))
+        encoder = nn.Sequential(*hidden_layers(ends), nn.Linear(ends[-1], 2 * widths.latent))
+        decoder = nn.Sequential(*hidden_layers([widths.latent, *ends[:0:-1]]), nn.Linear(ends[1], ends[0]))
+        return cls(encoder, decoder, partial(binary_cross_entropy_with_logits, reduction="sum"))
 
     def loss(self, x: Tensor) -> Tensor:
         """Negative ELBO, mean over the batch."""
         mu, log_variance = self.encoder(x).chunk(2, -1)
         z = mu + (0.5 * log_variance).exp() * torch.randn_like(mu)
-        distortion = binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
         rate = 0.5 * (log_variance.exp() + mu.square() - 1 - log_variance).sum()
-        return (distortion + rate) / len(x)
+        return (self.distortion(self.decoder(z), x) + rate) / len(x)
 
 
 def pixels_of(split: Split) -> Tensor:
@@ -92,10 +104,19 @@ def bytes_below_noise(pixels: Tensor) -> Callable[[Tensor], Tensor]:
 def plain_loop(
     data: Data, widths: Widths, drawn: Callable[[Tensor], Callable[[Tensor], Tensor]] = torch_bernoulli
 ) -> Callable[[], float]:
-    """A hand-written loop: pixels in memory, on a GPU in its own, dynamic binarisation, fused Adam."""
+    """A hand-written loop with dynamic binarisation."""
     torch.manual_seed(0)
     pixels = pixels_of(data.train).flatten(1).to(DEVICE)
-    draw, model = drawn(pixels), PlainVAE(widths).to(DEVICE)
+    return loop(pixels, PlainVAE.of(widths), drawn(pixels))
+
+
+def loop(pixels: Tensor, model: PlainVAE, draw: Callable[[Tensor], Tensor]) -> Callable[[], float]:
+    """A hand-written loop: pixels in memory, on a GPU in its own, fused Adam.
+
+    Args:
+        draw: x at an index
+    """
+    model.to(DEVICE)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
 
     def epoch() -> float:
@@ -116,7 +137,7 @@ class _LoaderModule(pl.LightningModule):
 
     def __init__(self, widths: Widths) -> None:
         super().__init__()
-        self.net = PlainVAE(widths)
+        self.net = PlainVAE.of(widths)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of a batch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,13 @@ class History(Checkpoint):
         self.examples = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows, and the counts of the current epoch."""
-        return {"rows": self.rows, "seconds": self.seconds, "examples": self.examples}
+        """The rows as one text, because torch looks at each object that it saves; the counts of the current epoch."""
+        return {"rows": json.dumps(self.rows), "seconds": self.seconds, "examples": self.examples}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the rows up to the checkpoint; the next epoch rewrites metrics.csv."""
-        self.rows, self.seconds, self.examples = (state_dict[name] for name in ("rows", "seconds", "examples"))
+        rows, self.seconds, self.examples = (state_dict[name] for name in ("rows", "seconds", "examples"))
+        self.rows = rows if isinstance(rows, list) else json.loads(rows)  # a list up to format 3
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Continue the timer of an interrupted epoch, which Lightning does not start again."""
