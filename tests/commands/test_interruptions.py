@@ -69,13 +69,9 @@ def test_a_signal_within_an_epoch_is_obeyed_after_the_batch(tmp_path: Path) -> N
     assert 0 < steps < 619
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "pair",
-    [
-        (signal.SIGINT, signal.SIGTERM),
-        pytest.param((signal.SIGINT, signal.SIGINT), marks=pytest.mark.slow),
-        pytest.param((signal.SIGTERM, signal.SIGHUP), marks=pytest.mark.slow),
-    ],
+    "pair", [(signal.SIGINT, signal.SIGTERM), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGHUP)]
 )
 def test_two_signals_close_together(pair: tuple[int, int], whole: Whole, tmp_path: Path) -> None:
     work = place(tmp_path)

@@ -107,6 +107,7 @@ def test_ten_kills_each_from_a_fresh_start(elsewhere: bool, whole: Whole, tmp_pa
         assert_same(work / "run", whole.folder)
 
 
+@pytest.mark.slow
 def test_the_starts_of_a_run(tmp_path: Path) -> None:
     """A killed start and a terminated one: the wall time is that of all together."""
     work = place(tmp_path)

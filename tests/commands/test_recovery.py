@@ -194,6 +194,7 @@ def test_gradient_that_is_not_finite(extra: list[str], fault: str, work: Path) -
         assert all(value.isfinite().all() for value in found["state_dict"].values())
 
 
+@pytest.mark.slow
 def test_out_of_memory_in_evaluation(work: Path) -> None:
     settings = ("evaluate.samples=2000", "trainer.threads=1")
     done = evaluate(work, *settings, "evaluate.memory_mb=1024", HEADROOM_MB="400")

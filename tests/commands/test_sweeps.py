@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from omegaconf import OmegaConf
 
@@ -39,6 +40,7 @@ def test_a_sweep_is_a_group_of_runs_and_a_table(tmp_path: Path) -> None:
     assert [results(folder)["test/elbo"] for folder in folders] == [row["test/elbo"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_sweep_survives_a_job_that_diverges(tmp_path: Path) -> None:
     done, rows = sweep(tmp_path / "work", "logger=csv", "optimizer=sgd", "optimizer.lr=1e12,1e-3")
     assert done.code == 1

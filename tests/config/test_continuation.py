@@ -156,6 +156,7 @@ def test_a_sweep_goes_on(tmp_path: Path) -> None:
     assert fingerprint(old) == {name: digest for name, digest in finished.items() if name != ".lock"}
 
 
+@pytest.mark.slow
 def test_the_line_that_goes_on_names_the_folder_of_today(tmp_path: Path) -> None:
     work = tmp_path / "work"
     epochs(work, 1)

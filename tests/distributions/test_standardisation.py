@@ -91,7 +91,10 @@ VADE = ("model=vade", "pretraining.epochs=1", "initialisation=gmm", "prior.compo
 HVAE = ("model=hvae", "likelihood=gaussian", "model.below=[3]", *SMALL)
 
 
-@pytest.mark.parametrize(("factor", "offset", "overrides"), [(1000, 5, SMALL), (1024, 0, HVAE), (1024, 0, VADE)])
+@pytest.mark.parametrize(
+    ("factor", "offset", "overrides"),
+    [(1000, 5, SMALL), pytest.param(1024, 0, HVAE, marks=pytest.mark.slow), (1024, 0, VADE)],
+)
 def test_other_units_change_nothing_but_the_unit(factor, offset, overrides, tmp_path):
     """log p(a x + b) = log p(x) - D log a; what the model sees is the same bits where a is a power of two."""
     x = table()
@@ -140,7 +143,11 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+LATER = ("wae", "decoder", "layerwise")
+"""Kinds that have the parts of others."""
+
+
+@pytest.mark.parametrize("kind", [pytest.param(one, marks=[pytest.mark.slow] * (one in LATER)) for one in KINDS])
 def test_every_kind_of_model_gives_samples_in_the_original_units(kind, tmp_path):
     x = table()
     extra = ["initialisation=gmm", "pretraining.epochs=1"] if kind == "layerwise" else []

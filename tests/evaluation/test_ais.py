@@ -39,7 +39,7 @@ def test_hamiltonian_moves_keep_the_posterior():
     torch.testing.assert_close(z[:, 0].T.cov(), covariance.float(), atol=0.05, rtol=0.1)
 
 
-@pytest.mark.parametrize("start", ["prior", "posterior"])
+@pytest.mark.parametrize("start", [pytest.param("prior", marks=pytest.mark.slow), "posterior"])
 def test_ais_finds_the_exact_likelihood(start):
     model, batch, _, exact = simulated()
     proposal = model.prior().expand(torch.Size((len(batch),))) if start == "prior" else model.encode(batch)

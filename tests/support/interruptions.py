@@ -1,5 +1,6 @@
 """Runs that are stopped: the commands, the moments, and the comparison with a run that was not stopped."""
 
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ def state(run: Path, name: str) -> list[tuple[str, Any]]:
     skipped = ("seconds", "samples_per_second", "path", ".dirpath", ".best_k_models")
     parts = {key: value for key, value in checkpoint.items() if key != "callbacks"}
     parts |= {f"callback {key}": value for key, value in checkpoint["callbacks"].items()}
+    parts["callback History"]["rows"] = json.loads(parts["callback History"]["rows"])
     return [(path, value) for path, value in flat(parts, "") if not any(word in path for word in skipped)]
 
 

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_cli.datasets.array_files import write_npy_header
 from vae_cli.distributed.terminal import data_stream
 from vae_cli.runs.atomic_files import remove_of_killed, replacing
 
@@ -148,7 +149,6 @@ class _Spool:
 
     def copy(self, member: IO[bytes]) -> None:
         """Write the array as the content of a .npy file."""
-        form = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False}
-        np.lib.format.write_array_header_1_0(member, form | {"shape": (self.length, *self.event)})
+        write_npy_header(member, self.dtype, (self.length, *self.event))
         self.file.seek(0)
         shutil.copyfileobj(self.file, member)

@@ -9,6 +9,7 @@ from shutil import get_terminal_size
 from textwrap import dedent, wrap
 
 from vae_cli.config import pages, usages
+from vae_cli.config.plain_usages import PLAIN
 from vae_cli.config.sources import Sources
 from vae_cli.runs.layout import display
 
@@ -36,26 +37,15 @@ def text(command: str, argv: Sequence[str] = ()) -> str:
 
 
 def _usage(command: str, argv: Sequence[str]) -> str:
-    if command in usages.PLAIN:
-        return dedent(usages.PLAIN[command]).rstrip()
+    if command in PLAIN:
+        return dedent(PLAIN[command]).rstrip()
     sources = Sources.find(_config_dir(argv))
-    if command == "vae-eval":
-        return "\n".join([dedent(usages.EVAL), *_groups(sources, "eval"), dedent(usages.EVAL_EXAMPLES).rstrip()])
-    if command == "vae-kl":
-        return "\n".join([dedent(usages.KL), *_groups(sources, "kl"), dedent(usages.KL_EXAMPLES).rstrip()])
-    if command == "vae-cavi":
-        return "\n".join([dedent(usages.CAVI), *_groups(sources, "cavi"), dedent(usages.CAVI_EXAMPLES).rstrip()])
+    if command in usages.GROUPED:
+        root, before, after = usages.GROUPED[command]
+        return "\n".join([dedent(before), *_groups(sources, root), dedent(after).rstrip()])
     values = [row(f"  {example}", meaning, 32) for example, meaning in usages.VALUES]
-    return "\n".join(
-        [
-            dedent(usages.TRAIN),
-            *_groups(sources, "train"),
-            "values:",
-            *values,
-            "",
-            dedent(usages.TRAIN_EXAMPLES).rstrip(),
-        ]
-    )
+    examples = dedent(usages.TRAIN_EXAMPLES).rstrip()
+    return "\n".join([dedent(usages.TRAIN), *_groups(sources, "train"), "values:", *values, "", examples])
 
 
 def description(file: Path) -> str:

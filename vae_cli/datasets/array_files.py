@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 from zipfile import is_zipfile
 
 import numpy as np
@@ -71,6 +71,12 @@ def examples_of(arrays: Mapping[str, Rows], name: str = "x") -> str | None:
 def whole(array: Rows) -> np.ndarray:
     """All rows of an array; a single number as it is."""
     return np.asarray(array[:] if array.shape else array)
+
+
+def write_npy_header(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """The start of a .npy file; the values in C order follow, which need not be in memory together."""
+    descr = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
 
 
 def _npy(path: Path) -> Mapping[str, Rows]:

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from platformdirs import user_cache_dir
 from torch import Tensor
 
+from vae_cli.datasets.array_files import write_npy_header
 from vae_cli.datasets.files import locked
 from vae_cli.errors import UserError
 from vae_cli.runs.atomic_files import write_atomically
@@ -60,12 +62,10 @@ def decoded(folder: Path, name: str, shape: tuple[int, ...], blocks: Iterator[Te
 
 
 def _write(file: Path, shape: tuple[int, ...], blocks: Iterator[Tensor]) -> None:
-    form = {"descr": "|u1", "fortran_order": False, "shape": shape}
-
-    def write(stream: object) -> None:
-        np.lib.format.write_array_header_1_0(stream, form)  # pyright: ignore[reportArgumentType]
+    def write(stream: IO[bytes]) -> None:
+        write_npy_header(stream, np.dtype(np.uint8), shape)
         for block in blocks:
-            stream.write(np.ascontiguousarray(block.numpy()).data)  # pyright: ignore[reportAttributeAccessIssue]
+            stream.write(np.ascontiguousarray(block.numpy()).data)
 
     try:
         write_atomically(file, write)

@@ -16,7 +16,7 @@ def work(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("direction", "count"), [("reverse", 2), ("forward", 1)])
+@pytest.mark.parametrize(("direction", "count"), [("reverse", 2), pytest.param("forward", 1, marks=pytest.mark.slow)])
 def test_the_minima_and_their_picture_go_into_a_folder(direction: str, count: int, work: Path) -> None:
     done = fork("vae-kl", f"direction={direction}", "starts=3", "out=here", folder=work)
     assert (done.code, done.err) == (0, "")
