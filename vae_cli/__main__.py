@@ -4,6 +4,7 @@ import sys
 from difflib import get_close_matches
 
 from vae_cli import cli
+from vae_cli.errors import REFUSED
 
 COMMANDS = {
     "train": cli.train,
@@ -39,7 +40,9 @@ def main() -> None:
         return
     if name not in COMMANDS:
         near = get_close_matches(name.removeprefix("vae-"), COMMANDS, 1, 0.0)[0]
-        sys.exit(f"vae_cli: error: {name}: unknown command; nearest: {near}; the commands are {', '.join(COMMANDS)}")
+        commands = ", ".join(COMMANDS)
+        print(f"vae_cli: error: {name}: unknown command; nearest: {near}; the commands are {commands}", file=sys.stderr)
+        sys.exit(REFUSED)
     if not sys.flags.safe_path:
         sys.path.append(sys.path.pop(0))  # the working directory: a random.py that lies there is not Python's own
     sys.argv = [f"vae-{name}", *sys.argv[2:]]

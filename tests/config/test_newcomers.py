@@ -80,7 +80,11 @@ def refused(*arguments: str) -> str:
             "use initialisation=gmm|umap_gmm or ~initialisation.fixed_epochs",
         ),
         (["hydra.run.dir=/proc/x"], "/proc/x: cannot be made in /proc; set VAE_OUTPUT_DIR or hydra.run.dir"),
-        (["-m", "seed=1,2", "hydra.sweep.dir=/proc/x"], "/proc/x: cannot be made in /proc"),
+        (
+            ["-m", "seed=1,2", "hydra.sweep.dir=/proc/x"],
+            "/proc/x: cannot be made in /proc; set VAE_OUTPUT_DIR or hydra.s",
+        ),
+        (["cluster=slurm"], "SLURM gets the jobs of a sweep, and this is one run (command line); add -m"),
     ],
 )
 def test_what_is_typed_is_answered_by_what_to_type(arguments: list[str], told: str) -> None:

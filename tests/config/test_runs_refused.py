@@ -117,6 +117,9 @@ def test_vae_eval_proposes_what_it_accepts(
         ([], "n=0", "n=0: expected an integer > 0"),
         ([], "component=1", "no components (command line); remove component"),
         (["prior=mixture", "prior.components=4"], "component=4", "use component=0 to 3"),
+        ([], "between=[test:3,nowhere:1]", "nowhere:1 is neither an example nor a file (command line); use SPLIT:ROW"),
+        ([], "out=/proc/x.csv", "out=/proc/x.csv: cannot be made in /proc; use another folder (command line)"),
+        ([], "out=", "out=: needs a value (command line); set out=PLACE"),
     ],
 )
 def test_what_vae_sample_refuses(run: list[str], argument: str, part: str, monkeypatch, capsys) -> None:

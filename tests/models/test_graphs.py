@@ -29,7 +29,7 @@ def test_the_chains() -> None:
 @pytest.mark.parametrize(
     ("parents", "message"),
     [
-        ({"z1": ["x"]}, r"q\.z2: has no parents; use q\.z2=\[z1,x\]"),
+        ({"z1": ["x"]}, r"q\.z2: has no parents; use q\.z2=\[x\]"),
         ({"z1": ["x"], "z2": []}, r"q\.z2: has no parents"),
         ({"z1": ["z2"], "z2": ["z1"]}, "q: z. <- z. <- z. is a cycle"),
         ({"z1": ["x"], "z2": ["z3"]}, r"q\.z2: z3 is not a node; use z1, z2, x$"),

@@ -36,3 +36,9 @@ def test_objects_are_refused_without_advice_to_unpickle(tmp_path):
     with pytest.raises(UserError, match="no array of numbers") as caught:
         read_numbers("study.path", str(tmp_path / "x.npy"))
     assert "pickle" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "message"), [("", "is a folder; give one file"), ("x.txt", "there is no such file")])
+def test_a_folder_and_a_missing_file_are_named(tmp_path, name, message):
+    with pytest.raises(UserError, match=message):
+        read_numbers("study.path", str(tmp_path / name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from vae_cli.capabilities import CAPABILITIES
@@ -10,6 +11,7 @@ from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.view import ConfigView, providing
 from vae_cli.errors import ConfigError
+from vae_cli.runs.atomic_files import obstacle
 
 SPLITS = ("train", "val", "test")
 TABLES = (".csv", ".parquet", ".npz")
@@ -45,6 +47,11 @@ def check_sampling(config: SampleConfig, view: ConfigView) -> None:
         if config.component is not None or config.temperature != 1:
             problem = f"between: a line has no component and no temperature ({COMMAND_LINE})"
             raise ConfigError(f"{problem}; remove component and temperature, or between", key="between")
+        for source in config.between:
+            names = {source, re.sub(r":\d+$", "", source)}  # the row left out
+            if not names & {*SPLITS} and not any(Path(name).expanduser().exists() for name in names):
+                problem = f"between: {source} is neither an example nor a file ({COMMAND_LINE})"
+                raise ConfigError(f"{problem}; use SPLIT:ROW, FILE or FILE:ROW, as in test:3", key="between")
     if config.temperature != 1:
         capable(view, "continuous")
         if "layers" in view.provides("model"):
@@ -86,5 +93,7 @@ def writable(out: str) -> None:
         problem = "exists already; use another name, or remove it"
     elif not path.absolute().parent.is_dir():
         problem = f"there is no folder {path.parent}; make it, or use another one"
+    elif reason := obstacle(path):
+        problem = f"{reason}; use another folder"
     if problem:
         raise ConfigError(f"out={out}: {problem} ({COMMAND_LINE})", key="out")

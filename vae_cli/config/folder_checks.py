@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -30,6 +29,7 @@ from vae_cli.config.parse import Where, parsed_as
 from vae_cli.config.schema import TrainConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
+from vae_cli.runs.atomic_files import obstacle
 from vae_cli.runs.find import initial_checkpoint, nearest, run_around
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
@@ -74,14 +74,11 @@ def _needs(choice: str, packages: Sequence[str], place: str, other: str, extra: 
         raise ConfigError(f"{problem}; use {other}, or pip install 'vae-cli[{extra}]'", key=key)
 
 
-def creatable(folder: Path) -> None:
+def creatable(folder: Path, key: str = resume.RUN_DIR) -> None:
     """Refuse an output folder that cannot be made, before anything is written."""
+    if problem := obstacle(folder):
+        raise ConfigError(f"{display(folder)}: {problem}; set VAE_OUTPUT_DIR or {key} to another folder")
     parent = next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
-    try:
-        Path(tempfile.mkdtemp(dir=parent)).rmdir()  # permissions alone do not tell: /proc seems to be writable
-    except OSError:
-        problem = f"{display(folder)}: cannot be made in {display(parent)}"
-        raise ConfigError(f"{problem}; set VAE_OUTPUT_DIR or hydra.run.dir to another folder") from None
     if run := run_around(parent):
         raise ConfigError(f"{display(folder)}: lies in the folder of a run, {run}; use another folder")
 

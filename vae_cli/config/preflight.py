@@ -15,13 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
 from vae_cli.config.check import check
-from vae_cli.config.command_line import arguments, quote, quoted, with_search_path
+from vae_cli.config.command_line import arguments, quoted, with_search_path
 from vae_cli.config.command_schemas import RunCommandConfig
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session, show_typed
 from vae_cli.config.data_file import expanded
 from vae_cli.config.folder_checks import creatable, free, initial, installed, located, plain_names, readable
 from vae_cli.config.job_names import EXCLUDED, JOBS, left_out
-from vae_cli.config.search import searches
+from vae_cli.config.search import searches, submits
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import nearest
 from vae_cli.config.sweep_checks import check_sweep
@@ -30,6 +30,7 @@ from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import DATA, PATHS, outputs_folder
+from vae_cli.runs.overrides import quote
 
 S = TypeVar("S")
 
@@ -107,6 +108,9 @@ def _single(composer: Composer, master: DictConfig, lines: list[str], *, shows: 
         where = partial(composer.where, tuple(lines))
         config = check(master, where)
     initial(config)
+    if not shows and submits(master):
+        problem = f"cluster: SLURM gets the jobs of a sweep, and this is one run ({COMMAND_LINE})"
+        raise ConfigError(f"{problem}; add -m for a sweep of one, or use cluster=none", key="cluster")
     if not shows:
         readable(config, where)
         installed(config, where)

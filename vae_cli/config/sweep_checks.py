@@ -36,7 +36,7 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
         raise ConfigError(f"resume={master.resume}: continues a single run ({COMMAND_LINE}); remove --multirun")
     if master.reproduce is not None:
         raise ConfigError(f"reproduce={master.reproduce}: starts a single run ({COMMAND_LINE}); remove --multirun")
-    creatable(Path(master.hydra.sweep.dir))
+    creatable(Path(master.hydra.sweep.dir), "hydra.sweep.dir")
     _check_cluster(master)
     parsed = parse(lines)
     fixed = [o.input_line or "" for o in parsed if o.is_hydra_override()]

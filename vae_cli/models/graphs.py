@@ -33,12 +33,13 @@ class Graph:
                 raise ConfigError(f"{key}.{node}: {unknown[0]} is not a node; use {', '.join(possible)}")
         for node in nodes:
             if not parents.get(node):
-                some = ",".join(n for n in possible if n != node)
-                raise ConfigError(f"{key}.{node}: has no parents; use {key}.{node}=[{some}], or some of them")
+                raise ConfigError(f"{key}.{node}: has no parents; use {key}.{node}=[{known[0]}], or others")
         try:
             order = tuple(n for n in TopologicalSorter({**dict(parents)}).static_order() if n in nodes)
         except CycleError as error:
-            raise ConfigError(f"{key}: {' <- '.join(error.args[1])} is a cycle; remove one of these parents") from None
+            cycle = error.args[1]
+            way = f"use {key}.{cycle[0]}=[{known[0]}], or remove another of these parents"
+            raise ConfigError(f"{key}: {' <- '.join(cycle)} is a cycle; {way}") from None
         return cls({node: tuple(parents[node]) for node in nodes}, order)
 
     def descendants(self, node: str) -> set[str]:
@@ -78,7 +79,7 @@ def generation_graph(key: str, parents: Parents | None, count: int) -> Graph:
     graph = Graph.of(key, parents or chain, below, [top])
     used = {name for above in graph.parents.values() for name in above}
     if idle := [name for name in layer_names(count) if name not in used]:
-        raise ConfigError(f"{key}: nothing depends on {idle[0]}; make it a parent")
+        raise ConfigError(f"{key}: nothing depends on {idle[0]}; make it a parent, or use {key}=null, the chain")
     if X in used:
         raise ConfigError(f"{key}: x is drawn last, so it is no parent; leave it out")
     return graph

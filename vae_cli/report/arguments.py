@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vae_cli.errors import ConfigError
+from vae_cli.runs.atomic_files import obstacle
 from vae_cli.runs.find import named
 from vae_cli.runs.layout import display, outputs_folder
 
@@ -39,6 +40,8 @@ class Arguments:
         out = places[-1] if places else out
         if out.exists() and not out.is_dir():
             raise ConfigError(f"{OUT}{out}: is a file; set out to a folder for report.html, report.csv and report.tex")
+        if problem := obstacle(out):
+            raise ConfigError(f"{OUT}{out}: {problem}; set out to another folder")
         for kind, mark in MARKS.items():
             file = out / f"report.{kind}"
             if file.exists() and mark not in file.read_text(encoding="utf-8", errors="replace")[:2000]:

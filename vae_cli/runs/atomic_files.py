@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EROFS
@@ -17,6 +18,7 @@ from typing import IO
 
 from vae_cli.distributed.signals import held_back
 from vae_cli.errors import UserError
+from vae_cli.runs.layout import display
 
 PARTIAL = ".partial"
 
@@ -101,11 +103,25 @@ def room(folder: Path) -> Path:
     return folder
 
 
+def obstacle(path: Path) -> str:
+    """The reason why a file or a folder cannot be made at a path; empty if it can."""
+    parent = next(place for place in [path.absolute(), *path.absolute().parents] if place.exists())
+    if not parent.is_dir():
+        return "is a file" if parent == path.absolute() else f"{display(parent)} is a file"
+    try:
+        Path(tempfile.mkdtemp(dir=parent)).rmdir()  # permissions alone do not tell: /proc seems to be writable
+    except OSError:
+        return f"cannot be made in {display(parent)}"
+    return ""
+
+
 def new_folder(path: str) -> Path:
-    """The output folder of a command, not made yet; UserError where it holds files."""
+    """The output folder of a command, not made yet; UserError where it cannot be made, or holds files."""
     folder = Path(path).expanduser()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"out={path}: holds files already; use a new folder")
+        raise UserError(f"out={path}: {'holds files already' if folder.is_dir() else 'is a file'}; use a new folder")
+    if problem := obstacle(folder):
+        raise UserError(f"out={path}: {problem}; use another folder")
     return folder
 
 

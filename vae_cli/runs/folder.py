@@ -158,10 +158,13 @@ class RunFolder(RunFiles):
         faults = []
         for name in ("last", "previous"):
             try:
-                return checkpoints.load_training(self.checkpoint(name))
+                if name == "last" or self.checkpoint(name).exists():
+                    return checkpoints.load_training(self.checkpoint(name))
             except UserError as error:
                 faults.append(str(error))
-        raise UserError("; ".join(faults))
+        best = self.checkpoint("best")
+        start = f", with init={display(best)} from its weights" if best.is_file() else ""
+        raise UserError(f"{'; '.join(faults)}; train in a new folder{start}")
 
     def repair(self, newest: Checkpoint) -> None:
         """Replace a damaged last checkpoint by the previous one, with a warning."""

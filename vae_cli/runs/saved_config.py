@@ -58,7 +58,7 @@ def read(file: Path) -> DictConfig:
         config = OmegaConf.create(yaml.load(text, Loader))
         number = config.pop("format", None) if isinstance(config, DictConfig) else None
     except (OSError, yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise ConfigError(f"{display(file)}: not readable: {first_line(error)}") from None
+        raise ConfigError(f"{display(file)}: not readable: {_reason(error)}; restore it, or train again") from None
     if not isinstance(config, DictConfig) or not {"model", "dataset"} <= config.keys():
         raise NotARunError(f"{display(file)}: not the configuration of a run, it has no model or no dataset")
     _refuse_other_formats(number, file)
@@ -104,6 +104,13 @@ def _refuse_other_formats(number: object, file: Path) -> None:
         f"{display(file)}: states {problem}, but this version of vae-cli reads formats {EARLIEST} to {FORMAT}; "
         "train the model again"
     )
+
+
+def _reason(error: Exception) -> str:
+    """The fault of a file in one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
+        return f"line {mark.line + 1} is not valid YAML, {first_line(error.problem or '')}"
+    return "no text in UTF-8" if isinstance(error, UnicodeDecodeError) else first_line(error)
 
 
 def _refuse_references(text: str) -> None:

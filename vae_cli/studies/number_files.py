@@ -14,6 +14,9 @@ from vae_cli.errors import UserError
 def read_numbers(key: str, path: str) -> NDArray[np.float64]:
     """Finite numbers, with the axes of the file; else UserError with the key and the file."""
     file = Path(path).expanduser()
+    if not file.is_file():
+        problem = "is a folder; give one file" if file.is_dir() else "there is no such file"
+        raise UserError(f"{key}={path}: {problem}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numpy warns on an empty file
