@@ -28,7 +28,7 @@ def test_the_header_says_what_was_chosen_and_how_to_choose_otherwise(work):
     out = " ".join((work / "out").read_text().split())
     assert "data=people.csv: dataset=table likelihood=gaussian" in out
     assert "1 identifier (id), 2 positive (height, weight), 1 count (children)" in out
-    assert "dataset.types.NAME=TYPE" in out
+    assert "dataset.types.TYPE=[NAMES]" in out
 
 
 def test_samples_and_reconstructions_are_in_the_columns_and_units_of_the_table(work):

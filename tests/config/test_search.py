@@ -169,6 +169,7 @@ def test_a_search_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     assert [value for _, value in trials(work / "study")][1] == -math.inf
 
 
+@pytest.mark.slow
 def test_a_trial_with_the_values_of_an_earlier_one_is_not_run_again(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()

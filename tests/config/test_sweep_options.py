@@ -37,6 +37,7 @@ def test_every_ready_made_sweep_composes(option: str) -> None:
     assert set(lines) <= set(prepare_training(lines).arguments)
 
 
+@pytest.mark.slow
 def test_the_command_line_wins_over_a_ready_made_sweep() -> None:
     found = jobs("-m", "sweep=lambda_alpha", "objective.alpha=0.25", "model.latent_dim=2")
     assert {job["model.latent_dim"] for job in found} == {"2"}

@@ -1,6 +1,7 @@
 """Tables as other programs write them, and CSV of spreadsheets: read right, or refused with line and column."""
 
 import csv
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ FAULTS = {
     "a,day\n1.5,2024-01-31\n2.5,2024-02-01\n": r"holds 1 date \(day\); tables of mixed types come later: use",
     "a,day\n1.5,31.01.2024\n2.5,1.2.2024\n": r"holds 1 date \(day\); .*\[a\]'",
     "a,c\n1.5,u\n2.5,v\n3.5,w\n4.5,u\n": r"holds 1 categorical \(c\); .*use 'dataset\.columns=\[a\]'",
-    "a,f\n1.5,0\n2.5,1\n3.5,0\n": r"holds 1 binary \(f\); .*or dataset\.types\.NAME=real",
+    "a,f\n1.5,0\n2.5,1\n3.5,0\n": r"holds 1 binary \(f\); .*or 'dataset\.types\.real=\[f\]' for 0 and 1",
     "a,a\n1,2\n": "two columns have the name 'a'",
     "a,b\n": "has no rows",
     "land,2019,2020\nx,1.5,2\ny,2.5,3\n": "line 1: 2019, 2020 may be names .*; write names with letters",
@@ -127,7 +128,7 @@ def test_numbers_of_spreadsheets_are_read_with_their_thousands(tmp_path):
     expected = [[1234.5, 1], [1234, 2.5], [7, 0.5]]
     np.testing.assert_array_equal(rows(table(tmp_path / "data.csv", val_size=1).load()), expected)
     (tmp_path / "data.csv").write_text("1,5\n2,6.5\n3,7\n")
-    assert [one.name for one in table(tmp_path / "data.csv", val_size=1, types={"0": "real"}).load().columns] == [
+    assert [one.name for one in table(tmp_path / "data.csv", val_size=1, types={"real": ["0"]}).load().columns] == [
         "0",
         "1",
     ]
@@ -171,18 +172,34 @@ def test_categories_other_strings_and_equal_names_of_parquet(tmp_path):
 
 def test_other_columns_and_types_can_be_stated(tmp_path):
     FRAME.assign(flag=FRAME["id"] % 2).to_parquet(tmp_path / "a.parquet")
-    data = table(tmp_path / "a.parquet", columns=["weight", "flag"], types={"flag": "real"}).load()
+    data = table(tmp_path / "a.parquet", columns=["weight", "flag"], types={"real": ["flag"]}).load()
     np.testing.assert_array_equal(rows(data)[:, 1], FRAME["id"] % 2)
     for keys, message in (
         ({"columns": ["none"]}, "has no column none; it has id, weight"),
-        ({"types": {"none": "real"}}, r"dataset\.types\.none: .* no such column"),
-        ({"types": {"city": "real"}}, r"dataset\.types\.city=real: the column holds no numbers"),
+        ({"types": {"real": ["none"]}}, r"dataset\.types\.real: .* no column none"),
+        ({"types": {"real": ["city"]}}, r"dataset\.types\.real: the column city holds no numbers"),
         ({"y": "none"}, r"dataset\.y=none: .* no such column"),
     ):
         with pytest.raises(UserError, match=message):
             table(tmp_path / "a.parquet", **keys).load()
-    config = composed("dataset=table", "dataset.path=x.csv", "dataset.types.age=real", "dataset.columns=[age]")
-    assert config.dataset.arguments["types"] == {"age": "real"}
+    config = composed("dataset=table", "dataset.path=x.csv", "dataset.types.real=[age]", "dataset.columns=[age]")
+    assert config.dataset.arguments["types"] == {"real": ["age"]}
+
+
+NAMES = [["Sepal.Length", "height (cm)"], ["a=b,c", "Größe"], ["it's", 'a "b"'], ["null", "~"]]
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_the_remedy_of_a_mixed_table_can_be_typed_whatever_the_names(tmp_path, names):
+    path = tmp_path / "a.parquet"
+    FRAME[NUMBERS[:2]].set_axis(names, axis=1).assign(city=FRAME["city"], flag=FRAME["id"] % 2).to_parquet(path)
+    with pytest.raises(UserError) as caught:
+        table(path).load()
+    ways = str(caught.value).partition("come later: use ")[2].partition(" for 0 and 1")[0].split(", or ")
+    lines = [composed("dataset=table", f"dataset.path={path}", *shlex.split(way)) for way in ways]
+    columns, types = (line.dataset.build() for line in lines)
+    np.testing.assert_array_equal(rows(columns.load()), FRAME[NUMBERS[:2]])
+    assert isinstance(types, Table) and types.types == {"real": ["flag"]}
 
 
 def test_new_tables_are_read_by_the_names_of_their_columns(tmp_path, capsys):

@@ -53,7 +53,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
         return made(plotted=True)
 
 
-@pytest.mark.parametrize("width", [360, pytest.param(390, marks=pytest.mark.slow), 1200])
+@pytest.mark.parametrize("width", [360, *(pytest.param(width, marks=pytest.mark.slow) for width in (390, 1200))])
 def test_the_table_scrolls_in_its_box_and_the_page_does_not(text: str, width: int) -> None:
     page, box, content, images, widest = measured(text, width)
     assert page <= width and box <= width and widest <= width

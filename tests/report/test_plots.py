@@ -119,6 +119,7 @@ def test_pretraining_is_left_out_of_the_curves() -> None:
     assert [list(np.asarray(line.get_xdata())) for line in axes.get_lines()] == [[3, 4], [3, 4]]
 
 
+@pytest.mark.slow
 def test_many_configurations_of_long_names() -> None:
     for number in range(30):
         path = f"/a/very long/path with $money$ and_more/{'x' * 70}_{number}.npz"

@@ -111,7 +111,7 @@ def _tables() -> dict[str, tuple[str, dict[str, object]]]:
     return {
         "people": (f"age,income,visits,sex\n{plain}\n", {"dataset.columns": ["age", "income", "visits"]}),
         "labelled": (f"age,income,visits,sex\n{plain}\n", {"dataset.y": "sex"}),
-        "typed": (f"age,income,visits,sex\n{plain}\n", {"dataset.y": "sex", "dataset.types": {"visits": "count"}}),
+        "typed": (f"age,income,visits,sex\n{plain}\n", {"dataset.y": "sex", "dataset.types": {"count": ["visits"]}}),
         "decimal_commas": (f"größe;anzahl\n{commas}\n", {}),
         "bits": (
             f"a,b,c,d,e\n{bits}\n",

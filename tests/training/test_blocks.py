@@ -101,7 +101,10 @@ def test_no_number_depends_on_the_blocks(name: str, tmp_path: Path, monkeypatch:
     assert losses[0] == losses[1] and len(losses[0]) == {"plain": 9, "phases": 1}.get(name, 0)
 
 
-@pytest.mark.parametrize("step", [1, 7, 20])
+ENDS = [pytest.param(1, marks=pytest.mark.slow), 7, pytest.param(20, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("step", ENDS)
 def test_a_run_that_is_broken_off_after_a_block(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "SECONDS", LONG)
     whole = trained(tmp_path / "whole")

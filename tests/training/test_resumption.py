@@ -32,7 +32,6 @@ def work(original: Path, tmp_path: Path) -> Path:
 
 REFUSED = [
     ("trainer.max_epochs=1", "has trained 3 epochs; use trainer.max_epochs=3 or more"),
-    ("trainer.max_epochs=2", "use trainer.max_epochs=3 or more"),
     ("trainer.devices=[0,1]", "use trainer.accelerator=auto trainer.devices=1"),
     ("evaluate.split=train evaluate.estimator=prior evaluate.samples=0", "evaluate.samples"),
 ]

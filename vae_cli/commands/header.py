@@ -43,7 +43,7 @@ def show_data(data: Data) -> None:
     if data.columns:
         from vae_cli.datasets.columns import summary  # its package imports torch
 
-        _show("columns", f"{', '.join(summary(data.columns))}; dataset.types.NAME=TYPE states another")
+        _show("columns", f"{', '.join(summary(data.columns))}; dataset.types.TYPE=[NAMES] states others")
     sizes = [f"{len(getattr(data, split)):,} {split}" for split in ("train", "val", "test")]
     _show("examples", f"{', '.join(sizes)}; {_shape(data.event_shape)}, {data.domain}")
 

@@ -35,7 +35,8 @@ def describe(annotation: Any) -> str:
     if get_origin(annotation) in (list, tuple):
         return f"a list [{', '.join('...' if a is ... else describe(a) for a in get_args(annotation))}]"
     if get_origin(annotation) is dict:
-        return f"a mapping of names to {describe(get_args(annotation)[1])}"
+        key, value = get_args(annotation)
+        return f"a mapping of {'names' if key is str else describe(key)} to {describe(value)}"
     return WORDS[annotation] if annotation in WORDS else f"a {getattr(annotation, '__name__', annotation)}"
 
 

@@ -15,6 +15,7 @@ from vae_cli.config.suggest import meant_key
 from vae_cli.errors import ConfigError
 from vae_cli.runs.find import named
 from vae_cli.runs.layout import PATHS, RUNS, display
+from vae_cli.runs.overrides import quote
 
 PLAIN = re.compile(r"[\w./@%+-]*", re.ASCII)
 NO_TEXT = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|[+-]?(inf|nan)|true|false", re.IGNORECASE)
@@ -88,12 +89,6 @@ def _literal(path: str) -> str:
     if path.startswith("~/"):
         path = str(Path(path).expanduser())
     return path if PLAIN.fullmatch(path) and not NO_TEXT.fullmatch(path) else quote(path)
-
-
-def quote(value: str) -> str:
-    """Text in quotes, by hydra's grammar."""
-    escaped = re.sub(r"(\\*)('|\Z)", lambda match: 2 * match[1] + "\\'" * bool(match[2]), value)
-    return f"'{escaped}'"
 
 
 def with_search_path(lines: list[str], sources: Sources) -> list[str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_cli.config.command_line import quote
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.errors import ConfigError
+from vae_cli.runs.overrides import quote
 from vae_cli.types import TABLES
 
 HUGGINGFACE = ("dataset_dict.json", "dataset_info.json")

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config import resume
 from vae_cli.config.check import check
-from vae_cli.config.command_line import arguments, quote, quoted, with_search_path
+from vae_cli.config.command_line import arguments, quoted, with_search_path
 from vae_cli.config.command_schemas import RunCommandConfig
 from vae_cli.config.compose import COMMAND_LINE, Composer, parse, session, show_typed
 from vae_cli.config.data_file import expanded
@@ -30,6 +30,7 @@ from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import DATA, PATHS, outputs_folder
+from vae_cli.runs.overrides import quote
 
 S = TypeVar("S")
 

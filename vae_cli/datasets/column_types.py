@@ -109,16 +109,19 @@ def number_kind(values: np.ndarray, name: str) -> FoundKind:
     return "real" if low < 0 else "count"
 
 
-def overridden(found: Sequence[Values], types: Mapping[str, ColumnKind], where: str) -> list[Values]:
+def overridden(found: Sequence[Values], types: Mapping[ColumnKind, Sequence[str]], where: str) -> list[Values]:
     """The columns with the types that the user states; UserError for one that the values refute."""
-    names = [one.column.name for one in found]
-    if unknown := next((name for name in types if name not in names), None):
-        raise UserError(f"dataset.types.{unknown}: {where} has no such column; it has {', '.join(names[:20])}")
-    for one in found:
-        name, kind = one.column.name, types.get(one.column.name)
-        if kind in ("real", "positive", "count") and one.numbers is None:
-            raise UserError(f"dataset.types.{name}={kind}: the column holds no numbers; remove it from dataset.types")
-    return [replace(one, column=replace(one.column, kind=types.get(one.column.name, one.column.kind))) for one in found]
+    columns = {one.column.name: one for one in found}
+    for kind, names in types.items():
+        for name in names:
+            if name not in columns:
+                has = f"{where} has no column {name}; it has {', '.join(list(columns)[:20])}"
+                raise UserError(f"dataset.types.{kind}: {has}")
+            one = columns[name]
+            if kind in ("real", "positive", "count") and one.numbers is None:
+                raise UserError(f"dataset.types.{kind}: the column {name} holds no numbers; remove it from the list")
+            columns[name] = replace(one, column=replace(one.column, kind=kind))
+    return list(columns.values())
 
 
 def matrix(used: Sequence[Values]) -> np.ndarray:

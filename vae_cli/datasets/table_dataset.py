@@ -11,6 +11,7 @@ from vae_cli.datasets.columns import Column, summary
 from vae_cli.datasets.dataset import OwnDataset, Source
 from vae_cli.datasets.split import Split
 from vae_cli.errors import UserError
+from vae_cli.runs.overrides import shell_list
 from vae_cli.types import ColumnKind
 
 NUMBERS = ("real", "positive", "count", "ordinal")
@@ -24,14 +25,14 @@ class Table(OwnDataset):
     Args:
         path: file .csv, .tsv, .parquet or .feather
         columns: names of the columns to use; null: all
-        types: type of a column by its name, where the type that its values show is wrong
+        types: names of columns by their type, where the type that the values show is wrong
         y: name of the column of labels; null: no labels
         decimal: decimal sign of numbers in a text; auto: the one that the numbers show
     """
 
     path: str
     columns: list[str] | None = None
-    types: dict[str, ColumnKind] = field(default_factory=dict)
+    types: dict[ColumnKind, list[str]] = field(default_factory=dict)
     y: str | None = None
     decimal: Literal["auto", "point", "comma"] = "auto"
 
@@ -62,13 +63,10 @@ class Table(OwnDataset):
         if used and (binary or not others):
             return
         numbers = [column.name for column in used if column.kind in NUMBERS]
-        way = f"use 'dataset.columns=[{','.join(numbers)}]'" if numbers else "give columns of numbers"
+        way = f"use {shell_list('dataset.columns', numbers)}" if numbers else "give columns of numbers"
         if len(columns) == 1 and not numbers:
             way = "separate its cells by ; , | or tabs, and remove lines above its names"
         holds = ", ".join(summary(others)) or f"no column of numbers that varies, but {', '.join(summary(columns))}"
-        real = (
-            ", or dataset.types.NAME=real for 0 and 1 as numbers"
-            if any(c.kind == "binary" and not c.levels for c in others)
-            else ""
-        )
+        bits = [column.name for column in others if column.kind == "binary" and not column.levels]
+        real = f", or {shell_list('dataset.types.real', bits)} for 0 and 1 as numbers" if bits else ""
         raise UserError(f"{where}: holds {holds}; tables of mixed types come later: {way}{real}")

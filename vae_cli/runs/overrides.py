@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,3 +81,19 @@ def presets(overrides: Sequence[str]) -> list[str]:
 def key_of(override: str) -> str:
     """The key or group that an override sets."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def quote(value: str, sign: str = "'") -> str:
+    """Text in quotes, by hydra's grammar."""
+    escaped = re.sub(rf"(\\*)({sign}|\Z)", lambda match: 2 * match[1] + f"\\{sign}" * bool(match[2]), value)
+    return f"{sign}{escaped}{sign}"
+
+
+def shell_list(key: str, names: Sequence[str]) -> str:
+    """An override with a list of texts, as a shell takes it.
+
+    >>> print(shell_list("dataset.columns", ["age", "height (cm)", "2019"]))
+    'dataset.columns=[age,"height (cm)","2019"]'
+    """
+    plain = re.compile(r"(?!(null|true|false|nan|inf)$)[a-z_][\w.-]*", re.ASCII | re.IGNORECASE)
+    return shlex.quote(f"{key}=[{','.join(name if plain.fullmatch(name) else quote(name, chr(34)) for name in names)}]")

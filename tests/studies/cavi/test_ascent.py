@@ -50,7 +50,7 @@ def test_too_few_sweeps_are_said() -> None:
         ascend(STUDIES["gaussian"](), sweeps=1, tolerance=1e-9)
 
 
-@pytest.mark.parametrize("study", ["correlated_gaussian", "gaussian_mixture"])
+@pytest.mark.parametrize("study", ["correlated_gaussian", pytest.param("gaussian_mixture", marks=pytest.mark.slow)])
 def test_the_command_writes_every_step_and_a_picture(study: str, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()

@@ -30,6 +30,7 @@ def test_the_minima_and_their_picture_go_into_a_folder(direction: str, count: in
     assert (work / "here" / f"{direction}.pdf").exists()
 
 
+@pytest.mark.slow
 def test_by_default_each_time_goes_into_a_folder_of_its_own(work: Path) -> None:
     for _ in range(2):
         assert fork("vae-kl", "starts=1", "direction=forward", folder=work).code == 0
