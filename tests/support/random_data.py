@@ -113,7 +113,10 @@ def _tables() -> dict[str, tuple[str, dict[str, object]]]:
         "labelled": (f"age,income,visits,sex\n{plain}\n", {"dataset.y": "sex"}),
         "typed": (f"age,income,visits,sex\n{plain}\n", {"dataset.y": "sex", "dataset.types": {"count": ["visits"]}}),
         "decimal_commas": (f"größe;anzahl\n{commas}\n", {}),
-        "bits": (f"a,b,c,d,e\n{bits}\n", {"dataset.domain": "binary"}),
+        "bits": (
+            f"a,b,c,d,e\n{bits}\n",
+            {"dataset.domain": "binary", "dataset.types": dict.fromkeys("abcde", "real")},
+        ),
     }
 
 

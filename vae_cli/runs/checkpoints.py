@@ -151,4 +151,4 @@ def load_weights(module: nn.Module, checkpoint: dict[str, Any], path: Path) -> N
         module.load_state_dict(checkpoint["state_dict"])
     except (KeyError, RuntimeError) as error:
         problem = f"does not fit the model that the run's {CONFIG} describes"
-        raise UserError(f"{path}: {problem}; restore {CONFIG}, or use a checkpoint of this run") from error
+        raise UserError(f"{path}: {problem}; restore {CONFIG}, or {others(path)}") from error
