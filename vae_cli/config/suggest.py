@@ -94,6 +94,8 @@ OPTIONS = {
         "folder": "dataset=image_folder",
         "images": "dataset=image_folder",
         "celeba": "dataset=torchvision",
+        "npy": "dataset=array",
+        "npz": "dataset=array",
         "numpy": "dataset=array",
     },
     "network": {"cnn": "network=conv", "fc": "network=mlp"},
