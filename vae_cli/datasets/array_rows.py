@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -26,6 +28,12 @@ POOL = 64
 """Blocks whose rows are shuffled together."""
 SAMPLE_BYTES = 2**26
 """Bytes of the rows by which a streamed array is standardised."""
+
+
+def give_back() -> None:
+    """Return freed memory to the system: glibc keeps the holes between the results of one batch and the next."""
+    with suppress(AttributeError):  # of another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +89,12 @@ class ArrayRows(Streamed):
         return shuffled[pool[block[shuffled]].sort(stable=True).indices]
 
     def batches(self, chunks: Sequence[Tensor]) -> Iterator[Tensor]:
-        blocks = OrderedDict[int, Tensor]()
+        blocks, seen = OrderedDict[int, Tensor](), 0
         for chunk in chunks:
+            seen += len(chunk)
+            if seen > POOL * self.height:
+                seen = 0
+                give_back()
             rows = chunk.cpu() if self.rows is None else self.rows[chunk.cpu()]
             yield self._read(rows, blocks).to(chunk.device, non_blocking=True)
 

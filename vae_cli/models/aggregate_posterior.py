@@ -87,12 +87,12 @@ def information(
     log_q (M,) is log q(z|x) of each code under its own posterior. log q(z) is exact for these N images: the only noise
     is that of the M draws.
     """
-    count = sum(q.batch_shape[0] for q in encoded)
+    count, log_aggregate = sum(q.batch_shape[0] for q in encoded), torch.full_like(log_q, -math.inf)
     with float32():
-        log_parts = [
-            torch.cat([q.log_prob(part.unsqueeze(1)).logsumexp(1) for part in z.split(CODES_AT_ONCE)]) for q in encoded
-        ]
-        log_aggregate = torch.stack(log_parts).logsumexp(0) - math.log(count)
+        for q in encoded:  # in place: what outlives a step here would keep the memory of its large temporaries
+            for part, log_sum in zip(z.split(CODES_AT_ONCE), log_aggregate.split(CODES_AT_ONCE), strict=True):
+                torch.logaddexp(log_sum, q.log_prob(part.unsqueeze(1)).logsumexp(1), out=log_sum)
+        log_aggregate -= math.log(count)
         return Information(
             float((log_q - log_aggregate).double().mean()), float((log_aggregate - prior.log_prob(z)).double().mean())
         )

@@ -39,10 +39,16 @@ class AggregatedPosterior(Metric):
         self.posteriors: list[Distribution] = []
         self.draws: list[dict[str, Tensor]] = []
         self.prior: Distribution | None = None
+        self.count = INVERTED_DRAWS if context.model.posterior.density_inverts else DRAWS
 
     @classmethod
     def applies(cls, context: Context) -> bool:
         return is_continuous_density(context)
+
+    @property
+    def uses_all_draws(self) -> bool:
+        """True if the aggregated variance is that of the draws."""
+        return self.context.model.posterior.moments_are_conditional
 
     def measure(self, part: EncodedBatch) -> dict[str, Tensor]:
         latent = Latent.draw(part.q, part.prior, 1)
@@ -51,8 +57,9 @@ class AggregatedPosterior(Metric):
     def update(self, part: EncodedBatch, measured: dict[str, Tensor]) -> None:
         if len(measured["z"]):
             self.posteriors.append(part.q)
-            self.draws.append(measured)
             self.prior = part.prior
+            if self.uses_all_draws or sum(len(one["z"]) for one in self.draws) < self.count:
+                self.draws.append(measured)
 
     def gather(self) -> None:
         parts = process_group.all_gather_object((self.posteriors, self.draws, self.prior))
@@ -63,11 +70,9 @@ class AggregatedPosterior(Metric):
     def compute(self) -> Values:
         if self.prior is None:
             return {}
-        posterior = self.context.model.posterior
         draws, log_q = (torch.cat([one[name] for one in self.draws]) for name in ("z", "log_q"))
-        count = INVERTED_DRAWS if posterior.density_inverts else DRAWS
-        z, log_q = draws[:count], log_q[:count]
-        if posterior.moments_are_conditional:
+        z, log_q = draws[: self.count], log_q[: self.count]
+        if self.uses_all_draws:
             spread = draws.var(0, unbiased=False).mean()
         else:
             means, variances = (torch.cat([getattr(q, name) for q in self.posteriors]) for name in ("mean", "variance"))
