@@ -155,6 +155,6 @@ def test_python_m_lists_and_runs_the_commands(tmp_path: Path) -> None:
     listing = call()
     assert listing.returncode == 0 and all(f"  {name} " in listing.stdout for name in ("train", "eval", "report"))
     unknown = call("vae-trian")
-    assert (unknown.returncode, unknown.stdout) == (1, "") and "nearest: train" in unknown.stderr
+    assert (unknown.returncode, unknown.stdout) == (2, "") and "nearest: train" in unknown.stderr
     refused = call("train", "objective.bet=4")
     assert refused.returncode == 2 and refused.stderr.startswith("vae-train: error: objective.bet: unknown key")

@@ -137,9 +137,10 @@ class _Parser:
         self.fail(_join(key, name), "unknown key", f"nearest: {', '.join(near)} ({has})" if near else has)
 
     def holders(self, key: str, name: str = "") -> list[str]:
-        """The other options of a group that have this key."""
+        """The other options of a group that have this key; none if a file of the group itself sets it."""
         sources = Sources.find()
-        if issubclass(self.schema, RunCommandConfig) or not self.accepts(key):
+        own = key and f"{key}/" in self.where(_join(key, name))
+        if own or issubclass(self.schema, RunCommandConfig) or not self.accepts(key):
             return []
         return [one for one in sources.options(key) if _join(key, name) in option_keys(sources, key, one)[0]]
 

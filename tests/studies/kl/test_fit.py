@@ -43,7 +43,11 @@ def test_by_default_each_time_goes_into_a_folder_of_its_own(work: Path) -> None:
         (["direction=sideways"], 2, ["direction", "forward, reverse"]),
         (["target=bimodel"], 2, ["target", "bimodal"]),
         (["target=samples"], 2, ["target.path", "needs a value"]),
-        (["target=samples", "target.path=none.txt", "direction=forward"], 1, ["target.path=none.txt", "not readable"]),
+        (
+            ["target=samples", "target.path=none.txt", "direction=forward"],
+            1,
+            ["target.path=none.txt", "there is no such file"],
+        ),
         (["target=samples", "target.path=x.txt"], 1, ["direction=reverse", "use direction=forward"]),
         (["target=double_well", "direction=forward"], 1, ["direction=forward", "use direction=reverse"]),
         (["target.scales=[1,-1]"], 2, ["target.scales", "> 0"]),
