@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.datasets.array_files import Rows
-from vae_cli.datasets.arrays import stored
+from vae_cli.datasets.arrays import ELSE, stored
 from vae_cli.datasets.noise import fixed_bernoulli, seed_of, threshold
 from vae_cli.datasets.streamed import Streamed
 from vae_cli.distributions.standardisation import Standardisation
@@ -124,7 +124,7 @@ class ArrayRows(Streamed):
         start = number * self.height
         array = np.asarray(self.array[start : start + self.height])
         where = f"{self.where} (rows from {start:,})" if start else self.where
-        return stored(array.reshape(-1, *self.event_shape), self.domain, where, self.dtype)
+        return stored(array.reshape(-1, *self.event_shape), self.domain, where, self.dtype, ELSE)
 
     def sample(self) -> Tensor:
         """Rows of blocks at equal distances, at most SAMPLE_BYTES of them."""

@@ -87,8 +87,8 @@ def transpose(shape: Shape) -> str:
     return f"shape {shape} has channels last; transpose it to (N, C, H, W): x.transpose(0, 3, 1, 2) in numpy"
 
 
-def stored(x: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] = np.float32, way: str = "") -> Tensor:
-    """Examples (N, *event) as a Split keeps them: uint8 or `dtype`; UserError names the first row at fault."""
+def stored(x: np.ndarray, domain: Domain, where: str, dtype: type[np.floating], way: str) -> Tensor:
+    """Examples (N, *event) as a Split keeps them: uint8 or `dtype`; UserError names the row at fault and `way`."""
     if domain == "binary":
         white = 255 if x.dtype == np.uint8 and x.max() == 255 else 1
         check(x, (x == 0) | (x == white), f"0 or {white}, as in x > {white / 2:g}{way}", where)
@@ -102,13 +102,12 @@ def stored(x: np.ndarray, domain: Domain, where: str, dtype: type[np.floating] =
         return torch.from_numpy(values)
     if x.dtype.kind in "ui":
         way = "; dataset.domain=levels takes bytes, numpy.uint8, as k/255"
-    known = way or "; use dataset.domain=real"
-    check(x, (values >= 0) & (values <= 1), f"{VALUES['unit']} (dataset.domain={domain}){known}", where)
+    check(x, (values >= 0) & (values <= 1), f"{VALUES['unit']} (dataset.domain={domain}){way}", where)
     if domain == "unit":
         return torch.from_numpy(values)
     levels = np.rint(255 * values)
     fine = abs(255 * values - levels) <= tolerance(x.dtype)
-    check(x, fine, f"{VALUES['levels']} (dataset.domain=levels){way or '; use dataset.domain=unit'}", where)
+    check(x, fine, f"{VALUES['levels']} (dataset.domain=levels){way}", where)
     return torch.from_numpy(levels.astype(np.uint8))
 
 
