@@ -56,6 +56,11 @@ def choices(annotation: Any) -> list[str]:
     return [str(one) for member in members(annotation) if get_origin(member) is Literal for one in get_args(member)]
 
 
+def listed(annotation: Any) -> list[str]:
+    """The values of the Literals that a list may hold."""
+    return [one for member in members(annotation) if get_origin(member) is list for one in choices(get_args(member)[0])]
+
+
 def fits(value: Any, annotation: Any) -> bool:
     """Strictly: true is no integer, 1.0 is none either, "1" is no number; an integer is a number, a list a tuple."""
     try:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from omegaconf import DictConfig
 
 from vae_cli.config import modules, signatures
-from vae_cli.config.annotations import choices, describe, fits, is_opaque, members
+from vae_cli.config.annotations import choices, describe, fits, is_opaque, listed, members
 from vae_cli.config.command_schemas import RunCommandConfig
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.option_help import keys as option_keys
@@ -173,6 +173,8 @@ class _Parser:
         if not fits(value, annotation):
             named = choices(annotation)
             hint = f"use {key}={named[0]}" if len(named) == 1 else nearest(str(value), named, f"{key}=")
+            if isinstance(value, list) and (known := listed(annotation)):
+                hint = f"use {key}=[{','.join(one for one in known if one in value) or known[0]}]"
             self.fail(key, f"expected {describe(annotation)}", hint, value)
         return value
 
