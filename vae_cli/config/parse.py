@@ -173,8 +173,9 @@ class _Parser:
         if not fits(value, annotation):
             named = choices(annotation)
             hint = f"use {key}={named[0]}" if len(named) == 1 else nearest(str(value), named, f"{key}=")
-            if isinstance(value, list) and (known := listed(annotation)):
-                hint = f"use {key}=[{','.join(one for one in known if one in value) or known[0]}]"
+            if known := listed(annotation):
+                given = value if isinstance(value, list) else [value]
+                hint = f"use {key}=[{','.join(one for one in known if one in given) or known[0]}]"
             self.fail(key, f"expected {describe(annotation)}", hint, value)
         return value
 
