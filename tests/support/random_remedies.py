@@ -72,7 +72,7 @@ def kind_of(message: str) -> str:
 def remedies(message: str, composer: Composer, kinds: dict[str, Kind], values: dict[str, object]) -> list[Remedy]:
     """The ways out that a message names, each a set of choices; empty if there are none that a program understands."""
     mistyped = MISTYPED.match(message)
-    if mistyped and not mistyped[2].startswith("a list [one of"):  # whose remedy names the values
+    if mistyped and f"use {mistyped[1]}=" not in message:
         return [Remedy((), ((mistyped[1], _typed(mistyped[2])),))]
     named = VERBS.fullmatch(message)
     if named is None:
