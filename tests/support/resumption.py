@@ -23,5 +23,5 @@ def trained(folder: Path) -> Path:
 
 
 def kept(run: Path) -> dict[str, str]:
-    """What a refusal must not touch: everything but the log of what was asked and the lock."""
+    """Digests of the files that a refusal leaves as they are: all but the log and the lock."""
     return {name: digest for name, digest in fingerprint(run).items() if name not in ("vae-train.log", ".lock")}

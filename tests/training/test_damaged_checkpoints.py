@@ -1,6 +1,5 @@
 """Checkpoints that can be loaded and are wrong: refused in one line, and the run stays as it was."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,22 +8,11 @@ import pytest
 import torch
 
 from tests.support.commands import fork
-from tests.support.resumption import kept, train, trained
+from tests.support.resumption import kept, train
 from vae_cli import load
 from vae_cli.errors import UserError
 from vae_cli.runs import checkpoints
 from vae_cli.runs.folder import RunFolder
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("resumption") / "original")
-
-
-@pytest.fixture
-def work(original: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    return Path(shutil.copytree(original, tmp_path / "work", symlinks=True))
 
 
 def tamper(run: Path, change: Callable[[dict[str, Any]], Any], *names: str) -> None:

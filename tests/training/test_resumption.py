@@ -1,7 +1,6 @@
 """Runs that go on: what is refused leaves them as they were, and what differs from a run at once is told."""
 
 import shlex
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +9,13 @@ import torch
 import yaml
 
 from tests.support.commands import fork
-from tests.support.resumption import SMALL, kept, train, trained
+from tests.support.resumption import SMALL, kept, train
 from tests.support.runs import results
 from vae_cli.report.groups import group
 from vae_cli.report.runs import find
 from vae_cli.runs import checkpoints
 
 DONE = "run: done already; use trainer.max_epochs=6 to train on\n"
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("resumption") / "original")
-
-
-@pytest.fixture
-def work(original: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    return Path(shutil.copytree(original, tmp_path / "work", symlinks=True))
 
 
 REFUSED = [
