@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from omegaconf import DictConfig
@@ -139,7 +140,7 @@ class _Parser:
     def holders(self, key: str, name: str = "") -> list[str]:
         """The other options of a group that have this key; none if a file of the group itself sets it."""
         sources = Sources.find()
-        own = key and f"{key}/" in self.where(_join(key, name))
+        own = key and Path(self.where(_join(key, name))).parent.name == key
         if own or issubclass(self.schema, RunCommandConfig) or not self.accepts(key):
             return []
         return [one for one in sources.options(key) if _join(key, name) in option_keys(sources, key, one)[0]]
