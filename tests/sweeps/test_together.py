@@ -7,20 +7,12 @@ import pytest
 import torch
 
 from tests.support.configs import composed
+from tests.support.together import FEW, SYSTEMS
 from tests.support.training import train
 from vae_cli.commands.failure import Failure, attempt
 from vae_cli.runs import checkpoints
 from vae_cli.sweeps.together import run_together
 from vae_cli.training.together import Conductor
-
-FEW = ["dataset=digits", "dataset.subset=96", "network.hidden=[8]", "model.latent_dim=3", "trainer.max_epochs=2"]
-SYSTEMS = {
-    "elbo": (["annealing=linear"], "objective.beta=1", "objective.beta=4"),
-    "iwae": (["objective=iwae", "objective.samples=3"], "optimizer.lr=0.001", "optimizer.lr=0.01"),
-    "infovae": (["objective=infovae"], "objective.alpha=0.5", "objective.alpha=0"),
-    "tcvae": (["objective=tcvae", "trainer.gradient_clip_val=1"], "objective.beta=2", "objective.beta=6"),
-    "vade": (["model=vade", "initialisation=gmm", "pretraining.epochs=1"], "objective.beta=1", "objective.beta=2"),
-}
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

@@ -54,10 +54,13 @@ class Lane:
         """False once an engine's optimiser has forgotten its state, as it does where a phase begins."""
         return all(bool(engine.optimizer.state) == bool(self.optimizer.state) for engine in self.engines)
 
-    def step(self) -> None:
-        """Take a step by the gradients of the stacked parameters."""
+    def set_rates(self) -> None:
+        """Set the learning rates of the next step."""
         lead = self.engines[0]
         lead.module.set_rates(self.optimizer, lead.step, lead.module.position)
+
+    def step(self) -> None:
+        """Take a step by the gradients of the stacked parameters."""
         for parameter, stacked in zip(self.parameters, self.stacked, strict=True):
             parameter.grad = None if stacked.grad is None else stacked.grad[self.rows]
         self.optimizer.step()
@@ -92,13 +95,12 @@ def _joined(parts: Sequence[Any], parameter: Tensor) -> Any:
     return torch.stack(list(parts)) if first.shape == parameter.shape else first.clone()
 
 
-def clip(stacked: Iterable[Tensor], limits: Sequence[float | None]) -> None:
-    """Clip the gradient of each model of a stack to its largest norm, as `clip_grad_norm_` does."""
+def clip(stacked: Iterable[Tensor], limits: Tensor) -> None:
+    """Clip the gradient of each model of a stack to its largest norm (J,), as `clip_grad_norm_` does."""
     gradients = [value.grad for value in stacked if value.grad is not None]
-    if all(limit is None for limit in limits) or not gradients:
+    if not gradients:
         return
     norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
-    most = norms.new_tensor([float("inf") if limit is None else limit for limit in limits])
-    factors = (most / (norms + 1e-6)).clamp(max=1)
+    factors = (limits / (norms + 1e-6)).clamp(max=1)
     for gradient in gradients:
         gradient.mul_(factors.reshape(-1, *[1] * (gradient.dim() - 1)))
