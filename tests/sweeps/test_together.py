@@ -33,6 +33,17 @@ def test_jobs_together_and_alone(system: str, tmp_path: Path) -> None:
         assert together[n]["test/elbo"] == pytest.approx(alone[n]["test/elbo"], rel=1e-5)
 
 
+def test_jobs_go_on_together_when_a_shorter_one_has_ended(tmp_path: Path) -> None:
+    scalar = ["likelihood=gaussian_learned", "likelihood.per_dimension=false", "dataset.binarize=none"]
+    configs = [composed(*FEW, *scalar, f"trainer.max_epochs={epochs}", f"seed={epochs}") for epochs in (1, 2, 2)]
+    alone = [train(config, tmp_path / f"alone{n}") for n, config in enumerate(configs)]
+    together = run_together(
+        [partial(train, config, tmp_path / f"together{n}") for n, config in enumerate(configs)], Conductor()
+    )
+    for one, other in zip(alone, together, strict=True):
+        assert other["test/elbo"] == pytest.approx(one["test/elbo"], rel=1e-5)
+
+
 def test_a_job_that_diverges_or_fits_no_other_leaves_the_others(tmp_path: Path) -> None:
     lines = [["objective.beta=1"], ["objective.beta=2"], ["optimizer.lr=1e30"], ["objective.samples=2"]]
     works = [partial(train, composed(*FEW, *line), tmp_path / f"job{n}") for n, line in enumerate(lines)]

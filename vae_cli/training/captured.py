@@ -40,7 +40,7 @@ class Graph:
         """The step with other batches, epochs and learning rates of the parameter groups."""
         for draw in draws:
             draw.start_noise()
-        torch._foreach_copy_([own.index for own in self.draws], [draw.index for draw in draws])
+        torch._foreach_copy_([own.index for own in self.draws], [draw.index for draw in draws])  # pyright: ignore[reportPrivateImportUsage]
         stored = [(own.x, draw.x) for own, draw in zip(self.draws, draws, strict=True)]
         for own, x in stored:
             if own is not None and x is not None:

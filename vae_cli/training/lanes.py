@@ -20,6 +20,9 @@ ELEMENTWISE = (
 )  # fmt: skip
 """Optimisers that treat each entry of a parameter by itself."""
 
+COMMON = "step", "eta", "mu", "mu_product"
+"""Their states that depend on settings and steps alone, so that rows have them in common; others have entries."""
+
 
 def settings(engine: StepEngine) -> bytes:
     """The settings that fix the steps of an optimiser: engines with equal ones can have one optimiser."""
@@ -46,7 +49,7 @@ class Lane:
         for parameter, own in zip(self.parameters, zip(*self.owned, strict=True), strict=True):
             states = [engine.optimizer.state.get(value, {}) for engine, value in zip(engines, own, strict=True)]
             if states[0]:
-                joined = {name: _joined([state[name] for state in states], own[0]) for name in states[0]}
+                joined = {name: _joined(name, [state[name] for state in states]) for name in states[0]}
                 self.optimizer.state[parameter] = joined
 
     @property
@@ -71,7 +74,7 @@ class Lane:
             for parameter, value in zip(self.parameters, own, strict=True):
                 if state := self.optimizer.state.get(parameter):
                     engine.optimizer.state[value] = {
-                        name: part[number] if _is_stacked(part, parameter) else part for name, part in state.items()
+                        name: part if name in COMMON or part is None else part[number] for name, part in state.items()
                     }
 
     def release(self) -> None:
@@ -83,16 +86,11 @@ class Lane:
                 }
 
 
-def _is_stacked(part: Any, parameter: Tensor) -> bool:
-    return isinstance(part, Tensor) and part.shape == parameter.shape
-
-
-def _joined(parts: Sequence[Any], parameter: Tensor) -> Any:
-    """States of several models, stacked where they have the shape of the parameter; others are equal in all."""
-    first = parts[0]
-    if not isinstance(first, Tensor):
-        return first
-    return torch.stack(list(parts)) if first.shape == parameter.shape else first.clone()
+def _joined(name: str, parts: Sequence[Any]) -> Any:
+    """The states of this name of several models, stacked unless they are common."""
+    if name in COMMON or parts[0] is None:
+        return parts[0].clone() if isinstance(parts[0], Tensor) else parts[0]
+    return torch.stack(list(parts))
 
 
 def clip(stacked: Iterable[Tensor], limits: Tensor) -> None:
