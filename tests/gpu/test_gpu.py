@@ -102,6 +102,7 @@ def test_weights_and_rates_change_in_captured_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of the compiler itself
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning")  # its advice
 def test_a_compiled_step_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = train(composed(*GPU, "trainer.compile=true"), tmp_path)
     assert results["compiled"] and np.isfinite(results["test/elbo"])
