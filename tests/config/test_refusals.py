@@ -81,10 +81,20 @@ def test_every_rule_is_tried():
         (["objective.free_bits=[0.1,0.3]"], "objective.free_bits=0.3 or one number for each"),
         (["objective=infovae", "objective.lambda_=0.5"], "objective.lambda_=1 or more"),
         (["optimizer=sgd", "+optimizer.dampening=0.5"], "optimizer.momentum=0.9 optimizer.dampening=0 or"),
-        (["posterior=per_example", "annealing=linear"], "or objective=elbo annealing=none"),
+        (["posterior=per_example", "annealing=linear"], "or annealing=none"),
+        (["posterior=per_example", "objective.beta=2", "annealing=linear"], "or objective.beta=1 annealing=none"),
+        (["posterior=per_example", "objective.free_bits=[0.5]"], "or objective.free_bits=0"),
+        (
+            ["posterior=per_example", "objective=tcvae", "refinement.train_steps=3"],
+            "or objective=elbo objective.beta=1",
+        ),
+        (
+            ["dataset=array", "dataset.path=x", "dataset.binarize=static", "likelihood=bernoulli"],
+            "dataset.binarize=none likelihood=gaussian|gaussian_decoder|gaussian_learned or dataset.domain=unit|levels",
+        ),
     ],
 )
-def test_remedies_have_the_numbers_that_fit(overrides, remedy):
+def test_remedies_have_the_values_that_fit(overrides, remedy):
     with pytest.raises(ConfigError) as caught:
         configuration("digits", *overrides)
     assert remedy in str(caught.value).partition("; use ")[2]

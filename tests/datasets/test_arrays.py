@@ -48,7 +48,8 @@ def test_bytes_of_a_table_and_of_real_data_are_the_numbers_they_are():
     np.testing.assert_array_equal(events(images, "real", "x")[:, 0], images.astype(np.float32))
     np.testing.assert_allclose(floats(events(images, "unit", "x"))[:, 0], images / 255, atol=1e-7)
     np.testing.assert_allclose(floats(events(table, "levels", "x")), table / 255, atol=1e-7)
-    with pytest.raises(UserError, match=r"row \d, column \d holds \d+; every value must be in \[0, 1\].*domain=levels"):
+    message = r"row \d, column \d holds \d+; every value must be in \[0, 1\].*domain=levels.*; use dataset.domain=real"
+    with pytest.raises(UserError, match=message):
         events(table, "unit", "x")
 
 

@@ -1,5 +1,6 @@
 """Training, resumption and scoring on a GPU; tests/gpu/run.sh runs these tests and the benchmarks of a GPU."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 import torch
 
 import vae_cli
+from tests.support import shapes
 from tests.support.configs import composed
 from tests.support.models import batch_of, binary_vae
+from tests.support.together import FEW, SYSTEMS
 from tests.support.training import interrupted, train
 from vae_cli.config.sources import Sources
 from vae_cli.distributions.discretised_logistic import DiscretisedLogistic
@@ -20,6 +23,8 @@ from vae_cli.evaluation.estimators import iw_log_likelihood
 from vae_cli.objectives import ELBO, Terms
 from vae_cli.runs.checkpoints import load
 from vae_cli.runs.folder import RunFolder
+from vae_cli.sweeps.together import run_together
+from vae_cli.training.together import Conductor
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
 GPU = ["dataset=digits", "trainer.accelerator=gpu", "trainer.max_epochs=2"]
@@ -45,6 +50,21 @@ def test_captured_steps_are_the_eager_ones(model: str, tmp_path: Path, capsys: p
         torch.testing.assert_close(
             captured[name], value, rtol=1e-3, atol=1e-4, msg=lambda text, at=name: f"{at}: {text}"
         )
+    assert "not captured" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_jobs_together_replay_their_steps(system: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common, *values = SYSTEMS[system]
+    lines = [[*FEW, *common, value, f"seed={seed}", *GPU, "trainer.max_epochs=6"] for seed, value in enumerate(values)]
+    eager = [train(composed(*line, "trainer.capture=false"), tmp_path / f"eager{n}") for n, line in enumerate(lines)]
+    conductor = Conductor()
+    captured = run_together(
+        [partial(train, composed(*line), tmp_path / f"captured{n}") for n, line in enumerate(lines)], conductor
+    )
+    assert conductor.together == {"captured0": 2, "captured1": 2}
+    for one, other in zip(eager, captured, strict=True):
+        assert other["test/elbo"] == pytest.approx(one["test/elbo"], rel=1e-3)
     assert "not captured" not in capsys.readouterr().err
 
 
@@ -83,7 +103,9 @@ def test_weights_and_rates_change_in_captured_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of the compiler itself
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning")  # its advice
 def test_a_compiled_step_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shapes.check(0)  # checks of shapes would be compiled, too
     results = train(composed(*GPU, "trainer.compile=true"), tmp_path)
     assert results["compiled"] and np.isfinite(results["test/elbo"])
     assert "not captured" not in capsys.readouterr().err

@@ -134,8 +134,9 @@ class Combination:
         return [f"data={file}", *(word for word in line if word not in chosen)]
 
     def with_groups(self, chosen: dict[str, str], composer: Composer) -> "Combination":
-        """Other options of some groups: keys of the old ones go, new ones are made small."""
-        kept = {key: v for key, v in self.values.items() if key.split(".")[0] not in chosen}
+        """Other options of some groups: keys of the old ones go, but those of all data; new ones are made small."""
+        gone = tuple(f"{group}." for group in chosen if group != "dataset")
+        kept = {key: v for key, v in self.values.items() if not key.startswith(gone)}
         data = self.data and "dataset" not in chosen
         return completed(replace(self, groups=self.groups | chosen, values=kept, data=data), composer, often=0)
 

@@ -41,11 +41,11 @@ class Remedy:
             return None
         if chosen:
             combination = combination.with_groups(chosen, composer)
-        values = combination.values | dict(self.values)
+        keys: dict[str, object] = {}
         if "dataset" in chosen:
             kind = next(kind for _, kind in sorted(kinds.items()) if kind.dataset == chosen["dataset"])
-            values = kind.keys | {"dataset.batch_size": 8} | values
-        return replace(combination, values=values)
+            keys = kind.keys | {"dataset.batch_size": 8}
+        return replace(combination, values=combination.values | keys | dict(self.values))
 
     def touched(self) -> set[str]:
         """The groups and keys that it changes."""

@@ -7,20 +7,12 @@ import pytest
 import torch
 
 from tests.support.configs import composed
+from tests.support.together import FEW, SYSTEMS
 from tests.support.training import train
 from vae_cli.commands.failure import Failure, attempt
 from vae_cli.runs import checkpoints
 from vae_cli.sweeps.together import run_together
 from vae_cli.training.together import Conductor
-
-FEW = ["dataset=digits", "dataset.subset=96", "network.hidden=[8]", "model.latent_dim=3", "trainer.max_epochs=2"]
-SYSTEMS = {
-    "elbo": (["annealing=linear"], "objective.beta=1", "objective.beta=4"),
-    "iwae": (["objective=iwae", "objective.samples=3"], "optimizer.lr=0.001", "optimizer.lr=0.01"),
-    "infovae": (["objective=infovae"], "objective.alpha=0.5", "objective.alpha=0"),
-    "tcvae": (["objective=tcvae", "trainer.gradient_clip_val=1"], "objective.beta=2", "objective.beta=6"),
-    "vade": (["model=vade", "initialisation=gmm", "pretraining.epochs=1"], "objective.beta=1", "objective.beta=2"),
-}
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -39,6 +31,17 @@ def test_jobs_together_and_alone(system: str, tmp_path: Path) -> None:
         for name, value in one["state_dict"].items():
             torch.testing.assert_close(other["state_dict"][name], value, rtol=1e-4, atol=1e-5, msg=name)
         assert together[n]["test/elbo"] == pytest.approx(alone[n]["test/elbo"], rel=1e-5)
+
+
+def test_jobs_go_on_together_when_a_shorter_one_has_ended(tmp_path: Path) -> None:
+    scalar = ["likelihood=gaussian_learned", "likelihood.per_dimension=false", "dataset.binarize=none"]
+    configs = [composed(*FEW, *scalar, f"trainer.max_epochs={epochs}", f"seed={epochs}") for epochs in (1, 2, 2)]
+    alone = [train(config, tmp_path / f"alone{n}") for n, config in enumerate(configs)]
+    together = run_together(
+        [partial(train, config, tmp_path / f"together{n}") for n, config in enumerate(configs)], Conductor()
+    )
+    for one, other in zip(alone, together, strict=True):
+        assert other["test/elbo"] == pytest.approx(one["test/elbo"], rel=1e-5)
 
 
 def test_a_job_that_diverges_or_fits_no_other_leaves_the_others(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A step that makes the host wait for a GPU cannot be recorded; these are found on a CPU by their operators."""
 
 import traceback
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,14 +10,19 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.configs import composed
+from tests.support.together import FEW, SYSTEMS
+from tests.support.training import train
 from vae_cli.config.schema import TrainConfig
 from vae_cli.config.sources import Sources
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import ConfigError
 from vae_cli.models.model import posterior_moments
 from vae_cli.objectives import Progress
+from vae_cli.sweeps.together import run_together
 from vae_cli.training.build import build_module
+from vae_cli.training.joint import Joint
 from vae_cli.training.phases import TrainingCodes
+from vae_cli.training.together import Conductor
 
 aten = torch.ops.aten
 WAITS = {
@@ -29,6 +36,9 @@ WAITS = {
 
 COUNTS_ON_A_CPU = "refinement.py"
 """Its optimiser counts steps where the parameters are."""
+
+CHECKED_ON_A_CPU = "joint.py"
+"""Its losses are read before each step where that does not wait."""
 
 NEEDED = {"divergence": ["model=wae"]}
 WAITING = {"per_example", "coupling", "flow"}
@@ -66,6 +76,26 @@ def test_no_other_option_waits_for_the_device(group: str) -> None:
         tried += 1
         assert option in WAITING or not waits_of(config), option
     assert tried > 1
+
+
+@pytest.mark.parametrize("system", ["elbo", "tcvae", pytest.param("infovae", marks=pytest.mark.slow)])
+def test_no_step_of_jobs_together_waits_for_the_device(
+    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common, *values = SYSTEMS[system]
+    watch, take = Waits(), Joint._take
+
+    def watched(self: Joint, batches: Any, epochs: Any) -> Any:
+        epochs = torch.tensor(epochs)
+        with watch:
+            return take(self, batches, epochs)
+
+    monkeypatch.setattr(Joint, "_take", watched)
+    works = [partial(train, composed(*FEW, *common, value), tmp_path / value) for value in values]
+    conductor = Conductor()
+    run_together(works, conductor)
+    assert conductor.together == dict.fromkeys(values, 2)
+    assert not [one for one in watch.found if CHECKED_ON_A_CPU not in one]
 
 
 def waits_of(config: TrainConfig) -> list[str]:

@@ -67,7 +67,7 @@ def changed(config: TrainConfig, choices: Mapping[str, str]) -> TrainConfig:
         node = getattr(config, group, None)
         if not name:
             config = with_option(config, group, value)
-        elif isinstance(node, Node):
+        elif isinstance(node, Node) and name in node.arguments:
             config = replace(config, **{group: Node(node.target, node.arguments | {name: _parsed(value)})})
         elif is_dataclass(node) and not isinstance(node, type) and name in vars(node):
             config = replace(config, **{group: replace(node, **{name: _parsed(value)})})

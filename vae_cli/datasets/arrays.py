@@ -101,7 +101,7 @@ def stored(x: np.ndarray, domain: Domain, where: str, dtype: type[np.floating], 
     if domain == "real":
         return torch.from_numpy(values)
     if x.dtype.kind in "ui":
-        way = "; dataset.domain=levels takes bytes, numpy.uint8, as k/255"
+        way = f"; dataset.domain=levels takes bytes, numpy.uint8, as k/255{way}"
     check(x, (values >= 0) & (values <= 1), f"{VALUES['unit']} (dataset.domain={domain}){way}", where)
     if domain == "unit":
         return torch.from_numpy(values)

@@ -150,7 +150,7 @@ class BinarizedDataset(Dataset):
         if self.binarize != "none" and data.domain == "real":
             raise UserError(
                 f"dataset.binarize={self.binarize} needs probabilities, but the data are real; "
-                "use dataset.binarize=none, or dataset.domain=unit|levels if they lie in [0, 1]"
+                "use dataset.binarize=none, or dataset.domain=unit|levels if x lies there"
             )
         if data.domain == "binary":
             return data

@@ -11,23 +11,43 @@ from torch import Tensor
 
 
 class Streams:
-    """The states of torch's generator of a device, one for each model, which draws advance."""
+    """A random stream for each of J models, in the place of torch's generator of a device."""
 
     def __init__(self, states: Sequence[Tensor], device: torch.device) -> None:
-        self.states = list(states)
-        self.generator = generator_of(device)
+        self.own = generator_of(device)
+        self.generators = [torch.Generator(device) for _ in states]
+        self.set_states(states)
+
+    def set_states(self, states: Sequence[Tensor]) -> None:
+        """Continue each stream from a state of torch's generator."""
+        for generator, state in zip(self.generators, states, strict=True):
+            generator.set_state(state)
+
+    @property
+    def states(self) -> list[Tensor]:
+        """The state of each stream."""
+        return [generator.get_state() for generator in self.generators]
 
     def draw(self, draw: Callable[[], Tensor]) -> Tensor:
         """A draw from each stream, as one value that `torch.vmap` maps over."""
-        parts = []
         with torch._C._DisableFuncTorch():
-            for number, state in enumerate(self.states):
-                self.generator.set_state(state)
-                parts.append(draw())
-                self.states[number] = self.generator.get_state()
-            stacked = torch.stack(parts)
+            stacked = torch.stack([self._from(generator, draw) for generator in self.generators])
         mapped: Any = getattr(torch._C, "_functorch")  # noqa: B009 (its stubs leave it out)
         return mapped._add_batch_dim(stacked, 0, mapped.maybe_current_level())
+
+    def _from(self, generator: torch.Generator, draw: Callable[[], Tensor]) -> Tensor:
+        """A draw of torch's generator as if it were another one."""
+        if self.own.device.type == "cpu":
+            self.own.set_state(generator.get_state())
+            drawn = draw()
+            generator.set_state(self.own.get_state())
+            return drawn
+        own = self.own.graphsafe_get_state()
+        self.own.graphsafe_set_state(generator.graphsafe_get_state())  # the state itself: a graph may record the draw
+        try:
+            return draw()
+        finally:
+            self.own.graphsafe_set_state(own)
 
 
 _present: Streams | None = None

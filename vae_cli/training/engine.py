@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 
@@ -81,7 +81,7 @@ class StepEngine:
                 if completes:
                     self.module.set_rates(self.optimizer, self.step, position)
                 if captured and not self._is_observed:
-                    rows.append(captured(draw, epoch))
+                    rows.append(captured([draw], [epoch]))
                 else:
                     rows.append(self._take(draw.batch(), epoch, number, position))
                 if completes:
@@ -125,9 +125,13 @@ class StepEngine:
         if not self.captures:
             return None
         if self.recorded is None or self.recorded[0] is not position.phase:
-            take = partial(self._take, number=0, position=position)
-            self.recorded = position.phase, CapturedSteps(take, self.optimizer)
+            self.recorded = position.phase, CapturedSteps(partial(self._take_first, position), [self.optimizer])
         return self.recorded[1]
+
+    def _take_first(
+        self, position: PhasePosition, batches: Sequence[Batch], epochs: Sequence[float] | Tensor
+    ) -> Tensor:
+        return self._take(batches[0], epochs[0], 0, position)
 
     def _take(self, batch: Batch, epoch: float | Tensor, number: int, position: PhasePosition) -> Tensor:
         """The sums of the terms of a batch, after its gradient and, if it completes one, an optimiser step."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from vae_cli.batch import Batch
 from vae_cli.distributed.streams import Streams
 from vae_cli.distributions.overflow import LARGEST
 from vae_cli.errors import UserError
+from vae_cli.training.captured import CapturedSteps
 from vae_cli.training.lanes import Lane, clip, settings
 from vae_cli.training.stacking import Stack
 
@@ -30,7 +33,9 @@ class Joint:
         self.stack = Stack([member.loss for member in self.members])
         starts = accumulate(map(len, lanes.values()), initial=0)
         self.lanes = [Lane(lane, self.stack, start) for lane, start in zip(lanes.values(), starts, strict=False)]
-        self.clips = [member.clip for member in self.members]
+        self.streams = Streams([member.stream for member in self.members], self.stack.device)
+        limits = [float("inf") if member.clip is None else member.clip for member in self.members]
+        self.limits = None if set(limits) == {float("inf")} else torch.tensor(limits, device=self.stack.device)
 
     @property
     def is_current(self) -> bool:
@@ -38,35 +43,59 @@ class Joint:
         losses = [member.loss for member in self.members]
         return losses == list(self.stack.losses) and all(lane.is_current for lane in self.lanes)
 
-    def losses(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Streams]:
-        """Losses (J,), means of loss and terms (J, T), and the streams after the draws."""
-        streams = Streams([member.stream for member in self.members], batches[0].x.device)
+    @cached_property
+    def captured(self) -> CapturedSteps | None:
+        """Recorded steps, where the jobs record theirs."""
+        if not all(member.captures for member in self.members):
+            return None
+        return CapturedSteps(self._take, [lane.optimizer for lane in self.lanes], self.streams.generators)
+
+    def begin(self) -> None:
+        """Continue the random streams of the jobs."""
+        self.streams.set_states([member.stream for member in self.members])
+
+    def losses(self, batches: Sequence[Batch], epochs: Sequence[float] | Tensor) -> tuple[Tensor, Tensor]:
+        """Losses (J,), and means of loss and terms (J, T)."""
         with self.members[0].precision.forward_context():
-            epochs = [member.epoch for member in self.members]
-            losses, means = self.stack.means(batches, epochs, self.members[0].module.facts.examples, streams)
-        return losses, means, streams
+            return self.stack.means(batches, epochs, self.members[0].module.facts.examples, self.streams)
 
     def take(self) -> None:
         """Train on the next batch of each job; the last one of a window completes a step."""
-        lead = self.members[0]
-        batches, number, loader = [next(member.draws).batch() for member in self.members], lead.number, lead.loader
-        losses, means, streams = self.losses(batches)
-        rows = (means * len(batches[0])).unbind()
-        if lead.reads_each_step and not bool((means[:, 0].abs() < LARGEST).all()):
-            self._refuse(rows, batches)
-        if number % loader.accumulate == 0:
-            self.stack.forget_gradients()
-        (losses.sum() * loader.window_weights[number] / loader.accumulate).backward()
-        if loader.completes_step(number):
-            self._step()
-        for member, row, state in zip(self.members, rows, streams.states, strict=True):
+        draws, epochs = [next(member.draws) for member in self.members], [member.epoch for member in self.members]
+        completes = self.members[0].completes_step
+        if completes:
+            for lane in self.lanes:
+                lane.set_rates()
+        if self.captured and not any(member._is_observed for member in self.members):
+            rows = self.captured(draws, epochs)
+        else:
+            rows = self._take([draw.batch() for draw in draws], epochs)
+        for member, row in zip(self.members, rows.unbind(), strict=True):
             member.rows.append(row)
-            member.number, member.stream, member.module.names = number + 1, state, self.stack.names
+            member.number += 1
+            if completes:
+                member.steps.increment_ready()
+                member.steps.increment_completed()
+
+    def _take(self, batches: Sequence[Batch], epochs: Sequence[float] | Tensor) -> Tensor:
+        """The sums of loss and terms (J, T) of a batch of each job, after gradients and, if it is due, a step."""
+        lead = self.members[0]
+        losses, means = self.losses(batches, epochs)
+        for member in self.members:
+            member.module.names = self.stack.names
+        rows = means * len(batches[0])
+        if lead.reads_each_step and not bool((means[:, 0].abs() < LARGEST).all()):
+            self._refuse(rows.unbind(), batches)
+        if lead.number % lead.loader.accumulate == 0:
+            self.stack.forget_gradients()
+        (losses.sum() * lead.loader.window_weights[lead.number] / lead.loader.accumulate).backward()
+        if lead.completes_step:
+            self._step()
+        return rows
 
     def _refuse(self, rows: Sequence[Tensor], batches: Sequence[Batch]) -> None:
         """Keep the error of each job whose loss is not finite."""
         for member, row, batch in zip(self.members, rows, batches, strict=True):
-            member.module.names = self.stack.names
             try:
                 member._check(row, member.number, member.step, batch.x)
             except UserError as error:
@@ -80,14 +109,15 @@ class Joint:
         for member in observed:
             member.module.set_rates(member.optimizer, member.step, member.position)
             member._call("on_before_optimizer_step", member.optimizer)
-        clip(self.stack.parameters.values(), self.clips)
+        if self.limits is not None:
+            clip(self.stack.parameters.values(), self.limits)
         for lane in self.lanes:
             lane.step()
-        for member in self.members:
-            member.steps.increment_ready()
-            member.steps.increment_completed()
 
     def publish(self) -> None:
+        """Let each job have the state of its row: of its optimiser and of its random stream."""
+        for member, state in zip(self.members, self.streams.states, strict=True):
+            member.stream = state
         for lane in self.lanes:
             lane.publish()
 

@@ -20,6 +20,9 @@ ELEMENTWISE = (
 )  # fmt: skip
 """Optimisers that treat each entry of a parameter by itself."""
 
+COMMON = "step", "eta", "mu", "mu_product"
+"""Their states that depend on settings and steps alone, so that rows have them in common; others have entries."""
+
 
 def settings(engine: StepEngine) -> bytes:
     """The settings that fix the steps of an optimiser: engines with equal ones can have one optimiser."""
@@ -46,7 +49,7 @@ class Lane:
         for parameter, own in zip(self.parameters, zip(*self.owned, strict=True), strict=True):
             states = [engine.optimizer.state.get(value, {}) for engine, value in zip(engines, own, strict=True)]
             if states[0]:
-                joined = {name: _joined([state[name] for state in states], own[0]) for name in states[0]}
+                joined = {name: _joined(name, [state[name] for state in states]) for name in states[0]}
                 self.optimizer.state[parameter] = joined
 
     @property
@@ -54,10 +57,13 @@ class Lane:
         """False once an engine's optimiser has forgotten its state, as it does where a phase begins."""
         return all(bool(engine.optimizer.state) == bool(self.optimizer.state) for engine in self.engines)
 
-    def step(self) -> None:
-        """Take a step by the gradients of the stacked parameters."""
+    def set_rates(self) -> None:
+        """Set the learning rates of the next step."""
         lead = self.engines[0]
         lead.module.set_rates(self.optimizer, lead.step, lead.module.position)
+
+    def step(self) -> None:
+        """Take a step by the gradients of the stacked parameters."""
         for parameter, stacked in zip(self.parameters, self.stacked, strict=True):
             parameter.grad = None if stacked.grad is None else stacked.grad[self.rows]
         self.optimizer.step()
@@ -68,7 +74,7 @@ class Lane:
             for parameter, value in zip(self.parameters, own, strict=True):
                 if state := self.optimizer.state.get(parameter):
                     engine.optimizer.state[value] = {
-                        name: part[number] if _is_stacked(part, parameter) else part for name, part in state.items()
+                        name: part if name in COMMON or part is None else part[number] for name, part in state.items()
                     }
 
     def release(self) -> None:
@@ -80,25 +86,19 @@ class Lane:
                 }
 
 
-def _is_stacked(part: Any, parameter: Tensor) -> bool:
-    return isinstance(part, Tensor) and part.shape == parameter.shape
+def _joined(name: str, parts: Sequence[Any]) -> Any:
+    """The states of this name of several models, stacked unless they are common."""
+    if name in COMMON or parts[0] is None:
+        return parts[0].clone() if isinstance(parts[0], Tensor) else parts[0]
+    return torch.stack(list(parts))
 
 
-def _joined(parts: Sequence[Any], parameter: Tensor) -> Any:
-    """States of several models, stacked where they have the shape of the parameter; others are equal in all."""
-    first = parts[0]
-    if not isinstance(first, Tensor):
-        return first
-    return torch.stack(list(parts)) if first.shape == parameter.shape else first.clone()
-
-
-def clip(stacked: Iterable[Tensor], limits: Sequence[float | None]) -> None:
-    """Clip the gradient of each model of a stack to its largest norm, as `clip_grad_norm_` does."""
+def clip(stacked: Iterable[Tensor], limits: Tensor) -> None:
+    """Clip the gradient of each model of a stack to its largest norm (J,), as `clip_grad_norm_` does."""
     gradients = [value.grad for value in stacked if value.grad is not None]
-    if all(limit is None for limit in limits) or not gradients:
+    if not gradients:
         return
     norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
-    most = norms.new_tensor([float("inf") if limit is None else limit for limit in limits])
-    factors = (most / (norms + 1e-6)).clamp(max=1)
+    factors = (limits / (norms + 1e-6)).clamp(max=1)
     for gradient in gradients:
         gradient.mul_(factors.reshape(-1, *[1] * (gradient.dim() - 1)))

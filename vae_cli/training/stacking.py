@@ -101,8 +101,12 @@ class Stack:
         self.ties = len(list(self.lead.named_parameters(remove_duplicate=False))) > len(self.parameters)
         paths = [path for path, _ in self.lead.named_modules()]
         numbers = {path: _varying([loss.get_submodule(path) for loss in losses]) for path in paths}
-        self.numbers = {path: values for path, values in numbers.items() if values}
-        self.annealing = _varying([loss.objective.annealing for loss in losses])
+        varying = (
+            {p: values for p, values in numbers.items() if values},
+            _varying([o.objective.annealing for o in losses]),
+        )
+        self.device = next(iter(self.parameters.values())).device
+        self.numbers, self.annealing = tree_map(lambda value: value.to(self.device), varying)
 
     def adopt(self) -> None:
         """Let the parameters and buffers of each loss be rows of the stacked ones."""
@@ -118,16 +122,16 @@ class Stack:
                 value.data = value.detach().clone()
 
     def means(
-        self, batches: Sequence[Batch], epochs: Sequence[float], examples: int, streams: Streams
+        self, batches: Sequence[Batch], epochs: Sequence[float] | Tensor, examples: int, streams: Streams
     ) -> tuple[Tensor, Tensor]:
         """Losses (J,), with gradients, and the means of loss and terms (J, T) of a batch of each model."""
-        device, labels = batches[0].x.device, [batch.y for batch in batches if batch.y is not None]
+        labels = [batch.y for batch in batches if batch.y is not None]
         given: dict[str, Any] = {
             "x": torch.stack([batch.x for batch in batches]),
             "index": torch.stack([batch.index for batch in batches]),
             **({"y": torch.stack(labels)} if labels else {}),
         }
-        epoch = torch.tensor(epochs, dtype=torch.float64, device=device)
+        epoch = torch.as_tensor(epochs, dtype=torch.float64, device=self.device)
 
         def one(state: Any, numbers: Any, annealing: Any, given: dict[str, Any], epoch: Tensor) -> Any:
             with self._given(numbers, annealing):
@@ -136,9 +140,8 @@ class Stack:
             self.names = tuple(terms.metrics)
             return terms.loss, torch.stack([terms.loss, *terms.metrics.values()]).detach()
 
-        numbers, annealing = tree_map(lambda value: value.to(device), (self.numbers, self.annealing))
         with streams_context(streams):
-            return vmap(one)((self.parameters, self.buffers), numbers, annealing, given, epoch)
+            return vmap(one)((self.parameters, self.buffers), self.numbers, self.annealing, given, epoch)
 
     def forget_gradients(self) -> None:
         """Drop the gradients of the step before."""

@@ -118,7 +118,6 @@ class Member(StepEngine):
     def _obstacle(self) -> str | None:
         """The setting that needs steps of its own, if any."""
         obstacles = {
-            "trainer.capture=true: a GPU replays the steps of one job faster": self.captures,
             "several processes": self.trainer.world_size > 1,
             "trainer.precision=16-mixed": self.scaler is not None,
             "trainer.compile=true": self.position.phase.objective._compiled_call_impl is not None,
@@ -127,6 +126,11 @@ class Member(StepEngine):
             "a callback acts within steps": self.is_watched,
         }
         return next((name for name, found in obstacles.items() if found), None)
+
+    @property
+    def completes_step(self) -> bool:
+        """True if an optimiser step follows the next batch."""
+        return self.loader.completes_step(self.number)
 
     @property
     def epoch(self) -> float:
@@ -188,7 +192,8 @@ class Conductor:
             return
         stop = min(other.block.stop if other.number == number else other.number for other in alike)
         joint, began = self._joint(members), time.perf_counter()
-        with float32():
+        joint.begin()
+        with float32(), members[0].products():
             while members[0].number < stop and not any(member.error for member in members):
                 joint.take()
         joint.publish()
@@ -207,7 +212,8 @@ class Conductor:
         for member, draw in zip(members, draws, strict=True):
             member.draws = chain([draw], member.draws)
         try:
-            Joint(members).losses([draw.batch() for draw in draws])[0].sum().backward()
+            epochs = [member.epoch for member in members]
+            Joint(members).losses([draw.batch() for draw in draws], epochs)[0].sum().backward()
         except Exception as error:  # torch raises many kinds of exception for what it cannot map over
             if out_of_memory(error) and len(members) > 1:
                 for number, member in enumerate(members):

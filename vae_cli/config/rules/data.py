@@ -67,7 +67,10 @@ def binarize_domain(view: ConfigView) -> Refusal | None:
     return Refusal(
         key,
         f"{key}={view.binarize()} ({view.where(key)}) needs x in [0, 1], {view.name('dataset')} gives real data",
-        (f"{key}=none", "dataset.domain=unit|levels"),
+        (
+            f"{key}=none {stating('likelihood', 'support', lambda other: 'real' in other)}",
+            "dataset.domain=unit|levels if x lies there",
+        ),
     )
 
 

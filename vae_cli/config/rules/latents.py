@@ -83,15 +83,19 @@ def per_example_objective(view: ConfigView) -> Refusal | None:
     if not steps or "per_example" not in view.provides("posterior"):
         return None
     floors = view.argument("objective.free_bits")
-    plain = view.argument("objective.beta") == 1 and not any(floors if isinstance(floors, list) else [floors])
-    annealed = view.config.annealing is not None
-    if "elbo" in view.provides("objective") and plain and not annealed:
+    needed = {
+        providing("objective", "elbo"): "elbo" not in view.provides("objective"),
+        "objective.beta=1": view.argument("objective.beta") not in (None, 1),
+        "objective.free_bits=0": any(floors) if isinstance(floors, list) else floors,
+        "annealing=none": view.config.annealing is not None,
+    }
+    if not any(needed.values()):
         return None
     return Refusal(
         key,
         f"{key}={steps} ({view.where(key)}) moves the parameters of {view.name('posterior')} up the ELBO, "
         f"{view.name('objective')} with its weights differs from it",
-        (f"{key}=0", f"objective=elbo{' annealing=none' * annealed} with its defaults"),
+        (f"{key}=0", " ".join(way for way, missing in needed.items() if missing)),
     )
 
 
