@@ -86,7 +86,7 @@ IN_FILES = [
     ([NPZ, "dataset.path=data.npz", "dataset.domain=binary", "likelihood=bernoulli"], "row 0, column 0 ", "0 or 1"),
     ([NPZ, "dataset.path=data.npz", "dataset.domain=levels", "likelihood=categorical"], "row 0, column 0 ", "k/255"),
     ([IMAGES, "dataset.path=gone"], "dataset.path=gone: ", "no such folder"),
-    ([IMAGES, "dataset.path=a file"], "dataset.path=a file: ", "dataset=array reads a file"),
+    ([IMAGES, "dataset.path=a file"], "dataset.path=a file: ", "use dataset=array|table"),
     ([IMAGES, "dataset.path=empty"], "empty: no images", ".png"),
     ([IMAGES, "dataset.path=broken", "dataset.workers=0"], "broken/", "not a readable image"),
     ([IMAGES, "dataset.path=bomb", "dataset.workers=1"], "bomb/", "not a readable image"),

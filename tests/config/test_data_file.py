@@ -62,7 +62,7 @@ def test_the_array_of_examples_is_the_named_or_the_only_one():
     for name, domain in (("images", "levels"), ("masks", "binary")):
         lines = expanded(["data=many.npz", f"dataset.x={name}"])[0]
         assert f"dataset.domain={domain}" in lines and lines.count(f"dataset.x={name}") == 1
-    with pytest.raises(ConfigError, match=r"many\.npz: holds images, masks; set dataset\.x=NAME"):
+    with pytest.raises(ConfigError, match=r"many\.npz: holds images, masks; use dataset\.x=images\|masks"):
         expanded(["data=many.npz"])
 
 

@@ -39,7 +39,7 @@ FAULTS = [
     (
         {"imgs": UNIT, "latents_classes": UNIT},
         "real",
-        r"it holds imgs, latents_classes; use dataset\.x=NAME",
+        r"it holds imgs, latents_classes; use dataset\.x=imgs\|latents_classes",
     ),
     ({"x_train": UNIT}, "real", r"x_test; it holds x_train"),
     ({"x_train": UNIT, "x_test": UNIT[:, :2]}, "real", r"\(3,\), x_test \(2,\)"),
@@ -135,10 +135,10 @@ def test_a_wrong_check_sum_is_one_line(tmp_path):
 
 def test_a_table_of_text_is_told_its_reader(tmp_path):
     (tmp_path / "data.npz").write_text(CSV, encoding="utf-8-sig")
-    with pytest.raises(UserError, match=r"not a readable .npz file \(it is text\); dataset=table reads"):
+    with pytest.raises(UserError, match=r"not a readable .npz file \(it is text\); .* use dataset=table"):
         array_data(tmp_path / "data.npz").load()
     (tmp_path / "table.csv").write_text(CSV, encoding="utf-8")
-    with pytest.raises(UserError, match=r"table\.csv: no file of arrays; .*; dataset=table reads it"):
+    with pytest.raises(UserError, match=r"table\.csv: no file of arrays; .*; use dataset=table"):
         array_data(tmp_path / "table.csv").load()
 
 

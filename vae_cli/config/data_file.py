@@ -66,14 +66,14 @@ def choice(file: Path, x: str = "x") -> list[str]:
 
 def sample(file: Path, name: str) -> tuple[str, np.ndarray]:
     """The name of the array of examples in a file, and rows of it at equal distances."""
-    from vae_cli.datasets.array_files import examples_of, open_arrays  # imports torch
+    from vae_cli.datasets.array_files import examples_of, open_arrays, shaped_as_examples  # imports torch
 
     arrays = open_arrays(file, "data")
     split = f"{name}_train" in arrays
     found = name if split else examples_of(arrays, name)
     if found is None:
-        holds = f"holds {', '.join(arrays)}" if arrays else "holds no array of numbers"
-        raise ConfigError(f"data={file}: {holds}; set dataset.x=NAME, the array of the examples")
+        way = shaped_as_examples(arrays) or "save the examples, (N, D) or (N, C, H, W), as x"
+        raise ConfigError(f"data={file}: holds {', '.join(arrays) or 'no array of numbers'}; {way}")
     x = arrays[f"{found}_train" if split else found]
     if not x.shape:
         return found, np.empty(0)  # which the data set refuses

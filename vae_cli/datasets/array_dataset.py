@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from vae_cli.datasets.array_files import Rows, open_arrays, whole
+from vae_cli.datasets.array_files import Rows, open_arrays, shaped_as_examples, whole
 from vae_cli.datasets.array_rows import ArrayRows
 from vae_cli.datasets.arrays import event_shape, floats, numbers
 from vae_cli.datasets.dataset import OwnDataset, Source
@@ -84,8 +84,8 @@ class Array(OwnDataset):
         parts = [part for part in PARTS if f"{x}{part}" in found]
         if "" not in parts and not {"_train", "_test"} <= set(parts):
             holds = ", ".join(found[:20]) or "no array"
-            way = f"; use dataset.x=NAME for an array of another name, or numpy.savez(path, {x}=...)"
-            raise UserError(f"{path}: needs an array {x}, or {x}_train and {x}_test; it holds {holds}{way}")
+            way = shaped_as_examples(file) or f"save one with numpy.savez(path, {x}=...)"
+            raise UserError(f"{path}: needs an array {x}, or {x}_train and {x}_test; it holds {holds}; {way}")
         others = [f"{name}{part}" for name in (x, self.y) for part in PARTS[1:] if f"{name}{part}" in found]
         if "" in parts and others:
             problem = f"{path}: holds {x} beside {', '.join(others)}"

@@ -38,13 +38,11 @@ def open_arrays(path: Path, key: str = "dataset.path") -> Mapping[str, Rows]:
     """
     suffix = path.suffix.lower()
     if not path.exists() or (path.is_dir() and suffix != ".zarr"):
-        problem = "is a folder; dataset=image_folder reads one of images" if path.is_dir() else "there is no such file"
+        problem = "is a folder; use dataset=image_folder for images" if path.is_dir() else "there is no such file"
         raise UserError(f"{key}={path}: {problem}")
     if suffix not in READERS:
         others = (
-            "; dataset=table reads it"
-            if suffix in TABLES
-            else f", tables in {', '.join(TABLES)}; images lie in a folder"
+            "; use dataset=table" if suffix in TABLES else f", tables in {', '.join(TABLES)}; images lie in a folder"
         )
         raise UserError(f"{key}={path}: no file of arrays; they end in {', '.join(READERS)}{others}")
     try:
@@ -66,6 +64,12 @@ def examples_of(arrays: Mapping[str, Rows], name: str = "x") -> str | None:
         return name
     others = [one for one in arrays if one.lower() not in BESIDE]
     return others[0] if len(others) == 1 else None
+
+
+def shaped_as_examples(arrays: Mapping[str, Rows]) -> str:
+    """The choices of dataset.x among the arrays of a file, as a remedy; empty if none can hold examples."""
+    names = [name for name, array in arrays.items() if len(array.shape) in (2, 3, 4)]
+    return f"use dataset.x={'|'.join(names[:20])}" if names else ""
 
 
 def whole(array: Rows) -> np.ndarray:

@@ -18,6 +18,7 @@ from vae_cli.datasets.columns import Column
 from vae_cli.datasets.numbers_in_text import Decimal, as_numbers
 from vae_cli.datasets.table_files import TableFile
 from vae_cli.errors import UserError
+from vae_cli.runs.overrides import shell_list
 from vae_cli.types import ColumnKind, FoundKind
 
 FEW_LEVELS = 10
@@ -43,7 +44,7 @@ def examine(file: TableFile, decimal: Decimal, label: str | None = None) -> list
     """
     found = []
     for name, cells in zip(file.table.column_names, file.table.columns, strict=True):
-        refuse_empty(cells, name, file)
+        refuse_empty(cells, name, file, label)
         if name == label:
             found.append(Values(Column(name, "label"), None))
             continue
@@ -58,12 +59,20 @@ def examine(file: TableFile, decimal: Decimal, label: str | None = None) -> list
     return found
 
 
-def refuse_empty(cells: pa.ChunkedArray, name: str, file: TableFile) -> None:
+def refuse_empty(cells: pa.ChunkedArray, name: str, file: TableFile, label: str | None) -> None:
     """Raise UserError for the first cell that is empty."""
-    first = pc.index(pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type)), True).as_py()
-    if first >= 0:
-        way = "leave the row out, or train without the column by dataset.columns=[...]; missing cells come later"
-        raise UserError(f"{file.path}: {file.place(first)}, column {name}: the cell is empty; {way}")
+    if (first := first_empty(cells)) < 0:
+        return
+    table = file.table
+    full = [one for one in table.column_names if one != label and first_empty(table[one]) < 0]
+    without = f", or train without the column, use {shell_list('dataset.columns', full)}" if full else ""
+    cell = f"{file.path}: {file.place(first)}, column {name}"
+    raise UserError(f"{cell}: the cell is empty, and missing cells come later; leave the row out{without}")
+
+
+def first_empty(cells: pa.ChunkedArray) -> int:
+    """The row of the first cell that is empty; -1 if there is none."""
+    return pc.index(pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type)), True).as_py()
 
 
 def is_date(cells: pa.ChunkedArray) -> bool:

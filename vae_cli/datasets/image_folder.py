@@ -66,7 +66,7 @@ class ImageFolder(HeldOutDataset):
         """Find the images; UserError names the file at fault."""
         root = Path(self.path).expanduser()
         if not root.is_dir():
-            problem = "is no folder; dataset=array reads a file" if root.is_file() else "there is no such folder"
+            problem = "is no folder; use dataset=array|table" if root.is_file() else "there is no such folder"
             raise UserError(f"dataset.path={root}: {problem}")
         folders = split_folders(root)
         found = {split: self._files(folder) for split, folder in folders.items()} or {"train": self._files(root)}

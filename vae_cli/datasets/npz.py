@@ -90,7 +90,7 @@ def no_archive(path: Path) -> str:
         return "a single array under the name of an archive; rename the file .npy"
     if not start.strip() or any(byte < 32 and chr(byte) not in "\t\n\f\r" for byte in start):
         return "not a readable .npz file (no archive, or cut short)"
-    return "not a readable .npz file (it is text); dataset=table reads one of .csv or .tsv"
+    return "not a readable .npz file (it is text); rename a table to .csv or .tsv, and use dataset=table"
 
 
 def memory_bytes() -> int:

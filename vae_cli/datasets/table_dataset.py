@@ -46,7 +46,8 @@ class Table(OwnDataset):
         wanted = None if self.columns is None else [*self.columns, *filter(None, [self.y])]
         file = read_table(Path(self.path).expanduser(), columns=wanted)
         if self.y is not None and self.y not in file.table.column_names:
-            raise UserError(f"dataset.y={self.y}: {file.path} has no such column; use one of its columns, or null")
+            names = "|".join(file.table.column_names[:20])
+            raise UserError(f"dataset.y={self.y}: {file.path} has no such column; use dataset.y={names}|null")
         decimal = file.decimal() if self.decimal == "auto" else self.decimal
         found = types.overridden(types.examine(file, decimal, self.y), self.types, str(file.path))
         columns, used = tuple(one.column for one in found), [one for one in found if one.column.used]
@@ -69,4 +70,4 @@ class Table(OwnDataset):
         holds = ", ".join(summary(others)) or f"no column of numbers that varies, but {', '.join(summary(columns))}"
         bits = [column.name for column in others if column.kind == "binary" and not column.levels]
         real = f", or {shell_list('dataset.types.real', bits)} for 0 and 1 as numbers" if bits else ""
-        raise UserError(f"{where}: holds {holds}; tables of mixed types come later: {way}{real}")
+        raise UserError(f"{where}: holds {holds}; tables of mixed types come later; {way}{real}")
