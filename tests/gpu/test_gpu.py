@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import vae_cli
+from tests.support import shapes
 from tests.support.configs import composed
 from tests.support.models import batch_of, binary_vae
 from tests.support.together import FEW, SYSTEMS
@@ -104,6 +105,7 @@ def test_weights_and_rates_change_in_captured_steps(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of the compiler itself
 @pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning")  # its advice
 def test_a_compiled_step_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shapes.check(0)  # checks of shapes would be compiled, too
     results = train(composed(*GPU, "trainer.compile=true"), tmp_path)
     assert results["compiled"] and np.isfinite(results["test/elbo"])
     assert "not captured" not in capsys.readouterr().err

@@ -42,7 +42,7 @@ from vae_cli.sweeps.slurm_script import script
 from vae_cli.sweeps.slurm_task import TaskFile, TaskJob
 
 SHORTEST, LONGEST = 1.0, 30.0
-"""Seconds between two polls of the queue."""
+"""Seconds between two polls of the queue: a twentieth of the time since the first, within these limits."""
 
 
 @dataclass(frozen=True)
@@ -185,11 +185,10 @@ class Array(Launcher):
     def _wait(self, jobs: dict[str, list[Work]]) -> None:
         """Wait until no job is in the queue; squeue may miss one that has not ended once, while its state changes."""
         missed: set[str] = set()
-        left, pause = dict(jobs), SHORTEST
+        left, began = dict(jobs), time.monotonic()
         try:
             while left:
-                time.sleep(pause)
-                pause = min(LONGEST, 1.1 * pause)
+                time.sleep(min(LONGEST, max(SHORTEST, (time.monotonic() - began) / 20)))
                 queue = slurm.queue()
                 if queue is None:
                     continue

@@ -182,8 +182,9 @@ class LatentModelModule(LightningModule):
         """Warn once of validation examples whose bound is not finite."""
         rows = sorted(row for part in all_gather_object(self.overflowed) for row in part)
         self.overflowed = []
-        broken = any(not value.isfinite().all() for value in self.parameters())  # which ends the run
-        if not rows or self.warned or broken or not is_rank_zero():
+        if not rows or self.warned or not is_rank_zero():
+            return
+        if any(not value.isfinite().all() for value in self.parameters()):  # which ends the run
             return
         self.warned = True
         index, extreme = rows[0]
