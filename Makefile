@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 train: install  ## train and evaluate, by default a VAE on MNIST; ARGS are overrides
 	$(BIN)/vae-train $(ARGS)
 
-test: install  ## run the tests (five to six minutes on two quiet cores)
+test: install  ## run the tests (under five minutes on two quiet cores)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-all: install  ## run the slow tests, too (about an hour on two quiet cores)

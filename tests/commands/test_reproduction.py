@@ -98,7 +98,7 @@ def test_reasons_are_what_the_runs_have_recorded(place: Path, capsys: pytest.Cap
         (("reproduce=run", "resume=run"), "remove one of them"),
         (("reproduce=run", "-m", "seed=1,2"), "remove --multirun"),
         (("reproduce=run", "--cfg", "job"), "remove --cfg"),
-        (("reproduce=nowhere",), "nearest: reproduce="),
+        (("reproduce=nowhere",), "the newest run"),
         (("reproduce=stopped",), "use resume=stopped"),
     ],
 )

@@ -6,7 +6,7 @@ import torch
 from omegaconf import OmegaConf
 
 from tests.support import combinations
-from tests.support.combinations import SECTIONS, Choice, allowed, chosen, completed, composed
+from tests.support.combinations import SECTIONS, Choice, allowed, chosen, completed, composed, file, read
 from tests.support.configs import unchecked
 from tests.support.contract import SMALL_NETWORKS, data_of, train_a_step
 from tests.support.evaluation import evaluated
@@ -49,8 +49,10 @@ def configuration(choice: Choice, *sizes: str) -> TrainConfig:
 
 def facts(choice: Choice) -> set[object]:
     """The chosen options, and the words that all classes together provide."""
-    nodes = [node for node in composed(completed(choice)).values() if "_target_" in (node or ())]
-    return {*choice.items(), frozenset(word for node in nodes for word in signatures.read(node["_target_"]).provides)}
+    files = [read(file(group, option))[1] for group, option in chosen(completed(choice)).items() if option]
+    nodes = [node for content in files for node in content.values() if isinstance(node, dict)]
+    targets = [node["_target_"] for node in nodes if "_target_" in node]
+    return {*choice.items(), frozenset(word for target in targets for word in signatures.read(target).provides)}
 
 
 def trained() -> list:

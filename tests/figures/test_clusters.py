@@ -13,12 +13,12 @@ MIXTURES = {
     "images": (digits(), 2, CLUSTERED | {"component_samples", "confusion"}),
     "four dimensions": (digits(), 4, CLUSTERED | {"component_samples", "confusion"}),
     "unlabelled": (digits(labels=False), 2, CLUSTERED | {"component_samples"}),
-    "table": (wine(), 3, CLUSTERED | {"confusion"}),
+    "table": (wine(), 2, CLUSTERED | {"confusion"}),
     "one dimension": (wine(2), 1, CLUSTERED | {"confusion"}),
 }
 
 
-# UMAP, which shows four dimensions, is compiled for many seconds when it is first called
+# UMAP, which shows more than two dimensions, is compiled for many seconds when it is first called
 @pytest.mark.parametrize(
     "case", [pytest.param(one, marks=[pytest.mark.slow] * (one == "four dimensions")) for one in MIXTURES]
 )

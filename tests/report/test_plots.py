@@ -22,11 +22,11 @@ from vae_cli.runs import study
 pytestmark = pytest.mark.usefixtures("workplace")
 
 
-def drawn(folder: str = "all") -> dict[str, Plot]:
-    """The plots by name, each rendered: what cannot be laid out warns, and a warning is an error here."""
-    groups = group(find([Path(folder)]))
+def drawn(*metrics: str) -> dict[str, Plot]:
+    """The plots of these metrics, or of all, by name, each rendered: a layout that fails warns, an error here."""
+    groups = group(find([Path("all")]))
     with styled():
-        found = plots(groups, present(groups))
+        found = plots(groups, list(metrics) or present(groups))
         assert all(Picture.of_figure("", plot.figure).uri.startswith("data:image/svg+xml;base64,") for plot in found)
     assert plt.get_fignums() == []
     assert len({plot.name for plot in found}) == len(found)
@@ -73,7 +73,7 @@ def test_one_run_has_no_sweep() -> None:
 def test_a_line_for_each_of_the_other_choices() -> None:
     write_sweep(Path("all/a"), [0.5, 1], [0], **{"model.latent_dim": 2})
     write_sweep(Path("all/b"), [0.5, 1], [0], **{"model.latent_dim": 8})
-    found = drawn()
+    found = drawn("test/elbo")
     assert legend(found["against_beta/test/elbo"].figure) == ["latent_dim=2", "latent_dim=8"]
     assert legend(found["against_latent_dim/test/elbo"].figure) == ["beta=0.5", "beta=1"]
 
@@ -83,14 +83,14 @@ def test_a_continued_run_is_no_part_of_a_sweep() -> None:
         results = {"continued_at": [2]} if epochs == 8 else {}
         run = write_run(Path(f"all/{epochs}"), {"trainer.max_epochs": epochs}, results=results)
         (run / "overrides.yaml").write_text(f"- trainer.max_epochs={epochs}\n")
-    ticks = drawn()["against_max_epochs/test/elbo"].figure.axes[0].get_xticklabels()
+    ticks = drawn("test/elbo")["against_max_epochs/test/elbo"].figure.axes[0].get_xticklabels()
     assert [tick.get_text() for tick in ticks] == ["1", "2", "4"]
 
 
 def test_words_stand_side_by_side() -> None:
     for size in ("Normal", "Mixture", "ExPost"):
         write_run(Path(f"all/{size}"), {"prior._target_": f"vae_cli.models.priors.{size}"})
-    axes = drawn()["against_prior/test/elbo"].figure.axes[0]
+    axes = drawn("test/elbo")["against_prior/test/elbo"].figure.axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["ExPost", "Mixture", "Normal"]
 
 
@@ -133,7 +133,7 @@ def test_many_configurations_of_long_names() -> None:
 def test_names_that_matplotlib_would_read_as_mathematics() -> None:
     for name in ("a$b$_c^{", "d"):
         write_run(Path(f"all/{name}"), {"dataset.path": name})
-    assert legend(drawn()["rate_distortion"].figure)[0] == r"path=a\$b\$_c^{"
+    assert legend(drawn("test/elbo")["rate_distortion"].figure)[0] == r"path=a\$b\$_c^{"
 
 
 def test_a_search_has_its_history_and_the_importances_of_its_parameters() -> None:

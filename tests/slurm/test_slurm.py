@@ -124,6 +124,19 @@ def test_a_search_whose_command_is_killed_goes_on_with_its_jobs(work: Path) -> N
     assert {row["status"] for row in rows} == {"done", "pruned"} and "5 trials were pruned" in output
 
 
+def test_a_search_draws_the_next_trial_where_one_has_ended(work: Path) -> None:
+    search = ["hparams_search=optuna", *SMALL, *CLUSTER, "cluster.parallel=2", "hydra.sweep.dir=all"]
+    search += ["trainer.max_epochs=1,150", "optimizer.lr=interval(0.001,0.01)", "hydra.sweeper.n_trials=3"]
+    search += ["hydra.sweeper.sampler._target_=optuna.samplers.RandomSampler", "hydra.sweeper.sampler.seed=3"]
+    with running(work, *search) as command:
+        output, _ = command.communicate(timeout=900)
+    assert command.returncode == 0, output
+    trials = study.load(work / "all").trials
+    assert [trial.params["trainer.max_epochs"] for trial in trials] == ["1", "150", "1"]
+    ends = [trial.datetime_complete for trial in trials]
+    assert min(ends[:2]) < trials[2].datetime_start < max(ends[:2])
+
+
 def test_jobs_that_cannot_start_go_on_waiting_without_the_command(work: Path) -> None:
     """The command tells SLURM's reason, and at each signal how to stop the jobs."""
     sweep = ["-m", *SMALL, *CLUSTER, "cluster.cpus=99", "hydra.sweep.dir=all"]

@@ -32,7 +32,7 @@ AGAIN = 10
 """One in so many runs is evaluated again, and one is sampled from."""
 NULL = ("evaluate/", "git/", "project/", "version/")
 """Keys of results.json in which null is a setting or says that there is no repository."""
-DIVERGED = "the loss became"
+DIVERGED = re.compile("the loss became|the parameters were no longer finite")
 OVERFLOWED = "not finite"
 """In the warning of a run whose validation or test data have numbers that float32 cannot hold."""
 TORCH = re.compile(r"[IW]\d{4} \d\d:\d\d")
@@ -89,7 +89,7 @@ class Trial:
                 message = done.err.strip().splitlines()[-1].removeprefix("vae-train: error: ")
                 complaint = replace(complaint or Complaint(kind_of(message), message), message=message)
             if last and last.rule == complaint.rule:
-                kind = "diverged" if DIVERGED in complaint.message else "finding"
+                kind = "diverged" if DIVERGED.match(complaint.message) else "finding"
                 return Ending(kind, step, "the remedy leaves the complaint", (*lines, complaint.message))
             ways: list[Way] = []
             for way in self.ways(complaint, combination, random):
@@ -98,7 +98,7 @@ class Trial:
                     return Ending("finding", step, f"the remedy {way.remedy} leaves the complaint", tuple(lines))
                 ways.append(way)
             if not ways:
-                kind = "diverged" if DIVERGED in complaint.message else "no remedy"
+                kind = "diverged" if DIVERGED.match(complaint.message) else "no remedy"
                 return Ending(kind, step, "names no remedy that a program understands", tuple(lines))
             forward = [way for way in ways if not way.remedy.touched() & touched]  # a user takes no step back
             passing = [way for way in forward if way.after is None]
@@ -118,7 +118,7 @@ class Trial:
         kept = ("evaluate.", "trainer.precision", "trainer.limit_batches")
         values = {key: value for key, value in combination.values.items() if key.startswith(kept)}
         groups = {group: option for group, option in combination.groups.items() if group == "evaluate"}
-        line = ["run=run", "trainer.accelerator=cpu", *replace(combination, groups=groups, values=values).line()]
+        line = ["run=run", "trainer.accelerator=cpu", *Combination(groups, values).line()]
         done = fork("vae-eval", *dict.fromkeys(line), folder=self.folder)
         if done.code:
             return f"vae-eval: {shlex.join(line)}: {done.err[-500:]}"

@@ -105,6 +105,7 @@ def _loaded(config: ApplyConfig) -> Run:
     arrival = Arrival.now()
     machine.check(config.trainer.accelerator, "32-true")
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    machine.keep_freed_memory()
     use_threads(ProcessLayout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
     places = {"dataset_path": config.dataset.path, "dataset_root": config.dataset.root}
     with task("loading the run"):

@@ -84,6 +84,7 @@ def evaluate_run(config: EvalConfig) -> Results:
     check_split(run.data, config.evaluate)
     place = room(folder.evaluations)
     gpu = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    machine.keep_freed_memory()
     use_threads(ProcessLayout(1, 1), asked=config.trainer.threads, gpu=gpu, arrival=arrival)
     numbers: Results = {"status": "done", "checkpoint": str(folder.checkpoint(config.ckpt))}
     trainer, split, limit = _trainer(config, folder.path), config.evaluate.split, config.trainer.limit_batches

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from signal import SIGUSR2
 from typing import Any
@@ -154,9 +155,7 @@ class Job:
             same_data(self.run.path, data.sha256)
         with show("importing Lightning"), uncollected():  # after the data are read, because the import takes seconds
             from vae_cli.commands.train import train
-        if not gc.get_freeze_count():
-            gc.freeze()  # else each full collection goes over the objects of torch and Lightning: a quarter of a second
-
+        freeze()
         return train(config, data, self.run.path, arrival, checkpoint, closing)
 
     def _typed(self, config: TrainConfig) -> Typed:
@@ -200,6 +199,12 @@ class Job:
         if failure.is_stop:
             raise KeyboardInterrupt if failure.exit_code == INTERRUPTED else SystemExit(failure.exit_code)
         return WORST
+
+
+@cache
+def freeze() -> None:
+    """Leave the objects of torch and Lightning out of full collections, which take a quarter of a second with them."""
+    gc.freeze()
 
 
 def run_worker(work: Callable[[], Any], run: RunFolder) -> None:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from vae_cli.commands.composed_run import run_composed
 from vae_cli.commands.failure import Failure, attempt
-from vae_cli.commands.job import Job, remedy
+from vae_cli.commands.job import Job, freeze, remedy
 from vae_cli.config.preflight import prepare_training
 from vae_cli.distributed import signals
 from vae_cli.distributed.progress import task
@@ -91,6 +91,7 @@ def _restored() -> Iterator[None]:
             os.environ.update(environment)
             if not frozen:
                 gc.unfreeze()
+                freeze.cache_clear()
             random.setstate(python)
             np.random.set_state(arrays)
             torch.set_num_threads(threads)

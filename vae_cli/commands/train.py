@@ -112,6 +112,7 @@ def _use_machine(
     settings = config.trainer
     precision = "32-true" if settings.precision == "fastest" else settings.precision
     tried = machine.check(settings.accelerator, precision, settings.devices)
+    machine.keep_freed_memory()
     use_threads(processes, asked=settings.threads, gpu=on_gpu(settings), arrival=arrival, recorded=recorded)
     return tried
 

@@ -30,7 +30,7 @@ from vae_cli.config.schema import TrainConfig
 from vae_cli.config.view import ConfigView
 from vae_cli.errors import ConfigError
 from vae_cli.runs.atomic_files import obstacle
-from vae_cli.runs.find import initial_checkpoint, nearest, run_around
+from vae_cli.runs.find import initial_checkpoint, newest_instead, run_around
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.run_files import CHECKPOINTS, OVERRIDES
@@ -112,7 +112,7 @@ def located(config: R, where: Where) -> R:
         raise ConfigError(f"run={config.run}: has no checkpoint ({COMMAND_LINE}); {resume.start_again(run)}")
     if not run.has_config:
         problem = "not the folder of a run" if run.path.is_dir() else "no such folder"
-        raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {nearest('run')}")
+        raise ConfigError(f"run={config.run}: {problem} ({COMMAND_LINE}); {newest_instead('run')}")
     saved = parsed_as(TrainConfig, run.config(), lambda key: resume.place(run, key), accepts=lambda _: False)
     if isinstance(config, EvalConfig):
         relocated(saved, {"dataset.path": config.dataset.path, "dataset.root": config.dataset.root})
@@ -135,8 +135,8 @@ def located(config: R, where: Where) -> R:
             check_application(config, view)
     path = run.checkpoint(config.ckpt)
     if not path.is_file():
-        remedy = f"({COMMAND_LINE}); best, last, previous, or the path of a file"
-        raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint {remedy}")
+        ways = f"use ckpt={'|'.join(CHECKPOINTS)} or the path of a file"
+        raise ConfigError(f"ckpt={config.ckpt}: no such checkpoint ({COMMAND_LINE}); {ways}")
     ckpt = config.ckpt if config.ckpt in CHECKPOINTS else str(path.absolute())
     return replace(config, run=str(run.path), ckpt=ckpt)
 

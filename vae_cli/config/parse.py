@@ -177,6 +177,8 @@ class _Parser:
             if known := listed(annotation):
                 given = value if isinstance(value, list) else [value]
                 hint = f"use {key}=[{','.join(one for one in known if one in given) or known[0]}]"
+            meant = [value], int(value) if isinstance(value, float) and value.is_integer() else value
+            hint = next((f"use {key}={_text(one)}" for one in meant if fits(one, annotation)), hint)
             self.fail(key, f"expected {describe(annotation)}", hint, value)
         return value
 

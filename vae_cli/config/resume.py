@@ -19,7 +19,7 @@ from vae_cli.config.settings import keys_that
 from vae_cli.config.sources import line_of
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.errors import ConfigError, first_line
-from vae_cli.runs.find import nearest
+from vae_cli.runs.find import newest_instead
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
 from vae_cli.runs.overrides import REQUESTS
@@ -74,7 +74,7 @@ def reproduced(run: RunFolder, composer: Composer, overrides: Sequence[str]) -> 
     """The configuration of a finished run for a new one that is to end with its numbers, checked."""
     if not run.has_config:
         problem = "not the folder of a run" if run.path.is_dir() else "no such folder"
-        raise ConfigError(f"reproduce={run}: {problem} ({COMMAND_LINE}); {nearest('reproduce')}")
+        raise ConfigError(f"reproduce={run}: {problem} ({COMMAND_LINE}); {newest_instead('reproduce')}")
     if not run.is_done:
         problem = f"{run.state().name}, without numbers to compare"
         raise ConfigError(f"reproduce={run}: {problem} ({COMMAND_LINE}); end it first: use resume={run}")
@@ -188,4 +188,4 @@ def _complete(run: RunFolder) -> None:
     for name, is_there in ((CONFIG, run.has_config), (LAST, run.has_checkpoint)):
         if not is_there:
             problem = f"has no {name}" if run.path.is_dir() else "no such folder"
-            raise ConfigError(f"resume={run}: {problem} ({COMMAND_LINE}); {nearest('resume')}")
+            raise ConfigError(f"resume={run}: {problem} ({COMMAND_LINE}); {newest_instead('resume')}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import distribution
 from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.split import Split
@@ -24,7 +26,13 @@ class Digits(HeldOutDataset):
 
     def read(self) -> Source:
         """All images; there is no canonical split."""
-        file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
-        rows = torch.from_numpy(np.loadtxt(str(file), delimiter=","))  # load_digits itself would import scikit-learn
+        rows = _rows()
         x = (rows[:, :-1] / 16).float().reshape(-1, 1, 8, 8)
         return Source(self.domain, Split(x, rows[:, -1].long()))
+
+
+@cache
+def _rows() -> Tensor:
+    """The pixels and the label of each image, read once for all jobs in a process."""
+    file = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
+    return torch.from_numpy(np.loadtxt(str(file), delimiter=","))  # load_digits itself would import scikit-learn

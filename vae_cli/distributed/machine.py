@@ -1,8 +1,10 @@
-"""Checks that this machine has the devices and processes of `trainer`, before the run writes a file."""
+"""Checks that this machine has the devices and processes of `trainer`, before the run writes a file; its memory."""
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import sys
 import warnings
 from collections.abc import Sequence
 
@@ -10,6 +12,18 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from vae_cli.errors import ConfigError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's mallopt."""
+KEPT, LARGEST = 2**28, 2**25
+"""Bytes of free memory that this process keeps; the size from which glibc returns each freed block by itself."""
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep memory that is freed, which a next batch asks for again; else the system clears each page anew."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST)
 
 
 def check(accelerator: str, precision: str, devices: int | Sequence[int] = 1) -> pl.Trainer:

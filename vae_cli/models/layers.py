@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from math import ceil
 from typing import Any
@@ -26,9 +27,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 def dense(widths: list[int], activation: str, dropout: float = 0.0) -> nn.Sequential:
     """Linear layers with an activation between them, none after the last."""
+    # in place: the gradient of a linear layer does not need its output
+    kind = partial(nn.ReLU, inplace=True) if activation == "relu" else ACTIVATIONS[activation]
     layers: list[nn.Module] = []
     for wide_in, wide_out in pairwise(widths[:-1]):
-        layers += [nn.Linear(wide_in, wide_out), ACTIVATIONS[activation]()]
+        layers += [nn.Linear(wide_in, wide_out), kind()]
         if dropout:
             layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))

@@ -69,8 +69,10 @@ class Objective(nn.Module, Capable):
 
     def annealed(self, name: str, weight: float, progress: Progress) -> float | Tensor:
         """The present value of a weight in `anneals`."""
+        if self.annealing is None:
+            return weight
         weigh: Any = torch.compiler.disable(self._weigh)  # a float that changes would compile the step anew
-        return weigh(name, weight, progress) if self.annealing else weight
+        return weigh(name, weight, progress)
 
     def _weigh(self, name: str, weight: float, progress: Progress) -> Tensor:
         assert self.annealing

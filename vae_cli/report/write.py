@@ -47,7 +47,8 @@ def report(folders: Sequence[Path], out: Path, wandb: bool = False) -> None:
         console = Console()
         for table in found:
             table.print(console if console.is_terminal else Console(width=WIDTH))
-            print(*changed(table.groups), sep="\n", end="")
+            for sentence in changed(table.groups):
+                print(sentence)
         _list(runs)
         print("written to " + ", ".join(os.path.relpath(path) for path in written))
         if wandb:

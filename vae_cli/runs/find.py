@@ -90,10 +90,10 @@ def walk(folders: Iterable[Path]) -> Iterator[tuple[Path, list[str]]]:
             yield Path(place), files
 
 
-def nearest(key: str) -> str:
+def newest_instead(key: str) -> str:
     """The remedy for a key that should name a run."""
     newest = newest_run(saved=True)
-    return f"nearest: {key}={newest}" if newest else "set it to the folder of a run"
+    return f"use {key}={newest}, the newest run" if newest else "set it to the folder of a run"
 
 
 def run_around(path: Path) -> RunFolder | None:
@@ -109,5 +109,5 @@ def initial_checkpoint(init: str) -> Path:
     file = RunFolder(path).checkpoint("best") if path.is_dir() else path
     if not file.is_file():
         problem = "it has no checkpoints/best.ckpt" if path.is_dir() else "there is no such file or folder"
-        raise ConfigError(f"init={init}: {problem}; {nearest('init')}")
+        raise ConfigError(f"init={init}: {problem}; {newest_instead('init')}")
     return file

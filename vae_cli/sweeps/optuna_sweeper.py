@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.commands.failure import attempt, require
 from vae_cli.config.compose import parse
-from vae_cli.config.search import submits
+from vae_cli.config.search import WORST, submits
 from vae_cli.errors import ConfigError
 from vae_cli.runs import study
 from vae_cli.runs.layout import display
@@ -40,36 +41,48 @@ class Search(Sweeper):
 
     Args:
         n_trials: total number of trials, with those of earlier starts
-        n_jobs: number of trials drawn together, before any of them has a score; null: those that run at a time
+        n_jobs: number of trials that run at a time; null: as many as the launcher runs
         sampler: Optuna's
         params: values and ranges by key, before those of the command line
     """
 
-    def __init__(self, n_trials: int, n_jobs: int | None, sampler: DictConfig, params: DictConfig | None) -> None:
+    def __init__(
+        self, n_trials: int, n_jobs: int | None, sampler: DictConfig, params: DictConfig | None = None
+    ) -> None:
         self.n_trials, self.n_jobs, self.sampler, self.params = n_trials, n_jobs, sampler, params or {}
         self.started = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.settings = config
-        self.jobs = Plugins.instance().instantiate_launcher(
+        self.jobs: Any = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=hydra_context, task_function=task_function
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run trials in batches."""
+        """Run trials until the study has all: a batch at a time, under SLURM a next one wherever one has ended."""
         preset = [f"{key}={value}" for key, value in self.params.items()]
         given = {override.get_key_element(): override for override in parse([*preset, *arguments])}
         space = {key: distribution(override) for key, override in given.items() if override.is_sweep_override()}
         fixed = {key: override.input_line or "" for key, override in given.items() if key not in space}
         found = require("vae-train", attempt(lambda: self._study(space)))
         Sweep(Start.now(), str(Path.cwd()), True, []).write(Path(self.settings.hydra.sweep.dir))
-        while trials := self._next(found, space):
-            lines = []
+        interrupted = _interrupted(found)
+        running: dict[Line, list[Trial]] = {}
+        while (trials := self._next(found, space, interrupted, list(chain(*running.values())))) or running:
+            known, new = _by_line(_ended(found)), list[Line]()
             for trial in trials:
                 drawn = [f"{key}={value}" for key, value in trial.params.items()]
-                lines.append((*drawn, *(line for key, line in fixed.items() if key not in trial.params)))
-                trial.set_user_attr(study.OVERRIDES, lines[-1])
-            self._run(found, trials, lines)
+                line = (*drawn, *(line for key, line in fixed.items() if key not in trial.params))
+                trial.set_user_attr(study.OVERRIDES, line)
+                if line in known:
+                    _tell([trial], WORST, known[line])
+                elif line in running:
+                    running[line].append(trial)
+                else:
+                    running[line] = [trial]
+                    new.append(line)
+            for line, score in self._run(new).items() if running else ():
+                _tell(running.pop(line), score, _by_line(_ended(found)).get(line))
 
     def _study(self, space: dict[str, BaseDistribution]) -> Study:
         """The study in the sweep's folder, whose sampler does not repeat the draws of an earlier start."""
@@ -84,18 +97,15 @@ class Search(Sweeper):
         found.sampler = instantiate(sampler)
         return found
 
-    def _next(self, found: Study, space: dict[str, BaseDistribution]) -> list[Trial]:
-        """The trials of a batch: those that an earlier start left running, then new ones; none at the end."""
-        from optuna import Trial
-        from optuna.trial import TrialState
-
-        left = self.n_trials - len(_ended(found))
-        if left <= 0:
-            return []
-        size = min(left, self.n_jobs or self._at_once(left))
-        begun = found.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        trials = [Trial(found, trial._trial_id) for trial in begun[:size]]
-        return trials + [found.ask(space) for _ in range(size - len(trials))]
+    def _next(
+        self, found: Study, space: dict[str, BaseDistribution], interrupted: list[Trial], running: Sequence[Trial]
+    ) -> list[Trial]:
+        """The trials that can begin beside the running ones: those that an earlier start has left, then new ones."""
+        begun = {trial.number for trial in running}
+        left = self.n_trials - len(begun.union(trial.number for trial in _ended(found)))
+        size = min(left, (self.n_jobs or self._at_once(left)) - len(begun)) if left > 0 else 0
+        again = [interrupted.pop(0) for _ in interrupted[:size]]
+        return again + [found.ask(space) for _ in range(size - len(again))]
 
     def _at_once(self, left: int) -> int:
         """Number of jobs that the launcher runs at a time."""
@@ -103,21 +113,13 @@ class Search(Sweeper):
             return 1
         return self.settings.cluster.parallel if submits(self.settings) else Shares.of(self.settings, left).jobs
 
-    def _run(self, found: Study, trials: list[Trial], lines: list[Line]) -> None:
-        """Run the jobs of trials, except repeated ones; tell the study the scores that the jobs have not told it."""
-        from optuna.trial import TrialState
-
-        known = _by_line(_ended(found))
-        new = [line for line in dict.fromkeys(lines) if line not in known]
-        ends = self.jobs.launch(new, initial_job_idx=self.started) if new else []
-        self.started += len(new)
-        scores = {line: float(end.return_value) for line, end in zip(new, ends, strict=True)}
-        for trial, line in zip(trials, lines, strict=True):
-            twin = _by_line(_ended(found)).get(line)
-            if twin and twin.state == TrialState.PRUNED:
-                found.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
-            else:
-                found.tell(trial, twin.value if twin else scores[line], skip_if_finished=True)
+    def _run(self, lines: list[Line]) -> dict[Line, float]:
+        """Start the jobs of trials; the scores of those that have ended, under SLURM of the next alone."""
+        first, self.started = self.started, self.started + len(lines)
+        if submits(self.settings):
+            return {tuple(end.overrides): float(end.return_value) for end in self.jobs.ends(lines, first)}
+        ends = self.jobs.launch(lines, initial_job_idx=first)
+        return {line: float(end.return_value) for line, end in zip(lines, ends, strict=True)}
 
 
 def distribution(override: Override) -> BaseDistribution:
@@ -134,6 +136,26 @@ def distribution(override: Override) -> BaseDistribution:
     if isinstance(value, RangeSweep) and not value.shuffle and isinstance(numbers := value.range(), range):
         return IntDistribution(min(numbers), max(numbers), step=abs(numbers.step))
     return CategoricalDistribution(tuple(override.sweep_string_iterator()))
+
+
+def _tell(trials: Sequence[Trial], score: float, twin: FrozenTrial | None) -> None:
+    """Tell the study how trials of one job have ended: as the first one, if the job has told that, or by the score."""
+    from optuna.trial import TrialState
+
+    for trial in trials:
+        if twin and twin.state == TrialState.PRUNED:
+            trial.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        else:
+            trial.study.tell(trial, twin.value if twin else score, skip_if_finished=True)
+
+
+def _interrupted(found: Study) -> list[Trial]:
+    """The trials that an earlier start has left running."""
+    from optuna import Trial
+    from optuna.trial import TrialState
+
+    left = found.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return [Trial(found, trial._trial_id) for trial in left]
 
 
 def _ended(found: Study) -> list[FrozenTrial]:

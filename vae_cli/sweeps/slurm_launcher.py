@@ -42,7 +42,7 @@ from vae_cli.sweeps.slurm_script import script
 from vae_cli.sweeps.slurm_task import TaskFile, TaskJob
 
 SHORTEST, LONGEST = 1.0, 30.0
-"""Seconds between two polls of the queue."""
+"""Seconds between two polls of the queue: a twentieth of the time since the start, within these limits."""
 
 
 @dataclass(frozen=True)
@@ -89,21 +89,38 @@ class Array(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.sweep = config, Path(config.hydra.sweep.dir).absolute()
         self.series = Series(Composer.of(config.hydra), partial(hydra_context.config_loader.load_sweep_config, config))
-        self.told: set[str] = set()
+        self.left, self.told, self.missed = dict[str, list[Work]](), set[str](), set[str]()
+        self.began = time.monotonic()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit the jobs that are not done; record the final state of jobs that SLURM ended."""
-        setup_globals()
-        jobs = [list(overrides) for overrides in job_overrides]
-        names = job_folders(self.config, jobs) or [str(self.series.config(job).hydra.sweep.subdir) for job in jobs]
-        works = [
-            Work(number, job, RunFolder(self.sweep / name), options_of(self.series.choices(job)), self.series)
-            for number, (job, name) in enumerate(zip(jobs, names, strict=True), initial_job_idx)
-        ]
-        by_job = require("vae-train", attempt(lambda: self._submit([work for work in works if not work.is_done])))
-        if self.config.cluster.wait:
-            self._wait(by_job)
+        works = self._works(job_overrides, initial_job_idx)
+        self._enter(works)
+        while self.left and self.config.cluster.wait:
+            self._wait_for_one()
         return [work.result() for work in works]
+
+    def ends(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """Submit the jobs that are not done; the ends of those that are, else of the next that leave the queue."""
+        done = self._enter(self._works(job_overrides, initial_job_idx)) if job_overrides else None
+        return [work.result() for work in done or self._wait_for_one()]
+
+    def _works(self, given: Sequence[Sequence[str]], first: int) -> list[Work]:
+        setup_globals()
+        jobs = list(map(list, given))
+        names = job_folders(self.config, jobs) or [str(self.series.config(job).hydra.sweep.subdir) for job in jobs]
+        return [
+            Work(number, job, RunFolder(self.sweep / name), options_of(self.series.choices(job)), self.series)
+            for number, (job, name) in enumerate(zip(jobs, names, strict=True), first)
+        ]
+
+    def _enter(self, works: list[Work]) -> list[Work]:
+        """Submit the jobs that are not done; returns the others."""
+        done = [work for work in works if work.is_done]
+        by_job = require("vae-train", attempt(lambda: self._submit([work for work in works if work not in done])))
+        for job, part in by_job.items():
+            self.left.setdefault(job, []).extend(part)
+        return done
 
     def _submit(self, works: list[Work]) -> dict[str, list[Work]]:
         """Submit the jobs that are not in the queue; returns all by their SLURM job ids."""
@@ -113,9 +130,9 @@ class Array(Launcher):
             raise UserError("cluster=slurm: SLURM does not answer here (squeue); try again, or leave cluster=slurm out")
         waiting = [work for work in works if earlier.get(work.run.name) in queue and not has_ended(work.run)]
         new = [work for work in works if work not in waiting]
+        ids = {work.run.name: earlier[work.run.name] for work in waiting}
         if waiting:
             print(f"{len(waiting)} jobs are in the queue already")
-        ids = {work.run.name: earlier[work.run.name] for work in waiting}
         if new:
             before = [work.run.status() for work in new]
             try:
@@ -178,30 +195,29 @@ class Array(Launcher):
         try:
             return slurm.submit(file.with_suffix(".sh"))
         except UserError:
-            for path in (file, file.with_suffix(".sh")):
-                path.unlink()
+            file.unlink()
+            file.with_suffix(".sh").unlink()
             raise
 
-    def _wait(self, jobs: dict[str, list[Work]]) -> None:
-        """Wait until no job is in the queue; squeue may miss one that has not ended once, while its state changes."""
-        missed: set[str] = set()
-        left, pause = dict(jobs), SHORTEST
+    def _wait_for_one(self) -> list[Work]:
+        """Wait until SLURM jobs have left the queue, and record the final states of their runs; these runs.
+
+        squeue may miss a job that has not ended once, while its state changes.
+        """
         try:
-            while left:
-                time.sleep(pause)
-                pause = min(LONGEST, 1.1 * pause)
+            while True:
+                time.sleep(min(LONGEST, max(SHORTEST, (time.monotonic() - self.began) / 20)))
                 queue = slurm.queue()
                 if queue is None:
                     continue
-                self._tell(queue[job].reason for job in left.keys() & queue.keys() if queue[job].is_stuck)
-                gone = left.keys() - queue.keys()
-                for job in gone:
-                    if job in missed or all(work.has_end for work in left[job]):
-                        for work in left.pop(job):
-                            settle(work, job)
-                missed = gone & left.keys()
+                self._tell(queue[job].reason for job in self.left.keys() & queue.keys() if queue[job].is_stuck)
+                gone = self.left.keys() - queue.keys()
+                over = [job for job in gone if job in self.missed or all(work.has_end for work in self.left[job])]
+                self.missed = gone.difference(over)
+                if over:
+                    return [settle(work, job) for job in over for work in self.left.pop(job)]
         except (KeyboardInterrupt, SystemExit):
-            print(f"the jobs continue without this command; scancel {arrays(left)} stops them", flush=True)
+            print(f"the jobs continue without this command; scancel {arrays(self.left)} stops them", flush=True)
             raise
 
     def _tell(self, reasons: Iterable[str]) -> None:
@@ -223,11 +239,12 @@ def has_ended(run: RunFolder) -> bool:
     return status is not None and status.state == "failed"
 
 
-def settle(work: Work, job: str) -> None:
+def settle(work: Work, job: str) -> Work:
     """Record the final state of a job that was killed before it could write one."""
     run, status, end = work.run, work.run.status(), work.run.results_if_readable().get("status")
     if work.is_done or has_ended(run) or (status is None and end == "failed"):
-        return
+        return work
     state = ended(run, job)
     if state and (state.name == "cancelled" or end in (None, UNFINISHED) or (status and status.state == "queued")):
         run.write_end(*state)
+    return work

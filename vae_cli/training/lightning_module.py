@@ -19,6 +19,7 @@ from vae_cli.datasets.info import DatasetInfo
 from vae_cli.datasets.noise import seed_of
 from vae_cli.distributed.process_group import all_gather_object
 from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.distributed.shard import seed_draws
 from vae_cli.distributions.overflow import finite_rows, named
 from vae_cli.distributions.standardisation import furthest
 from vae_cli.errors import UserError, warn
@@ -182,8 +183,9 @@ class LatentModelModule(LightningModule):
         """Warn once of validation examples whose bound is not finite."""
         rows = sorted(row for part in all_gather_object(self.overflowed) for row in part)
         self.overflowed = []
-        broken = any(not value.isfinite().all() for value in self.parameters())  # which ends the run
-        if not rows or self.warned or broken or not is_rank_zero():
+        if not rows or self.warned or not is_rank_zero():
+            return
+        if any(not value.isfinite().all() for value in self.parameters()):  # which ends the run
             return
         self.warned = True
         index, extreme = rows[0]
@@ -196,7 +198,7 @@ class LatentModelModule(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the evaluation, with a seed that depends on the batch and not on its process."""
         assert self.evaluation is not None
-        torch.manual_seed(seed_of(self.evaluation.context.settings.seed, "evaluation", int(batch.index[0])))
+        seed_draws(seed_of(self.evaluation.context.settings.seed, "evaluation", int(batch.index[0])))
         self.evaluation.update(batch)
 
     def configure_optimizers(self) -> Optimizer:
