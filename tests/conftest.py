@@ -49,7 +49,9 @@ def pytest_runtest_setup() -> None:
 def seeded() -> None:
     import torch
 
-    torch.manual_seed(0)
+    # torch.manual_seed would also queue seeds for devices that are not in use, each with a formatted stack
+    seed = torch.manual_seed if torch.cuda.is_initialized() else torch.default_generator.manual_seed
+    seed(0)
     torch.set_num_threads(1)  # as in the variable above, which a training in this process may overrule
 
 

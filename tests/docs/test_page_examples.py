@@ -94,6 +94,18 @@ def shrunk(command: tuple[str, ...]) -> list[str] | None:
     return [*kept, *small]
 
 
+@pytest.mark.slow
+def test_the_tour_starts_in_an_empty_folder(tmp_path: Path) -> None:
+    """One command after the other: a name of a run in one is that of an earlier one."""
+    lines = re.findall(r"^ {4}(vae-.*)$", (DOCS / "tour.md").read_text(encoding="utf-8"), re.M)
+    assert len(lines) == 8
+    for words in map(str.split, lines):
+        done = run(*(shrunk((words[0], *words[1:])) or ()), folder=tmp_path)
+        assert done.code == 0, done.err
+    assert (tmp_path / "outputs" / "report.html").is_file()
+    assert all(f" {named} (" in done.out for named in ("first", "second"))
+
+
 def test_the_block_of_the_readme_loads_a_run(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained)
     (block,) = blocks(ROOT / "README.md", "python")

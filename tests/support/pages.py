@@ -18,13 +18,14 @@ PLACES = {
     "run=pictures": "run=outputs/train/DATE/TIME",
     "run=people": "run=outputs/train/DATE/TIME",
     "resume=DIR": "resume=outputs/train/DATE/TIME",
+    "resume=first": "resume=outputs/train/DATE/TIME",
     "TOPIC": "results",
     "dataset.path=FILE.npz": "dataset.path=table.npz",
 }
 """Placeholders, and a value for each that exists in the folder of a test."""
 
 RUN = "outputs/train/DATE/TIME"
-SWEEPS = ("outputs/multirun/DATE/TIME", "outputs/beta", "first", "wide")
+SWEEPS = ("outputs/multirun/DATE/TIME", "outputs/beta", "first", "second", "wide")
 """Folders that the pages name."""
 
 

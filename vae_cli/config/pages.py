@@ -10,6 +10,7 @@ from vae_cli.errors import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs"
 TOPICS = (
+    "tour",
     "installing",
     "models",
     "running",
