@@ -54,7 +54,7 @@ def _train(argv: list[str]) -> None:
     if SweepTable.current is not None and code != REFUSED:
         failed = SweepTable.current.finish()
         code = code or failed
-        if code:
+        if code and SweepTable.current.rows:  # SLURM has not refused all jobs
             print(f"continue with: {SweepTable.current.command(argv)}")
     sys.exit(code)
 

@@ -3,7 +3,6 @@
 import sys
 import tempfile
 import time
-from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +33,6 @@ class Timed(Conductor):
 
 if __name__ == "__main__":
     config = composed(*SHORT, *sys.argv[2:])
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(None):
+    with tempfile.TemporaryDirectory() as folder:
         seeds = range(int(sys.argv[1]))
         run_together([partial(train, replace(config, seed=seed), Path(folder) / str(seed)) for seed in seeds], Timed())

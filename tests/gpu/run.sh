@@ -23,7 +23,7 @@ timeout 40 "${train[@]}" trainer.capture=false hydra.run.dir="$runs/eager" >>"$O
 for run in alone eager; do
   echo "$run: $(tail -n 1 "$runs/$run/metrics.csv" | tr , ' ')"
 done | tee -a "$OUT/together.log"
-timeout 100 python3 -m tests.gpu.joint_steps 64 trainer=gpu 2>&1 | grep steps | tee -a "$OUT/together.log"
+timeout 100 python3 -m tests.gpu.joint_steps 64 trainer=gpu 2>&1 | grep "steps of" | tee -a "$OUT/together.log"
 
 timeout --signal=INT "${IWAE_SECONDS:-60}" python3 -m vae_cli train experiment=iwae_mnist trainer=gpu dataset.batch_size=20 \
   objective.samples=50 trainer.max_epochs=3280 logger=csv hydra.run.dir="$runs/iwae" >"$OUT/iwae.log" 2>&1

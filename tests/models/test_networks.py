@@ -54,3 +54,23 @@ def test_residual_blocks_start_as_the_identity():
     x = torch.randn(3, 4)
     stem, head = deep[1], deep[-1]
     torch.testing.assert_close(deep(x), head(torch.relu(stem(x))))
+
+
+@pytest.mark.parametrize("name", ["conv", "resnet"])
+def test_gradients_keep_the_memory_format_of_the_images(name):
+    event, last, formats = (3, 16, 16), torch.channels_last, list[bool]()
+    network = torch.nn.Sequential(NETWORKS[name].encoder(event, 5), NETWORKS[name].decoder(5, event, 2))
+
+    def watch(_module, _inputs, images):
+        images.register_hook(lambda gradient: formats.append(gradient.is_contiguous(memory_format=last)))
+
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            layer.register_forward_hook(watch)
+    x, found = torch.randn(4, *event), []
+    for memory_format in (torch.contiguous_format, last):
+        loss = network.to(memory_format=memory_format)(x.contiguous(memory_format=memory_format)).square().sum()
+        found.append(torch.autograd.grad(loss, list(network.parameters())))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+    half = len(formats) // 2
+    assert all(formats[half:]) and not any(formats[:half])

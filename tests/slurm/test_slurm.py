@@ -172,7 +172,7 @@ def test_a_submission_that_slurm_refuses_leaves_nothing(work: Path) -> None:
     done = start("vae-train", *sweep, folder=work)
     assert done.code == 1 and "unfinished" not in done.out
     (told,) = done.err.splitlines()
-    assert told.startswith("vae-train: error: SLURM refuses the jobs: ")
+    assert told.startswith("vae-train: error: SLURM refuses the jobs: ") and "continue with" not in done.out
     assert told.count("Invalid partition name specified") == 1
     assert not [path for path in (work / "all").iterdir() if path.is_dir() and path.name != ".slurm"]
 

@@ -67,8 +67,9 @@ def train(
     run, summary = RunFolder(folder), Results()
     loggers.quiet_libraries()
     processes = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
-    asked, tried = config, _use_machine(config, processes, arrival, checkpoint)
-    config, speed = fastest.chosen(config, processes, data, _recorded(config, checkpoint))
+    recorded = _recorded(config, run, checkpoint)
+    asked, tried = config, _use_machine(config, processes, arrival, recorded.get("threads"))
+    config, speed = fastest.chosen(config, processes, data, recorded)
     module, loaded = _module(config, data, tried, checkpoint)
     with ExitStack() as end:
         end.callback(release)
@@ -105,10 +106,10 @@ def train(
 
 
 def _use_machine(
-    config: TrainConfig, processes: ProcessLayout, arrival: Arrival | None, checkpoint: Checkpoint | None
+    config: TrainConfig, processes: ProcessLayout, arrival: Arrival | None, recorded: int | None
 ) -> pl.Trainer:
     """Check that the machine has the devices, and use its threads; a Trainer with these settings."""
-    settings, recorded = config.trainer, _recorded(config, checkpoint).get("threads")
+    settings = config.trainer
     precision = "32-true" if settings.precision == "fastest" else settings.precision
     tried = machine.check(settings.accelerator, precision, settings.devices)
     machine.keep_freed_memory()
@@ -116,10 +117,10 @@ def _use_machine(
     return tried
 
 
-def _recorded(config: TrainConfig, checkpoint: Checkpoint | None) -> Mapping[str, Any]:
+def _recorded(config: TrainConfig, run: RunFolder, checkpoint: Checkpoint | None) -> Mapping[str, Any]:
     """Facts that an earlier start of the run, or the run that is reproduced, has recorded."""
     if checkpoint:
-        return checkpoint.content
+        return run.results_if_readable() | checkpoint.content
     return RunFolder(Path(config.reproduce)).results_if_readable() if config.reproduce else {}
 
 

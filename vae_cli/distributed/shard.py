@@ -66,6 +66,13 @@ def shard_context(share: BatchShard | None) -> Iterator[None]:
         _present = before
 
 
+def seed_draws(seed: int) -> None:
+    """Seed the CPU and the GPU in use; torch.manual_seed formats three tracebacks where CUDA has not started."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(seed)
+
+
 class RowNoise:
     """The noise of each example comes from a seed of its own, so that it depends on no other example of the batch."""
 
@@ -78,10 +85,7 @@ class RowNoise:
         self.draws += 1
         parts = []
         for seed in self.seeds:
-            number = (seed + self.draws) % 2**63
-            torch.default_generator.manual_seed(number)  # torch.manual_seed formats a traceback where CUDA waits
-            if torch.cuda.is_initialized():
-                torch.cuda.manual_seed(number)
+            seed_draws((seed + self.draws) % 2**63)
             parts.append(draw(one))
         return torch.cat(parts, axis)
 

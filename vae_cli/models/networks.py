@@ -15,7 +15,9 @@ from torch import nn
 from vae_cli.capabilities import Capable
 from vae_cli.models.layers import (
     ACTIVATIONS,
+    Flatten,
     ResidualBlock,
+    Unflatten,
     conv_block,
     dense,
     halved,
@@ -104,7 +106,7 @@ class Conv:
         colours, height, width = image_shape(event_shape)
         layers = narrowing([colours, *self.channels], self.activation)
         flat = self.channels[-1] * prod(halved(height, width, len(self.channels))[-1])
-        return nn.Sequential(*layers, nn.Flatten(), *dense([flat, self.dense, features], self.activation))
+        return nn.Sequential(*layers, Flatten(), *dense([flat, self.dense, features], self.activation))
 
     def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
         """z (N, d) to (N, M, C, H, W)."""
@@ -118,7 +120,7 @@ class Conv:
             nn.Unflatten(1, start),
         ]
         layers += widening(channels, sizes, self.activation)
-        return nn.Sequential(*layers, nn.Unflatten(1, (outputs, colours)))
+        return nn.Sequential(*layers, Unflatten(1, (outputs, colours)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +183,7 @@ class ResNet:
             layers.append(nn.Conv2d(c_in, c_out, 3, stride=2, padding=1))
             layers += [conv_block(c_out, self.activation) for _ in range(self.blocks)]
         flat = self.channels[-1] * prod(halved(height, width, len(self.channels))[-1])
-        return nn.Sequential(*layers, ACTIVATIONS[self.activation](), nn.Flatten(), nn.Linear(flat, features))
+        return nn.Sequential(*layers, ACTIVATIONS[self.activation](), Flatten(), nn.Linear(flat, features))
 
     def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
         """z (N, d) to (N, M, C, H, W)."""
@@ -194,4 +196,4 @@ class ResNet:
             layers += [conv_block(c_in, self.activation) for _ in range(self.blocks)]
             layers += [nn.Upsample(size=size), nn.Conv2d(c_in, c_out, 3, padding=1)]
         last = nn.Conv2d(channels[-1], outputs * colours, 3, padding=1)
-        return nn.Sequential(*layers, ACTIVATIONS[self.activation](), last, nn.Unflatten(1, (outputs, colours)))
+        return nn.Sequential(*layers, ACTIVATIONS[self.activation](), last, Unflatten(1, (outputs, colours)))

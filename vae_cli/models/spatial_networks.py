@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from torch import nn
 
 from vae_cli.capabilities import Capable
-from vae_cli.models.layers import ACTIVATIONS, conv_block, halved, image_shape, narrowing, widening
+from vae_cli.models.layers import ACTIVATIONS, Flatten, Unflatten, conv_block, halved, image_shape, narrowing, widening
 from vae_cli.models.networks import Network
 from vae_cli.types import Activation, NonEmpty, NonNegativeInt, PositiveInt, Shape
 
@@ -60,7 +60,7 @@ class SpatialConv(Capable):
         """x (N, C, H, W) to (N, features), features a multiple of h w."""
         layers = [*narrowing([event_shape[0], *self.channels], self.activation), *self._blocks()]
         last = nn.Conv2d(self.channels[-1], features // n_positions(self, event_shape), 1)
-        return nn.Sequential(*layers, last, nn.Flatten())
+        return nn.Sequential(*layers, last, Flatten())
 
     def decoder(self, latent_dim: int, event_shape: Shape, outputs: int) -> nn.Module:
         """z (N, d) to (N, M, C, H, W), d a multiple of h w."""
@@ -69,4 +69,4 @@ class SpatialConv(Capable):
         channels = [*reversed(self.channels), outputs * colours]
         layers = [*self._blocks(), *widening(channels, self._sizes(event_shape)[::-1], self.activation)]
         unflattened = nn.Unflatten(1, (wide, *self.grid(event_shape)))
-        return nn.Sequential(unflattened, first, *layers, nn.Unflatten(1, (outputs, colours)))
+        return nn.Sequential(unflattened, first, *layers, Unflatten(1, (outputs, colours)))

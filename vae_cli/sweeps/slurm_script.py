@@ -24,7 +24,7 @@ def script(config: DictConfig, file: Path, tasks: int, earlier: str | None = Non
     cores = "$SLURM_CPUS_PER_TASK"  # srun does not inherit it from sbatch
     variables = f"export SRUN_CPUS_PER_TASK={cores} OMP_NUM_THREADS={cores} PYTHONSAFEPATH=1"
     command = shlex.join([sys.executable, "-u", "-m", "vae_cli.sweeps.slurm_task", str(file)])
-    start = f"srun --unbuffered --kill-on-bad-exit=1 {command}"
+    start = f"srun --kill-on-bad-exit=1 {command}"  # --unbuffered would make each log a terminal, with bars
     return "\n".join(["#!/bin/bash", *given, variables, *config.cluster.setup, start, ""])
 
 

@@ -57,6 +57,7 @@ class SweepTable(Callback):
         self.searches = False
         self.ended_well = all
         self.well = WELL
+        self.rows: list[dict[str, Any]] = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note and lock the folder of the sweep; a search succeeds if one trial succeeds.
@@ -81,7 +82,7 @@ class SweepTable(Callback):
         """
         if self.folder is None or not self.folder.is_dir():
             return 1
-        rows = read_rows(self.folder)
+        rows = self.rows = read_rows(self.folder)
         if not rows:
             return 1
         if self.searches:

@@ -66,7 +66,8 @@ def chosen(
             rates = measured(precisions, compiles, _examples(config, data), partial(_rate, config, processes, data))
         way = max(rates, key=rates.__getitem__)
     results = {"precision": way.precision, "compiled": way.compiled}
-    return _with(config, way), results | {f"measured/{one}": rate for one, rate in rates.items()}
+    speeds = {f"measured/{one}": rate for one, rate in rates.items()}
+    return _with(config, way), results | (speeds or {n: v for n, v in recorded.items() if n.startswith("measured/")})
 
 
 def measured(

@@ -19,6 +19,7 @@ from vae_cli.datasets.info import DatasetInfo
 from vae_cli.datasets.noise import seed_of
 from vae_cli.distributed.process_group import all_gather_object
 from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.distributed.shard import seed_draws
 from vae_cli.distributions.overflow import finite_rows, named
 from vae_cli.distributions.standardisation import furthest
 from vae_cli.errors import UserError, warn
@@ -197,7 +198,7 @@ class LatentModelModule(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the evaluation, with a seed that depends on the batch and not on its process."""
         assert self.evaluation is not None
-        torch.manual_seed(seed_of(self.evaluation.context.settings.seed, "evaluation", int(batch.index[0])))
+        seed_draws(seed_of(self.evaluation.context.settings.seed, "evaluation", int(batch.index[0])))
         self.evaluation.update(batch)
 
     def configure_optimizers(self) -> Optimizer:

@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import Callback
 
 from vae_cli.batch import Batch
 from vae_cli.datasets.noise import seed_of
+from vae_cli.distributed.shard import seed_draws
 
 
 class RandomState(Callback):
@@ -53,7 +54,7 @@ class RandomState(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Set a seed that depends on the batch alone, so that all validations have equal draws on any process."""
-        torch.manual_seed(seed_of(self.seed, "validation", int(batch.index[0])))
+        seed_draws(seed_of(self.seed, "validation", int(batch.index[0])))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore the random state of training."""
