@@ -62,6 +62,7 @@ def refused(*arguments: str) -> str:
         (["--multirnu"], "nearest: --multirun"),
         (["network.hidden=512"], "expected a list [an integer > 0] (command line); use network.hidden=[512]"),
         (["trainer.max_epochs=1e3"], "and <= 1000000 (command line); use trainer.max_epochs=1000"),
+        (["trainer.gpus=1"], "trainer.gpus: unknown key (command line); nearest: trainer.devices "),
         (["run=a"], "run: unknown key (command line); nearest: resume "),
         (["network.hidden=[512,]"], "remove the comma before the closing bracket"),
         (["model.generation={x: [z1,],}"], "remove the comma before the closing bracket"),
