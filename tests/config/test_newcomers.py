@@ -64,6 +64,7 @@ def refused(*arguments: str) -> str:
         (["trainer.max_epochs=1e3"], "and <= 1000000 (command line); use trainer.max_epochs=1000"),
         (["trainer.gpus=1"], "trainer.gpus: unknown key (command line); nearest: trainer.devices "),
         (["batch_size=3"], "batch_size: unknown key (command line); nearest: dataset.batch_size (--help"),
+        (["prior.n_components=10"], "nearest: prior.components (prior has no keys)"),
         (["posterior.flows=2"], "posterior.flows: unknown key (command line); posterior has no keys"),
         (["run=a"], "run: unknown key (command line); nearest: resume "),
         (["network.hidden=[512,]"], "remove the comma before the closing bracket"),

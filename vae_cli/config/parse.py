@@ -156,7 +156,12 @@ class _Parser:
             return [meant]
         if own := similar(name, options):
             return [_join(key, match) for match in own]
-        return [] if key else [leaves[match] for match in similar(name, list(leaves))]
+        if key:  # a key of another option of the group
+            sources, trains = Sources.find(), not issubclass(self.schema, RunCommandConfig)
+            options = sources.options(key) if trains else []
+            keys = [one for option in options for one in option_keys(sources, key, option)[0]]
+            leaves = {one.removeprefix(f"{key}."): one for one in keys if one.startswith(f"{key}.")}
+        return [leaves[match] for match in similar(name, list(leaves))]
 
     def value(self, key: str, value: Any, annotation: Any) -> Any:
         """The value that has the annotation's type."""
