@@ -23,13 +23,14 @@ def pytest_collection(session: pytest.Session) -> None:
     """Prepare a process that runs tests, before its first import of vae_cli; one that deals them out needs no torch."""
     if session.config.getoption("dist", "no") != "no":
         return
-    from tests.support import quick_composition
+    from tests.support import quick_composition, unsynced
     from tests.support.shapes import check_shapes
 
     warning = "lightning_fabric.utilities.warnings.PossibleUserWarning"  # a class, which pytest imports
     session.config.addinivalue_line("filterwarnings", f"ignore::{warning}")
     check_shapes()
     quick_composition.install()
+    unsynced.install()
 
 
 def pytest_collection_finish() -> None:

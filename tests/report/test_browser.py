@@ -91,16 +91,18 @@ def test_a_click_on_a_column_sorts_its_table(text: str) -> None:
 
 
 def test_columns_can_be_chosen_rows_filtered_and_images_enlarged(text: str) -> None:
-    boxes = after(text, "return [...document.querySelectorAll('.tools [type=checkbox]')].map((one) => one.checked)")
-    assert {"true", "false"} == set(boxes)
     width = "[...document.querySelector('thead tr').cells].filter((one) => one.offsetWidth).length"
     choose = "for (const one of document.querySelectorAll('.tools input')) if (!one.checked) one.click();"
-    few, all_columns = after(text, f"const before = {width}; {choose} return [before, {width}]")
-    assert int(all_columns) - int(few) == boxes.count("false")
     enlarge = "document.querySelector('figure img').click(); const box = document.querySelector('dialog');"
     opened = "[box.open, box.firstChild.src === document.querySelector('figure img').src]"
-    assert after(text, f"{enlarge} return {opened}") == ["true", "true"]
-    assert after(text, f"{enlarge} box.click(); return [box.open]") == ["false"]
+    boxes = "[...document.querySelectorAll('.tools [type=checkbox]')].map((one) => one.checked)"
+    script = f"const chosen = {boxes}, few = {width}; {choose} const all = {width}; {enlarge} const image = {opened};"
+    few, all_columns, opens, same, still_open, *chosen = after(
+        text, f"{script} box.click(); return [few, all, ...image, box.open, ...chosen]"
+    )
+    assert {"true", "false"} == set(chosen)
+    assert int(all_columns) - int(few) == chosen.count("false")
+    assert (opens, same, still_open) == ("true", "true", "false")
 
 
 def test_plots_follow_the_scheme_of_the_page(text: str) -> None:

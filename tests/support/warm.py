@@ -2,12 +2,13 @@
 
 import gc
 
-from tests.support import quick_composition
+from tests.support import quick_composition, unsynced
 from tests.support.configs import composed, unchecked
 from vae_cli.evaluation import keys
 from vae_cli.runs.results import installed_packages
 
 quick_composition.install()
+unsynced.install()
 composed("dataset=digits")
 for more in ([], ["logger=csv"], ["logger=none"], ["logger=csv", "model=vade", "initialisation=gmm"]):
     unchecked("dataset=digits", *more)

@@ -41,6 +41,7 @@ CHECKED_ON_A_CPU = "joint.py"
 """Its losses are read before each step where that does not wait."""
 
 NEEDED = {"divergence": ["model=wae"]}
+SMALL = {"vade": ["network.hidden=[16]", "initialisation=gmm"]}
 WAITING = {"per_example", "coupling", "flow"}
 """Options whose steps stay eager."""
 
@@ -61,7 +62,7 @@ class Waits(TorchDispatchMode):
 
 @pytest.mark.parametrize("model", Sources.find().options("model"))
 def test_no_step_of_a_system_waits_for_the_device(model: str) -> None:
-    assert not waits_of(composed(f"model={model}", "dataset=digits"))
+    assert not waits_of(composed(f"model={model}", "dataset=digits", *SMALL.get(model, ())))
 
 
 @pytest.mark.slow

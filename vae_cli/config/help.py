@@ -6,14 +6,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import get_terminal_size
-from textwrap import dedent, wrap
+from textwrap import wrap
 
-from vae_cli.config import pages, usages
-from vae_cli.config.plain_usages import PLAIN
+from vae_cli.config import pages
 from vae_cli.config.sources import Sources
 from vae_cli.runs.layout import display
 
 WIDTH = 100
+USAGES = Path(__file__).with_name("usages")
+"""The usage of each command, and values that several of them take."""
 
 
 def text(command: str, argv: Sequence[str] = ()) -> str:
@@ -37,15 +38,24 @@ def text(command: str, argv: Sequence[str] = ()) -> str:
 
 
 def _usage(command: str, argv: Sequence[str]) -> str:
-    if command in PLAIN:
-        return dedent(PLAIN[command]).rstrip()
-    sources = Sources.find(_config_dir(argv))
-    if command in usages.GROUPED:
-        root, before, after = usages.GROUPED[command]
-        return "\n".join([dedent(before), *_groups(sources, root), dedent(after).rstrip()])
-    values = [row(f"  {example}", meaning, 32) for example, meaning in usages.VALUES]
-    examples = dedent(usages.TRAIN_EXAMPLES).rstrip()
-    return "\n".join([dedent(usages.TRAIN), *_groups(sources, "train"), "values:", *values, "", examples])
+    """The usage of a command, a text file in which {groups} and {applied} stand for parts that others share."""
+    usage = _read(command).replace("{applied}\n", _read("applied"))
+    if "{groups}" in usage:
+        groups = _groups(Sources.find(_config_dir(argv)), command.removeprefix("vae-"))
+        usage = usage.replace("{groups}", "\n".join(groups))
+    return "\n".join(map(_fitted, usage.rstrip().splitlines()))
+
+
+def _read(name: str) -> str:
+    return (USAGES / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def _fitted(line: str) -> str:
+    """A line of prose, or a word with its meaning, wrapped to the width of the terminal."""
+    if line.startswith("vae-"):
+        return row(line, "", 0)
+    entry = re.match(r"(  \S+(?: \S+)*) {2,}(?=[^\s#])", line)
+    return row(entry[1], line[entry.end() :], entry.end()) if entry else line
 
 
 def description(file: Path) -> str:
@@ -77,7 +87,7 @@ def _groups(sources: Sources, root: str) -> list[str]:
             mark = "*" if option == chosen.get(group) else " "
             yours = "" if file.is_relative_to(sources.folders[0]) else f" [{display(file)}]"
             lines.append(row(f"  {mark} {option}", description(file) + yours, 26))
-    return [*lines, ""]
+    return lines
 
 
 def _options(argv: Sequence[str]) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf._utils import get_yaml_loader
+from omegaconf._utils import get_omega_conf_dumper, get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_cli.errors import ConfigError, first_line
@@ -32,18 +33,24 @@ class NotARunError(ConfigError):
 
 def resolved(config: dict[str, Any] | DictConfig) -> DictConfig:
     """The configuration as a run keeps it: without interpolations, with absolute paths."""
-    kept = OmegaConf.create(OmegaConf.to_container(OmegaConf.create(config), resolve=True))
-    assert isinstance(kept, DictConfig)
+    return OmegaConf.create(_plain(config))
+
+
+def _plain(config: dict[str, Any] | DictConfig) -> dict[str, Any]:
+    kept: Any = deepcopy(config) if isinstance(config, dict) else OmegaConf.to_container(config, resolve=True)
     for key in (*DATA, "init", "reproduce"):
-        if place := OmegaConf.select(kept, key):
-            OmegaConf.update(kept, key, str(Path(place).expanduser().absolute()))
+        part, _, name = key.rpartition(".")
+        node = kept.get(part) if part else kept
+        if node and (place := node.get(name)):
+            node[name] = str(Path(place).expanduser().absolute())
     return kept
 
 
 def write(config: dict[str, Any] | DictConfig, file: Path, command: str) -> None:
     """Write the resolved configuration, after a comment with the command line and the number of the format."""
+    text = yaml.dump(_plain(config), Dumper=get_omega_conf_dumper(), allow_unicode=True, sort_keys=False)
     comment = " ".join(command.splitlines())
-    write_text_atomically(file, f"# {comment}\nformat: {FORMAT}\n{OmegaConf.to_yaml(resolved(config))}")
+    write_text_atomically(file, f"# {comment}\nformat: {FORMAT}\n{text}")
 
 
 def read(file: Path) -> DictConfig:
