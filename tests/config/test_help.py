@@ -54,8 +54,10 @@ def test_help_is_narrow_and_complete(command: str) -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_help_is_wrapped_to_the_terminal_and_not_cut(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
+    for file in help.USAGES.glob("vae-*.txt"):
+        shown = help.text(file.stem, ["--help"])
+        assert max(map(len, shown.splitlines())) <= min(width, help.WIDTH)
     shown = help.text("vae-train", ["--help"])
-    assert max(map(len, shown.splitlines())) <= min(width, help.WIDTH)
     words = help.description(layout.conf_folder() / "dataset" / "array.yaml").split()
     assert " ".join(words) in " ".join(shown.split())
 

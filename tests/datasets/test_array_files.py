@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-import zarr
 
 from tests.support.arrays import array_data
 from vae_cli.datasets.array_files import open_arrays
@@ -31,6 +30,8 @@ def written(folder, kind):
             file["y"] = Y.astype("S")
             file.create_group("notes")
     elif kind == "zarr":
+        import zarr
+
         group = zarr.open_group(str(path), mode="w")
         group.create_array("x", data=X, chunks=(7, 3))
         group.create_array("y", data=np.arange(500) % 3)
@@ -132,6 +133,8 @@ def test_faults_name_the_file_and_the_row(tmp_path, monkeypatch):
 
 
 def test_arrays_in_groups_and_tensors_of_all_kinds_are_read(tmp_path):
+    import zarr
+
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["part/x"], file["part/y"], file["link"] = X, np.arange(500) % 3, h5py.SoftLink("/gone")
     zarr.open_group(str(tmp_path / "a.zarr"), mode="w").create_group("part").create_array("x", data=X, chunks=(7, 3))

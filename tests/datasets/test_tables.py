@@ -96,6 +96,7 @@ FAULTS = {
     "a,day\n1.5,31.01.2024\n2.5,1.2.2024\n": r"holds 1 date \(day\); .*\[a\]'",
     "a,c\n1.5,u\n2.5,v\n3.5,w\n4.5,u\n": r"holds 1 categorical \(c\); .*use 'dataset\.columns=\[a\]'",
     "a,f\n1.5,0\n2.5,1\n3.5,0\n": r"holds 1 binary \(f\); .*or 'dataset\.types\.real=\[f\]' for 0 and 1",
+    "a,f\n1,0\n0,1\n0,0\n": "use dataset.domain=binary likelihood=bernoulli, or 'dataset",
     "a,a\n1,2\n": "two columns have the name 'a'",
     "a,b\n": "has no rows",
     "land,2019,2020\nx,1.5,2\ny,2.5,3\n": "line 1: 2019, 2020 may be names .*; write names with letters",
@@ -166,7 +167,7 @@ def test_categories_other_strings_and_equal_names_of_parquet(tmp_path):
     with pytest.raises(UserError, match="two columns have the name 'a'"):
         table(tmp_path / "a.parquet").load()
     (tmp_path / "parts.parquet").mkdir()
-    with pytest.raises(UserError, match="is a folder; give one file"):
+    with pytest.raises(UserError, match="is a folder; give a file, or use dataset="):
         table(tmp_path / "parts.parquet").load()
 
 

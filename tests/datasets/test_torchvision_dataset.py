@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.datasets import CelebA, VisionDataset
 
 from tests.support.configs import composed
 from vae_cli.datasets import Torchvision
@@ -51,40 +50,45 @@ def test_a_class_with_three_splits_and_images_of_several_sizes(tmp_path):
         by_name("DTD", tmp_path).load()
 
 
-class Attributes(VisionDataset):
-    """Two attributes for each image, as CelebA has forty."""
+@pytest.fixture
+def attributes(monkeypatch):
+    """A data set in place of CelebA with two attributes for each image, as CelebA has forty."""
+    from torchvision.datasets import CelebA, VisionDataset
 
-    attr_names = ("hat", "smile", "")
-
-    def __init__(self, root, split="train", target_type="attr", download=False):
-        if split not in ("train", "valid", "test"):
-            raise ValueError(split)
-        if not download:
-            raise RuntimeError("not found")
-        super().__init__(root)
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, number):
-        return Image.new("RGB", (8, 8), (200, number, 0)), torch.tensor([number % 2, number // 2])
-
-
-def test_attributes_are_factors_and_what_is_missing_is_fetched(tmp_path, monkeypatch):
     assert {"split", "target_type", "download"} <= set(CelebA.__init__.__code__.co_varnames)
+
+    class Attributes(VisionDataset):
+        attr_names = ("hat", "smile", "")
+
+        def __init__(self, root, split="train", target_type="attr", download=False):
+            if split not in ("train", "valid", "test"):
+                raise ValueError(split)
+            if not download:
+                raise RuntimeError("not found")
+            super().__init__(root)
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, number):
+            return Image.new("RGB", (8, 8), (200, number, 0)), torch.tensor([number % 2, number // 2])
+
     monkeypatch.setattr("torchvision.datasets.CelebA", Attributes)
+    return Attributes
+
+
+def test_attributes_are_factors_and_what_is_missing_is_fetched(tmp_path, attributes):
     data = by_name("CelebA", tmp_path).load()
     assert len(data.train) == len(data.val) == len(data.test) == 4 and data.train.y is None
     assert data.train.factors is not None and data.train.factors.names == ("hat", "smile")
     assert data.train.factors.values.tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
 
 
-def test_a_data_set_that_cannot_be_fetched_is_one_line(tmp_path, monkeypatch):
+def test_a_data_set_that_cannot_be_fetched_is_one_line(tmp_path, attributes, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("File not found or corrupted.\nmore")
 
-    monkeypatch.setattr(Attributes, "__init__", fails)
-    monkeypatch.setattr("torchvision.datasets.CelebA", Attributes)
+    monkeypatch.setattr(attributes, "__init__", fails)
     with pytest.raises(UserError, match=r"dataset\.name=CelebA: File not found or corrupted.*by hand in") as caught:
         by_name("CelebA", tmp_path).load()
     assert "\n" not in str(caught.value)

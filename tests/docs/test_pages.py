@@ -119,6 +119,7 @@ def test_an_unknown_page_names_the_nearest() -> None:
         ("logger", "vae-train logger=csv --help"),
         ("name", "name of the run"),
         ("objective.beta", "vae-train objective=elbo --help"),
+        ("beta", "objective.beta, a key of objective=elbo"),
     ],
 )
 def test_a_word_that_is_no_page_is_found(word: str, part: str) -> None:

@@ -165,7 +165,7 @@ def test_training_lowers_the_distortion(family, posterior):
     batch, objective = batch_of(images(16)), VectorQuantisation(commitment=0.25)
     model.posterior.start_from([batch])
     first = objective(model, batch, START).metrics
-    minimise(lambda: objective(model, batch, START).loss, model.parameters(), 200, 1e-2)
+    minimise(lambda: objective(model, batch, START).loss, model.parameters(), 80, 1e-2)
     last = objective(model, batch, START).metrics
     assert last["distortion"] < 0.8 * first["distortion"]
     assert 1 < last["perplexity"] <= 16 and 0 < last["usage"] <= 1

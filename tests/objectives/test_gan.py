@@ -159,7 +159,7 @@ def test_a_gan_learns_a_line(tmp_path):
     )
     objective = GANLoss(ImageDiscriminator(small_mlp(), (2,), 1, width=16, spectral_norm=False, penalty=0.5))
     optimizer = torch.optim.Adam([*model.parameters(), *objective.parameters()], lr=1e-2, betas=(0.5, 0.999))
-    for _ in range(600):
+    for _ in range(400):
         optimizer.zero_grad()
         objective(model, batch_of(torch.randn(128, 1) * direction), START).loss.backward()
         optimizer.step()

@@ -121,7 +121,7 @@ def _typed(description: str) -> object:
         return low if ">=" in bounds else (low + bounds.get("<", bounds.get("<=", low + 2))) / 2
     if description.startswith("a mapping"):
         return {}
-    return {"true": True, "null": None}.get(description.split()[0], "name")
+    return {"true": False, "null": None}.get(description.split()[0], "name")
 
 
 def _is_there(group: str, option: str, kinds: dict[str, Kind]) -> bool:

@@ -27,7 +27,7 @@ from tests.support.random_options import Combination, composer, draw
 from tests.support.random_remedies import Complaint, Remedy, kind_of, remedies, static_complaint
 from vae_cli.config.compose import Composer, session
 
-MOST_REMEDIES = 12
+MOST_REMEDIES = 20
 AGAIN = 10
 """One in so many runs is evaluated again, and one is sampled from."""
 NULL = ("evaluate/", "git/", "project/", "version/")

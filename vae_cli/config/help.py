@@ -51,8 +51,10 @@ def _read(name: str) -> str:
 
 
 def _fitted(line: str) -> str:
-    """A line KEY=VALUE with its meaning, wrapped to the width of the terminal."""
-    entry = re.match(r"(  \S+=\S+) {2,}(?=\S)", line)
+    """A line of prose, or a word with its meaning, wrapped to the width of the terminal."""
+    if line.startswith("vae-"):
+        return row(line, "", 0)
+    entry = re.match(r"(  \S+(?: \S+)*) {2,}(?=[^\s#])", line)
     return row(entry[1], line[entry.end() :], entry.end()) if entry else line
 
 

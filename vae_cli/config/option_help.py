@@ -7,7 +7,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 from vae_cli.config.sources import Sources
-from vae_cli.config.suggest import nearest
+from vae_cli.config.suggest import meant_option, nearest
 from vae_cli.errors import ConfigError
 
 ENTRY = re.compile(r"^( *)([\w.]+): *((?:[^#]|#(?<! #))*?) *(?:# *(.*))?$")
@@ -31,7 +31,9 @@ def option(sources: Sources, group: str, name: str) -> list[tuple[str, str]]:
     """
     options = sources.options(group)
     if name not in options:
-        near = nearest(name, options, f"{group}=") or f"{group} has {', '.join(options)}"
+        meant = meant_option(group, name)
+        near = f"nearest: {meant}" if meant else nearest(name, options, f"{group}=")
+        near = near or f"{group} has {', '.join(options)}"
         raise ConfigError(f"{group}={name}: no such option; {near}", key=group)
     found, chosen = keys(sources, group, name)
     targets = {key.rpartition(".")[0]: one.default for key, one in found.items() if key.endswith("._target_")}

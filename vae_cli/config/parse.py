@@ -148,16 +148,15 @@ class _Parser:
     def near(self, key: str, name: str, options: list[str]) -> list[str]:
         """The keys that an unknown one may mean: by its last part, by a name of the field, by resemblance."""
         leaves = {leaf.rpartition(".")[2]: leaf for leaf in reversed(self.known) if leaf != _join(key, name)}
-        if name in leaves:
-            return [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)][:2]
         meant = meant_key(name) if self.schema is TrainConfig else None
+        here = meant in self.known and (not key or str(meant).startswith(f"{key}."))
+        if name in leaves and not here:
+            return [leaf for leaf in self.known if leaf.endswith(f".{name}") and leaf != _join(key, name)][:2]
         if meant and (meant in self.known or "." not in meant or meant.startswith("hydra.")):
             return [meant]
         if own := similar(name, options):
             return [_join(key, match) for match in own]
-        if self.schema is not TrainConfig and key in _hints(TrainConfig):
-            return []
-        return [leaves[match] for match in similar(name, list(leaves))]
+        return [] if key else [leaves[match] for match in similar(name, list(leaves))]
 
     def value(self, key: str, value: Any, annotation: Any) -> Any:
         """The value that has the annotation's type."""

@@ -11,6 +11,8 @@ KEYS = {
     "learning_rate": "optimizer.lr",
     "batch": "dataset.batch_size",
     "bs": "dataset.batch_size",
+    "batch_size": "dataset.batch_size",
+    "batchsize": "dataset.batch_size",
     "beta": "objective.beta",
     "kl_weight": "objective.beta",
     "lr": "optimizer.lr",

@@ -15,8 +15,7 @@ SPLIT = re.compile(r"^(val|val_split|train_split)/")
 def answers(word: str, sources: Sources) -> list[str]:
     """All that is known about a word; empty for an unknown one."""
     found = [*_own_keys(word, sources), *_results(word), *_sections(word)]
-    found += [*_groups(word, sources), *_options(word, sources)]
-    return found or _keys(word, sources)
+    return [*found, *_groups(word, sources), *_options(word, sources), *_keys(word, sources)]
 
 
 def _results(word: str) -> Iterator[str]:
@@ -57,10 +56,11 @@ def _own_keys(word: str, sources: Sources) -> Iterator[str]:
 
 
 def _keys(word: str, sources: Sources) -> list[str]:
-    """Keys of groups with this name or last part, each with the first option that sets it."""
+    """Keys of groups with this name or last part, each with the first option of its group that has it."""
     found: dict[str, str] = {}
     for group in sources.groups():
         for option in sources.options(group):
             for key in option_help.keys(sources, group, option)[0]:
-                found.setdefault(key, f"{key}, a key of {group}={option}: vae-train {group}={option} --help")
-    return [text for key, text in found.items() if word in (key, key.rpartition(".")[2])]
+                if key.startswith(f"{group}.") and word in (key, key.rpartition(".")[2]):
+                    found.setdefault(key, f"{key}, a key of {group}={option}: vae-train {group}={option} --help")
+    return list(found.values())

@@ -4,7 +4,6 @@ from vae_cli.datasets.array_dataset import Array
 from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import Dataset
 from vae_cli.datasets.digits import Digits
-from vae_cli.datasets.factors import Factors
 from vae_cli.datasets.idx import KMNIST, MNIST, FashionMNIST
 from vae_cli.datasets.image_folder import ImageFolder
 from vae_cli.datasets.images import ImageFiles
@@ -12,7 +11,7 @@ from vae_cli.datasets.items import HuggingFace, TorchDataset
 from vae_cli.datasets.loader import BatchLoader
 from vae_cli.datasets.omniglot import Omniglot
 from vae_cli.datasets.shapes import Shapes
-from vae_cli.datasets.split import Split
+from vae_cli.datasets.split import Factors, Split
 from vae_cli.datasets.synthetic import GaussianMixture, LinearGaussian, TwoPoints
 from vae_cli.datasets.table_dataset import Table
 from vae_cli.datasets.torchvision_dataset import Torchvision

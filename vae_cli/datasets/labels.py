@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.datasets.arrays import check
-from vae_cli.datasets.factors import Factors
+from vae_cli.datasets.split import Factors
 from vae_cli.errors import UserError
 
 MOST_VALUES = 1000

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vae_cli.datasets.dataset import BinarizedDataset, Source
-from vae_cli.datasets.factors import Factors
-from vae_cli.datasets.split import Split
+from vae_cli.datasets.split import Factors, Split
 from vae_cli.types import Domain, EventKind, PositiveInt, Seed
 
 Coordinates = NDArray[np.floating]

@@ -11,13 +11,25 @@ import torch
 from torch import Tensor
 
 from vae_cli.datasets.augmentation import Augmentation
-from vae_cli.datasets.factors import Factors
 from vae_cli.datasets.noise import fixed_bernoulli, threshold
 from vae_cli.datasets.streamed import Streamed
 from vae_cli.distributions.standardisation import Standardisation
 from vae_cli.types import Binarize, Shape
 
 SplitName = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Values (N, F) int64 of F named factors, 0 <= values[:, k] < sizes[k], ascending where a factor is ordered."""
+
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    values: Tensor
+
+    def select(self, index: Tensor | slice) -> Factors:
+        """Factors of the examples at these positions."""
+        return replace(self, values=self.values[index])
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,12 @@ class Table(OwnDataset):
         if used and (binary or not others):
             return
         numbers = [column.name for column in used if column.kind in NUMBERS]
-        way = f"use {shell_list('dataset.columns', numbers)}" if numbers else "give columns of numbers"
-        if len(columns) == 1 and not numbers:
+        bits = [column.name for column in others if column.kind == "binary" and not column.levels]
+        ways = [shell_list("dataset.columns", numbers)] if numbers else []
+        ways += ["dataset.domain=binary likelihood=bernoulli"] if len(bits) == len(used) > 0 else []
+        ways += [f"{shell_list('dataset.types.real', bits)} for 0 and 1 as numbers"] if bits else []
+        way = f"use {', or '.join(ways)}" if ways else "give columns of numbers"
+        if len(columns) == 1 and not ways:
             way = "separate its cells by ; , | or tabs, and remove lines above its names"
         holds = ", ".join(summary(others)) or f"no column of numbers that varies, but {', '.join(summary(columns))}"
-        bits = [column.name for column in others if column.kind == "binary" and not column.levels]
-        real = f", or {shell_list('dataset.types.real', bits)} for 0 and 1 as numbers" if bits else ""
-        raise UserError(f"{where}: holds {holds}; tables of mixed types come later; {way}{real}")
+        raise UserError(f"{where}: holds {holds}; tables of mixed types come later; {way}")

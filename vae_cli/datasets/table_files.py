@@ -66,7 +66,7 @@ class TableFile:
 def read_table(path: Path, key: str = "dataset.path", columns: Sequence[str] | None = None) -> TableFile:
     """The table of a file, or some columns of it; UserError with the line or the column at fault."""
     if not path.is_file():
-        problem = "is a folder; use dataset=image_folder for images" if path.is_dir() else "there is no such file"
+        problem = "is a folder; give a file, or use dataset=image_folder" if path.is_dir() else "there is no such file"
         raise UserError(f"{key}={path}: {problem}")
     suffix = path.suffix.lower()
     if suffix not in TABLES:

@@ -13,10 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from vae_cli.datasets.dataset import HeldOutDataset, Source
-from vae_cli.datasets.factors import Factors
 from vae_cli.datasets.files import data_root, locked
 from vae_cli.datasets.images import fitted
-from vae_cli.datasets.split import Split
+from vae_cli.datasets.split import Factors, Split
 from vae_cli.errors import UserError, first_line
 from vae_cli.types import Domain, EventKind, PositiveInt
 

@@ -1,4 +1,4 @@
-"""The latent space: posterior means of test points."""
+"""The latent space: posterior means of test points, and the use of a codebook."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from torch.distributions import Distribution
 
 from vae_cli.figures.examples import Inputs
 from vae_cli.figures.plane import Plane
-from vae_cli.figures.style import BLUE, CLASSES, TEXT_WIDTH, class_text
+from vae_cli.figures.style import BLUE, CLASSES, GREY, TEXT_WIDTH, class_text
+from vae_cli.models.codebooks import Usage
 
 LEGIBLE = 20
 """Classes that a legend names; for more there is a colour bar."""
@@ -107,3 +108,19 @@ def _colours(count: int) -> list[str]:
 def _legend(axes: Axes, colours: list[str], texts: list[str], title: str) -> None:
     marks = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in colours]
     axes.legend(marks, texts, title=title, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def code_usage(inputs: Inputs) -> Figure:
+    """Share of each of K codes, the largest first, and 1/K as a line."""
+    counts = inputs.examples.code_counts
+    assert counts is not None
+    codes, usage = len(counts), Usage.of(counts)
+    shares = (counts / counts.sum()).sort(descending=True).values
+    figure = Figure(figsize=(TEXT_WIDTH, 0.36 * TEXT_WIDTH))
+    axes = figure.subplots()
+    axes.bar(range(1, codes + 1), shares.numpy(), width=1.0, color=BLUE)
+    axes.axhline(1 / codes, color=GREY, linewidth=0.5, linestyle=":")
+    axes.margins(x=0)
+    axes.set(xlabel="code, by share", ylabel="share")
+    axes.set_title(f"perplexity {usage.perplexity:.1f} of {codes} codes; {usage.usage:.0%} in use")
+    return figure

@@ -10,10 +10,9 @@ from PIL import Image
 
 from vae_cli.distributions.mixtures import is_mixture
 from vae_cli.figures import clusters, images, vectors
-from vae_cli.figures.code_usage import code_usage
 from vae_cli.figures.curves import training_curves
 from vae_cli.figures.examples import Inputs, Points
-from vae_cli.figures.latents import latent_space
+from vae_cli.figures.latents import code_usage, latent_space
 from vae_cli.figures.style import rendered
 from vae_cli.models.model import LatentVariableModel
 

@@ -139,7 +139,7 @@ class LatentModelModule(LightningModule):
             return f"{reach} standard deviations of its training rows: look for a mistake in the data"
         if facts.domain != "real":
             return f"{reach}, so the cause lies in the settings of the model or the objective"
-        return f"{reach}: {'use dataset.standardise=true' if facts.name == 'array' else 'scale the data'}"
+        return f"{reach}; {'use dataset.standardise=true' if facts.name == 'array' else 'scale the data'}"
 
     def _kept(self) -> bool:
         """True if a checkpoint exists."""

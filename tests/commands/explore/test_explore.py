@@ -6,12 +6,12 @@ import signal
 import time
 from base64 import b64decode
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import Page
 
 import vae_cli
 from tests.support.browser import BROWSER, opened
@@ -23,6 +23,9 @@ from vae_cli.commands.explore.pictures import Picture
 from vae_cli.commands.explore.space import Map, Space
 from vae_cli.commands.run import Run
 from vae_cli.config.command_schemas import ExploreConfig, PlaceConfig
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 SMALL = ("network.hidden=[8]", "model.latent_dim=3", "trainer.max_epochs=1")
 NOWHERE = PlaceConfig(None, None)
@@ -36,7 +39,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-def pixels(page: Page, alt: str) -> np.ndarray:
+def pixels(page: "Page", alt: str) -> np.ndarray:
     """The levels of a picture of the page, 0 to 255."""
     source = page.locator(f"img[alt='{alt}']").first.get_attribute("src") or ""
     return np.asarray(Image.open(io.BytesIO(b64decode(source.partition(",")[2]))), dtype=float)
@@ -46,7 +49,7 @@ def levels(run: Run, z: np.ndarray) -> np.ndarray:
     return 255 * run.decode(z[None]).mean[0, 0].numpy()
 
 
-def shown(page: Page, before: np.ndarray) -> np.ndarray:
+def shown(page: "Page", before: np.ndarray) -> np.ndarray:
     """The decoded picture, once it is another than before."""
     end = time.monotonic() + 60
     while np.array_equal(found := pixels(page, "decoded 0"), before):
