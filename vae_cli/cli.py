@@ -59,8 +59,9 @@ def _train(argv: list[str]) -> None:
     sys.exit(code)
 
 
-def _configured(name: str, root: str, work: str, purpose: str) -> Callable[[], None]:
-    """A command that checks the configuration of conf/ROOT.yaml and then calls the function `work` on it."""
+def _configured(name: str, work: str, purpose: str) -> Callable[[], None]:
+    """The command vae-ROOT: it checks the configuration of conf/ROOT.yaml and then calls the function `work` on it."""
+    root = name.removeprefix("vae-")
 
     def run(argv: list[str]) -> None:
         from omegaconf import DictConfig, OmegaConf
@@ -95,26 +96,20 @@ def _configured(name: str, root: str, work: str, purpose: str) -> Callable[[], N
     return command
 
 
-evaluate = _configured("vae-eval", "eval", "commands.evaluate:evaluate_run", "evaluate a checkpoint of a run again.")
-sample = _configured("vae-sample", "sample", "commands.sample:sample_run", "draw from the model of a run.")
-encode = _configured("vae-encode", "encode", "commands.apply:encode_run", "encode new data with the model of a run.")
-score = _configured("vae-score", "score", "commands.apply:score_run", "the log-likelihood and ELBO of each example.")
+evaluate = _configured("vae-eval", "commands.evaluate:evaluate_run", "evaluate a checkpoint of a run again.")
+sample = _configured("vae-sample", "commands.sample:sample_run", "draw from the model of a run.")
+encode = _configured("vae-encode", "commands.apply:encode_run", "encode new data with the model of a run.")
+score = _configured("vae-score", "commands.apply:score_run", "the log-likelihood and ELBO of each example.")
 reconstruct = _configured(
-    "vae-reconstruct", "reconstruct", "commands.apply:reconstruct_run", "reconstruct new data with the model of a run."
+    "vae-reconstruct", "commands.apply:reconstruct_run", "reconstruct new data with the model of a run."
 )
 export = _configured(
-    "vae-export", "export", "commands.export.write:export_run", "write a model in a format that needs no vae_cli."
+    "vae-export", "commands.export.write:export_run", "write a model in a format that needs no vae_cli."
 )
-push = _configured("vae-push", "push", "commands.export.push:push_run", "publish a run on the Hugging Face Hub.")
-explore = _configured(
-    "vae-explore", "explore", "commands.explore.serve:explore_run", "show the latent space of a run on a page."
-)
-kl = _configured(
-    "vae-kl", "kl", "studies.kl.fit:fit", "fit a Gaussian to a density on the line by KL(q || p) or KL(p || q)."
-)
-cavi = _configured(
-    "vae-cavi", "cavi", "studies.cavi.study:run", "mean-field inference by coordinate ascent in closed form."
-)
+push = _configured("vae-push", "commands.export.push:push_run", "publish a run on the Hugging Face Hub.")
+explore = _configured("vae-explore", "commands.explore.serve:explore_run", "show the latent space of a run on a page.")
+kl = _configured("vae-kl", "studies.kl.fit:fit", "fit a Gaussian to a density on the line by KL(q || p) or KL(p || q).")
+cavi = _configured("vae-cavi", "studies.cavi.study:run", "mean-field inference by coordinate ascent in closed form.")
 
 
 def report() -> None:

@@ -171,6 +171,14 @@ def test_categories_other_strings_and_equal_names_of_parquet(tmp_path):
         table(tmp_path / "parts.parquet").load()
 
 
+def test_a_zero_in_front_makes_a_code_of_digits(tmp_path):
+    (tmp_path / "a.csv").write_text("zip,size\n01067,1.5\n10115,2.5\n01067,3\n80331,4\n")
+    with pytest.raises(UserError, match=r"1 categorical \(zip\).*dataset\.columns=\[size\]"):
+        table(tmp_path / "a.csv", val_size=1).load()
+    data = table(tmp_path / "a.csv", val_size=1, types={"count": ["zip"]}).load()
+    np.testing.assert_array_equal(rows(data)[:, 0], [1067, 10115, 1067, 80331])
+
+
 def test_other_columns_and_types_can_be_stated(tmp_path):
     FRAME.assign(flag=FRAME["id"] % 2).to_parquet(tmp_path / "a.parquet")
     data = table(tmp_path / "a.parquet", columns=["weight", "flag"], types={"real": ["flag"]}).load()

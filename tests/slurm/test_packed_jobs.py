@@ -57,7 +57,7 @@ def test_a_job_that_fails_does_not_end_the_others_of_its_task(work: Path) -> Non
     assert "\x1b" not in log.read_text(), "SLURM gives the task a terminal, on which it draws bars"
     assert {row["log"] for row in json.loads((work / "all" / "sweep.json").read_text())} == {f".slurm/{log.name}"}
     assert all(path.samefile(log) for path in work.glob("all/*/slurm.log"))
-    assert "JobState=FAILED" in slurm("scontrol", "show", "job", log.stem)
+    wait(lambda: "JobState=FAILED" in slurm("scontrol", "show", "job", log.stem), 60)
 
 
 def test_a_time_limit_in_the_middle_of_a_task(work: Path) -> None:

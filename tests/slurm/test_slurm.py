@@ -88,8 +88,8 @@ def test_a_job_that_fails_says_why_in_its_own_log(work: Path) -> None:
     assert error.samefile(next(work.glob("all/*/slurm.log")))
     assert [row for row in error.read_text().splitlines() if "vae-train: error:" in row]
     assert "Traceback" not in error.read_text() + done.err
-    job = slurm("scontrol", "show", "job", error.stem)
-    assert "JobState=FAILED" in job and "ExitCode=1:0" in job
+    wait(lambda: "JobState=FAILED" in slurm("scontrol", "show", "job", error.stem), 60)
+    assert "ExitCode=1:0" in slurm("scontrol", "show", "job", error.stem)
 
 
 def test_a_sweep_that_nobody_waits_for(work: Path) -> None:

@@ -26,6 +26,8 @@ FEW_LEVELS = 10
 DATE = r"^\d{4}-\d\d?-\d\d?([T ].*)?$|^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?$"
 IDENTIFIER = r"^(|id|index|uuid|key|unnamed: 0|.*_id)$"
 """Names of columns of whole numbers, all different, that are no quantity."""
+CODE = r"^0\d+$"
+"""A text of digits that is no number, as a postal code: a zero in front would be lost."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,10 @@ def examine(file: TableFile, decimal: Decimal, label: str | None = None) -> list
             found.append(Values(Column(name, "date"), None))
             continue
         numbers = as_numbers(cells, name, file.place, str(file.path), decimal)
-        kind = text_kind(cells) if numbers is None else number_kind(numbers, name)
-        texts = numbers is None and kind in ("binary", "categorical")
-        levels = tuple(sorted(map(str, pc.unique(cells).to_pylist()))) if texts else ()
+        texts = numbers is None or (is_text(cells) and bool(pc.any(pc.match_substring_regex(cells, CODE)).as_py()))
+        kind = number_kind(numbers, name) if numbers is not None and not texts else text_kind(cells)
+        named = texts and kind in ("binary", "categorical")
+        levels = tuple(sorted(map(str, pc.unique(cells).to_pylist()))) if named else ()
         found.append(Values(Column(name, kind, levels), numbers))
     return found
 

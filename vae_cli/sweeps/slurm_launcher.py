@@ -42,7 +42,7 @@ from vae_cli.sweeps.slurm_script import script
 from vae_cli.sweeps.slurm_task import TaskFile, TaskJob
 
 SHORTEST, LONGEST = 1.0, 30.0
-"""Seconds between two polls of the queue: a twentieth of the time since the start, within these limits."""
+"""Seconds between two polls of the queue: a fortieth of the time since the start, within these limits."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,9 @@ class Array(Launcher):
         setup_globals()
         jobs = list(map(list, given))
         names = job_folders(self.config, jobs) or [str(self.series.config(job).hydra.sweep.subdir) for job in jobs]
-        return [
-            Work(number, job, RunFolder(self.sweep / name), options_of(self.series.choices(job)), self.series)
-            for number, (job, name) in enumerate(zip(jobs, names, strict=True), first)
-        ]
+        runs = [RunFolder(self.sweep / name) for name in names]
+        options = [options_of(self.series.choices(job)) for job in jobs]
+        return [Work(n, *work, self.series) for n, work in enumerate(zip(jobs, runs, options, strict=True), first)]
 
     def _enter(self, works: list[Work]) -> list[Work]:
         """Submit the jobs that are not done; returns the others."""
@@ -200,20 +199,21 @@ class Array(Launcher):
             raise
 
     def _wait_for_one(self) -> list[Work]:
-        """Wait until SLURM jobs have left the queue, and record the final states of their runs; these runs.
+        """Wait until the runs of SLURM jobs have ended, or SLURM has ended them, which is then recorded; these runs.
 
         squeue may miss a job that has not ended once, while its state changes.
         """
         try:
             while True:
-                time.sleep(min(LONGEST, max(SHORTEST, (time.monotonic() - self.began) / 20)))
+                time.sleep(min(LONGEST, max(SHORTEST, (time.monotonic() - self.began) / 40)))
                 queue = slurm.queue()
                 if queue is None:
                     continue
                 self._tell(queue[job].reason for job in self.left.keys() & queue.keys() if queue[job].is_stuck)
                 gone = self.left.keys() - queue.keys()
-                over = [job for job in gone if job in self.missed or all(work.has_end for work in self.left[job])]
-                self.missed = gone.difference(over)
+                begun = [job for job in self.left if job in gone or queue[job].state != "PENDING"]
+                done = {job for job in begun if all(work.has_end for work in self.left[job])}
+                over, self.missed = done | (gone & self.missed), gone
                 if over:
                     return [settle(work, job) for job in over for work in self.left.pop(job)]
         except (KeyboardInterrupt, SystemExit):

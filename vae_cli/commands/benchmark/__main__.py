@@ -6,12 +6,9 @@ drift of the machine affects all; medians over the rounds, ratios of medians.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import statistics
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vae_cli.commands.benchmark import images, neighbours, pythae
+from vae_cli.commands.benchmark import curves, images, neighbours, pythae
 from vae_cli.commands.benchmark.loops import (
     BATCH,
     DEFAULT,
@@ -30,76 +27,17 @@ from vae_cli.commands.benchmark.loops import (
     bytes_below_noise,
     lightning_loader,
     plain_loop,
-    wait,
 )  # fmt: skip
-from vae_cli.config.check import check
-from vae_cli.config.compose import Composer, session
-from vae_cli.config.schema import TrainConfig
-from vae_cli.config.sources import Sources
+from vae_cli.commands.benchmark.runner import configure, likelihood, training_epoch
 from vae_cli.datasets import Data
-from vae_cli.datasets.info import DatasetInfo
-from vae_cli.distributed.process_group import ProcessLayout
-from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
-from vae_cli.runs.folder import RunFolder
-from vae_cli.training.build import build_model, build_module
-from vae_cli.training.fastest import chosen
-from vae_cli.training.fit import build_trainer, fit
+from vae_cli.distributed.machine import keep_freed_memory
 from vae_cli.training.loggers import quiet_libraries
-
-
-def configure(*overrides: str) -> TrainConfig:
-    """The default configuration with a csv logger."""
-    with session():
-        return check(Composer("train", Sources.find()).compose(["logger=none", *overrides]))
-
-
-def fixed(config: TrainConfig, data: Data) -> TrainConfig:
-    """The configuration with a precision that is chosen by measuring, where that is asked for."""
-    return chosen(config, ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes), data, {})[0]
-
-
-def runner(data: Data, *overrides: str) -> Callable[[], float]:
-    """This runner: its configuration, module, callbacks and Trainer."""
-    config = fixed(configure("trainer.max_epochs=2", *overrides), data)
-    facts = DatasetInfo.of(data)
-
-    def epoch() -> float:
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            module = build_module(config, facts)
-            if config.trainer.compile:
-                module.compile_objectives()
-            layout = ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes)
-            history, trainer = build_trainer(config, layout, RunFolder(Path(folder)), data, module, [])
-            fit(config, layout, data, module, trainer)
-        return history.rows[-1]["train/samples_per_second"]
-
-    return epoch
-
-
-def runner_likelihood(data: Data, *overrides: str) -> Callable[[], float]:
-    """Pairs (image, sample) a second of the importance-weighted log-likelihood, as the evaluation runs it."""
-    config = fixed(configure(*overrides), data)
-    model, half = build_model(config, DEFAULT.event).to(DEVICE), config.trainer.precision == "bf16-mixed"
-    size, k = config.evaluate.batch_size, 100
-    batch = next(iter(data.loader("test", batch_size=size, seed=0, shuffle=False, device=DEVICE)))
-    rows = rows_at_once(model, batch.x.device).count
-
-    def pairs() -> float:
-        start = time.perf_counter()
-        repeats = 4
-        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=half):
-            for _ in range(repeats):
-                iw_log_likelihood(model, batch, model.encode(batch), k, rows)
-        wait()
-        return repeats * k * len(batch) / (time.perf_counter() - start)
-
-    return pairs
 
 
 def training(data: Data, widths: Widths, *overrides: str) -> dict[str, Callable[[], float]]:
     """Programs that train one network, an epoch at a call."""
     return {
-        "this runner": runner(data, *widths.overrides, f"dataset.batch_size={BATCH}", *overrides),
+        "this runner": training_epoch(data, *widths.overrides, f"dataset.batch_size={BATCH}", *overrides),
         "plain loop": plain_loop(data, widths),
         "plain loop, noise of this runner": plain_loop(data, widths, bytes_below_noise),
         "Lightning + DataLoader": lightning_loader(data, widths, 0),
@@ -116,8 +54,8 @@ def convolutional() -> dict[str, Callable[[], float]]:
         config = configure(*overrides)
         data: Data = config.dataset.build().load()
         return {
-            "this runner": runner(data, *overrides),
-            "this runner, trainer=fast": runner(data, *overrides, "trainer=fast"),
+            "this runner": training_epoch(data, *overrides),
+            "this runner, trainer=fast": training_epoch(data, *overrides, "trainer=fast"),
             "plain loop": images.plain_loop(data, config),
         }
 
@@ -151,13 +89,14 @@ def main(rounds: int = 5) -> None:
     """Measure everything and print the tables."""
     quiet_libraries()
     warnings.simplefilter("ignore")
+    keep_freed_memory()
     data: Data = configure().dataset.build().load()
     card = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "no GPU"
     print(f"{card}, {torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds")
     digits: Data = configure("dataset=digits").dataset.build().load()
     programs = training(data, DEFAULT) | {
-        "this runner, trainer=fast": runner(data, *DEFAULT.overrides, "trainer=fast"),
-        "this runner, trainer.compile=true": runner(data, "trainer.compile=true"),
+        "this runner, trainer=fast": training_epoch(data, *DEFAULT.overrides, "trainer=fast"),
+        "this runner, trainer.compile=true": training_epoch(data, "trainer.compile=true"),
         "Lightning + DataLoader, 2 workers": lightning_loader(data, DEFAULT, 2),
     }
     references = ["plain loop", "Lightning + DataLoader", "pythae"]
@@ -167,14 +106,17 @@ def main(rounds: int = 5) -> None:
     report("Training, digits, 64-64-8", "images/s", rates, references)
     report("Training, convolutional default, 64 x 64 x 3", "images/s", measure(convolutional(), rounds), ["plain loop"])
     programs = {
-        "this runner": runner_likelihood(data),
-        "this runner, trainer=fast": runner_likelihood(data, "trainer=fast"),
+        "this runner": likelihood(data),
+        "this runner, trainer=fast": likelihood(data, "trainer=fast"),
         "pythae get_nll": pythae.likelihood(data),
     }
-    likelihood = measure(programs, rounds)
-    report("Importance-weighted log-likelihood", "pairs/s", likelihood, ["pythae get_nll"])
+    report("Importance-weighted log-likelihood", "pairs/s", measure(programs, rounds), ["pythae get_nll"])
     sweeps = measure(neighbours.sweeps(), rounds)
     report("A sweep of twelve jobs, with evaluation and figures", "jobs/hour", sweeps, ["one after another"])
+    report("Seconds to the first step, digits", "ms", measure(neighbours.starts(), rounds), ["imports alone"])
+    costs = measure(curves.programs(data), 1)
+    report("Cost of a step", "steps/s", costs, [])
+    print(f"figure: {curves.draw(costs)}")
     if DEVICE.type == "cpu":
         together = measure(neighbours.programs(), rounds)
         report("Runs side by side", "images/s, all together", together, ["one run", "one run, OpenMP as it is"])

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from vae_cli.distributed.cores import SPIN_VARIABLES
@@ -66,6 +67,28 @@ def sweep(*overrides: str) -> Callable[[], float]:
 def sweeps() -> dict[str, Callable[[], float]]:
     """A sweep on digits, 3 betas times 4 seeds, by its launcher."""
     return {"one after another": sweep(), "hydra/launcher=together": sweep("hydra/launcher=together")}
+
+
+def starts() -> dict[str, Callable[[], float]]:
+    """Milliseconds of imports alone, and of a command up to the end of an epoch of one step on digits."""
+    step = (*TRAIN, "dataset=digits", "figures=[]", "trainer.max_epochs=1", "trainer.limit_batches=1")
+    return {
+        "imports alone": partial(_until, (sys.executable, "-c", "import torch, pytorch_lightning; print('epoch')")),
+        "vae-train dataset=digits": partial(_until, step),
+    }
+
+
+def _until(command: Sequence[str]) -> float:
+    """Milliseconds until a command prints a line of an epoch."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        place = os.environ | {"VAE_OUTPUT_DIR": folder}
+        with subprocess.Popen(command, env=place, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            next(line for line in process.stdout if line.startswith("epoch"))
+            taken = 1000 * (time.perf_counter() - began)
+            process.stdout.read()
+    return taken
 
 
 def programs() -> dict[str, Callable[[], float]]:

@@ -1,0 +1,77 @@
+"""`make bench`: the cost of a step against batch size, latent dimensions, width and importance samples."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+from vae_cli.commands.benchmark.loops import BATCH
+from vae_cli.commands.benchmark.runner import training_epoch
+from vae_cli.datasets import Data
+from vae_cli.figures.style import BLUE, DPI, TEXT_WIDTH, styled
+
+STEPS = 12
+"""Steps of a measured epoch."""
+FILE = Path("outputs", "cost_curves.png")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A size that is varied while the others keep their defaults.
+
+    keys: as they are typed, with {} for the value
+    """
+
+    name: str
+    keys: Sequence[str]
+    values: Sequence[int]
+
+    def label(self, value: int) -> str:
+        return f"{self.name} {value}"
+
+
+AXES = (
+    Axis("batch size", ["dataset.batch_size={}"], (32, 128, 512, 2048)),
+    Axis("latent dimensions", ["model.latent_dim={}"], (2, 8, 32, 128, 512)),
+    Axis("units of each layer", ["network.hidden=[{0},{0}]"], (64, 128, 256, 512, 1024, 2048)),
+    Axis("importance samples", ["objective=iwae", "objective.samples={}"], (1, 2, 5, 10, 20, 50)),
+)
+
+
+def programs(data: Data) -> dict[str, Callable[[], float]]:
+    """Programs that train a few steps of each size, and return steps a second."""
+    return {axis.label(value): partial(_steps, data, axis, value) for axis in AXES for value in axis.values}
+
+
+def _steps(data: Data, axis: Axis, value: int) -> float:
+    batch = value if axis is AXES[0] else BATCH
+    keys = [key.format(value) for key in axis.keys]
+    return training_epoch(data, f"dataset.batch_size={BATCH}", f"trainer.limit_batches={STEPS}", *keys)() / batch
+
+
+def draw(rates: Mapping[str, Sequence[float]], file: Path = FILE) -> Path:
+    """Milliseconds a step by each size, as a figure in a file.
+
+    Args:
+        rates: steps a second of each round, by the labels of `programs`
+    """
+    with styled():
+        figure = Figure((TEXT_WIDTH, 1.7))
+        panels = figure.subplots(1, len(AXES), sharey=True)
+        for panel, axis in zip(panels, AXES, strict=True):
+            costs = [1000 / statistics.median(rates[axis.label(value)]) for value in axis.values]
+            panel.plot(axis.values, costs, "o-", color=BLUE)
+            panel.set(xscale="log", yscale="log", xlabel=axis.name, xticks=axis.values[::2])
+            panel.xaxis.set(major_formatter=ScalarFormatter(), minor_formatter=NullFormatter())
+            panel.yaxis.set(major_formatter=ScalarFormatter(), minor_formatter=NullFormatter())
+            panel.tick_params(which="minor", length=0)
+        panels[0].set_ylabel("ms a step")
+        file.parent.mkdir(exist_ok=True)
+        figure.savefig(file, dpi=DPI)
+    return file
