@@ -18,6 +18,14 @@ from vae_cli.distributed import cores
 from vae_cli.distributed.cores import Arrival, limit_spinning
 from vae_cli.sweeps.side_by_side import Shares
 
+DENORMALS = """
+import torch
+from vae_cli.distributed.cores import flush_denormals
+flush_denormals()
+torch.set_num_threads(2)
+small = torch.full((2**20,), 1e-30)
+assert (small * 1e-6 != 0).all() and (small * 1e-10 == 0).all()
+"""
 RUN = """
 import sys
 from vae_cli.distributed import cores
@@ -210,3 +218,7 @@ def test_a_run_that_has_ended_gives_its_cores_back(machine: None, tmp_path: Path
 def test_threads_that_the_user_has_set(value: str, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert cores.set_by_user() == expected
+
+
+def test_denormals_are_zero_in_all_threads() -> None:
+    subprocess.run([sys.executable, "-c", DENORMALS], check=True)

@@ -31,7 +31,7 @@ from vae_cli.config.job_names import JOBS
 from vae_cli.config.schema import TrainConfig, plain
 from vae_cli.config.search import WORST, chooses, same_data, score
 from vae_cli.distributed import slurm
-from vae_cli.distributed.cores import Arrival, arrival_of_sweep
+from vae_cli.distributed.cores import Arrival, arrival_of_sweep, flush_denormals
 from vae_cli.distributed.progress import task as show
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
@@ -148,6 +148,7 @@ class Job:
         with show("importing torch"), uncollected():
             from vae_cli.training.loading import load_data
 
+        flush_denormals()  # before torch starts its threads
         arrival = arrival_of_sweep() if self.sweeping else Arrival.now()
         with show("loading the data"):
             data = load_again(config) if config.resume else load_data(config)
