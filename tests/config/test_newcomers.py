@@ -114,7 +114,7 @@ def test_a_key_of_a_preset_is_removed(arguments: list[str]) -> None:
     [
         (["optimizer.lr=-1"], "optimizer.lr=-1: expected a number >= 0 (command line)"),
         (["optimizer.weight_decay=-0.1"], "optimizer.weight_decay=-0.1: expected a number >= 0"),
-        (["optimizer.eps=-1"], "optimizer.eps=-1: expected a number >= 0"),
+        (["optimizer.eps=-1"], "optimizer.eps=-1: expected a number > 0"),
         (["optimizer.betas=[0.9,1.0]"], "optimizer.betas=[0.9, 1.0]: expected numbers >= 0 and < 1"),
         (["optimizer=sgd", "optimizer.momentum=-1"], "optimizer.momentum=-1: expected a number >= 0"),
         (["optimizer=sgd", "optimizer.momentum=0"], "optimizer.nesterov=false"),

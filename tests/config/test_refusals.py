@@ -39,6 +39,7 @@ CASES = [
     (["annealing=cyclical", "annealing.weights=[lambda]"], "annealing_weights", "annealing.weights"),
     (["model=vae_gan", "trainer.patience=3"], "patience_selection", "trainer.patience"),
     (["optimizer.lr=-1"], "optimizer_range", "optimizer.lr"),
+    (["optimizer.eps=0"], "optimizer_range", "optimizer.eps"),
     (["optimizer.betas=[0.9,1.0]"], "optimizer_range", "optimizer.betas"),
     (["optimizer=sgd", "optimizer.momentum=0"], "nesterov_momentum", "optimizer.nesterov"),
     (["optimizer=sgd", "+optimizer.dampening=0.5"], "nesterov_momentum", "optimizer.nesterov"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from vae_cli.config.view import ConfigView, Refusal
 
-NOT_NEGATIVE = {"lr": 1e-3, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.9, "lr_decay": 0.0, "lambd": 1e-4}
+NOT_NEGATIVE = {"lr": 1e-3, "weight_decay": 0.0, "momentum": 0.9, "lr_decay": 0.0, "lambd": 1e-4}
 NOT_NEGATIVE |= {"initial_accumulator_value": 0.0}
 """Numbers of torch's optimisers that are 0 or more, each with a usual value."""
+POSITIVE = {"eps": 1e-8}
+"""Numbers above 0: without eps, the step of a parameter whose gradients have been 0 is 0 / 0."""
 BELOW_ONE = {"alpha": 0.99, "rho": 0.9}
 """Numbers that must be below 1 as well."""
 
@@ -16,10 +18,11 @@ def optimizer_range(view: ConfigView) -> Refusal | None:
     signature = view.signature("optimizer")
     if signature is None or not signature.foreign:
         return None
-    for name, usual in (NOT_NEGATIVE | BELOW_ONE).items():
-        value, below = view.argument(f"optimizer.{name}"), name in BELOW_ONE
-        if isinstance(value, int | float) and (value < 0 or (below and value >= 1)):
-            expected = f"expected a number >= 0{' and < 1' * below} ({view.where(f'optimizer.{name}')})"
+    for name, usual in (NOT_NEGATIVE | POSITIVE | BELOW_ONE).items():
+        value, above, below = view.argument(f"optimizer.{name}"), name in POSITIVE, name in BELOW_ONE
+        if isinstance(value, int | float) and (value < 0 or (above and value == 0) or (below and value >= 1)):
+            least = f"{'>' if above else '>='} 0{' and < 1' * below}"
+            expected = f"expected a number {least} ({view.where(f'optimizer.{name}')})"
             key = f"optimizer.{name}"
             return Refusal(key, f"{key}={value}: {expected}", (f"{key}={usual:g}",))
     betas = view.argument("optimizer.betas") or []
