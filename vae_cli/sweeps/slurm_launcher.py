@@ -43,6 +43,8 @@ from vae_cli.sweeps.slurm_task import TaskFile, TaskJob
 
 SHORTEST, LONGEST = 1.0, 30.0
 """Seconds between two polls of the queue: a fortieth of the time since the start, within these limits."""
+AWAY = 10.0
+"""Seconds for which squeue may miss a job that has not ended, while SLURM puts it back into the queue."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Array(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.sweep = config, Path(config.hydra.sweep.dir).absolute()
         self.series = Series(Composer.of(config.hydra), partial(hydra_context.config_loader.load_sweep_config, config))
-        self.left, self.told, self.missed = dict[str, list[Work]](), set[str](), set[str]()
+        self.left, self.told, self.missed = dict[str, list[Work]](), set[str](), dict[str, float]()
         self.began = time.monotonic()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -199,10 +201,7 @@ class Array(Launcher):
             raise
 
     def _wait_for_one(self) -> list[Work]:
-        """Wait until the runs of SLURM jobs have ended, or SLURM has ended them, which is then recorded; these runs.
-
-        squeue may miss a job that has not ended once, while its state changes.
-        """
+        """Wait until the runs of SLURM jobs have ended, or SLURM has ended them, which is then recorded; these runs."""
         try:
             while True:
                 time.sleep(min(LONGEST, max(SHORTEST, (time.monotonic() - self.began) / 40)))
@@ -213,8 +212,9 @@ class Array(Launcher):
                 gone = self.left.keys() - queue.keys()
                 begun = [job for job in self.left if job in gone or queue[job].state != "PENDING"]
                 done = {job for job in begun if all(work.has_end for work in self.left[job])}
-                over, self.missed = done | (gone & self.missed), gone
-                if over:
+                now = time.monotonic()
+                self.missed = {job: self.missed.get(job, now) for job in gone}
+                if over := done | {job for job, since in self.missed.items() if now - since > AWAY}:
                     return [settle(work, job) for job in over for work in self.left.pop(job)]
         except (KeyboardInterrupt, SystemExit):
             print(f"the jobs continue without this command; scancel {arrays(self.left)} stops them", flush=True)
