@@ -17,7 +17,7 @@ from vae_cli.distributions.discretised_logistic import HALF
 from vae_cli.training.build import build_model
 
 EVENT = 3, 64, 64
-COUNT = 1484
+COUNT = 2944
 
 
 def image_file(folder: Path) -> Path:
