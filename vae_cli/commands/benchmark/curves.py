@@ -37,7 +37,7 @@ class Axis:
 
 
 AXES = (
-    Axis("batch size", ["dataset.batch_size={}"], (32, 128, 512, 2048)),
+    Axis("batch size", ["dataset.batch_size={}"], (32, 128, 512, 2048, 4096)),
     Axis("latent dimensions", ["model.latent_dim={}"], (2, 8, 32, 128, 512)),
     Axis("units of each layer", ["network.hidden=[{0},{0}]"], (64, 128, 256, 512, 1024, 2048)),
     Axis("importance samples", ["objective=iwae", "objective.samples={}"], (1, 2, 5, 10, 20, 50)),
