@@ -55,7 +55,7 @@ def shrunk(command: tuple[str, ...]) -> list[str] | None:
         re.sub(r"^dataset=(?!array|table|image_folder|shapes|linear_gaussian|torch$).*", "dataset=digits", word)
         for word in command
     ]
-    words = [re.sub(r"^(init|reproduce)=last$", rf"\1={RUN}", word) for word in words]
+    words = [re.sub(r"^(init|reproduce|resume)=last$", rf"\1={RUN}", word) for word in words]
     if "likelihood=discretised_logistic" in words:  # bytes, which digits are not
         words = ["dataset=image_folder" if word == "dataset=digits" else word for word in words] + [
             "dataset.path=photos"
