@@ -87,7 +87,7 @@ def work(rank: int, configs: Mapping[str, TrainConfig], folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def configs(request: pytest.FixtureRequest) -> dict[str, TrainConfig]:
-    """Of the cases that this run tests."""
+    """Configurations of the cases that this run selects, by name."""
     names = {item.callspec.params["name"] for item in request.session.items if item.path == request.path}
     return {name: composed(*CASES[name], *BINARY) for name in sorted(names)}
 
