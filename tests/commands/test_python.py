@@ -47,7 +47,8 @@ def state() -> list[object]:
     root = logging.getLogger()
     draws = [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]
     own = [root.handlers[:], root.level, warnings.filters[:], Path.cwd(), torch.get_num_threads()]
-    return [*handlers, *own, *draws, dict(os.environ), gc.get_freeze_count() > 0]
+    denormal = torch.full((), 1e-38).mul(0.1).item()
+    return [*handlers, *own, *draws, dict(os.environ), gc.get_freeze_count() > 0, denormal]
 
 
 def test_the_names_are_there_before_torch_is_imported() -> None:

@@ -72,7 +72,7 @@ def _raise(failure: Failure, job: Job) -> NoReturn:
 @contextmanager
 def _restored() -> Iterator[None]:
     """Restore what a training sets for its whole process: environment, garbage collector, random states, number of
-    threads, handlers of signals and logs, and filters of warnings.
+    threads, denormal numbers, handlers of signals and logs, and filters of warnings.
     """
     with task("importing torch"):
         import numpy as np
@@ -82,6 +82,7 @@ def _restored() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     python, arrays, threads = random.getstate(), np.random.get_state(), torch.get_num_threads()
     environment, frozen = dict(os.environ), gc.get_freeze_count()
+    flushes = not torch.full((), 1e-38).mul(0.1)  # torch has no question for it
     devices = range(torch.cuda.device_count())
     with signals.lent(), warnings.catch_warnings(), torch.random.fork_rng(devices):
         try:
@@ -95,6 +96,7 @@ def _restored() -> Iterator[None]:
             random.setstate(python)
             np.random.set_state(arrays)
             torch.set_num_threads(threads)
+            torch.set_flush_denormal(flushes)
             logging.captureWarnings(False)
             for handler in set(root.handlers) - set(handlers):
                 if isinstance(handler, MemoryHandler) and handler.target:
