@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import environment, fork, line, start
+from tests.support.commands import environment, fingerprint, fork, line, start
 from tests.support.runs import results
 from tests.support.slurm import CLUSTER, HERE, SMALL, numbers, running, slurm, soon, status, wait, work
 from vae_cli.runs import study
@@ -174,7 +174,24 @@ def test_a_submission_that_slurm_refuses_leaves_nothing(work: Path) -> None:
     (told,) = done.err.splitlines()
     assert told.startswith("vae-train: error: SLURM refuses the jobs: ") and "continue with" not in done.out
     assert told.count("Invalid partition name specified") == 1
-    assert not [path for path in (work / "all").iterdir() if path.is_dir() and path.name != ".slurm"]
+    assert not (work / "all").exists()
+    search = ["hparams_search=optuna", *sweep[1:-4], "optimizer.lr=interval(0.001,0.01)"]
+    done = start("vae-train", *search, *sweep[-2:], folder=work)
+    assert done.code == 1 and "SLURM refuses the jobs" in done.err and not (work / "all").exists()
+
+
+def test_a_submission_that_slurm_refuses_leaves_an_earlier_sweep_as_it_was(work: Path) -> None:
+    sweep = ["-m", *SMALL, "trainer.max_epochs=1", "hydra.sweep.dir=all"]
+    assert fork("vae-train", *sweep, "seed=0", folder=work).code == 0
+    before = fingerprint(work / "all")
+    done = start("vae-train", *sweep, *CLUSTER, "seed=0,1", "cluster.partition=none", folder=work)
+    assert done.code == 1 and "SLURM refuses the jobs" in done.err
+    after = fingerprint(work / "all")
+    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} <= {
+        "multirun.yaml",  # hydra's
+    }
+    shown = fork("vae-status", "all", folder=work)
+    assert shown.code == 0 and "all: 1 done\n" in shown.out
 
 
 def test_a_full_disk_at_submission(work: Path) -> None:

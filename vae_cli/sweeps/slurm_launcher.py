@@ -40,6 +40,7 @@ from vae_cli.runs.status import UNFINISHED, WELL, Status
 from vae_cli.sweeps.packing import jobs_per_task
 from vae_cli.sweeps.slurm_script import script
 from vae_cli.sweeps.slurm_task import TaskFile, TaskJob
+from vae_cli.sweeps.table import note
 
 SHORTEST, LONGEST = 1.0, 30.0
 """Seconds between two polls of the queue: a fortieth of the time since the start, within these limits."""
@@ -136,21 +137,27 @@ class Array(Launcher):
             print(f"{len(waiting)} jobs are in the queue already")
         if new:
             before = [work.run.status() for work in new]
+            files = self._files()
             try:
                 for work in track(new, "writing the folders of the jobs"):
                     work.enqueue()
                 ids |= self._submit_new(new)
                 write_text_atomically(self.sweep / PLACE / JOBS, json.dumps(earlier | ids, indent=0))
+                note(self.config)
             except BaseException:
-                self._withdraw(queue, new, before)
+                self._withdraw(queue, new, before, files)
                 raise
         jobs: dict[str, list[Work]] = {}
         for work in [*waiting, *new]:
             jobs.setdefault(ids[work.run.name], []).append(work)
         return jobs
 
-    def _withdraw(self, queue: Container[str], works: list[Work], before: list[Status | None]) -> None:
-        """Undo a submission that has failed: its jobs, if SLURM has any, and the states and new folders of the runs."""
+    def _withdraw(
+        self, queue: Container[str], works: list[Work], before: list[Status | None], files: set[Path]
+    ) -> None:
+        """Undo a submission that has failed: its jobs, if SLURM has any, the states and new folders of the runs, and
+        all files of arrays but those that were there before.
+        """
         name = queue_name(self.sweep)
         if jobs := [job for job, entry in (slurm.queue() or {}).items() if job not in queue and entry.name == name]:
             slurm.cancel(jobs)
@@ -160,6 +167,10 @@ class Array(Launcher):
                     work.run.write_status(status)
                 if not work.run.has_run:
                     work.run.remove_if_empty()
+        for file in self._files() - files:
+            file.unlink()
+        with suppress(OSError):  # it holds files of earlier jobs
+            (self.sweep / PLACE).rmdir()
 
     def _submit_new(self, works: list[Work]) -> dict[str, str]:
         """Submit jobs as arrays, one after another, each as large as SLURM allows; their ids by the names of the runs.
@@ -193,12 +204,11 @@ class Array(Launcher):
             jobs,
         ).write(file)
         write_text_atomically(file.with_suffix(".sh"), script(self.config, file, -(-len(works) // pack), earlier))
-        try:
-            return slurm.submit(file.with_suffix(".sh"))
-        except UserError:
-            file.unlink()
-            file.with_suffix(".sh").unlink()
-            raise
+        return slurm.submit(file.with_suffix(".sh"))
+
+    def _files(self) -> set[Path]:
+        """The files of jobs and the scripts that were submitted."""
+        return {*(self.sweep / PLACE).glob("array*")}
 
     def _wait_for_one(self) -> list[Work]:
         """Wait until the runs of SLURM jobs have ended, or SLURM has ended them, which is then recorded; these runs."""
