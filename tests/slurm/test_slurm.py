@@ -57,7 +57,7 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work:
     with running(work, *sweep) as command:
         output, _ = command.communicate(timeout=900)
     assert command.returncode == 0, output
-    assert "1 jobs submitted as SLURM job" in output and results(preempted) == kept
+    assert "1 job submitted as SLURM job" in output and results(preempted) == kept
     for seed, folder in (("0", cancelled), ("1", preempted), ("2", overtime)):
         alone = work / f"alone{seed}"
         assert fork("vae-train", *run, f"seed={seed}", f"hydra.run.dir={alone}", folder=work).code == 0
@@ -99,7 +99,7 @@ def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     assert done.code == 0 and done.out.count("queued") == 2, done.err
     assert "vae-status all shows their states" in done.out
     done = start("vae-train", *sweep, folder=work, **HERE)
-    assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
+    assert done.code == 0 and "in the queue already: 2 jobs" in done.out and "submitted" not in done.out
     slurm("scancel", f"--name={queue_name(work / 'all')}")
 
 
@@ -147,7 +147,7 @@ def test_jobs_that_cannot_start_go_on_waiting_without_the_command(work: Path) ->
             command.send_signal(number)
             output, _ = command.communicate(timeout=60)
             (job,) = slurm("squeue", "--noheader", f"--name={queue_name(work / 'all')}", "--format=%F").split()
-        assert "SLURM does not start 1 jobs: PartitionConfig" in told
+        assert "SLURM does not start 1 job: PartitionConfig" in told
         assert command.returncode == code, output
         assert f"the jobs continue without this command; scancel {job} stops them" in output
         assert "SLURM does not start it: PartitionConfig" in output

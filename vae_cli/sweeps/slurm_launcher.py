@@ -30,7 +30,7 @@ from vae_cli.config.search import WORST, score
 from vae_cli.config.series import Series, without_hydra
 from vae_cli.distributed import slurm
 from vae_cli.distributed.progress import track
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, counted
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display, queue_name
@@ -134,7 +134,7 @@ class Array(Launcher):
         new = [work for work in works if work not in waiting]
         ids = {work.run.name: earlier[work.run.name] for work in waiting}
         if waiting:
-            print(f"{len(waiting)} jobs are in the queue already")
+            print(f"in the queue already: {counted(len(waiting), 'job')}")
         if new:
             before = [work.run.status() for work in new]
             files = self._files()
@@ -160,7 +160,8 @@ class Array(Launcher):
         """
         name = queue_name(self.sweep)
         if jobs := [job for job, entry in (slurm.queue() or {}).items() if job not in queue and entry.name == name]:
-            slurm.cancel(jobs)
+            with suppress(UserError):  # the reason of the failure is told
+                slurm.cancel(jobs)
         for work, status in zip(works, before, strict=True):
             if work.run.path.is_dir():
                 with suppress(OSError):  # a full disk
@@ -186,7 +187,7 @@ class Array(Launcher):
         packed = f", {pack} in each task, one after another" if pack > 1 else ""
         named = f"{arrays(ids.values())} ({queue_name(self.sweep)})"
         shows = f"vae-status {display(self.sweep)} shows their states"
-        print(f"{len(works)} jobs submitted as SLURM job {named}{packed}; {shows}")
+        print(f"{counted(len(works), 'job')} submitted as SLURM job {named}{packed}; {shows}")
         return ids
 
     def _array(self, works: list[Work], pack: int, earlier: str | None) -> str:
@@ -235,7 +236,7 @@ class Array(Launcher):
         for why, count in Counter(reasons).items():
             if why not in self.told:
                 self.told.add(why)
-                print(f"SLURM does not start {count} jobs: {why}; see the group `cluster`", flush=True)
+                print(f"SLURM does not start {counted(count, 'job')}: {why}; see the group `cluster`", flush=True)
 
 
 def arrays(jobs: Iterable[str]) -> str:
