@@ -121,7 +121,7 @@ def test_a_search_whose_command_is_killed_goes_on_with_its_jobs(work: Path) -> N
     states = [trial.state.name for trial in study.load(work / "all").trials]
     assert len(states) == 5 and set(states) == {"COMPLETE", "PRUNED"}
     assert states.count("PRUNED") == sum(end["status"] == "pruned" for end in ends)
-    assert {row["status"] for row in rows} == {"done", "pruned"} and "5 trials were pruned" in output
+    assert {row["status"] for row in rows} == {"done", "pruned"} and "of 5 trials, trained" in output
 
 
 def test_a_search_draws_the_next_trial_where_one_has_ended(work: Path) -> None:

@@ -31,6 +31,7 @@ from vae_cli.commands.benchmark.loops import (
 from vae_cli.commands.benchmark.runner import configure, likelihood, training_epoch
 from vae_cli.datasets import Data
 from vae_cli.distributed.machine import keep_freed_memory
+from vae_cli.errors import counted
 from vae_cli.training.loggers import quiet_libraries
 
 
@@ -92,7 +93,9 @@ def main(rounds: int = 5) -> None:
     keep_freed_memory()
     data: Data = configure().dataset.build().load()
     card = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "no GPU"
-    print(f"{card}, {torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds")
+    print(
+        f"{card}, {counted(torch.get_num_threads(), 'thread')}, torch {torch.__version__}, {counted(rounds, 'round')}"
+    )
     digits: Data = configure("dataset=digits").dataset.build().load()
     programs = training(data, DEFAULT) | {
         "this runner, trainer=fast": training_epoch(data, *DEFAULT.overrides, "trainer=fast"),
