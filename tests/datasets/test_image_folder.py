@@ -96,7 +96,9 @@ def test_a_validation_folder_is_the_validation_set(tmp_path, capsys, names, memo
         (x,) = split.batches([torch.arange(count)])
         for one, y, file in zip(x, split.y.tolist(), split.files, strict=True):
             assert np.array_equal(one[0], pixels[file]) and f"/{'ab'[y]}/" in file
-    with pytest.raises(UserError, match=r"dataset\.val_size=0 asks for no validation data, but .* 3 examples"):
+    with pytest.raises(
+        UserError, match=r"dataset\.val_size=0 asks for no validation data, but .* 3 validation examples"
+    ):
         folder(tmp_path, val_size=0).load()
 
 
