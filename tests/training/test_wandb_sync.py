@@ -118,7 +118,7 @@ def test_the_command_of_the_page_sends_each_start_of_a_run_in_order(server: Serv
 
     def sync() -> str:
         here = environment(WANDB_BASE_URL=server.address, WANDB_API_KEY="a" * 40, HOME=str(tmp_path))
-        command = [sys.executable, "-m", "wandb", "sync", "--yes", *places]
+        command = [sys.executable, "-m", "wandb", "sync", *places]
         done = subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr

@@ -27,7 +27,7 @@ from vae_cli.runs.status import WELL
 from vae_cli.training.loggers.run_logger import Files, Row, RunLogger
 
 UPLOAD = 60.0
-"""Seconds for uploads at the end of a SLURM job, whose time is limited; `wandb sync` sends the rest."""
+"""Seconds for uploads at the end of a SLURM job, whose time is limited; `wandb sync --include-online` sends more."""
 
 
 class WandbLogger(RunLogger):
