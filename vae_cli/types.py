@@ -1,5 +1,6 @@
 """Types of configuration values: ranges are part of the type, so that a config is checked without importing torch."""
 
+from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -50,7 +51,18 @@ ColumnKind = Literal["real", "positive", "count", "binary", "categorical", "ordi
 FoundKind = Literal[ColumnKind, "date", "label"]
 """Types that a column may turn out to have, beside those that can be stated."""
 
-TABLES = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow")
-"""Suffixes of files of tables."""
+TEXTS = (".csv", ".tsv", ".txt")
+"""Endings of tables as texts, which may be compressed (.csv.gz)."""
+TABLES = (*TEXTS, ".parquet", ".feather", ".arrow")
+"""Endings of files of tables."""
+
+
+def table_ending(path: Path) -> str | None:
+    """The ending of a file of a table in lower case, without the .gz of a compressed text; None for other files."""
+    ending, before = path.suffix.lower(), Path(path.stem).suffix.lower()
+    if ending == ".gz" and before in TEXTS:
+        return before
+    return ending if ending in TABLES else None
+
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus"]

@@ -88,6 +88,12 @@ def test_the_help_of_an_option_that_is_not_there_names_the_nearest() -> None:
         help.text("vae-train", ["posterior=iaff", "--help"])
 
 
+@pytest.mark.parametrize(("word", "near"), [("resluts", "nearest: --help results;"), ("zarr", "in --help data;")])
+def test_an_unknown_page_names_the_nearest_or_those_that_have_the_word(word: str, near: str) -> None:
+    with pytest.raises(ConfigError, match=near):
+        help.text("vae-train", ["--help", word])
+
+
 @pytest.mark.parametrize("group", Sources.find().groups())
 def test_the_help_of_every_option_has_the_keys_of_its_class(group: str) -> None:
     for name in Sources.find().options(group):

@@ -55,6 +55,8 @@ WRITERS = {
     "c.csv": lambda path: FRAME.to_csv(path, index=False, sep=";", encoding="cp1252"),
     "d.csv": lambda path: path.write_text("sep=|\n" + FRAME.to_csv(index=False, sep="|"), encoding="utf-16"),
     "a.tsv": lambda path: FRAME.to_csv(path, index=False, sep="\t"),
+    "a.csv.gz": lambda path: FRAME.to_csv(path, index=False),
+    "a.TSV.gz": lambda path: FRAME.to_csv(path, index=False, sep="\t", compression="gzip"),
     "a.parquet": lambda path: FRAME.to_parquet(path),
     "a.feather": lambda path: FRAME.to_feather(path),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import reduce
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,15 +12,17 @@ from omegaconf import DictConfig, OmegaConf
 from vae_cli.config.settings import keys_that
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.runs.folder import RunFolder
-from vae_cli.runs.saved_config import resolved
+from vae_cli.runs.saved_config import read_back
 
 
 def fingerprint(config: dict[str, Any] | DictConfig) -> str:
     """SHA-256 of the keys that can change results; equal for a composed configuration and for its config.yaml."""
-    kept = OmegaConf.create(OmegaConf.to_yaml(resolved(config)))  # through YAML, as the saved one
+    kept = read_back(config)
     for key in keys_that(lambda one: not one.changes_results):
-        OmegaConf.update(kept, key, None, force_add=True)
-    plain = json.loads(json.dumps(OmegaConf.to_container(kept)), parse_int=float)  # beta=1 is beta=1.0
+        *groups, name = key.split(".")
+        part = reduce(lambda outer, group: outer.get(group) or {}, groups, kept)
+        part.pop(name, None)
+    plain = json.loads(json.dumps(kept), parse_int=float)  # beta=1 is beta=1.0
     return hashlib.sha256(json.dumps(_without_empty(plain), sort_keys=True).encode()).hexdigest()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.errors import ConfigError
 from vae_cli.runs.overrides import quote
-from vae_cli.types import TABLES
+from vae_cli.types import table_ending
 
 HUGGINGFACE = ("dataset_dict.json", "dataset_info.json")
 """Files of which a folder of Hugging Face has one."""
@@ -51,10 +51,9 @@ def choice(file: Path, x: str = "x") -> list[str]:
     """
     if not file.exists():
         raise ConfigError(f"data={file}: there is no such file or folder ({COMMAND_LINE}); set data=PLACE", key="data")
-    suffix = file.suffix.lower()
-    if suffix in TABLES:
+    if table_ending(file):
         return ["dataset=table", "likelihood=gaussian"]
-    if file.is_dir() and suffix != ".zarr":
+    if file.is_dir() and file.suffix.lower() != ".zarr":
         if any((file / name).exists() for name in HUGGINGFACE):
             return ["dataset=huggingface"]
         return ["dataset=image_folder", "likelihood=discretised_logistic"]

@@ -43,8 +43,16 @@ def page(topic: str) -> str:
         from vae_cli.config.suggest import similar
 
         near = "".join(f"nearest: --help {one}; " for one in similar(topic, TOPICS, 1))
+        if not near and (naming := _naming(topic)):
+            near = f"the word stands in --help {', --help '.join(naming)}; "
         raise ConfigError(f"--help {topic}: unknown page, key or option; {near}the pages are {', '.join(TOPICS)}")
     return (FOLDER / f"{topic}.md").read_text(encoding="utf-8").rstrip()
+
+
+def _naming(word: str) -> list[str]:
+    """The three pages, at most, that have a word most often."""
+    counts = {topic: len(re.findall(rf"\b{re.escape(word)}\b", page(topic), re.IGNORECASE)) for topic in TOPICS}
+    return [topic for topic in sorted(TOPICS, key=lambda one: -counts[one]) if counts[topic]][:3]
 
 
 def rendered(topic: str) -> str:

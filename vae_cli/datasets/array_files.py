@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vae_cli.datasets.npz import NpzArrays
 from vae_cli.errors import UserError, first_line
-from vae_cli.types import TABLES
+from vae_cli.types import TABLES, table_ending
 
 
 class Rows(Protocol):
@@ -42,7 +42,7 @@ def open_arrays(path: Path, key: str = "dataset.path") -> Mapping[str, Rows]:
         raise UserError(f"{key}={path}: {problem}")
     if suffix not in READERS:
         others = (
-            "; use dataset=table" if suffix in TABLES else f", tables in {', '.join(TABLES)}; images lie in a folder"
+            "; use dataset=table" if table_ending(path) else f", tables in {', '.join(TABLES)}; images lie in a folder"
         )
         raise UserError(f"{key}={path}: no file of arrays; they end in {', '.join(READERS)}{others}")
     try:

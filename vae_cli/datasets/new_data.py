@@ -20,7 +20,7 @@ from vae_cli.datasets.labels import texts
 from vae_cli.datasets.schema import Schema
 from vae_cli.errors import UserError, counted, warn
 from vae_cli.runs.folder import RunFolder
-from vae_cli.types import TABLES
+from vae_cli.types import table_ending
 
 IDX = (".idx", "-ubyte", "-ubyte.gz")
 """Ends of the names of IDX files, which MNIST and its relatives are published in."""
@@ -92,7 +92,7 @@ def read_like(run: RunFolder, path: str | Path) -> NewData:
         return _images(schema, place, names)
     if place.suffix.lower() in FORMATS:
         return _images(schema, place.parent, (place.name,))
-    if place.suffix.lower() in TABLES:
+    if table_ending(place):
         return _table(schema, place)
     if place.name.endswith(IDX):
         array = parse_idx(gunzip(read_bytes(place), place), place).numpy()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO, TextIOWrapper
@@ -18,9 +19,8 @@ import pyarrow.compute as pc
 
 from vae_cli.datasets.numbers_in_text import Decimal, decimal_of, without_spaces
 from vae_cli.errors import UserError, counted, first_line
-from vae_cli.types import TABLES
+from vae_cli.types import TABLES, TEXTS, table_ending
 
-TEXT = (".csv", ".tsv", ".txt")
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "#N/A", "#NV"]
 """Cells that count as empty."""
 
@@ -68,15 +68,15 @@ def read_table(path: Path, key: str = "dataset.path", columns: Sequence[str] | N
     if not path.is_file():
         problem = "is a folder; give a file, or use dataset=image_folder" if path.is_dir() else "there is no such file"
         raise UserError(f"{key}={path}: {problem}")
-    suffix = path.suffix.lower()
-    if suffix not in TABLES:
+    ending = table_ending(path)
+    if ending is None:
         raise UserError(f"{key}={path}: no table; they end in {', '.join(TABLES)}; use dataset=array for arrays")
     try:
-        file = _text(path) if suffix in TEXT else TableFile(path, _binary(path, suffix))
+        file = _text(path, ending) if ending in TEXTS else TableFile(path, _binary(path, ending))
     except UserError:
         raise
     except Exception as error:  # damaged files raise many kinds of exception
-        raise UserError(f"{path}: not a readable {suffix} file ({first_line(error)})") from error
+        raise UserError(f"{path}: not a readable {ending} file ({first_line(error)})") from error
     names = file.table.column_names
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -86,11 +86,11 @@ def read_table(path: Path, key: str = "dataset.path", columns: Sequence[str] | N
     return file if columns is None else file.only(columns)
 
 
-def _binary(path: Path, suffix: str) -> pa.Table:
+def _binary(path: Path, ending: str) -> pa.Table:
     """The table of a binary file; categories and other forms of strings are strings."""
     from pyarrow import feather, parquet
 
-    table = parquet.ParquetFile(path).read() if suffix == ".parquet" else feather.read_table(path)
+    table = parquet.ParquetFile(path).read() if ending == ".parquet" else feather.read_table(path)
     for k, field in enumerate(table.schema):
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         kind = pa.string() if kind in (pa.string_view(), pa.large_string()) else kind
@@ -99,16 +99,17 @@ def _binary(path: Path, suffix: str) -> pa.Table:
     return table
 
 
-def _text(path: Path) -> TableFile:
+def _text(path: Path, ending: str) -> TableFile:
     """A file of text: its encoding, its delimiter and its header are those that its content shows."""
     from pyarrow import csv as arrow
 
-    text = _utf8(path.read_bytes())
+    content = path.read_bytes()
+    text = _utf8(gzip.decompress(content) if path.suffix.lower() == ".gz" else content)
     first = BytesIO(text).readline()
     if first.strip().lower().startswith(b"sep=") and len(first.strip()) == 5:  # of Excel
         delimiter, text = first.strip()[4:].decode(), text[len(first) :]
     else:
-        delimiter = "\t" if path.suffix.lower() == ".tsv" and b"\t" in first else _delimiter(text)
+        delimiter = "\t" if ending == ".tsv" and b"\t" in first else _delimiter(text)
     head = next(_lines(text, delimiter), None)
     if head is None:
         raise UserError(f"{path}: is empty")

@@ -35,14 +35,9 @@ def print_table(results: Mapping[str, object], title: str) -> None:
         text = f"{value:.4g}" if unit == "samples" else _number(value, digits)
         table.add_row(key, text, _number(error, digits) if isinstance(error, float) else "", unit)
     console, log = Console(), Console(file=StringIO(), width=WIDTH)
+    (console if console.is_terminal else Console(width=WIDTH)).print(table)
     with log.capture() as lines:
         log.print(table)
-    if console.is_terminal:
-        console.print(table)
-    elif console.options.ascii_only:  # stdout has no characters of a frame
-        Console(width=WIDTH).print(table)
-    else:
-        print(lines.get(), end="")
     note(lines.get())
 
 

@@ -46,11 +46,19 @@ def _plain(config: dict[str, Any] | DictConfig) -> dict[str, Any]:
     return kept
 
 
+def _text(config: dict[str, Any] | DictConfig) -> str:
+    return yaml.dump(_plain(config), Dumper=get_omega_conf_dumper(), allow_unicode=True, sort_keys=False)
+
+
+def read_back(config: dict[str, Any] | DictConfig) -> dict[str, Any]:
+    """The configuration as it is read again once a run has kept it."""
+    return yaml.load(_text(config), Loader)
+
+
 def write(config: dict[str, Any] | DictConfig, file: Path, command: str) -> None:
     """Write the resolved configuration, after a comment with the command line and the number of the format."""
-    text = yaml.dump(_plain(config), Dumper=get_omega_conf_dumper(), allow_unicode=True, sort_keys=False)
     comment = " ".join(command.splitlines())
-    write_text_atomically(file, f"# {comment}\nformat: {FORMAT}\n{text}")
+    write_text_atomically(file, f"# {comment}\nformat: {FORMAT}\n{_text(config)}")
 
 
 def read(file: Path) -> DictConfig:

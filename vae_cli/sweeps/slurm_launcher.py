@@ -253,7 +253,7 @@ def has_ended(run: RunFolder) -> bool:
 def settle(work: Work, job: str) -> Work:
     """Record the final state of a job that was killed before it could write one."""
     run, status, end = work.run, work.run.status(), work.run.results_if_readable().get("status")
-    if work.is_done or has_ended(run) or (status is None and end == "failed"):
+    if work.has_end or work.is_done or (status is None and end == "failed"):
         return work
     state = ended(run, job)
     if state and (state.name == "cancelled" or end in (None, UNFINISHED) or (status and status.state == "queued")):

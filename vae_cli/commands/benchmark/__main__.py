@@ -1,16 +1,15 @@
 """`make bench`: training and evaluation speed beside a plain loop, Lightning with a DataLoader, and pythae, in one run.
 
-Every program trains one MLP with ReLU, batch 128, Adam, float32 by default. Programs alternate by epoch, so that a
-drift of the machine affects all; medians over the rounds, ratios of medians.
+Every program trains one MLP with ReLU, batch 128, Adam, float32 by default. Contestants have a process each. Programs
+alternate by epoch, so that a drift of the machine affects all; medians over the rounds, ratios of medians.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import tempfile
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,50 +17,67 @@ from rich.console import Console
 from rich.table import Table
 
 from vae_cli.commands.benchmark import curves, images, neighbours, pythae
+from vae_cli.commands.benchmark.contestants import Contestant, Program
 from vae_cli.commands.benchmark.loops import (
-    BATCH,
     DEFAULT,
     DEVICE,
+    DIGITS,
     SMALL,
-    Widths,
+    Task,
     bytes_below_noise,
     lightning_loader,
     plain_loop,
 )  # fmt: skip
-from vae_cli.commands.benchmark.runner import configure, likelihood, training_epoch
-from vae_cli.datasets import Data
-from vae_cli.distributed.machine import keep_freed_memory
+from vae_cli.commands.benchmark.runner import likelihood, prepare, training_epoch
 from vae_cli.errors import counted
 from vae_cli.training.loggers import quiet_libraries
 
+RUNNER, LIKE_RUNNER = Contestant(prepare), Contestant(prepare)
+PLAIN, LIGHTNING, PYTHAE = Contestant(), Contestant(quiet_libraries), Contestant()
 
-def training(data: Data, widths: Widths, *overrides: str) -> dict[str, Callable[[], float]]:
+
+def training(task: Task) -> dict[str, Program]:
     """Programs that train one network, an epoch at a call."""
     return {
-        "this runner": training_epoch(data, *widths.overrides, f"dataset.batch_size={BATCH}", *overrides),
-        "plain loop": plain_loop(data, widths),
-        "plain loop, noise of this runner": plain_loop(data, widths, bytes_below_noise),
-        "Lightning + DataLoader": lightning_loader(data, widths, 0),
-        "pythae": pythae.loop(data, widths),
+        "this runner": RUNNER.program(training_epoch, *task.overrides),
+        "plain loop": PLAIN.program(plain_loop, task),
+        "plain loop, noise of this runner": PLAIN.program(plain_loop, task, bytes_below_noise),
+        "plain loop, noise and memory of this runner": LIKE_RUNNER.program(plain_loop, task, bytes_below_noise),
+        "Lightning + DataLoader": LIGHTNING.program(lightning_loader, task, 0),
+        "pythae": PYTHAE.program(pythae.loop, task),
     }
 
 
-def convolutional() -> dict[str, Callable[[], float]]:
+def default() -> dict[str, Program]:
+    """The programs of the default network, with further settings of this runner and of Lightning."""
+    return training(DEFAULT) | {
+        "this runner, trainer=fast": RUNNER.program(training_epoch, *DEFAULT.overrides, "trainer=fast"),
+        "this runner, trainer.compile=true": RUNNER.program(training_epoch, *DEFAULT.overrides, "trainer.compile=true"),
+        "Lightning + DataLoader, 2 workers": LIGHTNING.program(lightning_loader, DEFAULT, 2),
+    }
+
+
+def convolutional(folder: Path) -> dict[str, Program]:
     """Programs that train the convolutional default on images of 64 x 64 x 3, an epoch at a call."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = images.image_file(Path(folder))
-        overrides = ["dataset=array", f"dataset.path={path}", "model=conv_vae", "likelihood=discretised_logistic"]
-        overrides += [f"dataset.batch_size={BATCH}", "dataset.val_size=128", "dataset.domain=levels"]
-        config = configure(*overrides)
-        data: Data = config.dataset.build().load()
-        return {
-            "this runner": training_epoch(data, *overrides),
-            "this runner, trainer=fast": training_epoch(data, *overrides, "trainer=fast"),
-            "plain loop": images.plain_loop(data, config),
-        }
+    overrides = images.overrides(folder)
+    return {
+        "this runner": RUNNER.program(training_epoch, *overrides),
+        "this runner, trainer=fast": RUNNER.program(training_epoch, *overrides, "trainer=fast"),
+        "plain loop": PLAIN.program(images.plain_loop, *overrides),
+        "plain loop, memory of this runner": LIKE_RUNNER.program(images.plain_loop, *overrides),
+    }
 
 
-def measure(programs: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def likelihoods() -> dict[str, Program]:
+    """Programs that compute importance-weighted log-likelihoods."""
+    return {
+        "this runner": RUNNER.program(likelihood),
+        "this runner, trainer=fast": RUNNER.program(likelihood, "trainer=fast"),
+        "pythae get_nll": PYTHAE.program(pythae.likelihood),
+    }
+
+
+def measure(programs: dict[str, Program], rounds: int) -> dict[str, list[float]]:
     """Rates of each program by round, after one round for warming up."""
     rates: dict[str, list[float]] = {name: [] for name in programs}
     for turn in range(rounds + 1):
@@ -88,36 +104,22 @@ def report(title: str, unit: str, rates: dict[str, list[float]], references: lis
 
 def main(rounds: int = 5) -> None:
     """Measure everything and print the tables."""
-    quiet_libraries()
-    warnings.simplefilter("ignore")
-    keep_freed_memory()
-    data: Data = configure().dataset.build().load()
+    os.environ["PYTHONWARNINGS"] = "ignore"  # in the processes of all contestants
     card = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "no GPU"
-    print(
-        f"{card}, {counted(torch.get_num_threads(), 'thread')}, torch {torch.__version__}, {counted(rounds, 'round')}"
-    )
-    digits: Data = configure("dataset=digits").dataset.build().load()
-    programs = training(data, DEFAULT) | {
-        "this runner, trainer=fast": training_epoch(data, *DEFAULT.overrides, "trainer=fast"),
-        "this runner, trainer.compile=true": training_epoch(data, "trainer.compile=true"),
-        "Lightning + DataLoader, 2 workers": lightning_loader(data, DEFAULT, 2),
-    }
+    threads = counted(torch.get_num_threads(), "thread")
+    print(f"{card}, {threads}, torch {torch.__version__}, {counted(rounds, 'round')}")
     references = ["plain loop", "Lightning + DataLoader", "pythae"]
-    report("Training, 784-512-512-32", "images/s", measure(programs, rounds), references)
-    report("Training, 784-64-8", "images/s", measure(training(data, SMALL), rounds), references)
-    rates = measure(training(digits, Widths((1, 8, 8), (64,), 8), "dataset=digits"), rounds)
-    report("Training, digits, 64-64-8", "images/s", rates, references)
-    report("Training, convolutional default, 64 x 64 x 3", "images/s", measure(convolutional(), rounds), ["plain loop"])
-    programs = {
-        "this runner": likelihood(data),
-        "this runner, trainer=fast": likelihood(data, "trainer=fast"),
-        "pythae get_nll": pythae.likelihood(data),
-    }
-    report("Importance-weighted log-likelihood", "pairs/s", measure(programs, rounds), ["pythae get_nll"])
+    report("Training, 784-512-512-32", "images/s", measure(default(), rounds), references)
+    report("Training, 784-64-8", "images/s", measure(training(SMALL), rounds), references)
+    report("Training, digits, 64-64-8", "images/s", measure(training(DIGITS), rounds), references)
+    with tempfile.TemporaryDirectory() as folder:
+        rates = measure(convolutional(Path(folder)), rounds)
+    report("Training, convolutional default, 64 x 64 x 3", "images/s", rates, ["plain loop"])
+    report("Importance-weighted log-likelihood", "pairs/s", measure(likelihoods(), rounds), ["pythae get_nll"])
     sweeps = measure(neighbours.sweeps(), rounds)
     report("A sweep of twelve jobs, with evaluation and figures", "jobs/hour", sweeps, ["one after another"])
     report("Seconds to the first step, digits", "ms", measure(neighbours.starts(), rounds), ["imports alone"])
-    costs = measure(curves.programs(data), 1)
+    costs = measure(curves.programs(RUNNER), 1)
     report("Cost of a step", "steps/s", costs, [])
     print(f"figure: {curves.draw(costs)}")
     if DEVICE.type == "cpu":

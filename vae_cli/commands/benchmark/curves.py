@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
+from vae_cli.commands.benchmark.contestants import Contestant, Program
 from vae_cli.commands.benchmark.loops import BATCH
 from vae_cli.commands.benchmark.runner import training_epoch
-from vae_cli.datasets import Data
 from vae_cli.figures.style import BLUE, DPI, TEXT_WIDTH, styled
 
 STEPS = 12
@@ -44,15 +43,16 @@ AXES = (
 )
 
 
-def programs(data: Data) -> dict[str, Callable[[], float]]:
+def programs(runner: Contestant) -> dict[str, Program]:
     """Programs that train a few steps of each size, and return steps a second."""
-    return {axis.label(value): partial(_steps, data, axis, value) for axis in AXES for value in axis.values}
+    return {axis.label(value): runner.program(_steps, n, value) for n, axis in enumerate(AXES) for value in axis.values}
 
 
-def _steps(data: Data, axis: Axis, value: int) -> float:
-    batch = value if axis is AXES[0] else BATCH
-    keys = [key.format(value) for key in axis.keys]
-    return training_epoch(data, f"dataset.batch_size={BATCH}", f"trainer.limit_batches={STEPS}", *keys)() / batch
+def _steps(number: int, value: int) -> Program:
+    batch = BATCH if number else value
+    keys = [key.format(value) for key in AXES[number].keys]
+    epoch = training_epoch(f"dataset.batch_size={BATCH}", f"trainer.limit_batches={STEPS}", *keys)
+    return lambda: epoch() / batch
 
 
 def draw(rates: Mapping[str, Sequence[float]], file: Path = FILE) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from vae_cli.commands.benchmark.loops import DEVICE, PlainVAE, loop, pixels_of
-from vae_cli.config.schema import TrainConfig
-from vae_cli.datasets import Data
+from vae_cli.commands.benchmark.contestants import Program
+from vae_cli.commands.benchmark.data import configure, load
+from vae_cli.commands.benchmark.loops import BATCH, DEVICE, PlainVAE, loop, pixels_of
 from vae_cli.distributions.discretised_logistic import HALF
 from vae_cli.training.build import build_model
 
@@ -27,6 +26,12 @@ def image_file(folder: Path) -> Path:
     return path
 
 
+def overrides(folder: Path) -> list[str]:
+    """The convolutional default on a file of images, as keys of this runner."""
+    keys = ["dataset=array", f"dataset.path={image_file(folder)}", "dataset.domain=levels", "dataset.val_size=128"]
+    return [*keys, f"dataset.batch_size={BATCH}", "model=conv_vae", "likelihood=discretised_logistic"]
+
+
 def distortion(outputs: Tensor, x: Tensor) -> Tensor:
     """-log P(x) of a discretised logistic, summed; the difference is at least 1e-12 (Salimans et al. 2017)."""
     loc, log_scale = outputs.unbind(1)
@@ -36,9 +41,9 @@ def distortion(outputs: Tensor, x: Tensor) -> Tensor:
     return -torch.where(x < HALF, logsigmoid(above), torch.where(x > 1 - HALF, -softplus(below), inner)).sum()
 
 
-def plain_loop(data: Data, config: TrainConfig) -> Callable[[], float]:
+def plain_loop(*overrides: str) -> Program:
     """The networks of a configuration in a plain loop."""
     torch.manual_seed(0)
-    model, pixels = build_model(config, EVENT), pixels_of(data.train).to(DEVICE)
+    model, pixels = build_model(configure(*overrides), EVENT), pixels_of(load(*overrides).train).to(DEVICE)
     plain = PlainVAE(model.posterior.get_submodule("encoder"), model.likelihood.decoder, distortion)
     return loop(pixels, plain, lambda index: pixels[index].float() / 255)

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
 
-from vae_cli.datasets import Data, Split
+from vae_cli.commands.benchmark.contestants import Program
+from vae_cli.commands.benchmark.data import load
+from vae_cli.datasets import Split
 from vae_cli.datasets.noise import bernoulli
 
 BATCH = 128
@@ -25,21 +27,24 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True)
-class Widths:
-    """An MLP with ReLU: entries of x, widths of the hidden layers of the encoder, dimensions of z."""
+class Task:
+    """An MLP with ReLU and its data: shape of x, widths of the hidden layers of the encoder, dimensions of z."""
 
     event: tuple[int, ...]
     hidden: tuple[int, ...]
     latent: int
+    dataset: tuple[str, ...] = ()
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """The network as keys of this runner."""
-        return f"network.hidden=[{','.join(map(str, self.hidden))}]", f"model.latent_dim={self.latent}"
+        """The task as keys of this runner."""
+        network = f"network.hidden=[{','.join(map(str, self.hidden))}]", f"model.latent_dim={self.latent}"
+        return *self.dataset, f"dataset.batch_size={BATCH}", *network
 
 
-DEFAULT = Widths((1, 28, 28), (512, 512), 32)
-SMALL = Widths((1, 28, 28), (64,), 8)
+DEFAULT = Task((1, 28, 28), (512, 512), 32)
+SMALL = Task((1, 28, 28), (64,), 8)
+DIGITS = Task((1, 8, 8), (64,), 8, ("dataset=digits",))
 
 
 def hidden_layers(widths: Sequence[int]) -> list[nn.Module]:
@@ -61,11 +66,11 @@ class PlainVAE(nn.Module):
         self.encoder, self.decoder, self.distortion = encoder, decoder, distortion
 
     @classmethod
-    def of(cls, widths: Widths) -> PlainVAE:
+    def of(cls, task: Task) -> PlainVAE:
         """An MLP for binary x."""
-        ends = [prod(widths.event), *widths.hidden]
-        encoder = nn.Sequential(*hidden_layers(ends), nn.Linear(ends[-1], 2 * widths.latent))
-        decoder = nn.Sequential(*hidden_layers([widths.latent, *ends[:0:-1]]), nn.Linear(ends[1], ends[0]))
+        ends = [prod(task.event), *task.hidden]
+        encoder = nn.Sequential(*hidden_layers(ends), nn.Linear(ends[-1], 2 * task.latent))
+        decoder = nn.Sequential(*hidden_layers([task.latent, *ends[:0:-1]]), nn.Linear(ends[1], ends[0]))
         return cls(encoder, decoder, partial(binary_cross_entropy_with_logits, reduction="sum"))
 
     def loss(self, x: Tensor) -> Tensor:
@@ -101,16 +106,14 @@ def bytes_below_noise(pixels: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda index: bernoulli(pixels[index], generator)
 
 
-def plain_loop(
-    data: Data, widths: Widths, drawn: Callable[[Tensor], Callable[[Tensor], Tensor]] = torch_bernoulli
-) -> Callable[[], float]:
+def plain_loop(task: Task, drawn: Callable[[Tensor], Callable[[Tensor], Tensor]] = torch_bernoulli) -> Program:
     """A hand-written loop with dynamic binarisation."""
     torch.manual_seed(0)
-    pixels = pixels_of(data.train).flatten(1).to(DEVICE)
-    return loop(pixels, PlainVAE.of(widths), drawn(pixels))
+    pixels = pixels_of(load(*task.dataset).train).flatten(1).to(DEVICE)
+    return loop(pixels, PlainVAE.of(task), drawn(pixels))
 
 
-def loop(pixels: Tensor, model: PlainVAE, draw: Callable[[Tensor], Tensor]) -> Callable[[], float]:
+def loop(pixels: Tensor, model: PlainVAE, draw: Callable[[Tensor], Tensor]) -> Program:
     """A hand-written loop: pixels in memory, on a GPU in its own, fused Adam.
 
     Args:
@@ -135,9 +138,9 @@ def loop(pixels: Tensor, model: PlainVAE, draw: Callable[[Tensor], Tensor]) -> C
 class _LoaderModule(pl.LightningModule):
     """The plain network as a LightningModule, logging its loss by epoch."""
 
-    def __init__(self, widths: Widths) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__()
-        self.net = PlainVAE.of(widths)
+        self.net = PlainVAE.of(task)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of a batch."""
@@ -149,12 +152,12 @@ class _LoaderModule(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), 1e-3)
 
 
-def lightning_loader(data: Data, widths: Widths, workers: int) -> Callable[[], float]:
+def lightning_loader(task: Task, workers: int) -> Program:
     """Lightning as its tutorials have it: torchvision's MNIST items, ToTensor, DataLoader."""
     from PIL import Image
     from torchvision.transforms import ToTensor
 
-    to_tensor, pixels = ToTensor(), pixels_of(data.train)
+    to_tensor, pixels = ToTensor(), pixels_of(load(*task.dataset).train)
 
     class Items(torch.utils.data.Dataset):
         def __len__(self) -> int:
@@ -171,7 +174,7 @@ def lightning_loader(data: Data, widths: Widths, workers: int) -> Callable[[], f
                 enable_progress_bar=False, enable_model_summary=False,
             )  # fmt: skip
             start = time.perf_counter()
-            trainer.fit(_LoaderModule(widths), loader)
+            trainer.fit(_LoaderModule(task), loader)
         return len(pixels) / (time.perf_counter() - start)
 
     return epoch

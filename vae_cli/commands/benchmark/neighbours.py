@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from vae_cli.commands.benchmark.contestants import Program
 from vae_cli.distributed.cores import SPIN_VARIABLES
 
 TRAIN = (sys.executable, "-c", "from vae_cli.cli import train; train()", "logger=none")
@@ -38,7 +39,7 @@ def _rate(folder: Path) -> float:
     return sum(images) / max(seconds)
 
 
-def runs(count: int, *overrides: str, **changes: str) -> Callable[[], float]:
+def runs(count: int, *overrides: str, **changes: str) -> Program:
     """`count` commands started at once."""
 
     def rate() -> float:
@@ -52,7 +53,7 @@ def runs(count: int, *overrides: str, **changes: str) -> Callable[[], float]:
     return rate
 
 
-def sweep(*overrides: str) -> Callable[[], float]:
+def sweep(*overrides: str) -> Program:
     """Jobs an hour of a sweep of twelve, from the start of the command to the last figure."""
 
     def rate() -> float:
@@ -64,12 +65,12 @@ def sweep(*overrides: str) -> Callable[[], float]:
     return rate
 
 
-def sweeps() -> dict[str, Callable[[], float]]:
+def sweeps() -> dict[str, Program]:
     """A sweep on digits, 3 betas times 4 seeds, by its launcher."""
     return {"one after another": sweep(), "hydra/launcher=together": sweep("hydra/launcher=together")}
 
 
-def starts() -> dict[str, Callable[[], float]]:
+def starts() -> dict[str, Program]:
     """Milliseconds of imports alone, and of a command up to the end of an epoch of one step on digits."""
     step = (*TRAIN, "dataset=digits", "figures=[]", "trainer.max_epochs=1", "trainer.limit_batches=1")
     return {
@@ -91,7 +92,7 @@ def _until(command: Sequence[str]) -> float:
     return taken
 
 
-def programs() -> dict[str, Callable[[], float]]:
+def programs() -> dict[str, Program]:
     """The compared settings; the first two are a single run."""
     all_cores = f"trainer.threads={os.cpu_count()}"
     return {

@@ -9,29 +9,29 @@ import io
 import logging
 import tempfile
 import time
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vae_cli.commands.benchmark.loops import BATCH, DEFAULT, DEVICE, Widths, hidden_layers, pixels_of, wait
-from vae_cli.datasets import Data
+from vae_cli.commands.benchmark.contestants import Program
+from vae_cli.commands.benchmark.data import load
+from vae_cli.commands.benchmark.loops import BATCH, DEFAULT, DEVICE, Task, hidden_layers, pixels_of, wait
 
 
-def _model(widths: Widths) -> Any:
+def _model(task: Task) -> Any:
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
 
-    ends = [prod(widths.event), *widths.hidden]
+    ends = [prod(task.event), *task.hidden]
 
     class Encoder(BaseEncoder):
         def __init__(self) -> None:
             super().__init__()
             self.net = nn.Sequential(*hidden_layers(ends))
-            self.mean, self.log_variance = (nn.Linear(ends[-1], widths.latent) for _ in range(2))
+            self.mean, self.log_variance = (nn.Linear(ends[-1], task.latent) for _ in range(2))
 
         def forward(self, x: Tensor) -> ModelOutput:
             h = self.net(x.flatten(1))
@@ -40,25 +40,25 @@ def _model(widths: Widths) -> Any:
     class Decoder(BaseDecoder):
         def __init__(self) -> None:
             super().__init__()
-            self.net = nn.Sequential(*hidden_layers([widths.latent, *ends[:0:-1]]), nn.Linear(ends[1], ends[0]))
+            self.net = nn.Sequential(*hidden_layers([task.latent, *ends[:0:-1]]), nn.Linear(ends[1], ends[0]))
 
         def forward(self, z: Tensor) -> ModelOutput:
-            return ModelOutput(reconstruction=self.net(z).sigmoid().unflatten(1, widths.event))
+            return ModelOutput(reconstruction=self.net(z).sigmoid().unflatten(1, task.event))
 
-    config = VAEConfig(input_dim=widths.event, latent_dim=widths.latent, reconstruction_loss="bce")
+    config = VAEConfig(input_dim=task.event, latent_dim=task.latent, reconstruction_loss="bce")
     return VAE(config, encoder=Encoder(), decoder=Decoder())
 
 
-def loop(data: Data, widths: Widths) -> Callable[[], float]:
+def loop(task: Task) -> Program:
     """pythae's BaseTrainer, one epoch of its training step."""
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     logging.getLogger("pythae").setLevel(logging.ERROR)
-    pixels = pixels_of(data.train).float() / 255
+    pixels = pixels_of(load(*task.dataset).train).float() / 255
     with tempfile.TemporaryDirectory() as folder:
         config = BaseTrainerConfig(folder, BATCH, BATCH, num_epochs=1, learning_rate=1e-3, no_cuda=DEVICE.type == "cpu")
-        trainer = BaseTrainer(_model(widths), BaseDataset(pixels, torch.zeros(len(pixels))), training_config=config)
+        trainer = BaseTrainer(_model(task), BaseDataset(pixels, torch.zeros(len(pixels))), training_config=config)
         trainer.prepare_training()
 
     def epoch() -> float:
@@ -71,11 +71,11 @@ def loop(data: Data, widths: Widths) -> Callable[[], float]:
     return epoch
 
 
-def likelihood(data: Data) -> Callable[[], float]:
+def likelihood() -> Program:
     """Pairs (image, sample) a second of pythae's get_nll."""
     model = _model(DEFAULT).eval().to(DEVICE)
     images, k = 50, 1000
-    x = pixels_of(data.test)[:images].to(DEVICE).float() / 255
+    x = pixels_of(load().test)[:images].to(DEVICE).float() / 255
 
     def pairs() -> float:
         start = time.perf_counter()

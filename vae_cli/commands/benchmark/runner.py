@@ -6,30 +6,32 @@ import contextlib
 import io
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from vae_cli.commands.benchmark.contestants import Program
+from vae_cli.commands.benchmark.data import configure, load
 from vae_cli.commands.benchmark.loops import DEFAULT, DEVICE, wait
-from vae_cli.config.check import check
-from vae_cli.config.compose import Composer, session
 from vae_cli.config.schema import TrainConfig
-from vae_cli.config.sources import Sources
 from vae_cli.datasets import Data
 from vae_cli.datasets.info import DatasetInfo
+from vae_cli.distributed.cores import flush_denormals
+from vae_cli.distributed.machine import keep_freed_memory
 from vae_cli.distributed.process_group import ProcessLayout
 from vae_cli.evaluation.estimators import iw_log_likelihood, rows_at_once
 from vae_cli.runs.folder import RunFolder
 from vae_cli.training.build import build_model, build_module
 from vae_cli.training.fastest import chosen
 from vae_cli.training.fit import build_trainer, fit
+from vae_cli.training.loggers import quiet_libraries
 
 
-def configure(*overrides: str) -> TrainConfig:
-    """The default configuration with a csv logger."""
-    with session():
-        return check(Composer("train", Sources.find()).compose(["logger=none", *overrides]))
+def prepare() -> None:
+    """The settings of a training for its process."""
+    quiet_libraries()
+    keep_freed_memory()
+    flush_denormals()
 
 
 def fixed(config: TrainConfig, data: Data) -> TrainConfig:
@@ -37,9 +39,11 @@ def fixed(config: TrainConfig, data: Data) -> TrainConfig:
     return chosen(config, ProcessLayout.of(config.trainer.devices, config.trainer.num_nodes), data, {})[0]
 
 
-def training_epoch(data: Data, *overrides: str) -> Callable[[], float]:
+def training_epoch(*overrides: str) -> Program:
     """Images a second of an epoch: configuration, module, callbacks and Trainer of this runner."""
-    config = fixed(configure("trainer.max_epochs=2", *overrides), data)
+    config = configure("trainer.max_epochs=2", *overrides)
+    data: Data = config.dataset.build().load()
+    config = fixed(config, data)
     facts = DatasetInfo.of(data)
 
     def epoch() -> float:
@@ -55,8 +59,9 @@ def training_epoch(data: Data, *overrides: str) -> Callable[[], float]:
     return epoch
 
 
-def likelihood(data: Data, *overrides: str) -> Callable[[], float]:
+def likelihood(*overrides: str) -> Program:
     """Pairs (image, sample) a second of the importance-weighted log-likelihood, as the evaluation runs it."""
+    data = load()
     config = fixed(configure(*overrides), data)
     model, half = build_model(config, DEFAULT.event).to(DEVICE), config.trainer.precision == "bf16-mixed"
     size, k = config.evaluate.batch_size, 100
