@@ -41,6 +41,15 @@ def first_line(error: BaseException | str) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun, in the plural unless it is 1.
+
+    >>> counted(1, "job"), counted(2000, "job"), counted(0, "process", "processes")
+    ('1 job', '2,000 jobs', '0 processes')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def loaded_class(module: str, name: str) -> type | tuple[()]:
     """A class of a library; (), of which nothing is an instance, before its import, which takes seconds for torch."""
     return getattr(sys.modules.get(module), name, ())

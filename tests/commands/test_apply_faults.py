@@ -26,7 +26,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["between=[test:3]"], "between has 1 examples"),
+        (["between=[test:3]"], "between has 1 example"),
         (["between=[test:3,test:8]", "temperature=0.5"], "no temperature"),
         (["temperature=0"], "temperature"),
         (["component=9"], "use component=0 to 3"),

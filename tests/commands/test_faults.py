@@ -76,7 +76,7 @@ IN_FILES = [
     ([NPZ, "dataset.path=differ.npz"], "differ.npz: ", "(4,), x_test (3,)"),
     ([NPZ, "dataset.path=words.npz"], "words.npz: x: ", "numbers are needed"),
     ([NPZ, "dataset.path=objects.npz"], "objects.npz: ", "not a readable .npz file"),
-    ([NPZ, "dataset.path=labels.npz"], "labels.npz: y: shape (7,)", "one label for each of the 200"),
+    ([NPZ, "dataset.path=labels.npz"], "labels.npz: y: shape (7,)", "needs one label for each of 200"),
     ([NPZ, "dataset.path=few.npz", "dataset.val_size=100"], "dataset.val_size=100 ", "use at most 1"),
     ([NPZ, "dataset.path=two.npz"], "dataset.val_size=0.1 ", "dataset.val_size=0"),
     ([NPZ, "dataset.path=one.npz"], "array has one example", "none to train on"),

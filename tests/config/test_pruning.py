@@ -75,7 +75,7 @@ def test_trials_are_halved_and_a_pruned_one_goes_on(launcher: list[str], tmp_pat
     assert sorted(rungs) == sorted(values[0] for values in scores)  # each trial saw one shared file
     assert max(rungs) in [values[0] for values in scores if len(values) == 3]
     count = trained.count(1)
-    assert f"{count} of 6 trials were pruned, {sum(trained)} of 18 epochs trained; continue one, as in: " in done.out
+    assert f"pruned {count} of 6 trials, trained {sum(trained)} of 18 epochs; continue one, as in: " in done.out
 
     run = RunFolder(work / "study" / next(row["folder"] for row in rows if row["status"] == "pruned"))
     words = shlex.split(next(text for text in done.out.splitlines() if "continue one" in text).partition("as in: ")[2])

@@ -96,7 +96,9 @@ def test_a_validation_folder_is_the_validation_set(tmp_path, capsys, names, memo
         (x,) = split.batches([torch.arange(count)])
         for one, y, file in zip(x, split.y.tolist(), split.files, strict=True):
             assert np.array_equal(one[0], pixels[file]) and f"/{'ab'[y]}/" in file
-    with pytest.raises(UserError, match=r"dataset\.val_size=0 asks for no validation data, but .* 3 examples"):
+    with pytest.raises(
+        UserError, match=r"dataset\.val_size=0 asks for no validation data, but .* 3 validation examples"
+    ):
         folder(tmp_path, val_size=0).load()
 
 
@@ -104,7 +106,7 @@ def test_a_second_validation_folder_is_refused_and_images_beside_the_splits_are_
     for name in ("train/a/0.png", "train/a/1.png", "test/a/0.png", "val/a/0.png", "extra/a/0.png", "stray.png"):
         draw(tmp_path / name)
     assert len(folder(tmp_path).load().val) == 1
-    assert "2 images lie beside test, train, val and are not used, such as stray.png" in capsys.readouterr().err
+    assert "2 unused images beside test, train, val, such as stray.png" in capsys.readouterr().err
     draw(tmp_path / "valid" / "0.png")
     with pytest.raises(UserError, match="two folders for one split"):
         folder(tmp_path).load()

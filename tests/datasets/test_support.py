@@ -86,7 +86,7 @@ FAULTS = [
     (data(UNIT, train=Split(UNIT, torch.arange(9) - 1)), r"train: y lies in -1\.\.7"),
     (data(UNIT, train=Split(UNIT, torch.arange(9)), classes=5), r"train: y lies in 0\.\.8, classes is 5"),
     (data(UNIT, train=Split(UNIT, source=torch.arange(3))), r"train: source is of 3 examples, x of 9"),
-    (data(UNIT, train=Split(UNIT, files=("a",))), r"train: files is of 1 examples, x of 9"),
+    (data(UNIT, train=Split(UNIT, files=("a",))), r"train: files is of 1 example, x of 9"),
     (None, r"load\(\) gives NoneType; it must return a vae_cli\.datasets\.Data"),
 ]
 

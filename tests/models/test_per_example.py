@@ -180,5 +180,5 @@ def test_a_subset_is_a_part_of_the_training_data_and_the_same_in_every_run():
     assert len(part.train) == 50 and torch.equal(part.train.x, again.train.x)
     assert set(part.train.rows.tolist()) < set(whole.train.rows.tolist())
     assert torch.equal(part.val.x, whole.val.x) and torch.equal(part.test.x, whole.test.x)
-    with pytest.raises(UserError, match=r"dataset.subset=5000: digits has \d+ training examples .* null for all"):
+    with pytest.raises(UserError, match=r"dataset.subset=5000: digits has [\d,]+ training examples .* null for all"):
         composed("dataset=digits", "dataset.subset=5000").dataset.build().load()

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -136,16 +137,85 @@ def test_watching_ends_with_the_last_run_and_names_changes(tmp_path: Path) -> No
         (["--watch", "--failed"], "not allowed with"),
         (["--wacth"], "the options are --watch"),
         (["nowhere"], "nowhere: no such folder"),
+        (["file"], "file: is a file; give folders"),
     ],
 )
 def test_refusals(words: list[str], message: str, workplace: Path) -> None:
+    Path("file").touch()
     with pytest.raises(ConfigError, match=message):
         Arguments.parse(words)
 
 
-def test_a_folder_without_runs_is_refused(workplace: Path) -> None:
-    done = call("status", ".")
-    assert (done.returncode, done.stdout) == (2, "") and "no runs here" in done.stderr
+@pytest.mark.parametrize("words", [["."], [], ["--watch"], [".", "--watch"]])
+def test_a_folder_without_runs_is_refused(words: list[str], workplace: Path) -> None:
+    done = call("status", *words)
+    assert (done.returncode, done.stdout) == (2, "") and "no runs here; give the folder of runs" in done.stderr
+    assert "left out" not in done.stderr
+
+
+def test_a_folder_within_a_run_names_the_run(workplace: Path) -> None:
+    run = made(Path("all", "a"), "done")
+    run.checkpoints.mkdir()
+    run.checkpoint("last").touch()
+    run.config_file.touch()
+    done = call("status", "all/a/checkpoints")
+    assert done.returncode == 2 and "all/a/checkpoints: no runs here; use vae-status all/a" in done.stderr
+
+
+def test_nothing_that_failed_is_said(workplace: Path) -> None:
+    made(Path("all", "a"), "done")
+    done = call("status", "all", "--failed")
+    assert (done.returncode, done.stdout) == (0, "nothing has failed\n")
+
+
+def test_a_failed_job_names_the_log_of_slurm(workplace: Path) -> None:
+    """A job that ended before its run began, as in a line of cluster.setup, has no other."""
+    run = made(Path("all", "a"), "failed")
+    run.write_status(replace(run.present_status(), state="failed", job="7_0"))
+    Path("all", ".slurm").mkdir()
+    Path("all", ".slurm", "7_0.log").touch()
+    assert call("status", "all", "--failed").stdout.splitlines()[1:] == ["  log: all/.slurm/7_0.log"]
+
+
+def test_files_that_are_damaged(workplace: Path) -> None:
+    """Damaged is a run of which they hide the state; of one that is done status.json is not needed."""
+    for name in ("status", "done"):
+        made(Path("all", name), "done").write_status(None)
+        Path("all", name, "status.json").write_text('{"sta')
+    Path("all", "status", "results.json").unlink()
+    made(Path("all", "results"), "done").results_file.write_text("[1")
+    Path("all", "jobs.json").write_text("{")
+    found = entries(Path("all"))
+    assert {name: one.state.name for name, one in found.items()} == {
+        "done": "done",
+        "results": "damaged",
+        "status": "damaged",
+    }
+    assert "all/status/status.json: not readable" in found["status"].reason
+    shown = call("status", "all")
+    assert shown.returncode == 1 and "all: 2 damaged, 1 done; its jobs.json is not readable" in shown.stdout
+
+
+def test_folders_and_files_without_permission(tmp_path: Path) -> None:
+    for name in ("open", "closed", "secret"):
+        made(tmp_path / "all" / name, "done")
+    for place in ("closed", "secret/results.json"):
+        (tmp_path / "all" / place).chmod(0)
+    bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []  # root reads all
+    if bound and not which(bound[0]):
+        pytest.skip("needs setpriv, by which root has no right to read all files")
+
+    def shown(place: str) -> tuple[int, str]:
+        command = [*bound, *line("vae-status", place)]
+        done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    code, text = shown("all")
+    assert code == 1 and "all: 1 damaged, 1 done" in text and text.count("warning: all/closed: Permission denied") == 1
+    assert "all/secret/results.json: no permission to read it" in text and "delete the folder" not in text
+    code, text = shown("all/closed")
+    assert code == 2 and "all/closed: no permission to read it" in text
+    (tmp_path / "all" / "closed").chmod(0o700)
 
 
 def test_500_runs_take_less_than_a_second_and_write_nothing(tmp_path: Path) -> None:
@@ -216,4 +286,4 @@ def test_a_failed_trial_is_a_result_of_its_search(tmp_path: Path) -> None:
     Sweep(replace(dead(), command="vae-train hparams_search=optuna"), str(tmp_path), True, []).write(tmp_path)
     made(tmp_path / "a", "failed")
     told = fork("vae-status", "--rerun", "failed", ".", folder=tmp_path)
-    assert told.code == 0 and "but 1 trials, whose scores are -inf; a larger hydra.sweeper.n_trials" in told.out
+    assert told.code == 0 and "but 1 trial with the score -inf; a larger hydra.sweeper.n_trials" in told.out

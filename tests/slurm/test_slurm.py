@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import environment, fork, line, start
+from tests.support.commands import environment, fingerprint, fork, line, start
 from tests.support.runs import results
 from tests.support.slurm import CLUSTER, HERE, SMALL, numbers, running, slurm, soon, status, wait, work
 from vae_cli.runs import study
@@ -57,7 +57,7 @@ def test_a_sweep_of_which_jobs_are_cancelled_preempted_and_run_out_of_time(work:
     with running(work, *sweep) as command:
         output, _ = command.communicate(timeout=900)
     assert command.returncode == 0, output
-    assert "1 jobs submitted as SLURM job" in output and results(preempted) == kept
+    assert "1 job submitted as SLURM job" in output and results(preempted) == kept
     for seed, folder in (("0", cancelled), ("1", preempted), ("2", overtime)):
         alone = work / f"alone{seed}"
         assert fork("vae-train", *run, f"seed={seed}", f"hydra.run.dir={alone}", folder=work).code == 0
@@ -99,7 +99,7 @@ def test_a_sweep_that_nobody_waits_for(work: Path) -> None:
     assert done.code == 0 and done.out.count("queued") == 2, done.err
     assert "vae-status all shows their states" in done.out
     done = start("vae-train", *sweep, folder=work, **HERE)
-    assert done.code == 0 and "2 jobs are in the queue already" in done.out and "submitted" not in done.out
+    assert done.code == 0 and "in the queue already: 2 jobs" in done.out and "submitted" not in done.out
     slurm("scancel", f"--name={queue_name(work / 'all')}")
 
 
@@ -121,7 +121,7 @@ def test_a_search_whose_command_is_killed_goes_on_with_its_jobs(work: Path) -> N
     states = [trial.state.name for trial in study.load(work / "all").trials]
     assert len(states) == 5 and set(states) == {"COMPLETE", "PRUNED"}
     assert states.count("PRUNED") == sum(end["status"] == "pruned" for end in ends)
-    assert {row["status"] for row in rows} == {"done", "pruned"} and "5 trials were pruned" in output
+    assert {row["status"] for row in rows} == {"done", "pruned"} and "of 5 trials, trained" in output
 
 
 def test_a_search_draws_the_next_trial_where_one_has_ended(work: Path) -> None:
@@ -147,7 +147,7 @@ def test_jobs_that_cannot_start_go_on_waiting_without_the_command(work: Path) ->
             command.send_signal(number)
             output, _ = command.communicate(timeout=60)
             (job,) = slurm("squeue", "--noheader", f"--name={queue_name(work / 'all')}", "--format=%F").split()
-        assert "SLURM does not start 1 jobs: PartitionConfig" in told
+        assert "SLURM does not start 1 job: PartitionConfig" in told
         assert command.returncode == code, output
         assert f"the jobs continue without this command; scancel {job} stops them" in output
         assert "SLURM does not start it: PartitionConfig" in output
@@ -174,7 +174,24 @@ def test_a_submission_that_slurm_refuses_leaves_nothing(work: Path) -> None:
     (told,) = done.err.splitlines()
     assert told.startswith("vae-train: error: SLURM refuses the jobs: ") and "continue with" not in done.out
     assert told.count("Invalid partition name specified") == 1
-    assert not [path for path in (work / "all").iterdir() if path.is_dir() and path.name != ".slurm"]
+    assert not (work / "all").exists()
+    search = ["hparams_search=optuna", *sweep[1:-4], "optimizer.lr=interval(0.001,0.01)"]
+    done = start("vae-train", *search, *sweep[-2:], folder=work)
+    assert done.code == 1 and "SLURM refuses the jobs" in done.err and not (work / "all").exists()
+
+
+def test_a_submission_that_slurm_refuses_leaves_an_earlier_sweep_as_it_was(work: Path) -> None:
+    sweep = ["-m", *SMALL, "trainer.max_epochs=1", "hydra.sweep.dir=all"]
+    assert fork("vae-train", *sweep, "seed=0", folder=work).code == 0
+    before = fingerprint(work / "all")
+    done = start("vae-train", *sweep, *CLUSTER, "seed=0,1", "cluster.partition=none", folder=work)
+    assert done.code == 1 and "SLURM refuses the jobs" in done.err
+    after = fingerprint(work / "all")
+    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} <= {
+        "multirun.yaml",  # hydra's
+    }
+    shown = fork("vae-status", "all", folder=work)
+    assert shown.code == 0 and "all: 1 done\n" in shown.out
 
 
 def test_a_full_disk_at_submission(work: Path) -> None:

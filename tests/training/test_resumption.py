@@ -72,7 +72,7 @@ def test_epochs_stay_once_second_stage_has_begun(tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     before = kept(tmp_path / "run")
     done = train(tmp_path, "resume=run", "trainer.max_epochs=2")
-    assert done.code == 2 and "second_stage has begun after 1 epochs; use trainer.max_epochs=1" in done.err
+    assert done.code == 2 and "second_stage has begun after 1 epoch; use trainer.max_epochs=1" in done.err
     assert kept(tmp_path / "run") == before
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vae_cli.config.schema import Node, TrainConfig, TrainerConfig
 from vae_cli.distributed.terminal import say
+from vae_cli.errors import counted
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.status import Start
 
@@ -28,12 +29,12 @@ def show_configuration(config: TrainConfig, run: RunFolder, choices: Mapping[str
     parts = [f"{group} {option[group]}" for group in ("network", "codebook", "posterior", "prior") if group in option]
     weights = [f"{k}={v:g}" for k, v in config.objective.arguments.items() if type(v) in (int, float) and v]
     epochs, rate = config.trainer.max_epochs, f"lr {config.optimizer.arguments.get('lr')}"
-    steps = [f"{epochs} {'epoch' if epochs == 1 else 'epochs'}", option["optimizer"], rate]
+    steps = [counted(epochs, "epoch"), option["optimizer"], rate]
     if job:
         _show("job", job)
     _show("run", run)
     _show("data", ", ".join(map(str, (option["dataset"], *filter(None, [config.dataset.arguments.get("path")])))))
-    _show("model", ", ".join([option["model"], f"{latents} latents", *parts]))
+    _show("model", ", ".join([option["model"], f"{latents} {'latent' if latents == '1' else 'latents'}", *parts]))
     _show("likelihood", option["likelihood"])
     _show("objective", ", ".join([option["objective"], *weights, *steps, f"seed {config.seed}"]))
 
@@ -54,7 +55,7 @@ def show_machine(module: LatentModelModule, settings: TrainerConfig, start: Star
     _show("parameters", f"{parameters:,}")
     parts = [start.gpu or "CPU", settings.precision, *["compiled"] * bool(settings.compile)]
     parts += [f"{start.processes} processes"] * (start.processes not in (None, 1))
-    _show("device", ", ".join([*parts, f"{start.threads} {'thread' if start.threads == 1 else 'threads'}"]))
+    _show("device", ", ".join([*parts, counted(start.threads or 1, "thread")]))
 
 
 def _show(label: str, value: object) -> None:

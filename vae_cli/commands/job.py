@@ -36,7 +36,7 @@ from vae_cli.distributed.progress import task as show
 from vae_cli.distributed.rank import is_rank_zero
 from vae_cli.distributed.signals import INTERRUPTED, TIME_LIMIT, ignore, listen
 from vae_cli.distributed.terminal import begin_log, outlive
-from vae_cli.errors import DIFFERENT, FAILED, REFUSED, UserError
+from vae_cli.errors import DIFFERENT, FAILED, REFUSED, UserError, counted
 from vae_cli.runs import study
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
@@ -229,7 +229,7 @@ def requeue(run: RunFolder, limit: int, closing: ExitStack) -> Failure:
     status = (run.status() or Status("running")).ended("time limit")
     count, idle = status.requeued + 1, status.idle_starts
     if count > limit:
-        message = f"time limit, after it was requeued {limit} times (cluster.requeue)"
+        message = f"time limit, after it was requeued {counted(limit, 'time')} (cluster.requeue)"
         return Failure(message, TIME_LIMIT, "interrupted")
     if idle >= IDLE:
         message = f"time limit; the last {idle} starts saved nothing: use a longer cluster.time"

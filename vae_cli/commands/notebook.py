@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vae_cli.errors import counted
 from vae_cli.evaluation.keys import find
 from vae_cli.runs.folder import RunFolder
 
@@ -52,9 +53,9 @@ def summary(run: Run) -> dict[str, str]:
     status, epoch = RunFolder(run.folder).state().name, results.get("train/best_epoch")
     labels = {"name": config.name, "tags": ", ".join(config.tags)}
     return {name: label for name, label in labels.items() if label} | {
-        "model": f"{parts}, network {config.network.name}, d = {run.model.latent_dim}, {count:,} parameters",
+        "model": f"{parts}, network {config.network.name}, d = {run.model.latent_dim}, {counted(count, 'parameter')}",
         "objective": config.objective.name,
-        "data": f"{facts.name}, x {facts.event_shape}, {facts.examples:,} training examples",
+        "data": f"{facts.name}, x {facts.event_shape}, {counted(facts.examples, 'training example')}",
         "status": f"{status}, weights of epoch {epoch}" if epoch else status,
         **main_numbers(results),
     }

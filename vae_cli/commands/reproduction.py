@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_cli.distributed.terminal import say
+from vae_cli.errors import counted
 from vae_cli.evaluation.keys import find
 from vae_cli.evaluation.result_table import SHOWN
 from vae_cli.runs.folder import RunFolder
@@ -88,7 +89,7 @@ class Comparison:
             say(f"reproduces {self.earlier}: all {self.count} numbers are equal")
             return
         place = f"; metrics.csv from epoch {self.epoch} on" if self.epoch else ""
-        say(f"differs from {self.earlier} in {len(self.different)} of {self.count} numbers{place}")
+        say(f"differs from {self.earlier} in {len(self.different)} of {counted(self.count, 'number')}{place}")
         by_size = sorted(self.different, key=lambda one: one.size / (one.error or 1), reverse=True)
         for one in by_size[:ROWS]:
             say(one.words)

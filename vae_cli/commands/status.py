@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,18 @@ from typing import NoReturn
 
 from vae_cli.errors import FAILED, ConfigError
 from vae_cli.runs import overview
-from vae_cli.runs.find import named
+from vae_cli.runs.find import named, run_around
 from vae_cli.runs.layout import display, outputs_folder
 
 SECONDS = 5.0
 """Between two looks of --watch."""
+
+
+def obstacle(folder: Path) -> str | None:
+    """The reason why the runs in a folder cannot be seen."""
+    if folder.is_dir():
+        return None if os.access(folder, os.R_OK | os.X_OK) else "no permission to read it"
+    return "is a file" if folder.exists() else "no such folder"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,9 +56,9 @@ class Arguments:
             option = "--cancel" if args.cancel else f"--rerun {args.rerun}"
             raise ConfigError(f"{option}: names no runs; give their folder, as in vae-status {option} last")
         folders = tuple(map(named, args.folders)) or (outputs_folder(),)
-        for folder in folders:
-            if not folder.is_dir():
-                raise ConfigError(f"{display(folder)}: no such folder; give folders or names of runs, or last")
+        for folder in folders if args.folders else ():
+            if fault := obstacle(folder):
+                raise ConfigError(f"{display(folder)}: {fault}; give folders or names of runs, or last")
         return cls(folders, args.watch, args.failed, args.cancel, bool(args.rerun))
 
 
@@ -58,12 +66,14 @@ def status(arguments: Arguments) -> int:
     """Show the runs, or do what is asked for; the exit code is 1 if a run has failed."""
     from vae_cli.commands import status_actions, status_table
 
-    if arguments.watch:
-        return status_table.watch(arguments.folders, SECONDS)
     groups = overview.look(arguments.folders)
     if not groups:
         places = ", ".join(map(display, arguments.folders))
-        raise ConfigError(f"{places}: no runs here; vae-train writes them to {display(outputs_folder())}")
+        inside = next(filter(None, (run_around(place.parent) for place in arguments.folders)), None)
+        remedy = "give the folder of runs, or start vae-status where vae-train was started"
+        raise ConfigError(f"{places}: no runs here; {f'use vae-status {inside}' if inside else remedy}")
+    if arguments.watch:
+        return status_table.watch(arguments.folders, SECONDS)
     if arguments.cancel:
         return status_actions.cancel(groups)
     if arguments.rerun:

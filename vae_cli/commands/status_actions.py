@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vae_cli.distributed import slurm
-from vae_cli.errors import FAILED, UserError
+from vae_cli.errors import FAILED, UserError, counted
 from vae_cli.runs.layout import display
 from vae_cli.runs.overview import Entry, Group
 from vae_cli.runs.sweep import Sweep
@@ -19,24 +19,33 @@ from vae_cli.runs.sweep import Sweep
 def cancel(groups: Sequence[Group]) -> int:
     """End all runs that wait or run, in SLURM's queue and on this machine; 1 if some are out of reach."""
     going = [entry for group in groups for entry in group.entries if entry.goes]
+    local = [entry for entry in going if not entry.job]
+    if processes := dict.fromkeys(pid for group in groups for pid in _processes(group)):
+        for pid in processes:
+            _stop(pid)
+        print(f"{counted(len(processes), 'process', 'processes')} told to stop")
+    far = [entry for entry in local if entry.state.name == "running" and not entry.status.is_alive]
+    for entry in far:
+        host = entry.status.starts[-1].host if entry.status.starts else "another machine"
+        print(f"{entry.run}: runs on {host}; use vae-status --cancel {entry.run} there", file=sys.stderr)
     if jobs := list(dict.fromkeys(entry.job for entry in going if entry.job)):
         slurm.cancel(jobs)
         for entry in going:
             if entry.job and entry.state.name == "queued":
                 entry.run.write_end("cancelled", f"cancelled by vae-status (SLURM job {entry.job})")
-        print(f"{len(jobs)} SLURM jobs cancelled; a run that has begun saves first")
-    local = [entry for entry in going if not entry.job]
-    if processes := dict.fromkeys(pid for group in groups for pid in _processes(group)):
-        for pid in processes:
-            os.kill(pid, signal.SIGTERM)
-        print(f"{len(processes)} processes told to stop")
-    far = [entry for entry in local if entry.state.name == "running" and not entry.status.is_alive]
-    for entry in far:
-        host = entry.status.starts[-1].host if entry.status.starts else "another machine"
-        print(f"{entry.run}: runs on {host}; use vae-status --cancel {entry.run} there", file=sys.stderr)
+        print(f"{counted(len(jobs), 'SLURM job')} cancelled; a run that has begun saves first")
     if not going:
         print("nothing waits or runs")
     return FAILED * bool(far)
+
+
+def _stop(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return  # it has ended by itself
+    except PermissionError as error:
+        raise UserError(f"--cancel: process {pid} belongs to another user, who alone can stop it") from error
 
 
 def rerun(groups: Sequence[Group]) -> int:
@@ -44,7 +53,7 @@ def rerun(groups: Sequence[Group]) -> int:
     found = [group for group in groups if _failed(group)]
     if not found:
         scored = sum(one.failed for group in groups for one in group.entries)
-        more = f" but {scored} trials, whose scores are -inf; a larger hydra.sweeper.n_trials draws others"
+        more = f" but {counted(scored, 'trial')} with the score -inf; a larger hydra.sweeper.n_trials draws others"
         print(f"nothing has failed{more * bool(scored)}")
         return 0
     lines = dict.fromkeys(line for group in found for line in _lines(group))

@@ -15,7 +15,7 @@ from vae_cli.errors import FAILED
 from vae_cli.runs import overview
 from vae_cli.runs.layout import display
 from vae_cli.runs.overview import Entry
-from vae_cli.runs.queue import PLACE
+from vae_cli.runs.queue import log
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -68,10 +68,13 @@ def show(groups: Sequence[overview.Group]) -> None:
 
 def show_failed(groups: Sequence[overview.Group]) -> None:
     """Print the reason and the log of each run that has ended otherwise than well."""
-    for entry in (entry for group in groups for entry in group.entries if entry.failed):
+    failed = [entry for group in groups for entry in group.entries if entry.failed]
+    if not failed:
+        print("nothing has failed")
+    for entry in failed:
         print(f"{entry.run}: {entry.state.name}: {entry.reason or 'no reason was written'}")
-        for log in _logs(entry):
-            print(f"  log: {display(log)}")
+        for file in _logs(entry):
+            print(f"  log: {display(file)}")
 
 
 def watch(folders: Sequence[Path], pause: float) -> int:
@@ -140,7 +143,8 @@ def _title(group: overview.Group) -> Line:
     """The folder, and how many runs are in each state."""
     counts = Counter(entry.state.name for entry in group.entries)
     words = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
-    return Line("", display(group.folder), f": {words}", "bold")
+    lost = "; its jobs.json is not readable: jobs that have not begun are unknown" * group.lost
+    return Line("", display(group.folder), f": {words}{lost}", "bold")
 
 
 def _table(entries: Sequence[Entry], columns: int | None) -> Iterator[Line]:
@@ -185,5 +189,5 @@ def _line(
 
 def _logs(entry: Entry) -> list[Path]:
     """The run's own log, and the output of its SLURM job."""
-    folder = entry.run.path.parent / PLACE / (entry.job or "")
-    return [file for file in (entry.run.log_file, *folder.glob("*_log.err")) if file.is_file()]
+    of_job = [log(entry.run.path.parent, entry.job)] if entry.job else []
+    return [file for file in (entry.run.log_file, *of_job) if file.is_file()]

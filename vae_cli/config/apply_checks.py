@@ -10,7 +10,7 @@ from vae_cli.config.command_schemas import ApplyConfig, ExploreConfig, SampleCon
 from vae_cli.config.compose import COMMAND_LINE
 from vae_cli.config.data_paths import relocated
 from vae_cli.config.view import ConfigView, providing
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, counted
 from vae_cli.runs.atomic_files import obstacle
 
 SPLITS = ("train", "val", "test")
@@ -42,7 +42,7 @@ def check_sampling(config: SampleConfig, view: ConfigView) -> None:
     if config.between is not None:
         capable(view, "inference", "continuous")
         if len(config.between) != 2:
-            problem = f"between has {len(config.between)} examples ({COMMAND_LINE})"
+            problem = f"between has {counted(len(config.between), 'example')} ({COMMAND_LINE})"
             raise ConfigError(f"{problem}; use two, as in between=[test:3,test:8]", key="between")
         if config.component is not None or config.temperature != 1:
             problem = f"between: a line has no component and no temperature ({COMMAND_LINE})"
@@ -70,7 +70,7 @@ def _component(config: SampleConfig, view: ConfigView) -> None:
         raise ConfigError(f"{asked} no components ({COMMAND_LINE}); remove component", key="component")
     if component >= (count := view.argument("prior.components")):
         raise ConfigError(
-            f"{asked} {count} components ({COMMAND_LINE}); use component=0 to {count - 1}", key="component"
+            f"{asked} {counted(count, 'component')} ({COMMAND_LINE}); use component=0 to {count - 1}", key="component"
         )
 
 

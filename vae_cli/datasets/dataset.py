@@ -19,7 +19,7 @@ from vae_cli.datasets.split import Split
 from vae_cli.datasets.streamed import Streamed
 from vae_cli.datasets.support import check_data
 from vae_cli.distributed.rank import is_rank_zero
-from vae_cli.errors import UserError, warn
+from vae_cli.errors import UserError, counted, warn
 from vae_cli.types import Binarize, Domain, HeldOut, OpenFraction, PositiveInt, Seed
 
 
@@ -107,22 +107,23 @@ class Dataset(ABC):
         if isinstance(count, float):
             count = max(1, min(round(count * examples), examples - 1))
         if count >= examples:
-            plural, way = ("", "use dataset.val_size=0") if examples == 1 else ("s", f"use at most {examples - 1}")
+            way = "use dataset.val_size=0" if examples == 1 else f"use at most {examples - 1}"
             raise UserError(
                 f"dataset.val_size={self.val_size} leaves no training data: "
-                f"{self.name} has {examples} training example{plural}; {way}"
+                f"{self.name} has {counted(examples, 'training example')}; {way}"
             )
         return hold_out(train, count, self.val_seed)
 
     def _own_val(self, train: Split, val: Split) -> tuple[Split, Split]:
         """The training examples, all of them, beside validation examples that the data bring."""
+        brought = f"{self.name} brings {counted(len(val), 'validation example')}"
         if self.val_size == 0:
             raise UserError(
-                f"dataset.val_size=0 asks for no validation data, but {self.name} brings {len(val):,} examples; "
+                f"dataset.val_size=0 asks for no validation data, but {brought}; "
                 "use dataset.val_size=0.1, which does not apply to them, or remove them from the data"
             )
         if is_rank_zero():
-            print(f"{self.name} brings {len(val):,} validation examples; dataset.val_size does not apply", flush=True)
+            print(f"{brought}; dataset.val_size does not apply", flush=True)
         return train, val
 
     def _test_split(self, source: Source) -> tuple[Split, Split]:
@@ -161,7 +162,7 @@ class BinarizedDataset(Dataset):
     def _some(self, train: Split, size: int) -> Split:
         if size > len(train):
             raise UserError(
-                f"dataset.subset={size}: {self.name} has {len(train)} training examples beside "
+                f"dataset.subset={size}: {self.name} has {counted(len(train), 'training example')} beside "
                 f"dataset.val_size={self.val_size}; use at most {len(train)}, or null for all"
             )
         return hold_out(train, len(train) - size, self.val_seed)[0]

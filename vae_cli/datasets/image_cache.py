@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vae_cli.datasets.array_files import write_npy_header
 from vae_cli.datasets.files import locked
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, counted
 from vae_cli.runs.atomic_files import write_atomically
 
 FEWEST = 1000
@@ -55,7 +55,7 @@ def decoded(folder: Path, name: str, shape: tuple[int, ...], blocks: Iterator[Te
                     return None
                 _write(file, shape, blocks)
                 places = f"{file.parent}; dataset.cache=FOLDER moves them, dataset.cache=false forbids them"
-                print(f"{shape[0]:,} decoded images ({size / 2**20:,.0f} MiB) are kept in {places}", flush=True)
+                print(f"kept {counted(shape[0], 'decoded image')} ({size / 2**20:,.0f} MiB) in {places}", flush=True)
     with suppress(OSError):
         os.utime(file)  # the oldest make room
     return file

@@ -17,7 +17,7 @@ from vae_cli.datasets.data import Data
 from vae_cli.datasets.dataset import HeldOutDataset, Source
 from vae_cli.datasets.images import FORMATS, ImageFiles
 from vae_cli.datasets.split import Split, SplitName
-from vae_cli.errors import UserError, warn
+from vae_cli.errors import UserError, counted, warn
 from vae_cli.types import Background, Domain, EventKind, NonNegativeInt, PositiveFloat, PositiveInt
 
 SPLITS: dict[str, SplitName] = {
@@ -145,7 +145,8 @@ def _tell_unused(root: Path, folders: Sequence[Path]) -> None:
     images += [path / name for path in others if path.is_dir() for name in image_names(path)]
     if images:
         names = ", ".join(path.name for path in folders)
-        warn(f"{root}: {len(images)} images lie beside {names} and are not used, such as {images[0].relative_to(root)}")
+        unused = counted(len(images), "unused image")
+        warn(f"{root}: {unused} beside {names}, such as {images[0].relative_to(root)}")
 
 
 def _split(root: Path, files: ImageFiles, classes: Sequence[str]) -> Split:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vae_cli.datasets.arrays import check
 from vae_cli.datasets.split import Factors
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, counted
 
 MOST_VALUES = 1000
 """Values of a factor; a factor with more is continuous."""
@@ -43,7 +43,7 @@ def number_labels(ys: Mapping[str, np.ndarray], where: str) -> tuple[dict[str, n
 def labels(array: np.ndarray, length: int, where: str) -> Tensor:
     """(N,) int64; UserError if they are no labels of these examples."""
     if array.shape != (length,):
-        raise UserError(f"{where}: shape {array.shape}; one label for each of the {length} examples is needed")
+        raise UserError(f"{where}: shape {array.shape}; needs one label for each of {counted(length, 'example')}")
     if array.dtype.kind not in "buif":
         raise UserError(f"{where}: labels are whole numbers, not {array.dtype}")
     with np.errstate(invalid="ignore"):

@@ -18,7 +18,7 @@ from vae_cli.datasets.image_folder import image_names
 from vae_cli.datasets.images import FORMATS, ImageFiles
 from vae_cli.datasets.labels import texts
 from vae_cli.datasets.schema import Schema
-from vae_cli.errors import UserError, warn
+from vae_cli.errors import UserError, counted, warn
 from vae_cli.runs.folder import RunFolder
 from vae_cli.types import table_ending
 
@@ -106,7 +106,9 @@ def read_like(run: RunFolder, path: str | Path) -> NewData:
     if not x.shape:
         raise UserError(f"{place}: {name}: a single number; give examples (N, *{schema.event_shape})")
     if ids is not None and ids.shape[0] != x.shape[0]:
-        raise UserError(f"{place}: ids holds {ids.shape[0]} names, x {x.shape[0]} examples; give one for each")
+        raise UserError(
+            f"{place}: ids holds {counted(ids.shape[0], 'name')}, x {counted(x.shape[0], 'example')}; give one for each"
+        )
     names = _numbered(x.shape[0]) if ids is None else texts(whole(ids)).astype(str).tolist()
     return NewData(schema, f"{place}: {name}", names, x)
 

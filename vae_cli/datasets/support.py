@@ -14,7 +14,7 @@ from vae_cli.datasets.data import Data
 from vae_cli.datasets.noise import BLOCK
 from vae_cli.datasets.split import Split
 from vae_cli.datasets.streamed import Streamed
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, counted
 from vae_cli.types import Domain
 
 SPLITS = ("train", "val", "test")
@@ -65,7 +65,7 @@ def _check_split(split: Any, data: Data, where: str) -> None:
     factors = split.factors and split.factors.values
     for name, of_each in (("source", split.source), ("files", split.files), ("factors", factors)):
         if of_each is not None and len(of_each) != len(split):
-            raise ConfigError(f"{where}: {name} is of {len(of_each)} examples, x of {len(split)}")
+            raise ConfigError(f"{where}: {name} is of {counted(len(of_each), 'example')}, x of {len(split)}")
     _check_labels(split.y, len(split), data.classes, where)
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vae_cli.datasets.numbers_in_text import Decimal, decimal_of, without_spaces
-from vae_cli.errors import UserError, first_line
+from vae_cli.errors import UserError, counted, first_line
 from vae_cli.types import TABLES, TEXTS, table_ending
 
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "#N/A", "#NV"]
@@ -168,7 +168,7 @@ def _same_length(path: Path, text: bytes, delimiter: str, length: int) -> None:
     """Refuse rows of different lengths."""
     for number, row in _lines(text, delimiter):
         if len(row) != length:
-            cells = f"{len(row)} cell{'s' * (len(row) != 1)}, the first row has {length}"
+            cells = f"{counted(len(row), 'cell')}, the first row has {length}"
             raise UserError(f"{path}: line {number}: {cells}; correct the line (delimiter {delimiter!r})")
 
 

@@ -29,7 +29,7 @@ from vae_cli.distributed.cores import Arrival, claim, set_by_user
 from vae_cli.distributed.rank import is_rank_zero, rank
 from vae_cli.distributed.rendezvous import RendezvousStrategy
 from vae_cli.distributed.terminal import say
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, counted
 
 T = TypeVar("T")
 THREADS = torch.get_num_threads()
@@ -53,7 +53,7 @@ class ProcessLayout:
         flags = f"--nodes={layout.nodes} --ntasks-per-node={layout.devices}"
         given = int(os.environ.get("SLURM_NNODES", 1))
         if slurm.tasks() > 1 and (slurm.tasks(), given) != (layout.count, layout.nodes):
-            started = f"SLURM has started {slurm.tasks()} tasks on {given} nodes"
+            started = f"SLURM has started {counted(slurm.tasks(), 'task')} on {counted(given, 'node')}"
             raise UserError(f"{asked}: {started}; use srun {flags}, or change the settings", 2)
         if slurm.tasks() == 1 and layout.nodes > 1:
             raise UserError(f"{asked}: needs SLURM on several nodes; start it by srun {flags}, or cluster=slurm", 2)

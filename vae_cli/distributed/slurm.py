@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import subprocess
 from collections.abc import Iterable
@@ -66,10 +65,12 @@ def requeue() -> bool:
     return _output("scontrol", "requeue", str(job())) is not None
 
 
-def jobs() -> dict[str, QueuedJob] | None:
-    """The user's jobs, those that ended within some minutes too; None if SLURM does not answer."""
+def jobs(user: int | None = None) -> dict[str, QueuedJob] | None:
+    """The jobs of a user, by default of this one, those that ended within some minutes too; None if SLURM does not
+    answer.
+    """
     shown = ("--array", "--states=all", "--format=%i|%T|%r|%j")
-    lines = _output("squeue", "--noheader", *shown, f"--user={getpass.getuser()}")
+    lines = _output("squeue", "--noheader", *shown, f"--user={os.getuid() if user is None else user}")
     if lines is None:
         return None
     rows = (line.split("|", 3) for line in lines.splitlines())
@@ -97,21 +98,29 @@ def largest_array() -> int:
 
 
 def cancel(jobs: Iterable[str]) -> None:
-    """Cancel jobs that wait or run; those that are unknown to SLURM are left out."""
-    _output("scancel", *jobs)
+    """Cancel jobs that wait or run; those that have ended are left out. UserError with SLURM's reason if it refuses."""
+    _asked("scancel", *jobs, problem="SLURM does not cancel all jobs")
 
 
 def submit(script: Path) -> str:
     """Submit a script; its job. UserError with SLURM's reason if it is refused."""
+    answer = _asked(
+        "sbatch", "--parsable", str(script), problem="SLURM refuses the jobs", see="; see the group `cluster`"
+    )
+    return answer.strip().partition(";")[0]
+
+
+def _asked(command: str, *arguments: str, problem: str, see: str = "") -> str:
+    """The output of a command that changes the queue; UserError with its reason if it fails."""
     try:
-        done = subprocess.run(["sbatch", "--parsable", str(script)], capture_output=True, text=True, timeout=300)
+        done = subprocess.run([command, *arguments], capture_output=True, text=True, timeout=300)
     except (OSError, subprocess.SubprocessError) as error:
-        raise UserError(f"SLURM does not take the jobs: {first_line(error)}; try again") from error
+        raise UserError(f"SLURM does not answer here ({first_line(error)}); try again where it does") from error
     if done.returncode:
-        lines = (line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in done.stderr.splitlines())
+        lines = (line.removeprefix(f"{command}: ").removeprefix("error: ").strip() for line in done.stderr.splitlines())
         reasons = dict.fromkeys(line.removeprefix("Batch job submission failed: ") for line in lines if line)
-        raise UserError(f"SLURM refuses the jobs: {'; '.join(reasons)}; see the group `cluster`")
-    return done.stdout.strip().partition(";")[0]
+        raise UserError(f"{problem}: {'; '.join(reasons)}{see}")
+    return done.stdout
 
 
 def accounted(array: str) -> dict[str, str]:

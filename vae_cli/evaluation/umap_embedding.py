@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae_cli.distributed.progress import task
+from vae_cli.errors import counted
 
 Points = NDArray[np.floating]
 
@@ -23,7 +24,7 @@ def umap_embedding(points: Points, dimensions: int, neighbours: int, min_dist: f
     UMAP is reproducible with one thread only. The spectral start needs more points than dimensions; few points start
     at random.
     """
-    with task(f"UMAP of {len(points):,} points"), warnings.catch_warnings():
+    with task(f"UMAP of {counted(len(points), 'point')}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about an optional package, threads and the start
         import umap  # the import takes seconds
 

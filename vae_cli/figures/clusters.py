@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import MixtureSameFamily
 
+from vae_cli.errors import counted
 from vae_cli.evaluation.metrics.clusters import contingency
 from vae_cli.evaluation.umap_embedding import umap_embedding
 from vae_cli.figures import images
@@ -88,7 +89,9 @@ def confusion(inputs: Inputs) -> Figure:
             colour = "white" if shares[i, j] > 0.5 else "black"
             axes.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", color=colour, fontsize=6)
     accuracy = counts[rows, columns].sum() / counts.sum()
-    axes.set_title(f"percent of each label; accuracy {accuracy:.1%} of these {counts.sum():,} test points")
+    axes.set_title(
+        f"percent of each label; accuracy {accuracy:.1%} of these {counted(int(counts.sum()), 'test point')}"
+    )
     return figure
 
 

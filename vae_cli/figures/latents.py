@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vae_cli.errors import counted
 from vae_cli.figures.examples import Inputs
 from vae_cli.figures.plane import Plane
 from vae_cli.figures.style import BLUE, CLASSES, GREY, TEXT_WIDTH, class_text
@@ -122,5 +123,5 @@ def code_usage(inputs: Inputs) -> Figure:
     axes.axhline(1 / codes, color=GREY, linewidth=0.5, linestyle=":")
     axes.margins(x=0)
     axes.set(xlabel="code, by share", ylabel="share")
-    axes.set_title(f"perplexity {usage.perplexity:.1f} of {codes} codes; {usage.usage:.0%} in use")
+    axes.set_title(f"perplexity {usage.perplexity:.1f} of {counted(codes, 'code')}; {usage.usage:.0%} in use")
     return figure

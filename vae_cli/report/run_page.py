@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vae_cli.errors import counted
 from vae_cli.evaluation.keys import SECTIONS, Section, find
 from vae_cli.figures.curves import training_curves
 from vae_cli.report.names import shown
@@ -43,7 +44,7 @@ def run_page(run: Run, out: Path) -> str:
         run.status,
     ]
     if epochs := run.results.get("train/epochs"):
-        facts.append(f"{epochs} epochs, best {run.results.get('train/best_epoch')}")
+        facts.append(f"{counted(epochs, 'epoch')}, best {run.results.get('train/best_epoch')}")
     if seconds := run.results.get("wall_seconds"):
         facts.append(f"{seconds:,.0f} s")
     return render(

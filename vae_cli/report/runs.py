@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from vae_cli.config import signatures
 from vae_cli.config.comparison import flat, written
 from vae_cli.config.settings import setting_of
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, counted
 from vae_cli.runs.find import FILES, walk
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
@@ -50,7 +50,7 @@ class Run:
     def reason(self) -> str:
         """The reason why it is not done, in one line."""
         if self.state == (UNFINISHED, ""):
-            return f"still running or killed, {len(self.history)} epochs so far; resume it by resume=DIR"
+            return f"still running or killed, {counted(len(self.history), 'epoch')} so far; resume it by resume=DIR"
         return self.state.reason or "no reason was written"
 
     @property

@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, warn
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display, outputs_folder
 from vae_cli.runs.run_files import CONFIG, RESULTS, STATUS, SUPERSEDED
@@ -85,9 +86,17 @@ def _run_of_name(name: str) -> Path | None:
 def walk(folders: Iterable[Path]) -> Iterator[tuple[Path, list[str]]]:
     """The folders in and below these that may be of runs and sweeps, and the names of their files; no link is taken."""
     for top in folders:
-        for place, below, files in os.walk(top.resolve()):
+        for place, below, files in os.walk(top.resolve(), onerror=_left_out):
             below[:] = sorted({*below} - OTHERS - (OWN if FILES & {*files} else set()))
             yield Path(place), files
+
+
+def _left_out(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        _tell(f"{display(Path(error.filename))}: {error.strerror}; it is left out")
+
+
+_tell = cache(warn)  # once, though --watch looks again and again
 
 
 def newest_instead(key: str) -> str:

@@ -211,6 +211,8 @@ def _parsed(file: Path, parse: Callable[[str], T], missing: T) -> T:
         return missing
     try:
         return parse(file.read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise UserError(f"{display(file)}: no permission to read it") from error
     except (OSError, TypeError, ValueError, RecursionError) as error:
         reason = " ".join(first_line(error).split())[:200]
         raise UserError(f"{display(file)}: not readable: {reason}; run it again, or delete the folder") from error

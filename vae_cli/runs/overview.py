@@ -12,8 +12,11 @@ from vae_cli.runs.find import walk
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.queue import GOING, Queue
 from vae_cli.runs.run_files import CONFIG, RESULTS, STATUS
-from vae_cli.runs.status import GONE, WELL, State, Status
+from vae_cli.runs.status import GONE, UNFINISHED, WELL, State, Status
 from vae_cli.runs.sweep import JOBS, Sweep
+
+DAMAGED = "damaged"
+"""State of a run whose files cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of a sweep, or single runs side by side in a folder."""
+    """The runs of a sweep, or single runs side by side in a folder.
+
+    Args:
+        lost: True for a sweep whose jobs.json is damaged
+    """
 
     folder: Path
     entries: Sequence[Entry]
     sweep: Sweep | None = None
+    lost: bool = False
 
     @property
     def failed(self) -> bool:
@@ -72,8 +80,8 @@ def look(folders: Iterable[Path]) -> list[Group]:
     """The runs in and below these folders, by the folder that holds them; a sweep in the order of its jobs."""
     queue, runs, sweeps = Queue(), {}, {}
     for folder, files in walk(folders):
-        if JOBS in files and (sweep := Sweep.read(folder)):
-            sweeps[folder] = sweep
+        if JOBS in files:
+            sweeps[folder] = Sweep.read(folder)
         if STATUS in files or {CONFIG, RESULTS} <= {*files}:
             runs.setdefault(folder.parent, {})[folder.name] = _entry(RunFolder(folder), queue)
     groups = []
@@ -82,18 +90,21 @@ def look(folders: Iterable[Path]) -> list[Group]:
         goes = any(one.goes for one in found.values())
         names = [*(sweep.jobs if sweep else ()), *found]
         entries = [found.get(name) or _waiting(place / name, sweep, queue, goes) for name in dict.fromkeys(names)]
-        groups.append(Group(place, entries, sweep))
+        groups.append(Group(place, entries, sweep, place in sweeps and not sweep))
     return [group for group in groups if group.entries]
 
 
 def _entry(run: RunFolder, queue: Queue) -> Entry:
     """A run that has begun, or waits in a folder of its own."""
-    status = run.status() or Status("running")
+    known = run.status()
+    status = known or Status("running")
     try:
         run.results()
         state = queue.state(run)
     except UserError as error:
-        state = State("damaged", str(error))
+        state = State(DAMAGED, str(error))
+    if state.name == UNFINISHED and known is None and (run.path / STATUS).exists():
+        state = State(DAMAGED, f"{run}/{STATUS}: not readable; a run that goes on writes it at the end of an epoch")
     return Entry(run, state, status, queue.job(run, status), time.time() - run.written if run.written else None)
 
 

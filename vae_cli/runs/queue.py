@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 from vae_cli.distributed import slurm
@@ -33,16 +33,16 @@ def log(sweep: Path, job: str) -> Path:
 
 
 class Queue:
-    """States of runs, with one look at all jobs of SLURM, at the first run that is a job."""
+    """States of runs, with one look at all jobs of a user of SLURM, at the first run that is a job."""
 
     def __init__(self) -> None:
         self._submitted = cache(submitted)
         self._accounted = cache(slurm.accounted)
+        self._of_user = cache(slurm.jobs)
 
-    @cached_property
-    def jobs(self) -> dict[str, QueuedJob] | None:
-        """The user's jobs; None if SLURM does not answer."""
-        return slurm.jobs()
+    def jobs(self, run: RunFolder) -> dict[str, QueuedJob] | None:
+        """The jobs of the user whose run it is; None if SLURM does not answer."""
+        return self._of_user(run.path.stat().st_uid)
 
     def job(self, run: RunFolder, status: Status | None) -> str | None:
         """The SLURM job of a run; None if it is none."""
@@ -54,9 +54,9 @@ class Queue:
         if status is None or state.name not in ASKED:
             return state
         job = self.job(run, status)
-        if job is None or self.jobs is None:
+        if job is None or (jobs := self.jobs(run)) is None:
             return state
-        entry = self.jobs.get(job)
+        entry = jobs.get(job)
         if entry and entry.state == "PENDING":
             return State("queued" if status.state == "queued" else "requeued", f"SLURM job {job}: {entry.words}")
         if entry and entry.state not in slurm.GONE:
@@ -67,7 +67,7 @@ class Queue:
 
     def ended(self, run: RunFolder, job: str) -> State | None:
         """The state of a run whose job is no longer in the queue; None if it is there nevertheless."""
-        entry = (self.jobs or {}).get(job)
+        entry = (self.jobs(run) or {}).get(job)
         found = entry.state if entry else self._accounted(job.partition("_")[0]).get(job)
         if found is not None and found not in slurm.GONE:
             return None

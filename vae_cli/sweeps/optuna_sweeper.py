@@ -21,9 +21,8 @@ from vae_cli.config.search import WORST, submits
 from vae_cli.errors import ConfigError
 from vae_cli.runs import study
 from vae_cli.runs.layout import display
-from vae_cli.runs.status import Start
-from vae_cli.runs.sweep import Sweep
 from vae_cli.sweeps.side_by_side import Shares
+from vae_cli.sweeps.table import note
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -65,7 +64,8 @@ class Search(Sweeper):
         space = {key: distribution(override) for key, override in given.items() if override.is_sweep_override()}
         fixed = {key: override.input_line or "" for key, override in given.items() if key not in space}
         found = require("vae-train", attempt(lambda: self._study(space)))
-        Sweep(Start.now(), str(Path.cwd()), True, []).write(Path(self.settings.hydra.sweep.dir))
+        if not submits(self.settings):  # SLURM may yet refuse the first jobs
+            note(self.settings)
         interrupted = _interrupted(found)
         running: dict[Line, list[Trial]] = {}
         while (trials := self._next(found, space, interrupted, list(chain(*running.values())))) or running:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_cli.config.search import WORST, score
+from vae_cli.errors import counted
 from vae_cli.runs.atomic_files import room, write_atomically
 from vae_cli.runs.folder import RunFolder
 
@@ -35,7 +36,7 @@ def pruned(rows: Sequence[dict[str, Any]], folder: Path) -> str | None:
     states = [RunFolder(folder / row["folder"]).status() for row in rows]
     planned = sum(state.epochs for state in states if state)
     again = shlex.join(["vae-train", f"resume={runs[0]}"])
-    count = f"{len(runs)} of {len(rows)} trials were pruned, {trained} of {planned} epochs trained"
+    count = f"pruned {len(runs)} of {counted(len(rows), 'trial')}, trained {trained:,} of {counted(planned, 'epoch')}"
     return f"{count}; continue one, as in: {again}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.distributed.cores import set_by_user, usable
+from vae_cli.errors import counted
 
 
 @dataclass(frozen=True)
@@ -34,5 +35,4 @@ class Shares:
         return cls(at_once, asked or max(1, cores // at_once))
 
     def __str__(self) -> str:
-        jobs, threads = ("1 job" if self.jobs == 1 else f"{self.jobs} jobs"), self.threads
-        return f"{jobs} at a time, {threads} {'thread' if threads == 1 else 'threads'} each"
+        return f"{counted(self.jobs, 'job')} at a time, {counted(self.threads, 'thread')} each"

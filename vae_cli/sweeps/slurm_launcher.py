@@ -30,7 +30,7 @@ from vae_cli.config.search import WORST, score
 from vae_cli.config.series import Series, without_hydra
 from vae_cli.distributed import slurm
 from vae_cli.distributed.progress import track
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, counted
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display, queue_name
@@ -40,6 +40,7 @@ from vae_cli.runs.status import UNFINISHED, WELL, Status
 from vae_cli.sweeps.packing import jobs_per_task
 from vae_cli.sweeps.slurm_script import script
 from vae_cli.sweeps.slurm_task import TaskFile, TaskJob
+from vae_cli.sweeps.table import note
 
 SHORTEST, LONGEST = 1.0, 30.0
 """Seconds between two polls of the queue: a fortieth of the time since the start, within these limits."""
@@ -133,33 +134,44 @@ class Array(Launcher):
         new = [work for work in works if work not in waiting]
         ids = {work.run.name: earlier[work.run.name] for work in waiting}
         if waiting:
-            print(f"{len(waiting)} jobs are in the queue already")
+            print(f"in the queue already: {counted(len(waiting), 'job')}")
         if new:
             before = [work.run.status() for work in new]
+            files = self._files()
             try:
                 for work in track(new, "writing the folders of the jobs"):
                     work.enqueue()
                 ids |= self._submit_new(new)
                 write_text_atomically(self.sweep / PLACE / JOBS, json.dumps(earlier | ids, indent=0))
+                note(self.config)
             except BaseException:
-                self._withdraw(queue, new, before)
+                self._withdraw(queue, new, before, files)
                 raise
         jobs: dict[str, list[Work]] = {}
         for work in [*waiting, *new]:
             jobs.setdefault(ids[work.run.name], []).append(work)
         return jobs
 
-    def _withdraw(self, queue: Container[str], works: list[Work], before: list[Status | None]) -> None:
-        """Undo a submission that has failed: its jobs, if SLURM has any, and the states and new folders of the runs."""
+    def _withdraw(
+        self, queue: Container[str], works: list[Work], before: list[Status | None], files: set[Path]
+    ) -> None:
+        """Undo a submission that has failed: its jobs, if SLURM has any, the states and new folders of the runs, and
+        all files of arrays but those that were there before.
+        """
         name = queue_name(self.sweep)
         if jobs := [job for job, entry in (slurm.queue() or {}).items() if job not in queue and entry.name == name]:
-            slurm.cancel(jobs)
+            with suppress(UserError):  # the reason of the failure is told
+                slurm.cancel(jobs)
         for work, status in zip(works, before, strict=True):
             if work.run.path.is_dir():
                 with suppress(OSError):  # a full disk
                     work.run.write_status(status)
                 if not work.run.has_run:
                     work.run.remove_if_empty()
+        for file in self._files() - files:
+            file.unlink()
+        with suppress(OSError):  # it holds files of earlier jobs
+            (self.sweep / PLACE).rmdir()
 
     def _submit_new(self, works: list[Work]) -> dict[str, str]:
         """Submit jobs as arrays, one after another, each as large as SLURM allows; their ids by the names of the runs.
@@ -175,7 +187,7 @@ class Array(Launcher):
         packed = f", {pack} in each task, one after another" if pack > 1 else ""
         named = f"{arrays(ids.values())} ({queue_name(self.sweep)})"
         shows = f"vae-status {display(self.sweep)} shows their states"
-        print(f"{len(works)} jobs submitted as SLURM job {named}{packed}; {shows}")
+        print(f"{counted(len(works), 'job')} submitted as SLURM job {named}{packed}; {shows}")
         return ids
 
     def _array(self, works: list[Work], pack: int, earlier: str | None) -> str:
@@ -193,12 +205,11 @@ class Array(Launcher):
             jobs,
         ).write(file)
         write_text_atomically(file.with_suffix(".sh"), script(self.config, file, -(-len(works) // pack), earlier))
-        try:
-            return slurm.submit(file.with_suffix(".sh"))
-        except UserError:
-            file.unlink()
-            file.with_suffix(".sh").unlink()
-            raise
+        return slurm.submit(file.with_suffix(".sh"))
+
+    def _files(self) -> set[Path]:
+        """The files of jobs and the scripts that were submitted."""
+        return {*(self.sweep / PLACE).glob("array*")}
 
     def _wait_for_one(self) -> list[Work]:
         """Wait until the runs of SLURM jobs have ended, or SLURM has ended them, which is then recorded; these runs."""
@@ -225,7 +236,7 @@ class Array(Launcher):
         for why, count in Counter(reasons).items():
             if why not in self.told:
                 self.told.add(why)
-                print(f"SLURM does not start {count} jobs: {why}; see the group `cluster`", flush=True)
+                print(f"SLURM does not start {counted(count, 'job')}: {why}; see the group `cluster`", flush=True)
 
 
 def arrays(jobs: Iterable[str]) -> str:

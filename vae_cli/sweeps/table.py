@@ -22,11 +22,12 @@ from vae_cli.evaluation.keys import MAIN
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
-from vae_cli.runs.lock import held
+from vae_cli.runs.lock import LOCK, held
 from vae_cli.runs.overrides import key_of
 from vae_cli.runs.queue import GOING, Queue, log
 from vae_cli.runs.run_files import OVERRIDES
 from vae_cli.runs.status import WELL, Start
+from vae_cli.runs.study import STUDY
 from vae_cli.runs.sweep import Sweep
 from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
@@ -72,8 +73,8 @@ class SweepTable(Callback):
         self.ended_well = any if self.searches else all
         self.well = WELL if waits(config) else (*WELL, *GOING)
         SweepTable.current = self
-        if not self.searches:  # a search may yet be refused
-            Sweep(Start.now(), str(Path.cwd()), False, grid_folders(config)).write(self.folder)
+        if not (self.searches or submits(config)):  # either may yet be refused
+            note(config)
 
     def finish(self) -> int:
         """Print and write the table; the exit code is 1 if a job failed, or all trials of a search did.
@@ -84,6 +85,7 @@ class SweepTable(Callback):
             return 1
         rows = self.rows = read_rows(self.folder)
         if not rows:
+            _remove_if_empty(self.folder)
             return 1
         if self.searches:
             search.add_scores(rows, self.folder)
@@ -102,6 +104,21 @@ class SweepTable(Callback):
         """The command line that continues this sweep: the user's, with its folder."""
         place = [] if any("hydra.sweep.dir=" in word for word in argv) else [f"hydra.sweep.dir={self.folder}"]
         return shlex.join(["vae-train", *argv, *place])
+
+
+def note(config: DictConfig) -> None:
+    """Write the command and the jobs of a sweep that begins into its folder; a search chooses its jobs later."""
+    jobs = [] if searches(config) else grid_folders(config)
+    Sweep(Start.now(), str(Path.cwd()), searches(config), jobs).write(Path(config.hydra.sweep.dir).absolute())
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove the folder of a sweep that SLURM has refused, unless it holds files of an earlier one."""
+    if {path.name for path in folder.iterdir()} <= {LOCK, STUDY, "multirun.yaml"}:
+        for path in folder.iterdir():
+            path.unlink()
+        if folder != Path.cwd():
+            folder.rmdir()
 
 
 def waits(config: DictConfig) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_cli.config.schema import TrainConfig
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, counted
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import DATA
 
@@ -34,10 +34,10 @@ def other_data(run: RunFolder, config: TrainConfig, then: DatasetInfo, now: Data
     """The refusal of data that a run was not trained on; `config` names them."""
     old = " ".join([then.name, *_places(run.config().dataset).values()])
     new = " ".join([now.name, *_places(config.dataset.arguments).values()])
-    sizes = f"{then.examples:,} training examples, " if then.examples else ""
+    sizes = f"{counted(then.examples, 'training example')}, " if then.examples else ""
     return UserError(
         f"{run} was trained on {old} ({sizes}SHA-256 {then.sha256[:12]}...), no longer the data in "
-        f"{new} ({now.examples:,} training examples, SHA-256 {now.sha256[:12]}...); set the path of the former"
+        f"{new} ({counted(now.examples, 'training example')}, SHA-256 {now.sha256[:12]}...); set the path of the former"
     )
 
 

@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from vae_cli.config.search import chooses, score
 from vae_cli.distributed.rank import is_rank_zero
+from vae_cli.errors import counted
 from vae_cli.runs import study
 from vae_cli.training.lightning_module import LatentModelModule
 
@@ -53,7 +54,7 @@ class Pruning(Checkpoint):
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
         stop = epoch > 0 and self._is_pruned(epoch, score(scores)) and not is_last
         if trainer.strategy.broadcast(stop):
-            done = f"{trainer.current_epoch + 1} of {pl_module.epochs} epochs"
+            done = f"{trainer.current_epoch + 1} of {counted(pl_module.epochs, 'epoch')}"
             self.reason = f"{type(self.pruner).__name__} after {done}"
             trainer.should_stop = True
 

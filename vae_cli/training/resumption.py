@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 
 from vae_cli.config.schema import TrainConfig
 from vae_cli.datasets.info import DatasetInfo
-from vae_cli.errors import ConfigError, UserError, first_line
+from vae_cli.errors import ConfigError, UserError, counted, first_line
 from vae_cli.runs.checkpoints import Checkpoint, load_weights
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display
@@ -65,10 +65,10 @@ def _check_epochs(config: TrainConfig, done: int, begun: int, before: int) -> No
     if asked == before:
         return
     if config.second_stage is not None and begun > before:
-        problem = f"second_stage has begun after {before} epochs"
+        problem = f"second_stage has begun after {counted(before, 'epoch')}"
         raise ConfigError(f"trainer.max_epochs={asked}: {problem}; use trainer.max_epochs={before}")
     if asked < begun:
-        trained = f"has trained {done} {'epoch' if done == 1 else 'epochs'}"
+        trained = f"has trained {counted(done, 'epoch')}"
         problem = f"{display(Path(str(config.resume)))} {trained}{f' and begun epoch {begun}' if begun > done else ''}"
         raise ConfigError(f"trainer.max_epochs={asked}: {problem}; use trainer.max_epochs={begun} or more")
 

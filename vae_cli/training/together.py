@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vae_cli.distributed.streams import generator_of
 from vae_cli.distributions.precision import float32
-from vae_cli.errors import UserError, first_line, out_of_memory
+from vae_cli.errors import UserError, counted, first_line, out_of_memory
 from vae_cli.training.blocks import Block, BlockLoader
 from vae_cli.training.checkpointing import LastCheckpoint
 from vae_cli.training.engine import StepEngine
@@ -158,7 +158,7 @@ class Conductor:
         """The number of jobs that were trained together, and the reason why others were not."""
         apart = {name: reason for name, reason in self.alone.items() if name not in self.together}
         counts = sorted(Counter(self.together.values()).items(), reverse=True)
-        groups = [f"{count} {'jobs' if count > 1 else 'job'} in stacks of {size}" for size, count in counts]
+        groups = [f"{counted(count, 'job')} in stacks of {size}" for size, count in counts]
         return [f"trained together: {', '.join(groups) or 'none'}", *(f"{n} alone: {why}" for n, why in apart.items())]
 
     def trains(self, place: Seat) -> bool:

@@ -29,6 +29,7 @@ from vae_cli.commands.benchmark.loops import (
     plain_loop,
 )  # fmt: skip
 from vae_cli.commands.benchmark.runner import likelihood, prepare, training_epoch
+from vae_cli.errors import counted
 from vae_cli.training.loggers import quiet_libraries
 
 RUNNER, LIKE_RUNNER = Contestant(prepare), Contestant(prepare)
@@ -105,7 +106,8 @@ def main(rounds: int = 5) -> None:
     """Measure everything and print the tables."""
     os.environ["PYTHONWARNINGS"] = "ignore"  # in the processes of all contestants
     card = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "no GPU"
-    print(f"{card}, {torch.get_num_threads()} threads, torch {torch.__version__}, {rounds} rounds")
+    threads = counted(torch.get_num_threads(), "thread")
+    print(f"{card}, {threads}, torch {torch.__version__}, {counted(rounds, 'round')}")
     references = ["plain loop", "Lightning + DataLoader", "pythae"]
     report("Training, 784-512-512-32", "images/s", measure(default(), rounds), references)
     report("Training, 784-64-8", "images/s", measure(training(SMALL), rounds), references)

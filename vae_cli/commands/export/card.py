@@ -9,6 +9,7 @@ from vae_cli.commands import notebook
 from vae_cli.commands.export.parts import Parts
 from vae_cli.commands.export.recipe import recipe
 from vae_cli.commands.run import Run
+from vae_cli.errors import counted
 
 HEADER = """\
 ---
@@ -43,7 +44,9 @@ def _model(run: Run) -> str:
     config, model = run.config, run.model
     count = sum(parameter.numel() for parameter in model.parameters())
     kinds = f"q(z|x) {config.posterior.name}, p(z) {config.prior.name}, p(x|z) {config.likelihood.name}"
-    sizes = f"network {config.network.name}, z of {model.latent_dim} dimensions, {count:,} parameters"
+    sizes = (
+        f"network {config.network.name}, z of {counted(model.latent_dim, 'dimension')}, {counted(count, 'parameter')}"
+    )
     return f"{kinds}, {sizes}. Written by vae_cli {vae_cli.__version__}."
 
 
@@ -78,5 +81,5 @@ def _numbers(run: Run) -> str:
 def _data(run: Run) -> str:
     facts = run.facts
     shape = ", ".join(map(str, facts.event_shape))
-    size = f"x ({shape}), {facts.domain}, {facts.examples:,} training examples"
+    size = f"x ({shape}), {facts.domain}, {counted(facts.examples, 'training example')}"
     return f"{facts.name}: {size}. SHA-256 of the data: `{facts.sha256}`."

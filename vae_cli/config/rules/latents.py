@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vae_cli.config.view import ConfigView, Refusal, lacking, providing
-from vae_cli.errors import ConfigError
+from vae_cli.errors import ConfigError, counted
 from vae_cli.models.graphs import generation_graph, inference_graph
 
 
@@ -37,11 +37,10 @@ def free_bits_layers(view: ConfigView) -> Refusal | None:
     key, floors, count = "objective.free_bits", view.argument("objective.free_bits"), _layers(view)
     if not isinstance(floors, list) or len(floors) == count:
         return None
-    layers = "one layer" if count == 1 else f"{count} layers"
     one, each = max(floors, default=0), ",".join(["0.1"] * count)
     return Refusal(
         key,
-        f"{key}={floors}: the model has {layers} of latents ({view.where(key)})",
+        f"{key}={floors}: the model has {counted(count, 'layer')} of latents ({view.where(key)})",
         (f"{key}={one}", f"one number for each, as in {key}=[{each}]"),
     )
 

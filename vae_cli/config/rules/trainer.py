@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vae_cli.config.view import ConfigView, Refusal, options
+from vae_cli.errors import counted
 
 
 def whole_batch(view: ConfigView) -> Refusal | None:
@@ -20,7 +21,7 @@ def whole_batch(view: ConfigView) -> Refusal | None:
     size = view.argument("dataset.batch_size")
     if size < processes:
         larger = (f"dataset.batch_size={processes} or more",)
-        return Refusal("dataset.batch_size", f"{asked}, which has {size} examples", larger)
+        return Refusal("dataset.batch_size", f"{asked}, which has {counted(size, 'example')}", larger)
     return None
 
 

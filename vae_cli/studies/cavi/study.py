@@ -12,6 +12,7 @@ from rich.table import Table
 
 from vae_cli.config.command_schemas import CAVIConfig
 from vae_cli.config.schema import plain
+from vae_cli.errors import counted
 from vae_cli.figures.drawing import save
 from vae_cli.figures.style import styled
 from vae_cli.runs.atomic_files import new_folder, write_text_atomically
@@ -34,7 +35,7 @@ def run(config: CAVIConfig) -> Path:
         figure = study.figure(steps)
     save({"ascent": figure}, folder)
     Console().print(_table(steps))
-    print(f"ELBO {steps[-1].elbo:.6f} nats after {len(steps) - 1} steps, none of which lost any")
+    print(f"ELBO {steps[-1].elbo:.6f} nats after {counted(len(steps) - 1, 'step')} without a loss")
     print(f"written to {display(folder)}")
     return folder
 

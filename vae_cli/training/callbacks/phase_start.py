@@ -12,7 +12,7 @@ from vae_cli.datasets import Data
 from vae_cli.distributed.process_group import broadcast_module
 from vae_cli.distributed.progress import task
 from vae_cli.distributed.terminal import clock, say
-from vae_cli.errors import UserError
+from vae_cli.errors import UserError, counted
 from vae_cli.models.model import LatentVariableModel, PosteriorMoments, posterior_moments
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import TrainingCodes
@@ -62,7 +62,7 @@ class PhaseInitialiser(Callback):
         """The initialisation on rank 0."""
         pl_module.eval()
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
-        codes = f"{len(self.data.train):,} codes"
+        codes = counted(len(self.data.train), "code")
         with task(f"clustering {codes}") as clustering, torch.random.fork_rng(devices):
             torch.manual_seed(self.seed)
             begin(pl_module.model, self._codes(pl_module))

@@ -27,7 +27,7 @@ from vae_cli.runs.status import WELL
 from vae_cli.training.loggers.run_logger import Files, Row, RunLogger
 
 UPLOAD = 60.0
-"""Seconds for uploads at the end of a SLURM job, whose time is limited; `wandb sync` sends the rest."""
+"""Seconds for uploads at the end of a SLURM job, whose time is limited; `wandb sync --include-online` sends more."""
 
 
 class WandbLogger(RunLogger):
@@ -55,18 +55,24 @@ class WandbLogger(RunLogger):
         self._save_requirements()
 
     def log_epoch(self, row: Row) -> None:
-        self.run.log(dict(row))
+        self._log(row, row)
 
     def log_step(self, row: Row) -> None:
-        self.run.log(dict(row))
+        self._log(row, row)
 
     def log_images(self, images: Mapping[str, Image], row: Row) -> None:
         import wandb
 
-        place = f"epoch {row['epoch']:.0f}, step {row['step']:.0f}"  # W&B's own slider counts rows
+        place = f"epoch {row['epoch']:.0f}, step {row['step']:.0f}"
         files = {name: image.filename if isinstance(image, ImageFile) else image for name, image in images.items()}
         logged = {name: wandb.Image(file, caption=place) for name, file in files.items()}  # a file is copied as it is
-        self.run.log(logged | dict(row))
+        self._log(logged | dict(row), row)
+
+    def _log(self, values: Mapping[str, Any], row: Row) -> None:
+        """Log values at the step of the row. W&B's own count of rows would begin anew at each offline start, and its
+        server would take the rows of a resumed run for those of the start before.
+        """
+        self.run.log(dict(values), step=int(row["step"]))
 
     def finish(self, summary: Mapping[str, object]) -> None:
         """Write the final numbers and end the run, so that the next job of a sweep gets a run of its own."""

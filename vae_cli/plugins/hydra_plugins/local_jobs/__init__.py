@@ -17,6 +17,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf
 
 from vae_cli.config.search import searches
+from vae_cli.errors import counted
 from vae_cli.sweeps.side_by_side import Shares
 from vae_cli.sweeps.table import SweepTable
 
@@ -38,7 +39,7 @@ def _shared(config: DictConfig, jobs: int) -> Iterator[Shares]:
     if SweepTable.current:
         SweepTable.current.shares = shares
     if not searches(config):
-        print(f"sweep: {jobs} jobs, {shares}", flush=True)
+        print(f"sweep: {counted(jobs, 'job')}, {shares}", flush=True)
     os.environ["OMP_NUM_THREADS"] = str(shares.threads)
     if shares.jobs > 1:
         os.environ["TERM"] = "dumb"  # bars of several processes would overwrite each other
