@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from io import StringIO
 
 from rich import box
 from rich.console import Console
@@ -34,11 +33,9 @@ def print_table(results: Mapping[str, object], title: str) -> None:
         digits = _digits(error) if isinstance(error, float) else DIGITS
         text = f"{value:.4g}" if unit == "samples" else _number(value, digits)
         table.add_row(key, text, _number(error, digits) if isinstance(error, float) else "", unit)
-    console, log = Console(), Console(file=StringIO(), width=WIDTH)
-    (console if console.is_terminal else Console(width=WIDTH)).print(table)
-    with log.capture() as lines:
-        log.print(table)
-    note(lines.get())
+    console = Console(record=True) if Console().is_terminal else Console(width=WIDTH, record=True)
+    console.print(table)
+    note(console.export_text())
 
 
 def _digits(error: float) -> int:
