@@ -13,7 +13,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from vae_cli.errors import ConfigError
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """Parameters of glibc's mallopt."""
 KEPT, LARGEST = 2**28, 2**25
 """Bytes of free memory that this process keeps; the size from which glibc returns each freed block by itself."""
@@ -21,9 +21,18 @@ KEPT, LARGEST = 2**28, 2**25
 
 def keep_freed_memory() -> None:
     """Let glibc keep memory that is freed, which a next batch asks for again; else the system clears each page anew."""
+    _set({M_TRIM_THRESHOLD: KEPT, M_MMAP_THRESHOLD: LARGEST})
+
+
+def share_freed_memory() -> None:
+    """Let the threads that start from now on use the memory that this one keeps; glibc keeps little of their own."""
+    _set({M_ARENA_MAX: 1})
+
+
+def _set(parameters: dict[int, int]) -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(M_TRIM_THRESHOLD, KEPT)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGEST)
+        for name, value in parameters.items():
+            libc.mallopt(name, value)
 
 
 def check(accelerator: str, precision: str, devices: int | Sequence[int] = 1) -> pl.Trainer:

@@ -18,12 +18,14 @@ class Together(BasicLauncher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from vae_cli.distributed.cores import flush_denormals
+        from vae_cli.distributed.machine import share_freed_memory
         from vae_cli.sweeps.together import run_together
         from vae_cli.training.together import Conductor
 
         assert self.config and self.hydra_context
         setup_globals()
         flush_denormals()
+        share_freed_memory()
         works = [partial(self._run, list(line), number) for number, line in enumerate(job_overrides, initial_job_idx)]
         conductor = Conductor()
         if SweepTable.current:
