@@ -66,9 +66,7 @@ def requeue() -> bool:
 
 
 def jobs(user: int | None = None) -> dict[str, QueuedJob] | None:
-    """The jobs of a user, by default of this one, those that ended within some minutes too; None if SLURM does not
-    answer.
-    """
+    """The jobs of a user, by default of this one, and those that ended minutes ago; None if SLURM does not answer."""
     shown = ("--array", "--states=all", "--format=%i|%T|%r|%j")
     lines = _output("squeue", "--noheader", *shown, f"--user={os.getuid() if user is None else user}")
     if lines is None:

@@ -155,8 +155,10 @@ class Array(Launcher):
     def _withdraw(
         self, queue: Container[str], works: list[Work], before: list[Status | None], files: set[Path]
     ) -> None:
-        """Undo a submission that has failed: its jobs, if SLURM has any, the states and new folders of the runs, and
-        all files of arrays but those that were there before.
+        """Undo a submission that has failed: its jobs in SLURM, states and new folders of the runs, files of arrays.
+
+        Args:
+            queue, before, files: jobs, states and files of arrays before it
         """
         name = queue_name(self.sweep)
         if jobs := [job for job, entry in (slurm.queue() or {}).items() if job not in queue and entry.name == name]:

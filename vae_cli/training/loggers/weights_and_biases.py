@@ -69,8 +69,9 @@ class WandbLogger(RunLogger):
         self._log(logged | dict(row), row)
 
     def _log(self, values: Mapping[str, Any], row: Row) -> None:
-        """Log values at the step of the row. W&B's own count of rows would begin anew at each offline start, and its
-        server would take the rows of a resumed run for those of the start before.
+        """Log values at the step of the row.
+
+        W&B's own count of rows begins anew at each offline start, and rows of a later start would replace earlier ones.
         """
         self.run.log(dict(values), step=int(row["step"]))
 
