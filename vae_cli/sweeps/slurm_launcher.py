@@ -11,12 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -24,64 +23,27 @@ from omegaconf import DictConfig
 from vae_cli.commands.failure import attempt, require
 from vae_cli.config.command_line import quote
 from vae_cli.config.compose import Composer
-from vae_cli.config.continuation import is_done
 from vae_cli.config.job_names import job_folders
-from vae_cli.config.search import WORST, score
-from vae_cli.config.series import Series, without_hydra
+from vae_cli.config.series import Series
 from vae_cli.distributed import slurm
 from vae_cli.distributed.progress import track
 from vae_cli.errors import UserError, counted
 from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.layout import display, queue_name
-from vae_cli.runs.overrides import Typed, options_of
-from vae_cli.runs.queue import JOBS, PLACE, ended, submitted
-from vae_cli.runs.status import UNFINISHED, WELL, Status
+from vae_cli.runs.overrides import options_of
+from vae_cli.runs.queue import JOBS, PLACE, submitted
+from vae_cli.runs.status import Status
 from vae_cli.sweeps.packing import jobs_per_task
 from vae_cli.sweeps.slurm_script import script
 from vae_cli.sweeps.slurm_task import TaskFile, TaskJob
+from vae_cli.sweeps.slurm_work import Work
 from vae_cli.sweeps.table import note
 
 SHORTEST, LONGEST = 1.0, 30.0
 """Seconds between two polls of the queue: a fortieth of the time since the start, within these limits."""
 AWAY = 10.0
 """Seconds for which squeue may miss a job that has not ended, while SLURM puts it back into the queue."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """A job of a sweep: number, overrides, folder, and the options of groups."""
-
-    number: int
-    overrides: list[str]
-    run: RunFolder
-    options: dict[str, str]
-    series: Series
-
-    @property
-    def is_done(self) -> bool:
-        """True if the run of this job is complete."""
-        return self.run.has_config and is_done(without_hydra(self.series.config(self.overrides)), self.run)
-
-    @property
-    def has_end(self) -> bool:
-        """True if the run has ended by itself; an interrupted one may be on its way back into the queue."""
-        status = self.run.status()
-        return status is not None and status.state in (*WELL, "failed")
-
-    def enqueue(self) -> None:
-        """Write the state `queued` into the folder."""
-        self.run.path.mkdir(parents=True, exist_ok=True)
-        self.run.write_typed(Typed(self.overrides, self.options))
-        earlier = self.run.status() or Status("queued")
-        self.run.write_status(Status("queued", save_seconds=earlier.save_seconds, starts=earlier.starts))
-
-    def result(self) -> JobReturn:
-        """The score of the run, for hydra's sweepers."""
-        end = JobReturn(overrides=self.overrides, status=JobStatus.COMPLETED)
-        results = self.run.results_if_readable()
-        end.return_value = score(results) if results.get("status") == "done" else WORST
-        return end
 
 
 class Array(Launcher):
@@ -130,7 +92,7 @@ class Array(Launcher):
         queue = slurm.queue()
         if queue is None:
             raise UserError("cluster=slurm: SLURM does not answer here (squeue); try again, or leave cluster=slurm out")
-        waiting = [work for work in works if earlier.get(work.run.name) in queue and not has_ended(work.run)]
+        waiting = [work for work in works if earlier.get(work.run.name) in queue and not work.has_failed]
         new = [work for work in works if work not in waiting]
         ids = {work.run.name: earlier[work.run.name] for work in waiting}
         if waiting:
@@ -228,7 +190,7 @@ class Array(Launcher):
                 now = time.monotonic()
                 self.missed = {job: self.missed.get(job, now) for job in gone}
                 if over := done | {job for job, since in self.missed.items() if now - since > AWAY}:
-                    return [settle(work, job) for job in over for work in self.left.pop(job)]
+                    return [work.settle(job) for job in over for work in self.left.pop(job)]
         except (KeyboardInterrupt, SystemExit):
             print(f"the jobs continue without this command; scancel {arrays(self.left)} stops them", flush=True)
             raise
@@ -244,20 +206,3 @@ class Array(Launcher):
 def arrays(jobs: Iterable[str]) -> str:
     """The numbers of the arrays to which jobs belong, for scancel."""
     return " ".join(sorted({job.partition("_")[0] for job in jobs}))
-
-
-def has_ended(run: RunFolder) -> bool:
-    """True if the run has failed since it was submitted, while others of its SLURM job are left."""
-    status = run.status()
-    return status is not None and status.state == "failed"
-
-
-def settle(work: Work, job: str) -> Work:
-    """Record the final state of a job that was killed before it could write one."""
-    run, status, end = work.run, work.run.status(), work.run.results_if_readable().get("status")
-    if work.has_end or work.is_done or (status is None and end == "failed"):
-        return work
-    state = ended(run, job)
-    if state and (state.name == "cancelled" or end in (None, UNFINISHED) or (status and status.state == "queued")):
-        run.write_end(*state)
-    return work
