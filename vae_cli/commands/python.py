@@ -71,8 +71,10 @@ def _raise(failure: Failure, job: Job) -> NoReturn:
 
 @contextmanager
 def _restored() -> Iterator[None]:
-    """Restore what a training sets for its whole process: environment, garbage collector, random states, number of
-    threads, denormal numbers, handlers of signals and logs, and filters of warnings.
+    """Restore the state of the process that a training changes.
+
+    That is its environment, garbage collector, random states, number of threads, treatment of denormal numbers,
+    handlers of signals and logs, and filters of warnings.
     """
     with task("importing torch"):
         import numpy as np

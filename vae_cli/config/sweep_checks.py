@@ -141,8 +141,9 @@ def _least_notice(sweep: Path) -> int:
 
 
 def _check_notice(cluster: ClusterConfig, least: int, where: Callable[[str], str]) -> None:
-    """Refuse a notice that is shorter than the jobs need to save, and a time limit that SLURM would announce as soon as
-    the job has begun: SLURM may be a minute early.
+    """Refuse a notice that is shorter than the jobs need to save, and a time limit that is hardly longer than it.
+
+    SLURM may announce the limit a minute early, and would do so as soon as the job has begun.
     """
     time, notice = cluster.time, cluster.notice
     if notice < least:

@@ -16,11 +16,11 @@ from vae_cli.training.lightning_module import LatentModelModule
 
 
 class History(Checkpoint):
-    """One row of metrics for each epoch, saved in the checkpoint and written to metrics.csv; a user's callback adds to
-    it by `pl_module.log`.
+    """One row of metrics for each epoch, saved in the checkpoint and written to metrics.csv.
 
-    The base class is `Checkpoint`, because Lightning calls such callbacks after the module has logged its epoch. This
-    callback comes before those that write checkpoints, so that they hold the row of the epoch.
+    A user's callback adds to it by `pl_module.log`. The base class is `Checkpoint`, because Lightning calls such
+    callbacks after the module has logged its epoch. This callback comes before those that write checkpoints, so that
+    they hold the row of the epoch.
     """
 
     def __init__(self, path: Path | None) -> None:

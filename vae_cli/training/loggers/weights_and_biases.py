@@ -189,8 +189,9 @@ def started(settings: Mapping[str, Any], **arguments: Any) -> Any:
 
 @contextmanager
 def without_launch() -> Iterator[None]:
-    """Spare a start the import of W&B's launch agent, a seventh of a short run; unless it is imported, nothing has
-    staged inputs for it.
+    """Spare a start the import of W&B's launch agent, which takes a seventh of a short run.
+
+    Nothing has staged inputs for an agent that is not imported.
     """
     from wandb.sdk.wandb_run import Run
 
