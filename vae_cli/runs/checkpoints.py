@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from vae_cli.distributed.signals import held_back
 from vae_cli.errors import UserError, first_line
-from vae_cli.runs.atomic_files import keep_as, write_atomically
+from vae_cli.runs.atomic_files import write_atomically
 from vae_cli.runs.run_files import CHECKPOINTS, CONFIG
 
 Layout = dict[tuple[str, ...], type | tuple[type, ...]]
@@ -70,19 +70,17 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
     """Write a checkpoint atomically; an earlier last.ckpt becomes previous.ckpt."""
     views = checkpoint.keys() & {"state_dict", "optimizer_states"}  # where several models train together
     tensors = {name: tree_map_only(Tensor, _own, checkpoint[name]) for name in views}
-    write_atomically(path, lambda file: torch.save(checkpoint | tensors, file), _previous(path))
+    _write(path, lambda file: torch.save(checkpoint | tensors, file))
 
 
 def copy(source: Path, path: Path) -> None:
-    """Let `path` have the checkpoint at `source` too, as one file on the disk; an earlier one is kept as by `save`."""
-    with held_back():
-        if (previous := _previous(path)) and path.exists():
-            keep_as(path, previous)
-        keep_as(source, path)
+    """Write the checkpoint at `source` to `path`, as `save` does."""
+    with source.open("rb") as content:
+        _write(path, partial(shutil.copyfileobj, content))
 
 
-def _previous(path: Path) -> Path | None:
-    return path.with_name("previous.ckpt") if path.name == "last.ckpt" else None
+def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    write_atomically(path, write, path.with_name("previous.ckpt") if path.name == "last.ckpt" else None)
 
 
 def _own(value: Tensor) -> Tensor:
