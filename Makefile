@@ -31,7 +31,7 @@ train: install  ## train and evaluate, by default a VAE on MNIST; ARGS are overr
 test: install  ## run the tests (under five minutes on two quiet cores)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-test-all: install  ## run the slow tests, too (about an hour on two quiet cores)
+test-all: install  ## run the slow tests, too (about half an hour on two quiet cores)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'not slurm and not gpu' $(ARGS)
 
 test-slurm: install  ## run the tests on SLURM: two nodes on this machine, installed and started if there are none (root)
