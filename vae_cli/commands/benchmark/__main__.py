@@ -42,7 +42,7 @@ def training(task: Task) -> dict[str, Program]:
         "this runner": RUNNER.program(training_epoch, *task.overrides),
         "plain loop": PLAIN.program(plain_loop, task),
         "plain loop, noise of this runner": PLAIN.program(plain_loop, task, bytes_below_noise),
-        "plain loop, noise and memory of this runner": LIKE_RUNNER.program(plain_loop, task, bytes_below_noise),
+        "plain loop, noise and settings of this runner": LIKE_RUNNER.program(plain_loop, task, bytes_below_noise),
         "Lightning + DataLoader": LIGHTNING.program(lightning_loader, task, 0),
         "pythae": PYTHAE.program(pythae.loop, task),
     }
@@ -64,7 +64,7 @@ def convolutional(folder: Path) -> dict[str, Program]:
         "this runner": RUNNER.program(training_epoch, *overrides),
         "this runner, trainer=fast": RUNNER.program(training_epoch, *overrides, "trainer=fast"),
         "plain loop": PLAIN.program(images.plain_loop, *overrides),
-        "plain loop, memory of this runner": LIKE_RUNNER.program(images.plain_loop, *overrides),
+        "plain loop, settings of this runner": LIKE_RUNNER.program(images.plain_loop, *overrides),
     }
 
 
