@@ -13,7 +13,7 @@ from signal import SIGUSR2
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.utils import run_job, setup_globals
+from hydra.core.utils import setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
@@ -31,6 +31,7 @@ from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.queue import log
 from vae_cli.runs.status import WELL
+from vae_cli.sweeps.hydra_job import run_job
 
 
 @dataclass(frozen=True)
@@ -147,13 +148,8 @@ def _train(file: TaskFile, job: TaskJob, folder: RunFolder, series: Series) -> N
 
 def _as_hydra(config: DictConfig) -> None:
     """Run a job as hydra's launchers do."""
-    done = run_job(
-        hydra_context=HydraContext(GlobalHydra.instance().config_loader(), Callbacks(config)),
-        task_function=training.task,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+    context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks(config))
+    done = run_job(training.task, config, context)
     _ = done.return_value  # raises an error that hydra has kept
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
-from hydra.core.utils import JobReturn, configure_log, run_job, setup_globals
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from vae_cli.config.compose import Composer
 from vae_cli.config.series import Series
+from vae_cli.sweeps.hydra_job import run_job
 from vae_cli.sweeps.slurm_launcher import Array
 
 
@@ -33,13 +34,7 @@ class Row(Launcher):
         config = self.series.config(overrides)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
-        done = run_job(
-            hydra_context=self.context,
-            task_function=self.task,
-            config=config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
+        done = run_job(self.task, config, self.context)
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)  # the log of the job has ended
         return done
 
