@@ -130,9 +130,9 @@ class Recording:
 class RecordedGradients:
     """Takes steps without their optimiser by the operators of an earlier one, for batches of equal shapes.
 
-    The first steps run as they are, so that short trainings record none, and the next one is recorded. The step after it is made both ways: if a bit
-    differs, if operators depend on values, or if a step changes attributes of `parts`, which no operator does, steps
-    continue to run as they are.
+    The first steps run as they are, so that short trainings record none, and the next one is recorded. The step after
+    it is made both ways: if a bit differs, if operators depend on values, or if a step changes attributes of `parts`,
+    which no operator does, steps continue to run as they are.
 
     Args:
         take: such a step
