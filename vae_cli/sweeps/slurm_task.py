@@ -11,13 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from signal import SIGUSR2
 
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.utils import run_job, setup_globals
-from hydra.types import HydraContext
+from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, open_dict
 
 from vae_cli.commands import job as training
+from vae_cli.commands.composed_run import run_in_sweep
 from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.config.compose import Composer, session
 from vae_cli.config.series import Series
@@ -137,24 +135,12 @@ def _train(file: TaskFile, job: TaskJob, folder: RunFolder, series: Series) -> N
     """Train a job; an error outside of its training, too, is the failure of this job alone."""
     if is_rank_zero():
         _link_log(folder)
-    result = attempt(lambda: _as_hydra(file.config(job, series)), folder.log_file)
+    result = attempt(lambda: run_in_sweep(training.task, file.config(job, series)).return_value, folder.log_file)
     if isinstance(result, Failure):
         if isinstance(result.error, KeyboardInterrupt | SystemExit):
             raise result.error
         report("vae-train", result)
         folder.write_end(result.status, result.message)
-
-
-def _as_hydra(config: DictConfig) -> None:
-    """Run a job as hydra's launchers do."""
-    done = run_job(
-        hydra_context=HydraContext(GlobalHydra.instance().config_loader(), Callbacks(config)),
-        task_function=training.task,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
-    _ = done.return_value  # raises an error that hydra has kept
 
 
 def _link_log(folder: RunFolder) -> None:
