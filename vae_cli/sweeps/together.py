@@ -28,7 +28,7 @@ from vae_cli.distributed.machine import share_freed_memory
 from vae_cli.distributed.signals import STOPS, Deferral, lent
 from vae_cli.distributed.terminal import label
 from vae_cli.sweeps.stacks import Stacks
-from vae_cli.sweeps.workers import End, Share
+from vae_cli.sweeps.workers import Share
 from vae_cli.training.together import Conductor, Seat, seat
 
 PAUSE = 0.2
@@ -147,17 +147,19 @@ def run_together(
     return [job.value for job in jobs]
 
 
-def train_share(share: Share, signals: Deferral) -> End:
-    """Train the jobs of a worker; each line that a job prints begins with its number."""
+def train_share(share: Share, signals: Deferral, stacks: Stacks) -> list[float]:
+    """Train the jobs of a worker, and note their stacks; the scores. Each line of a job begins with its number."""
     torch.set_num_threads(share.threads)
     setup_globals()
     flush_denormals()
     share_freed_memory()
-    conductor = Conductor()
-    with session():
-        works = [partial(_run, job, share) for job in share.jobs]
-        ends = run_together(works, conductor, processes=share.processes, signals=signals)
-    return End([float(end.return_value) for end in ends], Stacks(conductor.together, conductor.alone))
+    conductor, works = Conductor(), [partial(_run, job, share) for job in share.jobs]
+    try:
+        with session():
+            ends = run_together(works, conductor, processes=share.processes, signals=signals)
+    finally:
+        stacks.add(Stacks(conductor.together, conductor.alone))
+    return [float(end.return_value) for end in ends]
 
 
 def _run(job: DictConfig, share: Share) -> JobReturn:

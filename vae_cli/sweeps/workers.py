@@ -14,19 +14,20 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from vae_cli.commands.failure import Failure, attempt
+from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.distributed import signals
 from vae_cli.distributed.cores import set_by_user, usable
 from vae_cli.distributed.signals import GRACE, STOPS, Deferral
 from vae_cli.distributed.terminal import Labelled, outlive
 from vae_cli.errors import FAILED
+from vae_cli.runs.layout import display
 from vae_cli.sweeps.stacks import Stacks
 
 PAUSE = 0.2
@@ -67,6 +68,7 @@ def begin() -> None:
     """Start the server, where there are several cores."""
     if FORKS and usable() > 1:
         CONTEXT.set_forkserver_preload(["vae_cli.sweeps.preloaded"])
+        resource_tracker.ensure_running()  # which the server needs; its start lets signals pass again
         with _blocked(), _one_thread():
             forkserver.ensure_running()
 
@@ -98,12 +100,22 @@ def run(shares: Sequence[Share]) -> list[End]:
                     told = True
                     for worker in going:
                         worker.send(asked.asked)
-                for worker in going:
-                    worker.look()
+                for worker, share in zip(workers, shares, strict=True):
+                    if worker in going:
+                        worker.look()
+                        _report(worker.end, share)
         finally:
             for worker in workers:
                 worker.finish(asked.asked or signal.SIGTERM)
     return [worker.end for worker in workers if worker.end]
+
+
+def _report(end: End | None, share: Share) -> None:
+    """Print the failure of a share; a job that was stopped has printed its own."""
+    if end and end.failure and not end.failure.is_stop:
+        numbers = ", ".join(str(job.hydra.job.num + 1) for job in share.jobs)
+        again = f"hydra.sweep.dir={display(Path(share.jobs[0].hydra.sweep.dir))} continues them"
+        report("vae-train", Failure(f"jobs {numbers}: {end.failure.message}; {again}", FAILED))
 
 
 class Worker:
@@ -146,8 +158,9 @@ class Worker:
 def _death(code: int | None) -> str:
     """The reason why a process has ended without an answer."""
     if code == -signal.SIGKILL:
-        return "was killed, as happens where memory runs out"
-    return f"ended by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
+        return "their process was killed, as happens where memory runs out"
+    how = f"by {signal.Signals(-code).name}" if code and code < 0 else f"with exit code {code}"
+    return f"their process has ended {how}"
 
 
 def _tell_accelerator(connection: Connection) -> None:
@@ -168,17 +181,27 @@ def _train(connection: Connection) -> None:
     if share.processes > 1:
         os.environ["TERM"] = "dumb"  # bars of several processes would overwrite each other
         sys.stdout, sys.stderr = Labelled(sys.stdout), Labelled(sys.stderr)
-    from vae_cli.sweeps.together import train_share
-
     signals.listen()
     asked = Deferral(notice=b"")
     threading.Thread(target=_obey, args=(connection, asked), daemon=True).start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-    end = attempt(lambda: train_share(share, asked))
-    if isinstance(end, Failure):
-        end = End(failure=replace(end, error=None))  # which need not be picklable
+    stacks = Stacks()
+    scores = attempt(lambda: _scores(share, asked, stacks))
+    end = End((), stacks, _plain(scores)) if isinstance(scores, Failure) else End(scores, stacks)
     with suppress(OSError):  # the command was killed
         connection.send(end)
+
+
+def _plain(failure: Failure) -> Failure:
+    """The failure without its error, which need not be picklable; a job that was stopped has raised SystemExit."""
+    stopped = isinstance(failure.error, KeyboardInterrupt | SystemExit)
+    return replace(failure, error=None, status="interrupted" if stopped else failure.status)
+
+
+def _scores(share: Share, asked: Deferral, stacks: Stacks) -> list[float]:
+    from vae_cli.sweeps.together import train_share
+
+    return train_share(share, asked, stacks)
 
 
 def _obey(connection: Connection, asked: Deferral) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from omegaconf import DictConfig
 
 from vae_cli.commands.composed_run import run_in_sweep
-from vae_cli.commands.failure import Failure, report
 from vae_cli.config.search import searches
 from vae_cli.distributed.cores import set_by_user, usable
 from vae_cli.distributed.signals import INTERRUPTED
 from vae_cli.errors import FAILED, counted
-from vae_cli.runs.layout import display
 from vae_cli.sweeps import workers
 from vae_cli.sweeps.composing import ComposingLauncher
 from vae_cli.sweeps.side_by_side import Shares
@@ -43,7 +40,7 @@ class Together(ComposingLauncher):
     def _run_in_workers(
         self, jobs: Sequence[DictConfig], division: Sequence[Sequence[int]], threads: int
     ) -> list[JobReturn]:
-        """The scores of the jobs; SystemExit where workers have ended before their jobs, which is reported."""
+        """The scores of the jobs; SystemExit where workers have ended before their jobs."""
         count, of = len(division), len(jobs) + jobs[0].hydra.job.num
         if not searches(self.config):
             each = f"{counted(count, 'process', 'processes')}, {counted(threads, 'thread')} each"
@@ -55,11 +52,6 @@ class Together(ComposingLauncher):
             for place, score in zip(places, end.scores, strict=False):
                 returns[place] = JobReturn(jobs[place].hydra.overrides.task, status=JobStatus.COMPLETED)
                 returns[place].return_value = score
-            if end.failure and not end.failure.is_stop:
-                numbers = ", ".join(str(jobs[place].hydra.job.num + 1) for place in places)
-                again = f"hydra.sweep.dir={display(Path(self.config.hydra.sweep.dir))} continues them"
-                failure = Failure(f"jobs {numbers}: {end.failure.message}; {again}", FAILED)
-                report("vae-train", failure)
         if failures := [end.failure for end in ends if end.failure]:
             code = next((one.exit_code for one in failures if one.is_stop), FAILED)
             raise KeyboardInterrupt if code == INTERRUPTED else SystemExit(code)
