@@ -15,7 +15,6 @@ from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, open_dict
 
 from vae_cli.commands import job as training
-from vae_cli.commands.composed_run import run_in_sweep
 from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.config.compose import Composer, session
 from vae_cli.config.series import Series
@@ -29,6 +28,7 @@ from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.queue import log
 from vae_cli.runs.status import WELL
+from vae_cli.sweeps.hydra_job import context_of, run_job
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,18 @@ def _train(file: TaskFile, job: TaskJob, folder: RunFolder, series: Series) -> N
     """Train a job; an error outside of its training, too, is the failure of this job alone."""
     if is_rank_zero():
         _link_log(folder)
-    result = attempt(lambda: run_in_sweep(training.task, file.config(job, series)).return_value, folder.log_file)
+    result = attempt(lambda: _as_hydra(file.config(job, series)), folder.log_file)
     if isinstance(result, Failure):
         if isinstance(result.error, KeyboardInterrupt | SystemExit):
             raise result.error
         report("vae-train", result)
         folder.write_end(result.status, result.message)
+
+
+def _as_hydra(config: DictConfig) -> None:
+    """Run a job as hydra's launchers do."""
+    done = run_job(training.task, config, context_of(config))
+    _ = done.return_value  # raises an error that hydra has kept
 
 
 def _link_log(folder: RunFolder) -> None:

@@ -20,13 +20,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, setup_globals
 from omegaconf import DictConfig
 
-from vae_cli.commands.composed_run import run_in_sweep
 from vae_cli.commands.job import task
 from vae_cli.config.compose import session
 from vae_cli.distributed.cores import flush_denormals
 from vae_cli.distributed.machine import share_freed_memory
 from vae_cli.distributed.signals import STOPS, Deferral, lent
 from vae_cli.distributed.terminal import label
+from vae_cli.sweeps.hydra_job import context_of, run_job
 from vae_cli.sweeps.stacks import Stacks
 from vae_cli.sweeps.workers import Share
 from vae_cli.training.together import Conductor, Seat, seat
@@ -165,7 +165,7 @@ def train_share(share: Share, signals: Deferral, stacks: Stacks) -> list[float]:
 def _run(job: DictConfig, share: Share) -> JobReturn:
     if share.processes > 1:
         label.set(f"{job.hydra.job.num + 1:>{len(str(share.of))}}  ")
-    return run_in_sweep(task, job)
+    return run_job(task, job, context_of(job))
 
 
 def _run_some(

@@ -174,7 +174,7 @@ class LatentModelModule(LightningModule):
             row |= {f"val/{name}": torch.tensor(m.mean) for name, m in self.validation.compute().items()}
         row["lr"] = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         self._tell_overflow()
-        self.log_dict(row)
+        self.trainer.callback_metrics.update(row)  # log_dict would put each value through an object of its own
         self.row = {name: float(value) for name, value in row.items()}
         self.totals, self.examples = torch.zeros(()), 0
         self.validation.reset()

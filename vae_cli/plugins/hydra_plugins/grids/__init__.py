@@ -6,8 +6,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, configure_log
 
-from vae_cli.commands.composed_run import run_in_sweep
 from vae_cli.sweeps.composing import ComposingLauncher
+from vae_cli.sweeps.hydra_job import run_job
 from vae_cli.sweeps.slurm_launcher import Array
 
 
@@ -20,7 +20,7 @@ class Row(ComposingLauncher):
         return [self._run(*job) for job in enumerate(job_overrides, initial_job_idx)]
 
     def _run(self, number: int, overrides: Sequence[str]) -> JobReturn:
-        done = run_in_sweep(self.task, self.job(number, overrides))
+        done = run_job(self.task, self.job(number, overrides), self.context)
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)  # the log of the job has ended
         return done
 

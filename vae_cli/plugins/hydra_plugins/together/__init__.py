@@ -9,13 +9,13 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from omegaconf import DictConfig
 
-from vae_cli.commands.composed_run import run_in_sweep
 from vae_cli.config.search import searches
 from vae_cli.distributed.cores import set_by_user, usable
 from vae_cli.distributed.signals import INTERRUPTED
 from vae_cli.errors import FAILED, counted
 from vae_cli.sweeps import workers
 from vae_cli.sweeps.composing import ComposingLauncher
+from vae_cli.sweeps.hydra_job import run_job
 from vae_cli.sweeps.side_by_side import Shares
 from vae_cli.sweeps.stacks import Stacks, divided, kind_of
 from vae_cli.sweeps.table import SweepTable
@@ -67,7 +67,7 @@ class Together(ComposingLauncher):
         share_freed_memory()
         conductor = Conductor()
         try:
-            return run_together([partial(run_in_sweep, self.task, job) for job in jobs], conductor)
+            return run_together([partial(run_job, self.task, job, self.context) for job in jobs], conductor)
         finally:
             _note(Stacks(conductor.together, conductor.alone))
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
