@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from hydra.core.utils import setup_globals
 from hydra.plugins.launcher import Launcher
@@ -16,7 +17,12 @@ from vae_cli.config.series import Series
 
 
 class ComposingLauncher(Launcher):
-    """Composes the job of a number and a list of overrides; hydra's own launcher reads all files again for each."""
+    """Composes the job of a number and a list of overrides; hydra's own launcher reads all files again for each.
+
+    in_a_row: True if each job begins after the end of the one before it
+    """
+
+    in_a_row: ClassVar[bool] = False
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.context, self.task, self.config = hydra_context, task_function, config

@@ -14,6 +14,8 @@ from vae_cli.sweeps.slurm_launcher import Array
 class Row(ComposingLauncher):
     """hydra/launcher=basic: runs jobs one after another."""
 
+    in_a_row = True
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs, each after the end of the one before it."""
         self.begin()
