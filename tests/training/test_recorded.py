@@ -22,16 +22,24 @@ from vae_cli.errors import ConfigError
 from vae_cli.models.model import HasOwnOptimizer, posterior_moments
 from vae_cli.objectives import Progress
 from vae_cli.sweeps.together import run_together
+from vae_cli.training import recorded as recording
 from vae_cli.training.build import build_module
 from vae_cli.training.phases import TrainingCodes
-from vae_cli.training.recorded import WARM_UP, RecordedGradients, Results, gradients
+from vae_cli.training.recorded import RecordedGradients, Results, gradients
 from vae_cli.training.together import Conductor
 
 EXAMPLES = 64
+EAGER = 2
+"""Steps before one is recorded."""
 READ = {"semi_amortised", "coupling", "flow"}
 """Options whose operators depend on values, or keep a time that the profiler takes."""
 SMALL = {"vade": ["network.hidden=[16]", "initialisation=gmm"], "vamp": ["prior.pseudo_inputs=20"]}
 NEEDED = {"divergence": ["model=wae"]}
+
+
+@pytest.fixture(autouse=True)
+def records_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "WARM_UP", EAGER)
 
 
 @pytest.mark.parametrize("model", Sources.find().options("model"))
@@ -95,7 +103,7 @@ class Growing(nn.Module):
 def test_a_step_that_operators_do_not_repeat(factor: Callable[[int, Tensor], float]) -> None:
     one, other = Growing(factor), Growing(factor)
     recorded = RecordedGradients(one.take, [one])
-    for step in range(WARM_UP + 10):
+    for step in range(EAGER + 10):
         batch = Batch(torch.randn(5, 3, generator=torch.Generator().manual_seed(step)), torch.arange(5))
         assert_equal(recorded([batch], [0.0]), other.take([batch], torch.zeros(1)))
     assert recorded.obstacle
@@ -131,7 +139,7 @@ def steps_of(config: TrainConfig) -> list[RecordedGradients]:
             continue
         one, other = (deepcopy(nn.ModuleList([module.model, phase.objective])) for _ in range(2))
         recorded, expected = RecordedGradients(partial(take, one), list(one)), partial(take, other)
-        for step, batch in enumerate(islice(loader, WARM_UP + 4)):
+        for step, batch in enumerate(islice(loader, EAGER + 4)):
             results = []
             for parts, call in ((one, recorded), (other, expected)):
                 torch.manual_seed(step)

@@ -20,8 +20,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from vae_cli.batch import Batch
 from vae_cli.distributed.streams import Streams
 
-WARM_UP = 2
-"""Steps of batches of some shapes before one is recorded: they make what the model keeps."""
+WARM_UP = 100
+"""Steps of batches of some shapes before one is recorded, which takes as long as about so many steps save."""
 WRITABLE = Tensor, int, float, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format
 """Arguments and results of the operators that the code of a graph can name."""
 
@@ -130,9 +130,9 @@ class Recording:
 class RecordedGradients:
     """Takes steps without their optimiser by the operators of an earlier one, for batches of equal shapes.
 
-    The first steps run as they are, and the next one is recorded. The step after it is made both ways: if a bit
-    differs, if operators depend on values, or if a step changes attributes of `parts`, which no operator does, steps
-    continue to run as they are.
+    The first steps run as they are, so that short trainings record none, and the next one is recorded. The step after
+    it is made both ways: if a bit differs, if operators depend on values, or if a step changes attributes of `parts`,
+    which no operator does, steps continue to run as they are.
 
     Args:
         take: such a step
