@@ -23,6 +23,13 @@ def train() -> None:
 
 def _train(argv: list[str]) -> None:
     os.environ["PYTHONSAFEPATH"] = "1"  # for launchers' processes: a random.py that lies here is not Python's own
+    from vae_cli.runs.status import COMMAND
+
+    os.environ[COMMAND] = shlex.join(["vae-train", *argv])
+    if "hydra/launcher=together" in argv:
+        from vae_cli.sweeps import workers
+
+        workers.begin()  # they import torch meanwhile
     import hydra
 
     from vae_cli.config.preflight import prepare_training
@@ -31,10 +38,7 @@ def _train(argv: list[str]) -> None:
     prepared = _checked("vae-train", lambda: prepare_training(argv))
     from vae_cli.commands.composed_run import run_composed
     from vae_cli.commands.job import task
-    from vae_cli.runs.status import COMMAND
     from vae_cli.sweeps.table import SweepTable
-
-    os.environ[COMMAND] = shlex.join(["vae-train", *argv])
 
     sys.argv[1:] = prepared.arguments  # the program stays: Lightning starts it again for further devices
 

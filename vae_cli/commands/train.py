@@ -94,8 +94,8 @@ def train(
             summary |= _evaluation(config.evaluate, config.trainer.limit_batches, data, module, trainer)
         if is_rank_zero():
             summary |= results.provenance(source_code(Path.cwd()))  # with the packages imported since the start
-            run.write_results(summary)
             if config.figures and not is_pruned(trainer):
+                run.write_results(summary)
                 ending.draw(config, run, data, module, history, run_loggers)
         trainer.strategy.barrier()
     if is_rank_zero():
@@ -189,9 +189,7 @@ def _restore_best(
     The weights of the last epoch are in memory, unless a callback of the user's has changed them at the end.
     """
     path, fits_prior = run.checkpoint("best"), "ex_post" in module.model.prior.provides
-    best = next(
-        one for one in trainer.checkpoint_callbacks if isinstance(one, FixedNameCheckpoint) and one.file == path
-    )
+    best = next(one for one in trainer.checkpoint_callbacks if isinstance(one, FixedNameCheckpoint) and one.is_best)
     if best.holds(trainer.global_step) and not (fits_prior or config.callbacks):
         module.eval()
         return best.epoch + 1

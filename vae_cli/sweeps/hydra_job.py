@@ -7,12 +7,18 @@ from pathlib import Path
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core import utils
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_cli.config.series import without_hydra
+
+
+def context_of(config: DictConfig) -> HydraContext:
+    """The surroundings of a job whose process is not that of hydra.main; within a `session`."""
+    return HydraContext(GlobalHydra.instance().config_loader(), Callbacks(config))
 
 
 def run_job(task: TaskFunction, config: DictConfig, context: HydraContext) -> JobReturn:

@@ -174,7 +174,7 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def _keep(self, seconds: float) -> None:
         status = self.run.status()
-        if status is None or seconds <= status.save_seconds:
+        if status is None or seconds <= 1.1 * status.save_seconds:  # a tenth more is not worth a write
             return
         longer = replace(status, save_seconds=seconds)
         self.run.write_status(longer)
