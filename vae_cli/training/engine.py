@@ -25,7 +25,7 @@ from vae_cli.training.blocks import ActsAtSteps, Block, BlockLoader
 from vae_cli.training.captured import CapturedSteps
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import Phase, PhasePosition
-from vae_cli.training.recorded import RecordedGradients, Results, gradients
+from vae_cli.training.recorded import RecordedGradients, Results, gradients, repays
 
 HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 """Hooks of callbacks within a step."""
@@ -140,8 +140,9 @@ class StepEngine:
         return self._take(batches[0], epochs[0], 0, position)
 
     def _recorded(self, position: PhasePosition) -> RecordedGradients | None:
-        """The recorded gradients of a phase; None if each step runs as it is."""
-        if not self.records:
+        """The recorded gradients of a phase; None if each step runs as it is, as in a phase that would not repay it."""
+        steps = (position.end - position.start) * self.module.steps_per_epoch
+        if not (self.records and repays(steps)):
             return None
         if self.recorded is None or self.recorded[0] is not position.phase:
             parts = self.module.model, position.phase.objective

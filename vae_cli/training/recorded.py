@@ -201,6 +201,11 @@ class RecordedGradients:
                     self.streams.set_states(states)
 
 
+def repays(steps: int) -> bool:
+    """True if enough of so many steps are left after the recording of one to save the time that it takes."""
+    return steps >= 2 * WARM_UP
+
+
 def _equal(replayed: Results, results: Results) -> bool:
     """True if all bits are equal."""
     pairs = zip(tree_leaves(replayed), tree_leaves(results), strict=True)
