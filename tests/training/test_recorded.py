@@ -1,6 +1,5 @@
 """A step that is repeated by its operators equals the step itself to the last bit."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
@@ -26,7 +25,7 @@ from vae_cli.sweeps.together import run_together
 from vae_cli.training import recorded as recording
 from vae_cli.training.build import build_module
 from vae_cli.training.phases import TrainingCodes
-from vae_cli.training.recorded import RecordedGradients, Results, SharedPlan, gradients
+from vae_cli.training.recorded import RecordedGradients, Results, gradients
 from vae_cli.training.together import Conductor
 
 EXAMPLES = 64
@@ -41,7 +40,6 @@ NEEDED = {"divergence": ["model=wae"]}
 @pytest.fixture(autouse=True)
 def records_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "WARM_UP", EAGER)
-    monkeypatch.setattr(recording, "_plans", defaultdict(SharedPlan))
 
 
 @pytest.mark.parametrize("model", Sources.find().options("model"))

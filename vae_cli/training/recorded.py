@@ -174,7 +174,8 @@ class RecordedGradients:
         steps: int | None = None,
     ) -> None:
         self.take, self.parts, self.streams = take, parts, streams
-        self.shared = SharedPlan() if plan is None else _plans[plan]
+        kinds = tuple(type(module) for part in parts for module in part.modules())  # others once a class is read anew
+        self.shared = SharedPlan() if plan is None else _plans[plan, kinds]
         self.shared.trainings += 1
         repays = steps is None or steps >= 2 * WARM_UP
         self.warm_up = EARLY if self.shared.trainings > 1 else WARM_UP if repays else math.inf
