@@ -23,27 +23,33 @@ def train() -> None:
 
 def _train(argv: list[str]) -> None:
     os.environ["PYTHONSAFEPATH"] = "1"  # for launchers' processes: a random.py that lies here is not Python's own
+    from vae_cli.runs.status import COMMAND
+
+    os.environ[COMMAND] = shlex.join(["vae-train", *argv])
+    if "hydra/launcher=together" in argv:
+        from vae_cli.sweeps import workers
+
+        workers.begin()  # they import torch meanwhile
     import hydra
 
     from vae_cli.config.preflight import prepare_training
     from vae_cli.runs.layout import conf_folder
 
     prepared = _checked("vae-train", lambda: prepare_training(argv))
-    from vae_cli.commands.composed_run import run_composed
+    from vae_cli.commands.composed_run import run_composed, run_sweep
     from vae_cli.commands.job import task
-    from vae_cli.runs.status import COMMAND
     from vae_cli.sweeps.table import SweepTable
-
-    os.environ[COMMAND] = shlex.join(["vae-train", *argv])
 
     sys.argv[1:] = prepared.arguments  # the program stays: Lightning starts it again for further devices
 
     def run() -> int:
         try:
-            if prepared.config is None:
-                hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
-            else:
+            if prepared.config is not None:
                 run_composed(task, prepared.config)
+            elif prepared.sweep is not None:
+                run_sweep(task, prepared.root, prepared.sweep)
+            else:
+                hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
         except KeyboardInterrupt:
             return signals.INTERRUPTED
         except SystemExit as stop:

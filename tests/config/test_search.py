@@ -56,6 +56,8 @@ def test_a_search_survives_a_failure_and_goes_on(tmp_path: Path) -> None:
     done = search(work, 2)
     assert done.code == 0
     assert len(done.err.splitlines()) == 1 and "the loss became nan" in done.err
+    first, second = study.load(folder).trials
+    assert first.datetime_complete and second.datetime_start and first.datetime_complete < second.datetime_start
     (state, worst), (_, value) = trials(folder)
     assert (state, worst) == ("COMPLETE", -math.inf)
     rows = json.loads((folder / "sweep.json").read_text())

@@ -226,7 +226,9 @@ def test_new_tables_are_read_by_the_names_of_their_columns(tmp_path, capsys):
     np.testing.assert_allclose(found.array(), new[NUMBERS].to_numpy(float), rtol=1e-12)
     assert list(found.ids) == new["id"].astype(str).tolist()
     new.assign(weight=5000.0).to_parquet(tmp_path / "far.parquet")
-    read_like(run, tmp_path / "far.parquet").array()
+    far = read_like(run, tmp_path / "far.parquet")
+    far.array()
+    assert far.ids.tolist() == new["id"].tolist()
     assert "column weight reaches 5000; in the training data it lies in [" in capsys.readouterr().err
     new.drop(columns="weight").to_parquet(tmp_path / "less.parquet")
     with pytest.raises(UserError, match=r"less\.parquet: has no column weight; it has"):

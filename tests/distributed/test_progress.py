@@ -2,11 +2,13 @@
 
 import io
 import sys
+import threading
 
 import pytest
 
 from vae_cli.distributed import progress
 from vae_cli.distributed.progress import Task, task, track
+from vae_cli.distributed.terminal import Labelled, label, say
 
 
 class Screen(io.StringIO):
@@ -40,3 +42,24 @@ def test_an_error_removes_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     with task("a job beside others"):
         assert Task.bars is None
+
+
+def test_each_line_of_several_jobs_is_whole_and_has_its_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", Labelled(screen))
+
+    def speak(number: int) -> None:
+        label.set(f"{number}  ")
+        print("half of", end=" ")
+        go_on[number].wait()
+        say(f"line {number}\n")
+
+    go_on = [threading.Event(), threading.Event()]
+    threads = [threading.Thread(target=speak, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in (1, 0):
+        go_on[number].set()
+        threads[number].join()
+    print("the sweep")
+    assert screen.getvalue().splitlines() == ["1  half of line 1", "1", "0  half of line 0", "0", "the sweep"]

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tests.support.configs import composed
 from tests.support.together import FEW, SYSTEMS
 from tests.support.training import train
 from vae_cli.commands.failure import Failure, attempt
+from vae_cli.distributed.signals import Deferral, Terminated
 from vae_cli.runs import checkpoints
 from vae_cli.sweeps.together import run_together
 from vae_cli.training.together import Conductor
@@ -53,3 +55,11 @@ def test_a_job_that_diverges_or_fits_no_other_leaves_the_others(tmp_path: Path) 
     assert all(ends[n]["train/epochs"] == 2 for n in (0, 1, 3))
     assert conductor.together == {"job0": 3, "job1": 3, "job2": 3}
     assert list(conductor.alone) == ["job3"]
+
+
+def test_no_job_begins_after_a_signal() -> None:
+    signals, begun = Deferral(), list[int]()
+    signals.asked = SIGTERM
+    with pytest.raises(Terminated):
+        run_together([partial(begun.append, 0)], Conductor(), signals=signals)
+    assert begun == []

@@ -1,6 +1,7 @@
 """What happens at the boundaries of phases, and the watch over mixtures."""
 
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 from tests.support.commands import fork
 from tests.support.configs import composed
 from tests.support.models import mixture_vae
-from tests.support.plugins.stopping import PLUGIN
+from tests.support.plugins.stopping import PLUGIN, Spoils
 from tests.support.training import train
+from vae_cli.config.schema import Node
 from vae_cli.datasets.info import DatasetInfo
 from vae_cli.errors import UserError
 from vae_cli.objectives import ELBO, Reconstruction
@@ -73,6 +75,15 @@ def test_the_last_checkpoint_of_a_best_epoch_is_a_copy_that_stays(tmp_path):
     assert train(config, tmp_path)["train/best_epoch"] == 2
     best, last = (tmp_path / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
     assert best.read_bytes() == last.read_bytes() and not best.samefile(last)
+
+
+def test_the_results_are_those_of_the_best_checkpoint_whatever_a_callback_does_at_the_end(tmp_path):
+    config = composed("dataset=digits", "network.hidden=[4]", "trainer.max_epochs=2", "trainer.limit_batches=4")
+    spoils = Node(f"{Spoils.__module__}.{Spoils.__name__}", {})
+    plain = train(config, tmp_path / "plain")
+    spoilt = train(replace(config, callbacks={"spoils": spoils}), tmp_path / "spoilt")
+    assert plain["train/best_epoch"] == spoilt["train/best_epoch"] == 2
+    assert plain["test/elbo"] == spoilt["test/elbo"]
 
 
 def test_too_many_components_are_refused_before_training(tmp_path):

@@ -39,8 +39,7 @@ def end(config: TrainConfig, run: RunFolder, summary: Results, data: str, *, alo
 
     A run that is `alone`, no job of a sweep, prints the next steps, too.
     """
-    run.write_status(run.present_status())
-    summary |= run.finish(summary, "done", "done")
+    summary |= run.finish(summary, "done", "done", alive=True)
     print_table(summary, f"{data}, seed={config.seed}")
     written = sorted(p.name + "/" * p.is_dir() for p in run.path.iterdir() if not p.name.startswith("."))
     place = os.path.relpath(run.path)
@@ -58,8 +57,7 @@ def end(config: TrainConfig, run: RunFolder, summary: Results, data: str, *, alo
 
 def prune(run: RunFolder, summary: Results) -> None:
     """Write the results of a trial that a pruner has stopped; it has no evaluation and no figures."""
-    run.write_status(run.present_status())
-    summary |= run.finish(summary, "pruned", "pruned")
+    summary |= run.finish(summary, "pruned", "pruned", alive=True)
     say(f"pruned by {summary['train/stopped']}; continue with: {shlex.join(['vae-train', f'resume={run}'])}")
 
 

@@ -88,9 +88,7 @@ def _of_file(run: Run, path: Path) -> Examples:
 
 
 def _of_new(run: Run, found: NewData) -> Examples:
-    return Examples(
-        len(found), (({"id": np.array(ids)}, _batch(run, x, found.where, 0)) for ids, x in found.blocks(BLOCK))
-    )
+    return Examples(len(found), (({"id": ids}, _batch(run, x, found.where, 0)) for ids, x in found.blocks(BLOCK)))
 
 
 def _of_stdin(run: Run) -> Examples:

@@ -42,6 +42,7 @@ from vae_cli.runs.source_code import source_code
 from vae_cli.runs.status import UNFINISHED, Start
 from vae_cli.training import fastest, loggers, resumption, warm_start
 from vae_cli.training.build import build_module
+from vae_cli.training.checkpointing import FixedNameCheckpoint
 from vae_cli.training.fit import build_trainer, check_callbacks, fit, on_gpu
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.pruning import is_pruned
@@ -85,7 +86,7 @@ def train(
         end.enter_context(processes.complete(folder, resumes=checkpoint is not None))
         history, trainer = build_trainer(config, processes, run, data, module, run_loggers, checkpoint)
         fit(config, processes, data, module, trainer, checkpoint, loaded)
-        best = _restore_best(run, data, module, config.evaluate.batch_size, config.seed)
+        best = _restore_best(config, run, data, module, trainer)
         summary |= {"status": UNFINISHED, "seed": config.seed}
         summary |= training_results.course(config.trainer.max_epochs, data, module, trainer, history, best)
         summary |= training_results.facts(data, module) | speed
@@ -93,8 +94,8 @@ def train(
             summary |= _evaluation(config.evaluate, config.trainer.limit_batches, data, module, trainer)
         if is_rank_zero():
             summary |= results.provenance(source_code(Path.cwd()))  # with the packages imported since the start
-            run.write_results(summary)
             if config.figures and not is_pruned(trainer):
+                run.write_results(summary)
                 ending.draw(config, run, data, module, history, run_loggers)
         trainer.strategy.barrier()
     if is_rank_zero():
@@ -180,17 +181,27 @@ def _begin(
     return start
 
 
-def _restore_best(run: RunFolder, data: Data, module: LatentModelModule, batch_size: int, seed: int) -> int:
-    """Load the best checkpoint's weights; fit an ex-post prior to its codes and keep it there. Returns its epoch."""
-    path = run.checkpoint("best")
+def _restore_best(
+    config: TrainConfig, run: RunFolder, data: Data, module: LatentModelModule, trainer: pl.Trainer
+) -> int:
+    """Load the best checkpoint's weights; fit an ex-post prior to its codes and keep it there. Returns its epoch.
+
+    The weights of the last epoch are in memory, unless a callback of the user's has changed them at the end.
+    """
+    path, fits_prior = run.checkpoint("best"), "ex_post" in module.model.prior.provides
+    best = next(one for one in trainer.checkpoint_callbacks if isinstance(one, FixedNameCheckpoint) and one.is_best)
+    if best.holds(trainer.global_step) and not (fits_prior or config.callbacks):
+        module.eval()
+        return best.epoch + 1
     checkpoint = checkpoints.load(path)
     load_weights(module, checkpoint, path)
     module.eval()
-    if "ex_post" in module.model.prior.provides:
+    if fits_prior:
         if is_rank_zero():
-            train = data.loader("train", batch_size=batch_size, seed=0, shuffle=False, device=module.device)
+            size = config.evaluate.batch_size
+            train = data.loader("train", batch_size=size, seed=0, shuffle=False, device=module.device)
             with optional("mixture on the codes (prior=ex_post)"), task("fitting a mixture to the codes"):
-                module.model.prior.fit(posterior_moments(module.model, train).means, seed)
+                module.model.prior.fit(posterior_moments(module.model, train).means, config.seed)
             checkpoints.save({**checkpoint, "state_dict": module.state_dict()}, path)
         broadcast_module(module)
     return checkpoint["epoch"] + 1

@@ -145,6 +145,12 @@ def matrix(used: Sequence[Values]) -> np.ndarray:
     return out
 
 
+def identifiers(column: pa.ChunkedArray) -> np.ndarray:
+    """Numbers, by which tables join, or texts."""
+    whole = pa.types.is_integer(column.type) and not column.null_count
+    return column.to_numpy() if whole else np.array([str(one) for one in column.to_pylist()])
+
+
 def labels(cells: pa.ChunkedArray) -> tuple[Tensor, tuple[str, ...]]:
     """The labels (N,), and their names in order."""
     levels = pc.unique(cells)

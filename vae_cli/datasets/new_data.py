@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ IDX = (".idx", "-ubyte", "-ubyte.gz")
 
 @dataclass(frozen=True)
 class NewData:
-    """New examples in the order of their source, and a name for each: its row, or its file.
+    """New examples in the order of their source, and an identifier for each: its row, its file, or its own.
 
     schema: of the training data
     where: the source in a message
@@ -36,7 +36,7 @@ class NewData:
 
     schema: Schema
     where: str
-    ids: Sequence[str]
+    ids: np.ndarray
     rows: Rows
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ class NewData:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def blocks(self, size: int = 4096) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+    def blocks(self, size: int = 4096) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(ids, x) of successive examples; x (n, *event) is float, in the units of the data, n at most `size`.
 
         Reads one block at a time. UserError names the row at fault; a warning names the first value beyond the range
@@ -96,7 +96,7 @@ def read_like(run: RunFolder, path: str | Path) -> NewData:
         return _table(schema, place)
     if place.name.endswith(IDX):
         array = parse_idx(gunzip(read_bytes(place), place), place).numpy()
-        return NewData(schema, str(place), _numbered(len(array)), array)
+        return NewData(schema, str(place), np.arange(len(array)), array)
     arrays = open_arrays(place, "data")
     named = OmegaConf.select(run.config(), "dataset.x") if run.has_config else None
     if (name := examples_of(arrays, named or "x")) is None:
@@ -109,12 +109,7 @@ def read_like(run: RunFolder, path: str | Path) -> NewData:
         raise UserError(
             f"{place}: ids holds {counted(ids.shape[0], 'name')}, x {counted(x.shape[0], 'example')}; give one for each"
         )
-    names = _numbered(x.shape[0]) if ids is None else texts(whole(ids)).astype(str).tolist()
-    return NewData(schema, f"{place}: {name}", names, x)
-
-
-def _numbered(count: int) -> Sequence[str]:
-    return [str(number) for number in range(count)]
+    return NewData(schema, f"{place}: {name}", np.arange(x.shape[0]) if ids is None else texts(whole(ids)), x)
 
 
 def _images(schema: Schema, folder: Path, names: tuple[str, ...]) -> NewData:
@@ -123,7 +118,7 @@ def _images(schema: Schema, folder: Path, names: tuple[str, ...]) -> NewData:
     if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2]:
         raise UserError(f"{folder}: images, but this model takes x of shape {shape}; give arrays of that shape")
     files = ImageFiles(folder, names, shape[1], "grey" if shape[0] == 1 else "rgb", 0, schema.background)
-    return NewData(schema, str(folder), names, _Decoded(files))
+    return NewData(schema, str(folder), np.array(names), _Decoded(files))
 
 
 def _table(schema: Schema, path: Path) -> NewData:
@@ -139,7 +134,7 @@ def _table(schema: Schema, path: Path) -> NewData:
     if text := next((one.column for one in used if one.numbers is None), None):
         raise UserError(f"{path}: column {text.name} holds {text.kind} values; in the training data it holds numbers")
     x = types.matrix(used)
-    return NewData(schema, str(path), _numbered(len(x)) if ids is None else [str(one) for one in ids.to_pylist()], x)
+    return NewData(schema, str(path), np.arange(len(x)) if ids is None else types.identifiers(ids), x)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import cache
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
@@ -36,8 +37,16 @@ def _set(parameters: dict[int, int]) -> None:
 
 
 def check(accelerator: str, precision: str, devices: int | Sequence[int] = 1) -> pl.Trainer:
-    """A Trainer with these settings; ConfigError where this machine has no such accelerator, devices or precision."""
-    devices = devices if isinstance(devices, int) else list(devices)
+    """A Trainer with these settings; ConfigError where this machine has no such accelerator, devices or precision.
+
+    The jobs of a process share it, because devices do not change under a process.
+    """
+    return _check(accelerator, precision, devices if isinstance(devices, int) else tuple(devices))
+
+
+@cache
+def _check(accelerator: str, precision: str, numbers: int | tuple[int, ...]) -> pl.Trainer:
+    devices = numbers if isinstance(numbers, int) else list(numbers)
     quiet = logging.getLogger("pytorch_lightning.utilities.rank_zero")
     level, quiet.level = quiet.level, logging.ERROR
     try:

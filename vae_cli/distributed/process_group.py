@@ -123,8 +123,9 @@ def use_threads(
         arrival: any other run uses the cores that were free on its arrival.
         recorded: threads of the run that is resumed; another number changes sums in their last bits.
     """
-    given = asked or (recorded and min(recorded, THREADS))
-    threads = given or THREADS
+    most = set_by_user() or THREADS
+    given = asked or (recorded and min(recorded, most))
+    threads = given or most
     if not (given or gpu or slurm.job() or set_by_user() or arrival is None):
         threads = arrival.choose(THREADS)
         if threads < THREADS and is_rank_zero():

@@ -169,10 +169,13 @@ class Deferral:
     """Keeps the first signal in `asked`, so that the run stops once it is saved; a second one stops it at once.
 
     Signals that are ignored, or have another handler when this object is made, stay as they are.
+
+    notice: what the first signal prints
     """
 
-    def __init__(self) -> None:
+    def __init__(self, notice: bytes = NOTICE) -> None:
         self.asked: int | None = None
+        self.notice = notice
         self.numbers = [number for number in STOPS if signal.getsignal(number) in (stop, signal.default_int_handler)]
 
     def begin(self) -> None:
@@ -189,7 +192,7 @@ class Deferral:
             stop(number, frame)
         self.asked = self.asked or number
         with suppress(OSError):
-            os.write(1, NOTICE)  # the signal may have interrupted print
+            os.write(1, self.notice)  # the signal may have interrupted print
 
 
 def _raise(number: int) -> NoReturn:

@@ -16,6 +16,7 @@ class Streams:
     def __init__(self, states: Sequence[Tensor], device: torch.device) -> None:
         self.own = generator_of(device)
         self.generators = [torch.Generator(device) for _ in states]
+        self.source = self.stacked
         self.set_states(states)
 
     def set_states(self, states: Sequence[Tensor]) -> None:
@@ -31,9 +32,22 @@ class Streams:
     def draw(self, draw: Callable[[], Tensor]) -> Tensor:
         """A draw from each stream, as one value that `torch.vmap` maps over."""
         with torch._C._DisableFuncTorch():
-            stacked = torch.stack([self._from(generator, draw) for generator in self.generators])
+            stacked = self.source(draw)
         mapped: Any = getattr(torch._C, "_functorch")  # noqa: B009 (its stubs leave it out)
         return mapped._add_batch_dim(stacked, 0, mapped.maybe_current_level())
+
+    def stacked(self, draw: Callable[[], Tensor]) -> Tensor:
+        """A draw from each stream, (J, ...)."""
+        return torch.stack([self._from(generator, draw) for generator in self.generators])
+
+    @contextmanager
+    def drawn_by(self, source: Callable[[Callable[[], Tensor]], Tensor]) -> Iterator[None]:
+        """Let `source` make the draws in the place of `stacked`."""
+        self.source = source
+        try:
+            yield
+        finally:
+            self.source = self.stacked
 
     def _from(self, generator: torch.Generator, draw: Callable[[], Tensor]) -> Tensor:
         """A draw of torch's generator as if it were another one."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from logging.handlers import MemoryHandler
 from stat import S_ISFIFO
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -43,6 +44,37 @@ def outlive() -> None:
             stream.flush()
             settings = {"encoding": stream.encoding, "errors": stream.errors, "line_buffering": True}
             setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(raw), **settings))
+
+
+label: ContextVar[str] = ContextVar("label", default="")
+"""The start of each line that the present thread writes to a stream of several jobs."""
+
+
+class Labelled(io.TextIOBase):
+    """A stream of several jobs, as of several processes: each line is written at once, after the label of its job."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.begun: dict[str, str] = {}
+
+    def write(self, text: str, /) -> int:
+        """Write the lines that are whole; the rest waits."""
+        own = label.get()
+        whole, end, self.begun[own] = (self.begun.get(own, "") + text).rpartition("\n")
+        if end:
+            self.stream.write("".join(f"{own}{line}".rstrip() + "\n" for line in whole.split("\n")))
+            self.stream.flush()
+        return len(text)
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.stream.encoding
 
 
 def _may_close(stream: io.TextIOWrapper) -> bool:
@@ -91,8 +123,8 @@ def is_live() -> bool:
 
 
 def width() -> int | None:
-    """Columns of the terminal; None for a pipe or a file, whose lines have no limit."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    """Columns of the terminal for a line; None for a pipe or a file, whose lines have no limit."""
+    return shutil.get_terminal_size().columns - len(label.get()) if sys.stdout.isatty() else None
 
 
 def fitting(parts: Iterable[str], columns: int | None) -> str:

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from vae_cli.distributed.terminal import note
+from vae_cli.distributed.terminal import note, width
 from vae_cli.evaluation.keys import SPLITS, find
 
 SHOWN = (*SPLITS, "exact", "gaps")
@@ -33,7 +33,8 @@ def print_table(results: Mapping[str, object], title: str) -> None:
         digits = _digits(error) if isinstance(error, float) else DIGITS
         text = f"{value:.4g}" if unit == "samples" else _number(value, digits)
         table.add_row(key, text, _number(error, digits) if isinstance(error, float) else "", unit)
-    console = Console(record=True) if Console().is_terminal else Console(width=WIDTH, record=True)
+    # with a height: without one a terminal that cannot draw a line again has 80 columns in rich, whatever the width
+    console = Console(width=width() or WIDTH, height=len(results), record=True)
     console.print(table)
     note(console.export_text())
 

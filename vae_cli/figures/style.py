@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 GREY = "#8c8c8c"
 BLUE, ORANGE = "#0072B2", "#E69F00"
@@ -82,11 +82,11 @@ def rendered(figure: Figure) -> Image.Image:
     """A figure as an image for a screen."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # without its alpha, which is 1
 
 
 def write_png(figure: Figure, file: IO[bytes]) -> None:
-    """Write a figure without its white border as a PNG.
+    """Write a figure without its white border as a PNG, in grey where it has no colours, which takes a third as long.
 
     `savefig` draws twice, because it measures the content first; it remains for content that reaches beyond the edge.
     """
@@ -97,4 +97,11 @@ def write_png(figure: Figure, file: IO[bytes]) -> None:
     if min(box) < 0 or box[2] > image.width or box[3] > image.height:
         figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})  # no version: equal files
     else:
-        image.crop(box).save(file, format="png", dpi=(DPI, DPI), compress_level=3)
+        inner = image.crop(box)
+        shown = inner.convert("L") if _is_grey(inner) else inner
+        shown.save(file, format="png", dpi=(DPI, DPI), compress_level=3)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    red, green, blue = image.split()
+    return not (ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox())

@@ -129,9 +129,12 @@ class RunFolder(RunFiles):
         except OSError:
             return  # the line on stderr says the same
 
-    def finish(self, results: Mapping[str, Any], state: str, reason: str) -> dict[str, Any]:
-        """Write the results of a run that has ended, with its starts, and then status.json; returns the results."""
-        status = (self.status() or Status("running")).ended(reason)
+    def finish(self, results: Mapping[str, Any], state: str, reason: str, *, alive: bool = False) -> dict[str, Any]:
+        """Write the results of a run that has ended, with its starts, and then status.json; returns the results.
+
+        alive: the run ends now, in this process
+        """
+        status = (self.present_status() if alive else self.status() or Status("running")).ended(reason)
         status = replace(status, state=state)  # pyright: ignore[reportArgumentType]
         full = {**results, "status": state, **status.results}
         self.write_results(full)

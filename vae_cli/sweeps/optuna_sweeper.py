@@ -21,6 +21,7 @@ from vae_cli.config.search import WORST, submits
 from vae_cli.errors import ConfigError
 from vae_cli.runs import study
 from vae_cli.runs.layout import display
+from vae_cli.sweeps.composing import ComposingLauncher
 from vae_cli.sweeps.side_by_side import Shares
 from vae_cli.sweeps.table import note
 
@@ -109,7 +110,7 @@ class Search(Sweeper):
 
     def _at_once(self, left: int) -> int:
         """Number of jobs that the launcher runs at a time."""
-        if isinstance(self.jobs, BasicLauncher):
+        if isinstance(self.jobs, BasicLauncher) or (isinstance(self.jobs, ComposingLauncher) and self.jobs.in_a_row):
             return 1
         return self.settings.cluster.parallel if submits(self.settings) else Shares.of(self.settings, left).jobs
 

@@ -11,10 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from signal import SIGUSR2
 
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.utils import run_job, setup_globals
-from hydra.types import HydraContext
+from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, open_dict
 
 from vae_cli.commands import job as training
@@ -31,6 +28,7 @@ from vae_cli.runs.atomic_files import write_text_atomically
 from vae_cli.runs.folder import RunFolder
 from vae_cli.runs.queue import log
 from vae_cli.runs.status import WELL
+from vae_cli.sweeps.hydra_job import context_of, run_job
 
 
 @dataclass(frozen=True)
@@ -147,13 +145,7 @@ def _train(file: TaskFile, job: TaskJob, folder: RunFolder, series: Series) -> N
 
 def _as_hydra(config: DictConfig) -> None:
     """Run a job as hydra's launchers do."""
-    done = run_job(
-        hydra_context=HydraContext(GlobalHydra.instance().config_loader(), Callbacks(config)),
-        task_function=training.task,
-        config=config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+    done = run_job(training.task, config, context_of(config))
     _ = done.return_value  # raises an error that hydra has kept
 
 

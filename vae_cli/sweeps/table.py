@@ -31,11 +31,10 @@ from vae_cli.runs.study import STUDY
 from vae_cli.runs.sweep import Sweep
 from vae_cli.sweeps import search
 from vae_cli.sweeps.side_by_side import Shares
+from vae_cli.sweeps.stacks import Stacks
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from vae_cli.training.together import Conductor
 
 WIDTH = 160
 ALWAYS = ("job", "status")
@@ -54,7 +53,7 @@ class SweepTable(Callback):
     def __init__(self, jobs: int | None = None) -> None:  # jobs: for the headers of the jobs
         self.folder: Path | None = None
         self.shares: Shares | None = None
-        self.conductor: Conductor | None = None
+        self.stacks: Stacks | None = None
         self.searches = False
         self.ended_well = all
         self.well = WELL
@@ -91,8 +90,8 @@ class SweepTable(Callback):
             search.add_scores(rows, self.folder)
         write_text_atomically(self.folder / "sweep.json", json.dumps(rows, indent=2) + "\n")
         _print(rows, self.folder, self.shares)
-        if self.conductor:
-            print(*self.conductor.notes, sep="\n")
+        if self.stacks:
+            print(*self.stacks.notes, sep="\n")
         if self.searches and (line := search.pruned(rows, self.folder)):
             print(line)
         if self.searches and (command := search.longer(rows, self.folder)):
@@ -127,9 +126,14 @@ def waits(config: DictConfig) -> bool:
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """A row for each job that began, in order: overrides, status, numbers, folder; None for a missing number."""
-    rows, queue = [], Queue()
-    for file in sorted(folder.glob(f"*/{OVERRIDES}"), key=lambda path: path.stat().st_mtime_ns):
+    """A row for each job that began: overrides, status, numbers, folder; None for a missing number.
+
+    They are in the order of the sweep; where it is not known, in that in which they began.
+    """
+    rows, queue, sweep = [], Queue(), Sweep.read(folder)
+    order = {name: number for number, name in enumerate(sweep.jobs if sweep else ())}
+    files = sorted(folder.glob(f"*/{OVERRIDES}"), key=lambda path: path.stat().st_mtime_ns)
+    for file in sorted(files, key=lambda path: order.get(path.parent.name, len(order))):
         run = RunFolder(file.parent)
         results, state = run.results_if_readable(), queue.state(run)
         rows.append(

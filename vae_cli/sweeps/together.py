@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from signal import Signals
 from typing import Any
 
@@ -16,8 +17,18 @@ import numpy as np
 import psutil
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, setup_globals
+from omegaconf import DictConfig
 
+from vae_cli.commands.job import task
+from vae_cli.config.compose import session
+from vae_cli.distributed.cores import flush_denormals
+from vae_cli.distributed.machine import share_freed_memory
 from vae_cli.distributed.signals import STOPS, Deferral, lent
+from vae_cli.distributed.terminal import label
+from vae_cli.sweeps.hydra_job import context_of, run_job
+from vae_cli.sweeps.stacks import Stacks
+from vae_cli.sweeps.workers import Share
 from vae_cli.training.together import Conductor, Seat, seat
 
 PAUSE = 0.2
@@ -109,30 +120,64 @@ class JobThread:
         self.own.acquire()
 
 
-def run_together(works: Sequence[Callable[[], Any]], conductor: Conductor) -> list[Any]:
+def run_together(
+    works: Sequence[Callable[[], Any]], conductor: Conductor, *, processes: int = 1, signals: Deferral | None = None
+) -> list[Any]:
     """The values of these works, whose training steps the conductor takes, as many works at a time as fit in memory.
 
     A signal lets each training save and stop, as it does one that is alone; its exception is then raised here.
+
+    Args:
+        works: functions that each train a model
+        conductor: of this process
+        processes: number of processes that do such works at the same time
+        signals: keeps the signal that stops the works, if it is not one to this process alone
     """
     waiting, jobs = deque(works), list[JobThread]()
     with lent():
-        signals = Deferral()
+        signals = signals or Deferral()
         signals.begin()
-        while waiting and not any(job.error for job in jobs):
-            jobs += _run_some(waiting, conductor, signals)
-    for job in jobs:
-        if job.error is not None:
-            raise job.error
+        while waiting and not (signals.asked or any(job.error for job in jobs)):
+            jobs += _run_some(waiting, conductor, signals, processes)
+        for job in jobs:
+            if job.error is not None:
+                raise job.error
+        if waiting:
+            signals.stop()
     return [job.value for job in jobs]
 
 
-def _run_some(waiting: deque[Callable[[], Any]], conductor: Conductor, signals: Deferral) -> list[JobThread]:
-    """Run the next works that fit in memory to their ends."""
-    jobs, free, growth = list[JobThread](), _free_memory(), 0
-    while waiting and not signals.asked and free >= (RESERVE + len(jobs)) * growth:
+def train_share(share: Share, signals: Deferral, stacks: Stacks) -> list[float]:
+    """Train the jobs of a worker, and note their stacks; the scores. Each line of a job begins with its number."""
+    torch.set_num_threads(share.threads)
+    setup_globals()
+    flush_denormals()
+    share_freed_memory()
+    conductor, works = Conductor(), [partial(_run, job, share) for job in share.jobs]
+    try:
+        with session():
+            ends = run_together(works, conductor, processes=share.processes, signals=signals)
+    finally:
+        stacks.add(Stacks(conductor.together, conductor.alone))
+    return [float(end.return_value) for end in ends]
+
+
+def _run(job: DictConfig, share: Share) -> JobReturn:
+    if share.processes > 1:
+        label.set(f"{job.hydra.job.num + 1:>{len(str(share.of))}}  ")
+    return run_job(task, job, context_of(job))
+
+
+def _run_some(
+    waiting: deque[Callable[[], Any]], conductor: Conductor, signals: Deferral, processes: int
+) -> list[JobThread]:
+    """Run the next works that fit in memory, beside those of the other processes, to their ends."""
+    jobs, growth = list[JobThread](), 0
+    while waiting and not signals.asked and _free_memory() >= processes * (RESERVE + len(jobs)) * growth:
+        taken = _taken_memory()
         jobs.append(JobThread(waiting.popleft(), conductor))
         jobs[-1].resume(signals)
-        growth, free = max(growth, free - _free_memory()), _free_memory()
+        growth = max(growth, _taken_memory() - taken)
     while alive := [job for job in jobs if not job.ended]:
         conductor.advance(signals.asked)
         paused = [member.seat for member in conductor.waiting]
@@ -145,3 +190,8 @@ def _run_some(waiting: deque[Callable[[], Any]], conductor: Conductor, signals: 
 def _free_memory() -> int:
     """Bytes that are free where models train."""
     return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available
+
+
+def _taken_memory() -> int:
+    """Bytes that this process has taken there, up to a constant; on a GPU no other process is expected to take any."""
+    return -_free_memory() if torch.cuda.is_available() else psutil.Process().memory_info().rss

@@ -116,7 +116,7 @@ def build_phases(config: TrainConfig, model: LatentVariableModel, event_shape: t
 
 def build_optimizer(node: Node) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
     """A function from parameters to their optimiser; ConfigError for settings that its class refuses."""
-    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = node.build(_partial_=True)
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = node.constructor
     try:
         optimizer([nn.Parameter(torch.zeros(1))])
     except (ValueError, TypeError, RuntimeError) as error:

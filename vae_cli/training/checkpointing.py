@@ -30,16 +30,21 @@ class FixedNameCheckpoint(ModelCheckpoint):
 
     Args:
         after: number of epochs, those of earlier phases, that do not count
+
+    Attributes:
+        epoch: number, from 0, of the epoch that was saved last
     """
 
     def __init__(self, *, after: int = 0, **settings: Any) -> None:
         super().__init__(**settings)
-        self.after = after
+        self.after, self.epoch = after, 0
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, unless the epoch does not count."""
         if trainer.current_epoch >= self.after:
+            before = self._last_global_step_saved
             super().on_train_epoch_end(trainer, pl_module)
+            self.epoch = self.epoch if self.holds(before) else trainer.current_epoch
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
         """True if this epoch replaces the one before."""
@@ -50,6 +55,11 @@ class FixedNameCheckpoint(ModelCheckpoint):
     def holds(self, step: int) -> bool:
         """True if the file is of this optimiser step."""
         return self._last_global_step_saved == step
+
+    @property
+    def is_best(self) -> bool:
+        """True for the checkpoint of the best epoch."""
+        return self.filename == "best"
 
     @property
     def file(self) -> Path:
@@ -164,7 +174,7 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def _keep(self, seconds: float) -> None:
         status = self.run.status()
-        if status is None or seconds <= status.save_seconds:
+        if status is None or seconds <= 1.1 * status.save_seconds:  # a tenth more is not worth a write
             return
         longer = replace(status, save_seconds=seconds)
         self.run.write_status(longer)

@@ -25,6 +25,7 @@ from vae_cli.training.blocks import ActsAtSteps, Block, BlockLoader
 from vae_cli.training.captured import CapturedSteps
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import Phase, PhasePosition
+from vae_cli.training.recorded import RecordedGradients, Results, gradients, repays
 
 HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 """Hooks of callbacks within a step."""
@@ -46,7 +47,7 @@ class StepEngine:
 
     Args:
         clip: largest norm of the gradient; None: any
-        captures: on one GPU, record steps as CUDA graphs
+        captures: record steps and repeat them: on one GPU as CUDA graphs, on a CPU as graphs of operators
     """
 
     def __init__(
@@ -60,9 +61,12 @@ class StepEngine:
         owners = [hook.__self__ for hooks in self.hooks.values() for hook in hooks]  # pyright: ignore[reportFunctionMemberAccess]
         self.watchers = [owner for owner in owners if isinstance(owner, ActsAtSteps)]
         self.is_watched = len(self.watchers) < len(owners)
-        on_one_gpu = trainer.strategy.root_device.type == "cuda" and trainer.world_size == 1
-        self.captures = captures and on_one_gpu and loader.accumulate == 1 and self.scaler is None
-        self.recorded: tuple[Phase, CapturedSteps] | None = None
+        repeats = captures and trainer.world_size == 1 and loader.accumulate == 1 and self.scaler is None
+        on_cpu = trainer.strategy.root_device.type == "cpu"
+        self.captures = repeats and not on_cpu
+        self.records = repeats and on_cpu and not module.compiled and not module.own_optimizers
+        self.captured: tuple[Phase, CapturedSteps] | None = None
+        self.recorded: tuple[Phase, RecordedGradients] | None = None
 
     @cached_property
     def optimizer(self) -> Optimizer:
@@ -73,7 +77,7 @@ class StepEngine:
     def run(self, block: Block) -> None:
         """Train on the batches of a block; the last one completes a step."""
         began, first, position, rows = time.perf_counter(), self.step, self.module.position, list[Tensor]()
-        captured = self._captured(position)
+        captured, recorded = self._captured(position), self._recorded(position)
         with float32(), self.products():  # autocast is for the forward pass alone
             for number, draw in enumerate(block, block.start):
                 epoch = self.module.current_epoch - position.start + number / len(self.loader.sizes)
@@ -82,6 +86,8 @@ class StepEngine:
                     self.module.set_rates(self.optimizer, self.step, position)
                 if captured and not self._is_observed:
                     rows.append(captured([draw], [epoch]))
+                elif recorded and not self._is_observed:
+                    rows.append(self._repeat(recorded, draw.batch(), epoch, number))
                 else:
                     rows.append(self._take(draw.batch(), epoch, number, position))
                 if completes:
@@ -124,14 +130,40 @@ class StepEngine:
         """The recorded steps of a phase; None if steps are eager."""
         if not self.captures:
             return None
-        if self.recorded is None or self.recorded[0] is not position.phase:
-            self.recorded = position.phase, CapturedSteps(partial(self._take_first, position), [self.optimizer])
-        return self.recorded[1]
+        if self.captured is None or self.captured[0] is not position.phase:
+            self.captured = position.phase, CapturedSteps(partial(self._take_first, position), [self.optimizer])
+        return self.captured[1]
 
     def _take_first(
         self, position: PhasePosition, batches: Sequence[Batch], epochs: Sequence[float] | Tensor
     ) -> Tensor:
         return self._take(batches[0], epochs[0], 0, position)
+
+    def _recorded(self, position: PhasePosition) -> RecordedGradients | None:
+        """The recorded gradients of a phase; None if each step runs as it is, as in a phase that would not repay it."""
+        steps = (position.end - position.start) * self.module.steps_per_epoch
+        if not (self.records and repays(steps)):
+            return None
+        if self.recorded is None or self.recorded[0] is not position.phase:
+            parts = self.module.model, position.phase.objective
+            self.recorded = position.phase, RecordedGradients(partial(self._gradients, position), parts)
+        return self.recorded[1]
+
+    def _gradients(self, position: PhasePosition, batches: Sequence[Batch], epochs: Tensor) -> Results:
+        terms = self._forward(batches[0], epochs[0], position)
+        trained = [parameter for parameter in self.parameters if parameter.requires_grad]
+        return self._means(terms).unsqueeze(0), gradients(terms.loss, trained)
+
+    def _repeat(self, recorded: RecordedGradients, batch: Batch, epoch: float, number: int) -> Tensor:
+        """The sums of the terms of a batch, after a step by recorded gradients."""
+        (means,), found = recorded([batch], [epoch])
+        sums = means * len(batch)
+        self._check(sums, number, self.step, batch.x)
+        trained = (parameter for parameter in self.parameters if parameter.requires_grad)
+        for parameter, gradient in zip(trained, found, strict=True):
+            parameter.grad = gradient
+        self._step()
+        return sums
 
     def _take(self, batch: Batch, epoch: float | Tensor, number: int, position: PhasePosition) -> Tensor:
         """The sums of the terms of a batch, after its gradient and, if it completes one, an optimiser step."""
@@ -151,10 +183,13 @@ class StepEngine:
 
     def _sums(self, terms: Terms, batch: Batch) -> Tensor:
         """Loss and terms, summed over the examples of this process."""
+        return self._means(terms) * (batch.share.count if batch.share else len(batch))
+
+    def _means(self, terms: Terms) -> Tensor:
+        """Loss and terms, means over the examples."""
         self.module.names = tuple(terms.metrics)
         with torch.no_grad():
-            means = torch.stack([terms.loss, *terms.metrics.values()])
-        return means * (batch.share.count if batch.share else len(batch))
+            return torch.stack([terms.loss, *terms.metrics.values()])
 
     def _check(self, sums: Tensor, number: int, step: int, x: Tensor | None = None) -> None:
         """End the training if the loss of a batch is not finite."""

@@ -16,6 +16,7 @@ from vae_cli.distributions.overflow import LARGEST
 from vae_cli.errors import UserError
 from vae_cli.training.captured import CapturedSteps
 from vae_cli.training.lanes import Lane, clip, settings
+from vae_cli.training.recorded import RecordedGradients, Results, gradients
 from vae_cli.training.stacking import Stack
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Joint:
             lanes.setdefault(settings(member), []).append(member)
         self.members = [member for lane in lanes.values() for member in lane]
         self.stack = Stack([member.loss for member in self.members])
+        self.trained = [value for value in self.stack.parameters.values() if value.requires_grad]
         starts = accumulate(map(len, lanes.values()), initial=0)
         self.lanes = [Lane(lane, self.stack, start) for lane, start in zip(lanes.values(), starts, strict=False)]
         self.streams = Streams([member.stream for member in self.members], self.stack.device)
@@ -50,6 +52,13 @@ class Joint:
             return None
         return CapturedSteps(self._take, [lane.optimizer for lane in self.lanes], self.streams.generators)
 
+    @cached_property
+    def recorded(self) -> RecordedGradients | None:
+        """Recorded gradients, where the jobs record theirs."""
+        if not all(member.records for member in self.members):
+            return None
+        return RecordedGradients(self._gradients, [self.stack.lead], self.streams)
+
     def begin(self) -> None:
         """Continue the random streams of the jobs."""
         self.streams.set_states([member.stream for member in self.members])
@@ -58,6 +67,10 @@ class Joint:
         """Losses (J,), and means of loss and terms (J, T)."""
         with self.members[0].precision.forward_context():
             return self.stack.means(batches, epochs, self.members[0].module.facts.examples, self.streams)
+
+    def _gradients(self, batches: Sequence[Batch], epochs: Tensor) -> Results:
+        losses, means = self.losses(batches, epochs)
+        return means, gradients(losses.sum(), self.trained)
 
     def take(self) -> None:
         """Train on the next batch of each job; the last one of a window completes a step."""
@@ -80,18 +93,29 @@ class Joint:
     def _take(self, batches: Sequence[Batch], epochs: Sequence[float] | Tensor) -> Tensor:
         """The sums of loss and terms (J, T) of a batch of each job, after gradients and, if it is due, a step."""
         lead = self.members[0]
-        losses, means = self.losses(batches, epochs)
+        means = self._differentiate(batches, epochs)
         for member in self.members:
             member.module.names = self.stack.names
         rows = means * len(batches[0])
         if lead.reads_each_step and not bool((means[:, 0].abs() < LARGEST).all()):
             self._refuse(rows.unbind(), batches)
-        if lead.number % lead.loader.accumulate == 0:
-            self.stack.forget_gradients()
-        (losses.sum() * lead.loader.window_weights[lead.number] / lead.loader.accumulate).backward()
         if lead.completes_step:
             self._step()
         return rows
+
+    def _differentiate(self, batches: Sequence[Batch], epochs: Sequence[float] | Tensor) -> Tensor:
+        """The means of loss and terms (J, T); their gradients are those of the stacked parameters, or are added."""
+        lead = self.members[0]
+        if self.recorded:
+            means, found = self.recorded(batches, epochs)
+            for parameter, gradient in zip(self.trained, found, strict=True):
+                parameter.grad = gradient
+            return means
+        losses, means = self.losses(batches, epochs)
+        if lead.number % lead.loader.accumulate == 0:
+            self.stack.forget_gradients()
+        (losses.sum() * lead.loader.window_weights[lead.number] / lead.loader.accumulate).backward()
+        return means
 
     def _refuse(self, rows: Sequence[Tensor], batches: Sequence[Batch]) -> None:
         """Keep the error of each job whose loss is not finite."""

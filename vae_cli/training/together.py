@@ -7,7 +7,6 @@ time, and pauses with each block of batches until all jobs have paused; then the
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from vae_cli.distributed.streams import generator_of
 from vae_cli.distributions.precision import float32
-from vae_cli.errors import UserError, counted, first_line, out_of_memory
+from vae_cli.errors import UserError, first_line, out_of_memory
 from vae_cli.training.blocks import Block, BlockLoader
 from vae_cli.training.checkpointing import LastCheckpoint
 from vae_cli.training.engine import StepEngine
@@ -152,14 +151,6 @@ class Conductor:
         self.alone: dict[str, str] = {}
         self.engines: dict[Seat, Member] = {}
         self.rehearsed: set[tuple[object, ...]] = set()
-
-    @property
-    def notes(self) -> list[str]:
-        """The number of jobs that were trained together, and the reason why others were not."""
-        apart = {name: reason for name, reason in self.alone.items() if name not in self.together}
-        counts = sorted(Counter(self.together.values()).items(), reverse=True)
-        groups = [f"{counted(count, 'job')} in stacks of {size}" for size, count in counts]
-        return [f"trained together: {', '.join(groups) or 'none'}", *(f"{n} alone: {why}" for n, why in apart.items())]
 
     def trains(self, place: Seat) -> bool:
         """True if a training is in progress there, which saves before it stops."""

@@ -1,4 +1,4 @@
-"""A user's own callback."""
+"""A user's own callbacks."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 
 HERE = Path(__file__).parent
 PLUGIN = {"VAE_PLUGINS": "stopping", "PYTHONPATH": f"{HERE.parents[2]}{os.pathsep}{HERE}"}
-"""The environment in which a command finds the class below as `stopping.Stops`."""
+"""The environment in which a command finds the first class below as `stopping.Stops`."""
 
 
 class Stops(pl.Callback):
@@ -18,3 +18,11 @@ class Stops(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         pl_module.log("own/epoch", float(trainer.current_epoch))
+
+
+class Spoils(pl.Callback):
+    """Changes the weights at the end of the training."""
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for parameter in pl_module.parameters():
+            parameter.data.zero_()

@@ -26,7 +26,7 @@ SHOWN = 8
 def run(config: CAVIConfig) -> Path:
     """Run the ascent, print it, and write ascent.json and the figure into config.out, a new folder."""
     folder = new_folder(config.out)
-    study: Study = config.study.build(_convert_="all")
+    study: Study = config.study.build()
     steps = ascend(study, config.sweeps, config.tolerance)
     results = plain(config) | {"findings": study.findings(), "steps": [asdict(step) for step in steps]}
     folder.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from vae_cli.studies.kl.minima import Minimum, minima
 def fit(config: KLConfig) -> Path:
     """Find the minima, print them, and write minima.json and the figure into config.out, a new folder."""
     folder = new_folder(config.out)
-    direction: Direction = config.direction.build(config.target.build(_convert_="all"))
+    direction: Direction = config.direction.build(config.target.build())
     found = minima(direction, config.starts)
     folder.mkdir(parents=True, exist_ok=True)
     results = plain(config) | {"loss": direction.loss_name, "minima": [asdict(minimum) for minimum in found]}
