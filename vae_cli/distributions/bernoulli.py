@@ -64,17 +64,17 @@ class _LogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, logits: Tensor) -> Tensor:
-        slope = torch.empty_like(logits)
-        total = _log_prob(value, logits, slope)
-        ctx.save_for_backward(value, logits, slope)
+        derivative = torch.empty_like(logits)
+        total = _log_prob(value, logits, derivative)
+        ctx.save_for_backward(value, logits, derivative)
         return total
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, Tensor]:
-        value, logits, slope = ctx.saved_tensors
+        value, logits, derivative = ctx.saved_tensors
         if torch.is_grad_enabled():  # there may be a second derivative
-            slope = value - logits.sigmoid()
-        return _gradients(ctx, grad_outputs[0], logits, slope)
+            derivative = value - logits.sigmoid()
+        return _gradients(ctx, grad_outputs[0], logits, derivative)
 
 
 class _MappedLogProb(torch.autograd.Function):
@@ -104,39 +104,39 @@ class _MappedLogProb(torch.autograd.Function):
         return kind.apply(value, logits), 0
 
 
-def _gradients(ctx: Any, gradient: Tensor, logits: Tensor, slope: Tensor) -> tuple[Tensor | None, Tensor]:
+def _gradients(ctx: Any, gradient: Tensor, logits: Tensor, derivative: Tensor) -> tuple[Tensor | None, Tensor]:
     gradient = gradient.unsqueeze(-1)
-    return gradient * logits if ctx.needs_input_grad[0] else None, gradient * slope
+    return gradient * logits if ctx.needs_input_grad[0] else None, gradient * derivative
 
 
-def _log_prob(value: Tensor, logits: Tensor, slope: Tensor | None = None) -> Tensor:
+def _log_prob(value: Tensor, logits: Tensor, derivative: Tensor | None = None) -> Tensor:
     """sum log p(x) over the last axis, piece by piece of the first ones.
 
     Args:
-        slope: gets x - s
+        derivative: gets x - s
     """
     if logits.numel() <= PIECE or logits.dim() == 1:
-        return _summed(value, logits, slope)
-    entries = [value.expand_as(logits), logits, *([] if slope is None else [slope])]
+        return _summed(value, logits, derivative)
+    entries = [value.expand_as(logits), logits, *([] if derivative is None else [derivative])]
     if size := PIECE * len(logits) // logits.numel():
         return torch.cat([_log_prob(*piece) for piece in zip(*(one.split(size) for one in entries), strict=True)])
     return torch.stack([_log_prob(*piece) for piece in zip(*entries, strict=True)])
 
 
-def _summed(value: Tensor, logits: Tensor, slope: Tensor | None) -> Tensor:
+def _summed(value: Tensor, logits: Tensor, derivative: Tensor | None) -> Tensor:
     """sum x l - log(1 + e^l) = sum x l - max(l, 0) + log(1 - r) over the last axis, r = min(s, 1 - s).
 
     A logarithm is slow, so that four factors 1 - r share one. Their product, at least 1/16, is again a 1 - r, with all
     digits of a small r: (1 - a) (1 - b) = 1 - (a + b - a b). Two arrays hold all results and stay in the cache.
 
     Args:
-        slope: gets x - s
+        derivative: gets x - s
     """
-    mean, one = torch.sigmoid(logits, out=slope), logits.new_ones(())
+    mean, one = torch.sigmoid(logits, out=derivative), logits.new_ones(())
     scratch = one - mean
     rest = torch.minimum(mean, scratch, out=scratch)
-    if slope is not None:
-        torch.sub(value, mean, out=slope)
+    if derivative is not None:
+        torch.sub(value, mean, out=derivative)
     for _ in range(2 if rest.shape[-1] > 3 else 0):
         rest, other = rest.chunk(2, -1)
         (rest if rest.shape == other.shape else rest[..., :-1]).lerp_(one, other)
