@@ -36,7 +36,7 @@ def _train(argv: list[str]) -> None:
     from vae_cli.runs.layout import conf_folder
 
     prepared = _checked("vae-train", lambda: prepare_training(argv))
-    from vae_cli.commands.composed_run import run_composed
+    from vae_cli.commands.composed_run import run_composed, run_sweep
     from vae_cli.commands.job import task
     from vae_cli.sweeps.table import SweepTable
 
@@ -44,10 +44,12 @@ def _train(argv: list[str]) -> None:
 
     def run() -> int:
         try:
-            if prepared.config is None:
-                hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
-            else:
+            if prepared.config is not None:
                 run_composed(task, prepared.config)
+            elif prepared.sweep is not None:
+                run_sweep(task, prepared.root, prepared.sweep)
+            else:
+                hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
         except KeyboardInterrupt:
             return signals.INTERRUPTED
         except SystemExit as stop:

@@ -1,6 +1,6 @@
-"""One run under hydra, from a configuration that the checks have composed: hydra.main would compose it twice more."""
+"""A run or a sweep under hydra; hydra.main would compose its configuration twice more, or once more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra._internal.callbacks import Callbacks
@@ -21,3 +21,16 @@ def run_composed(work: Callable[[DictConfig], Any], config: DictConfig) -> Any:
         done = run_job(work, config, "hydra.run.dir", None, context)
         callbacks.on_run_end(config=config, config_name=name, job_return=done)
         return done.return_value
+
+
+def run_sweep(task: Callable[[DictConfig], Any], root: str, overrides: Sequence[str]) -> None:
+    """Run a sweep by hydra's sweeper and launcher.
+
+    Args:
+        task: of each job
+        root: name of the root configuration
+    """
+    with session():
+        found = GlobalHydra.instance().hydra
+        assert found is not None
+        found.multirun(root, task, [*overrides, "hydra.mode=MULTIRUN"])

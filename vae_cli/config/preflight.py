@@ -42,10 +42,14 @@ class Prepared:
     Args:
         arguments: for hydra.main
         config: of the one run, composed; None for a sweep, and where hydra only shows something
+        sweep: overrides of a sweep
+        root: name of the root configuration
     """
 
     arguments: list[str]
     config: DictConfig | None = None
+    sweep: list[str] | None = None
+    root: str = "train"
 
 
 def prepare_training(argv: Sequence[str]) -> Prepared:
@@ -73,23 +77,23 @@ def prepare_training(argv: Sequence[str]) -> Prepared:
             jobs = check_sweep(composer, master, lines)
             lines.append(f"{EXCLUDED}=[{','.join(map(quote, left_out(jobs)))}]")
             lines.append(f"{JOBS}={'null' if searches(master) else len(jobs)}")
-        else:
-            for line in sweeps:
-                key = str(line).partition("=")[0]
-                one = f"{key}='\"...\"' for one path" if key.lstrip("+") in PATHS else "[...] for a list"
-                raise ConfigError(f"{line}: several values ({COMMAND_LINE}); add -m for a sweep, {one}")
-            if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
-                near = nearest(args.package, [str(key) for key in master]) or "--cfg job shows all keys"
-                raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); {near}")
-            shows, typed = bool(args.cfg or args.info), lines
-            lines = _single(composer, master, typed, shows=shows)
-            if not shows:
-                if chosen and is_rank_zero():
-                    print(chosen, flush=True)
-                config = master if lines == typed else composer.compose(lines)
-                show_typed(config, parse(lines))
-                config.hydra.mode = RunMode.RUN
-                return Prepared([*lines, *flags], config)
+            return Prepared([*lines, *flags], sweep=lines, root=composer.name)
+        for line in sweeps:
+            key = str(line).partition("=")[0]
+            one = f"{key}='\"...\"' for one path" if key.lstrip("+") in PATHS else "[...] for a list"
+            raise ConfigError(f"{line}: several values ({COMMAND_LINE}); add -m for a sweep, {one}")
+        if args.package and OmegaConf.select(master, args.package) is None and args.package != "_global_":
+            near = nearest(args.package, [str(key) for key in master]) or "--cfg job shows all keys"
+            raise ConfigError(f"--package={args.package}: no such key ({COMMAND_LINE}); {near}")
+        shows, typed = bool(args.cfg or args.info), lines
+        lines = _single(composer, master, typed, shows=shows)
+        if not shows:
+            if chosen and is_rank_zero():
+                print(chosen, flush=True)
+            config = master if lines == typed else composer.compose(lines)
+            show_typed(config, parse(lines))
+            config.hydra.mode = RunMode.RUN
+            return Prepared([*lines, *flags], config)
     return Prepared([*lines, *flags])  # --info last: an override after it would be its value
 
 
