@@ -27,9 +27,9 @@ def _train(argv: list[str]) -> None:
 
     os.environ[COMMAND] = shlex.join(["vae-train", *argv])
     if "hydra/launcher=together" in argv:
-        from vae_cli.sweeps import workers
+        from vae_cli.sweeps import server
 
-        workers.begin()  # they import torch meanwhile
+        server.begin()
     import hydra
 
     from vae_cli.config.preflight import prepare_training

@@ -8,12 +8,7 @@ from vae_cli.distributions.discretised_logistic import DiscretisedLogistic
 from vae_cli.distributions.distributions import Delta
 from vae_cli.distributions.gaussians import gaussian
 from vae_cli.distributions.pieces import PIECE
-from vae_cli.distributions.pixels import (
-    LEVELS,
-    Bernoulli,
-    CategoricalLevels,
-    ContinuousBernoulli,
-)
+from vae_cli.distributions.pixels import LEVELS, CategoricalLevels, ContinuousBernoulli
 
 GRID = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
 
@@ -108,14 +103,6 @@ def test_categorical_levels_sums_to_one_with_the_right_mean():
     torch.testing.assert_close(p.sum(0), torch.ones(3, dtype=torch.float64))
     torch.testing.assert_close(q.mean, (p * GRID.unsqueeze(1)).sum(0))
     assert q.sample((5,)).shape == (5, 3)
-
-
-def test_bernoulli_agrees_with_torch():
-    logits, x = torch.randn(4, 7), torch.randint(2, (7,)).float()
-    ours, theirs = Bernoulli(logits), torch.distributions.Bernoulli(logits=logits)
-    torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x.expand(4, 7)))
-    torch.testing.assert_close(ours.mean, theirs.mean)
-    assert set(ours.sample((3,)).unique().tolist()) <= {0.0, 1.0}
 
 
 def test_kl_of_full_covariance_to_diagonal_in_closed_form():

@@ -10,6 +10,7 @@ import torch
 
 import vae_cli
 from tests.support import shapes
+from tests.support.commands import start
 from tests.support.configs import composed
 from tests.support.models import batch_of, binary_vae
 from tests.support.together import FEW, SYSTEMS
@@ -66,6 +67,14 @@ def test_jobs_together_replay_their_steps(system: str, tmp_path: Path, capsys: p
     for one, other in zip(eager, captured, strict=True):
         assert other["test/elbo"] == pytest.approx(one["test/elbo"], rel=1e-3)
     assert "not captured" not in capsys.readouterr().err
+
+
+def test_a_sweep_on_a_gpu_has_one_process(tmp_path: Path) -> None:
+    line = ["-m", *FEW, *GPU, "seed=0,1", "logger=none", "figures=[]", "hydra/launcher=together"]
+    done = start("vae-train", *line, folder=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("sweep: 2 jobs in 1 process, ")
+    assert done.out.splitlines()[-1] == "trained together: 2 jobs in stacks of 2"
 
 
 def test_a_step_that_waits_for_the_gpu_is_eager(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 from torch.types import _size
 
 from vae_cli.distributions.distributions import UnvalidatedDistribution
@@ -22,25 +21,6 @@ class Elementwise(UnvalidatedDistribution):
 
     def __init__(self, shape: torch.Size) -> None:
         super().__init__(shape, validate_args=False)
-
-
-class Bernoulli(Elementwise):
-    """x in {0, 1} with log p(x) = x l - log(1 + e^l), l the logits: one pass over the logits, no copy of x."""
-
-    def __init__(self, logits: Tensor) -> None:
-        self.logits = logits
-        super().__init__(logits.shape)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.logits.sigmoid()
-
-    def sample(self, sample_shape: _size = torch.Size()) -> Tensor:
-        with torch.no_grad():
-            return torch.bernoulli(self.mean.expand(*sample_shape, *self.batch_shape))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        return value * self.logits - softplus(self.logits)
 
 
 class ContinuousBernoulli(Elementwise):

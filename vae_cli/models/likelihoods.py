@@ -18,6 +18,7 @@ from torch.distributions import Distribution, Independent
 from vae_cli.batch import Batch
 from vae_cli.capabilities import Capable
 from vae_cli.distributions import discretised_logistic, gaussians, pixels
+from vae_cli.distributions.bernoulli import IndependentBernoulli
 from vae_cli.distributions.standardisation import Scored, Standardisation
 from vae_cli.models.layers import apply_rows
 from vae_cli.models.networks import Network
@@ -79,8 +80,7 @@ class Bernoulli(Likelihood):
     discrete: ClassVar = True
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        logits = self.single(outputs)
-        return self.independent(pixels.Bernoulli(logits))
+        return IndependentBernoulli(self.single(outputs), self.event_dims)
 
 
 class CentredBernoulli(Bernoulli):

@@ -9,4 +9,8 @@ with suppress(Exception), uncollected():  # a library that is broken fails again
     import vae_cli.commands.train
     import vae_cli.sweeps.together
     import vae_cli.training.loading  # noqa: F401
+    from vae_cli.config.compose import session
+
+    with session():  # hydra looks for plugins
+        pass
 gc.freeze()  # else each worker walks through, and thereby copies, what the libraries made

@@ -1,40 +1,33 @@
 """Worker processes of hydra/launcher=together: each trains a share of the jobs of a sweep.
 
-On Linux they are forked from a server, which imports torch while the command composes its jobs. A connection to the
-command brings a worker its share and the signals to the command, and takes the scores back.
+A connection to the command brings a worker its share and the signals to the command, and takes the scores back.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
 from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.distributed import signals
-from vae_cli.distributed.cores import set_by_user, usable
 from vae_cli.distributed.signals import GRACE, STOPS, Deferral
 from vae_cli.distributed.terminal import Labelled, outlive
 from vae_cli.errors import FAILED
 from vae_cli.runs.layout import display
+from vae_cli.sweeps import server
 from vae_cli.sweeps.stacks import Stacks
 
 PAUSE = 0.2
 """Seconds between two looks at a signal while workers work."""
-FORKS = sys.platform == "linux"
-"""False where forks are unsafe once libraries are in use; a worker then imports them by itself."""
-CONTEXT: Any = multiprocessing.get_context("forkserver" if FORKS else "spawn")
 
 
 @dataclass(frozen=True)
@@ -64,15 +57,6 @@ class End:
     failure: Failure | None = None
 
 
-def begin() -> None:
-    """Start the server, where there are several cores."""
-    if FORKS and usable() > 1:
-        CONTEXT.set_forkserver_preload(["vae_cli.sweeps.preloaded"])
-        resource_tracker.ensure_running()  # which the server needs; its start lets signals pass again
-        with _blocked(), _one_thread():
-            forkserver.ensure_running()
-
-
 def on_gpu() -> bool:
     """True if this machine has a GPU that torch can use, by the answer of a worker."""
     worker = Worker(_tell_accelerator)
@@ -92,6 +76,8 @@ def run(shares: Sequence[Share]) -> list[End]:
         workers = [Worker(_train) for _ in shares]
         for worker, share in zip(workers, shares, strict=True):
             worker.send(share)
+        import vae_cli.report.estimate  # noqa: F401  # scipy, for the table of the sweep, while the workers work
+
         try:
             told = False
             while going := [worker for worker in workers if worker.end is None]:
@@ -123,9 +109,9 @@ class Worker:
 
     def __init__(self, work: Callable[[Connection], None]) -> None:
         self.end: End | None = None
-        self.connection, other = CONTEXT.Pipe()
-        self.process = CONTEXT.Process(target=work, args=(other,))
-        with _blocked():
+        self.connection, other = server.CONTEXT.Pipe()
+        self.process = server.CONTEXT.Process(target=work, args=(other,))
+        with server.blocked():
             self.process.start()
         other.close()
 
@@ -166,7 +152,8 @@ def _death(code: int | None) -> str:
 def _tell_accelerator(connection: Connection) -> None:
     import torch
 
-    connection.send(torch.accelerator.is_available())
+    with suppress(OSError):  # the command has ended
+        connection.send(torch.accelerator.is_available())
 
 
 def _train(connection: Connection) -> None:
@@ -218,26 +205,3 @@ def _obey(connection: Connection, asked: Deferral) -> None:
         else:
             os.kill(os.getpid(), number)
         first = False
-
-
-@contextmanager
-def _blocked() -> Iterator[None]:
-    """Start a process that has no signals until it lets them pass: they would show a traceback in its imports."""
-    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Start a process whose libraries have one thread each; torch gets more where a worker has more."""
-    if set_by_user() is not None:
-        yield
-        return
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["OMP_NUM_THREADS"]

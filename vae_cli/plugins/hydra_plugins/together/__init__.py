@@ -13,7 +13,7 @@ from vae_cli.config.search import searches
 from vae_cli.distributed.cores import set_by_user, usable
 from vae_cli.distributed.signals import INTERRUPTED
 from vae_cli.errors import FAILED, counted
-from vae_cli.sweeps import workers
+from vae_cli.sweeps import server, workers
 from vae_cli.sweeps.composing import ComposingLauncher
 from vae_cli.sweeps.hydra_job import run_job
 from vae_cli.sweeps.side_by_side import Shares
@@ -29,6 +29,8 @@ class Together(ComposingLauncher):
         """Run the jobs in a process for each core, with a GPU in one; a single process is this one."""
         self.begin()
         shares = Shares.of(self.config, len(job_overrides))
+        if shares.jobs > 1:
+            server.begin()  # unless the command line has told the command to do so
         jobs = [self.job(number, line) for number, line in enumerate(job_overrides, initial_job_idx)]
         if shares.jobs == 1:
             return self._run_here(jobs)
