@@ -133,7 +133,7 @@ class Recording:
 
 @dataclass
 class SharedPlan:
-    """What trainings of this process know of a plan, whose steps have equal operators.
+    """The recordings of a plan, whose steps have equal operators in all trainings of this process.
 
     Args:
         trainings: their number
