@@ -1,6 +1,7 @@
 import gc
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,13 @@ def seeded() -> None:
 
 def _raise(what: str, error: Exception) -> None:
     raise error
+
+
+@pytest.fixture(autouse=True)
+def nothing_recorded() -> None:
+    """Trainings of other tests, which may change the code of a step, leave no recordings."""
+    if recorded := sys.modules.get("vae_cli.training.recorded"):
+        recorded._plans.clear()
 
 
 @pytest.fixture(autouse=True)

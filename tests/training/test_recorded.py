@@ -70,6 +70,18 @@ def test_a_training(overrides: list[str], tmp_path: Path) -> None:
     assert numbers(one) == numbers(other)
 
 
+def test_trainings_that_differ_in_their_seeds_share_a_recording(tmp_path: Path) -> None:
+    common = (*FEW, "dataset.batch_size=16")
+    configs = [composed(*common, f"seed={seed}", f"optimizer.lr=0.0{1 + seed}") for seed in range(4)]
+    shared = [numbers(train(config, tmp_path / f"shared{n}")) for n, config in enumerate(configs)]
+    (plan,) = recording._plans.values()
+    assert plan.trainings == 4 and plan.functions and plan.obstacle is None
+    train(composed(*common, "objective.beta=2"), tmp_path / "other")
+    assert len(recording._plans) == 2
+    eager = [numbers(train(changed(config, capture=False), tmp_path / f"{n}")) for n, config in enumerate(configs)]
+    assert shared == eager
+
+
 @pytest.mark.parametrize("system", ["elbo", "tcvae", pytest.param("vade", marks=pytest.mark.slow)])
 def test_jobs_together(system: str, tmp_path: Path) -> None:
     common, *values = SYSTEMS[system]
@@ -173,3 +185,26 @@ def assert_equal(one: Results, other: Results) -> None:
 def numbers(results: dict[str, Any]) -> dict[str, float]:
     """The results that do not depend on the time that a run takes."""
     return {name: value for name, value in results.items() if isinstance(value, float) and "second" not in name}
+
+
+class Scaled(nn.Module):
+    """A loss with a factor that no plan tells."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.weight, self.factor = nn.Parameter(torch.ones(3)), factor
+
+    def take(self, batches: Sequence[Batch], epochs: Tensor) -> Results:
+        loss = (self.weight * batches[0].x).square().mean() * self.factor
+        return loss.detach().reshape(1, 1), gradients(loss, [self.weight])
+
+
+def test_a_recording_of_other_steps_is_found_out() -> None:
+    """The plan says too little: the step that is made both ways differs."""
+    for factor in (1, 1, 1, 2, 2):
+        one, other = Scaled(factor), Scaled(factor)
+        recorded = RecordedGradients(one.take, [one], plan="one for all")
+        for step in range(recording.EARLY + 4):
+            batch = Batch(torch.randn(5, 3, generator=torch.Generator().manual_seed(step)), torch.arange(5))
+            assert_equal(recorded([batch], [0.0]), other.take([batch], torch.zeros(1)))
+        assert bool(recorded.obstacle) == (factor == 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -132,6 +133,7 @@ def _module(
     settings, facts, loaded = config.trainer, DatasetInfo.of(data), tuple[str, ...]()
     pl.seed_everything(config.seed, verbose=False)
     module = build_module(config, facts)
+    module.plan = _plan(config, data)
     module.origin = replace(module.origin, max_epochs=settings.max_epochs)
     if checkpoint:
         resumption.prepare(config, module, facts, tried, checkpoint)
@@ -145,6 +147,12 @@ def _module(
     if settings.compile:
         module.compile_objectives()
     return module, loaded
+
+
+def _plan(config: TrainConfig, data: Data) -> str:
+    """All that determines the operators of the steps: runs that differ in the rest alone share their recordings."""
+    rest = ("seed", "optimizer", "scheduler", "evaluate", "name", "tags")
+    return json.dumps([data.sha256, {key: value for key, value in plain(config).items() if key not in rest}])
 
 
 def _sweep() -> str | None:

@@ -27,6 +27,10 @@ class Loader(*((yaml.CSafeLoader,) if yaml.__with_libyaml__ else ()), get_yaml_l
     """OmegaConf's loader, with the parser of libyaml: a report reads hundreds of files, each in a fifth of the time."""
 
 
+class Dumper(*((yaml.CDumper,) if yaml.__with_libyaml__ else ()), get_omega_conf_dumper()):
+    """OmegaConf's dumper, with the emitter of libyaml, for each job of a sweep."""
+
+
 class NotARunError(ConfigError):
     """A config.yaml that some other program has written."""
 
@@ -47,7 +51,7 @@ def _plain(config: dict[str, Any] | DictConfig) -> dict[str, Any]:
 
 
 def _text(config: dict[str, Any] | DictConfig) -> str:
-    return yaml.dump(_plain(config), Dumper=get_omega_conf_dumper(), allow_unicode=True, sort_keys=False)
+    return yaml.dump(_plain(config), Dumper=Dumper, allow_unicode=True, sort_keys=False)
 
 
 def read_back(config: dict[str, Any] | DictConfig) -> dict[str, Any]:

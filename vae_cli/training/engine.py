@@ -26,7 +26,7 @@ from vae_cli.training.captured import CapturedSteps
 from vae_cli.training.fused_adam import call_kernel
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import Phase, PhasePosition
-from vae_cli.training.recorded import RecordedGradients, Results, gradients, repays
+from vae_cli.training.recorded import RecordedGradients, Results, gradients
 
 HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 """Hooks of callbacks within a step."""
@@ -142,13 +142,14 @@ class StepEngine:
         return self._take(batches[0], epochs[0], 0, position)
 
     def _recorded(self, position: PhasePosition) -> RecordedGradients | None:
-        """The recorded gradients of a phase; None if each step runs as it is, as in a phase that would not repay it."""
-        steps = (position.end - position.start) * self.module.steps_per_epoch
-        if not (self.records and repays(steps)):
+        """The recorded gradients of a phase; None if each step runs as it is."""
+        if not self.records:
             return None
         if self.recorded is None or self.recorded[0] is not position.phase:
-            parts = self.module.model, position.phase.objective
-            self.recorded = position.phase, RecordedGradients(partial(self._gradients, position), parts)
+            take, parts = partial(self._gradients, position), (self.module.model, position.phase.objective)
+            steps, plan = (position.end - position.start) * self.module.steps_per_epoch, self.module.plan
+            shared = None if plan is None else (plan, position.number)
+            self.recorded = position.phase, RecordedGradients(take, parts, plan=shared, steps=steps)
         return self.recorded[1]
 
     def _gradients(self, position: PhasePosition, batches: Sequence[Batch], epochs: Tensor) -> Results:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -43,6 +43,9 @@ class LatentModelModule(LightningModule):
     Args:
         settings: of the validation and the evaluation
         facts: of the data, which checkpoints keep
+
+    Attributes:
+        plan: all that determines the operators of its steps, but their values; None: unknown
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class LatentModelModule(LightningModule):
         self.objectives = nn.ModuleList(phase.objective for phase in phases)
         self.automatic_optimization = False
         self.engine: StepEngine | None = None  # of the training loop
+        self.plan: Hashable = None
         self.make_optimizer, self.schedule = optimizer, schedule
         self.base_rates: list[float] = []
         self.own_optimizers = tuple(part for part in model.modules() if isinstance(part, HasOwnOptimizer))

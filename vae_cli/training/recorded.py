@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from operator import getitem
 from typing import Any
 
@@ -22,6 +24,8 @@ from vae_cli.distributed.streams import Streams
 
 WARM_UP = 100
 """Steps of batches of some shapes before one is recorded, which takes as long as about so many steps save."""
+EARLY = 4
+"""Such steps where the recording serves further trainings of this process."""
 WRITABLE = Tensor, int, float, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format
 """Arguments and results of the operators that the code of a graph can name."""
 
@@ -127,24 +131,62 @@ class Recording:
         return self.streams.stacked(value)
 
 
+@dataclass
+class SharedPlan:
+    """The recordings of a plan, whose steps have equal operators in all trainings of this process.
+
+    Args:
+        trainings: their number
+        functions: recordings by the shapes of a batch, with the names of the tensors in `others`
+        obstacle: why their steps run as they are
+    """
+
+    trainings: int = 0
+    functions: dict[Hashable, tuple[Callable[..., Results], list[str]]] = field(default_factory=dict)
+    obstacle: str | None = None
+
+
+_plans: defaultdict[Hashable, SharedPlan] = defaultdict(SharedPlan)
+
+
 class RecordedGradients:
     """Takes steps without their optimiser by the operators of an earlier one, for batches of equal shapes.
 
     The first steps run as they are, so that short trainings record none, and the next one is recorded. The step after
     it is made both ways: if a bit differs, if operators depend on values, or if a step changes attributes of `parts`,
-    which no operator does, steps continue to run as they are.
+    which no operator does, steps continue to run as they are. The second training of a plan records early, and each
+    later one takes its recordings, after a step that is made both ways.
 
     Args:
         take: such a step
         parts: the modules that it calls
         streams: random streams of the models; None: torch's own
+        plan: all that determines the operators of a step, but its values; None: unknown
+        steps: number of steps to come; None: unknown
     """
 
-    def __init__(self, take: Gradients, parts: Sequence[nn.Module], streams: Streams | None = None) -> None:
+    def __init__(
+        self,
+        take: Gradients,
+        parts: Sequence[nn.Module],
+        streams: Streams | None = None,
+        plan: Hashable = None,
+        steps: int | None = None,
+    ) -> None:
         self.take, self.parts, self.streams = take, parts, streams
+        kinds = tuple(type(module) for part in parts for module in part.modules())  # others once a class is read anew
+        self.shared = SharedPlan() if plan is None else _plans[plan, kinds]
+        self.shared.trainings += 1
+        repays = steps is None or steps >= 2 * WARM_UP
+        self.warm_up = EARLY if self.shared.trainings > 1 else WARM_UP if repays else math.inf
         self.seen = Counter[Hashable]()
         self.recordings: dict[Hashable, Recording] = {}
-        self.obstacle: str | None = None
+        self.proven = set[Hashable]()
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why steps run as they are."""
+        return self.shared.obstacle
 
     def __call__(self, batches: Sequence[Batch], epochs: Sequence[float] | Tensor) -> Results:
         """Means and gradients of a batch of each model."""
@@ -152,12 +194,13 @@ class RecordedGradients:
         parts = [value for batch in batches for value in (batch.x, batch.index, batch.y) if value is not None]
         inputs, kind = [*parts, places], tuple(value.shape for value in parts)
         self.seen[kind] += 1
-        take, recorded = partial(self.take, batches, places), self.seen[kind] - WARM_UP
-        if self.obstacle or recorded <= 0:
+        take = partial(self.take, batches, places)
+        if self.obstacle or self.seen[kind] <= self.warm_up:
             return take()
-        if recorded == 1:
+        if kind not in self.recordings and not self._adopt(kind):
             return self._record(kind, take, inputs)
-        if recorded == 2:
+        if kind not in self.proven:
+            self.proven.add(kind)
             return self._compare(self.recordings[kind], take, inputs)
         return self.recordings[kind](inputs)
 
@@ -166,10 +209,34 @@ class RecordedGradients:
         with recorder, streams.drawn_by(partial(recorder.draw, streams)) if streams else nullcontext():
             results = take()
         changed = [name for name, value in self._attributes().items() if before.get(name) != value]
-        self.obstacle = recorder.obstacle or next(iter(changed), None)
+        self.shared.obstacle = recorder.obstacle or next(iter(changed), None)
         if self.obstacle is None:
             self.recordings[kind] = Recording(recorder.function(results), recorder.others, streams)
+            self._share(kind, self.recordings[kind])
         return results
+
+    def _share(self, kind: Hashable, recording: Recording) -> None:
+        """Keep a recording for other trainings, unless it takes tensors that have no name in the modules."""
+        names = {id(value): name for name, value in self._tensors().items()}
+        found = [names.get(id(value)) for value in recording.others]
+        if None not in found:
+            self.shared.functions[kind] = recording.function, list(filter(None, found))
+
+    def _adopt(self, kind: Hashable) -> bool:
+        """Take the recording of another training, if there is one."""
+        if kind not in self.shared.functions:
+            return False
+        (function, names), tensors = self.shared.functions[kind], self._tensors()
+        self.recordings[kind] = Recording(function, [tensors[name] for name in names], self.streams)
+        return True
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The parameters and buffers of the modules by their names."""
+        return {
+            f"{number}.{name}": value
+            for number, part in enumerate(self.parts)
+            for name, value in chain(part.named_parameters(), part.named_buffers())
+        }
 
     def _attributes(self) -> dict[str, object]:
         """Attributes of all modules: numbers by their values, containers by their sizes, others as the objects."""
@@ -185,7 +252,7 @@ class RecordedGradients:
     def _compare(self, recording: Recording, take: Callable[[], Results], inputs: Sequence[Tensor]) -> Results:
         replayed, results = self._tried(recording, inputs), take()
         if replayed is None or not _equal(replayed, results):
-            self.obstacle = "its operators do not repeat it"
+            self.shared.obstacle = "its operators do not repeat it"
         return results
 
     def _tried(self, recording: Recording, inputs: Sequence[Tensor]) -> Results | None:
@@ -199,11 +266,6 @@ class RecordedGradients:
             finally:
                 if self.streams:
                     self.streams.set_states(states)
-
-
-def repays(steps: int) -> bool:
-    """True if enough of so many steps are left after the recording of one to save the time that it takes."""
-    return steps >= 2 * WARM_UP
 
 
 def _equal(replayed: Results, results: Results) -> bool:
