@@ -21,7 +21,7 @@ from vae_cli.commands.failure import Failure, attempt, report
 from vae_cli.distributed import signals
 from vae_cli.distributed.signals import GRACE, STOPS, Deferral
 from vae_cli.distributed.terminal import Labelled, outlive
-from vae_cli.errors import FAILED
+from vae_cli.errors import FAILED, UserError
 from vae_cli.runs.layout import display
 from vae_cli.sweeps import server
 from vae_cli.sweeps.stacks import Stacks
@@ -111,8 +111,12 @@ class Worker:
         self.end: End | None = None
         self.connection, other = server.CONTEXT.Pipe()
         self.process = server.CONTEXT.Process(target=work, args=(other,))
-        with server.blocked():
-            self.process.start()
+        try:
+            with server.blocked():
+                self.process.start()
+        except (EOFError, ConnectionError) as error:
+            problem = "hydra/launcher=together: the process from which others are forked has ended"
+            raise UserError(f"{problem}; use cluster.parallel=1, which needs none") from error
         other.close()
 
     def send(self, message: object) -> None:

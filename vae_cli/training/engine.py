@@ -23,6 +23,7 @@ from vae_cli.distributions.precision import float32, tf32
 from vae_cli.objectives import Progress, Terms
 from vae_cli.training.blocks import ActsAtSteps, Block, BlockLoader
 from vae_cli.training.captured import CapturedSteps
+from vae_cli.training.fused_adam import call_kernel
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import Phase, PhasePosition
 from vae_cli.training.recorded import RecordedGradients, Results, gradients
@@ -32,11 +33,12 @@ HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_b
 
 
 def unchecked(optimizer: Optimizer) -> Optimizer:
-    """The optimiser without its check for CUDA graphs, for a CPU.
+    """The optimiser without its check for CUDA graphs, for a CPU; a fused Adam calls its kernel.
 
     The check asks the driver for GPUs at each step, which takes a tenth of a millisecond.
     """
     setattr(optimizer, "_accelerator_graph_capture_health_check", lambda: None)  # noqa: B010
+    call_kernel(optimizer)
     return optimizer
 
 

@@ -178,7 +178,9 @@ class Conductor:
         if not begun and (len(alike) == 1 or not self._fit(members)):
             apart = [member for member in members if member.alone or len(alike) == 1]
             for member in apart:
-                self.alone.setdefault(member.folder, member.alone or "no other job has a model of its structure")
+                self.alone.setdefault(
+                    member.folder, member.alone or "no other job of its process has a model of its structure"
+                )
             self._leave(apart)
             return
         stop = min(other.block.stop if other.number == number else other.number for other in alike)
