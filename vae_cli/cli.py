@@ -47,7 +47,7 @@ def _train(argv: list[str]) -> None:
             if prepared.config is not None:
                 run_composed(task, prepared.config)
             elif prepared.sweep is not None:
-                run_sweep(task, prepared.root, prepared.sweep)
+                run_sweep(task, prepared.sweep)
             else:
                 hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)()
         except KeyboardInterrupt:

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from vae_cli.config.compose import Composer, session
 from vae_cli.config.job_names import job_folders
+from vae_cli.config.preflight import prepare_training
 from vae_cli.config.series import Series, without_hydra
 from vae_cli.config.sources import Sources
 from vae_cli.errors import ConfigError
@@ -57,3 +60,24 @@ def test_the_folders_of_jobs_are_those_of_hydra(own: list[str]) -> None:
         assert len(set(theirs)) == len(JOBS)
         assert job_folders(composer.compose(["hydra.sweep.subdir=${seed}"]), JOBS) == []
     assert not Path("all").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "objective=elbo,infovae seed=range(0,3)",
+        "sweep=beta",
+        "hparams_search=optuna name=tuned",
+        "hydra.mode=MULTIRUN seed=1,2",
+    ],
+)
+def test_the_configuration_of_a_sweep_is_as_hydra_composes_it(line: str) -> None:
+    common = ["dataset=digits", "hydra.run.dir=run", "hydra.sweep.dir=sweep"]
+    prepared = prepare_training(["-m", *common, *line.split()])
+    with session():
+        given = [argument for argument in prepared.arguments if argument != "-m"]
+        hydra = GlobalHydra.instance().hydra
+        assert prepared.sweep is not None and hydra is not None
+        expected = hydra.compose_config("train", given, RunMode.MULTIRUN)
+    ours, theirs = (OmegaConf.to_container(config, resolve=False) for config in (prepared.sweep, expected))
+    assert ours == theirs

@@ -1,6 +1,9 @@
 """A job of a sweep runs as hydra itself runs it."""
 
+import logging
 import os
+from collections.abc import Iterator
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,19 @@ from vae_cli.sweeps.hydra_job import run_job
 JOB = ["dataset=digits", "hydra.mode=MULTIRUN", "hydra.run.dir=run", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=job"]
 JOB += ["+hydra.job.env_set.OF_THE_JOB=set"]
 PLACE = ("hydra.sweep.dir", "hydra.sweep.subdir")
+
+
+@pytest.fixture(autouse=True)
+def closed_log() -> Iterator[None]:
+    """Close the log of the job, which the next job of a process would do."""
+    log = logging.getLogger()
+    before = list(log.handlers)
+    yield
+    for handler in [one for one in log.handlers if one not in before]:
+        log.removeHandler(handler)
+        if isinstance(handler, MemoryHandler) and isinstance(handler.target, logging.Handler):
+            handler.target.close()
+        handler.close()
 
 
 def context(config: DictConfig) -> HydraContext:

@@ -1,12 +1,13 @@
-"""A run or a sweep under hydra; hydra.main would compose its configuration twice more, or once more."""
+"""A run or a sweep under hydra, from a configuration that is checked: hydra.main would compose it twice more."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.utils import run_job
-from hydra.types import HydraContext
+from hydra.core.plugins import Plugins
+from hydra.core.utils import configure_log, run_job
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from vae_cli.config.compose import session
@@ -23,14 +24,13 @@ def run_composed(work: Callable[[DictConfig], Any], config: DictConfig) -> Any:
         return done.return_value
 
 
-def run_sweep(task: Callable[[DictConfig], Any], root: str, overrides: Sequence[str]) -> None:
-    """Run a sweep by hydra's sweeper and launcher.
-
-    Args:
-        task: of each job
-        root: name of the root configuration
-    """
+def run_sweep(task: TaskFunction, config: DictConfig) -> None:
+    """Run a sweep by hydra's sweeper and launcher, with hydra's log and callbacks; `task` runs each job."""
     with session():
-        found = GlobalHydra.instance().hydra
-        assert found is not None
-        found.multirun(root, task, [*overrides, "hydra.mode=MULTIRUN"])
+        callbacks, name = Callbacks(config), config.hydra.job.config_name
+        configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+        callbacks.on_multirun_start(config=config, config_name=name)
+        context = HydraContext(GlobalHydra.instance().config_loader(), callbacks)
+        sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=task)
+        sweeper.sweep(arguments=list(config.hydra.overrides.task))
+        callbacks.on_multirun_end(config=config, config_name=name)

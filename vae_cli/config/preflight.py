@@ -22,6 +22,7 @@ from vae_cli.config.data_file import expanded
 from vae_cli.config.folder_checks import creatable, free, initial, installed, located, plain_names, readable
 from vae_cli.config.job_names import EXCLUDED, JOBS, left_out
 from vae_cli.config.search import searches, submits
+from vae_cli.config.series import Series, with_own
 from vae_cli.config.sources import Sources
 from vae_cli.config.suggest import nearest
 from vae_cli.config.sweep_checks import check_sweep
@@ -42,14 +43,12 @@ class Prepared:
     Args:
         arguments: for hydra.main
         config: of the one run, composed; None for a sweep, and where hydra only shows something
-        sweep: overrides of a sweep
-        root: name of the root configuration
+        sweep: configuration of a sweep, composed
     """
 
     arguments: list[str]
     config: DictConfig | None = None
-    sweep: list[str] | None = None
-    root: str = "train"
+    sweep: DictConfig | None = None
 
 
 def prepare_training(argv: Sequence[str]) -> Prepared:
@@ -71,13 +70,14 @@ def prepare_training(argv: Sequence[str]) -> Prepared:
         lines = composer.tidy(with_search_path(lines, sources))
         lines += _in_slurm(lines)
         sweeps = {o.input_line for o in parse(lines) if o.is_sweep_override()}
-        master = composer.compose([line for line in lines if line not in sweeps])
+        series = Series(composer, composer.compose)
+        master = series.config([line for line in lines if line not in sweeps])
         plain_names(master)
         if args.multirun or master.hydra.mode == RunMode.MULTIRUN:
-            jobs = check_sweep(composer, master, lines)
-            lines.append(f"{EXCLUDED}=[{','.join(map(quote, left_out(jobs)))}]")
-            lines.append(f"{JOBS}={'null' if searches(master) else len(jobs)}")
-            return Prepared([*lines, *flags], sweep=lines, root=composer.name)
+            jobs = check_sweep(series, master, lines)
+            found = [f"{EXCLUDED}=[{','.join(map(quote, left_out(jobs)))}]", "hydra.mode=MULTIRUN"]
+            found.append(f"{JOBS}={'null' if searches(master) else len(jobs)}")
+            return Prepared([*lines, *found, *flags], sweep=with_own(master, parse(lines), parse(found)))
         for line in sweeps:
             key = str(line).partition("=")[0]
             one = f"{key}='\"...\"' for one path" if key.lstrip("+") in PATHS else "[...] for a list"

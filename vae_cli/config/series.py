@@ -58,6 +58,14 @@ class Series:
         return override.is_hydra_override() or self.composer.is_group(override)
 
 
+def with_own(config: DictConfig, typed: Sequence[Override], own: Sequence[Override]) -> DictConfig:
+    """A configuration with overrides of hydra's keys that the command adds, as if they were typed with the others."""
+    ConfigLoaderImpl._apply_overrides_to_config(list(own), config)
+    config.hydra.overrides.hydra.extend([o.input_line for o in own])
+    show_typed(config, typed)
+    return config
+
+
 def without_hydra(config: DictConfig) -> DictConfig:
     """A configuration from which the node of hydra, which is half of it, is removed."""
     with open_dict(config):

@@ -30,8 +30,13 @@ FIRST = {"min_resource", "n_warmup_steps"}
 """Names that pruners of Optuna have for the number of epochs before the first decision."""
 
 
-def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> list[list[str]]:
-    """Check each job of a grid; for a search, which chooses its own values, each listed value. Their overrides."""
+def check_sweep(common: Series, master: DictConfig, lines: list[str]) -> list[list[str]]:
+    """Check each job of a grid; for a search, which chooses its own values, each listed value. Their overrides.
+
+    Args:
+        common: has composed `master`, the configuration without the values that vary
+    """
+    composer = common.composer
     if master.resume is not None:
         raise ConfigError(f"resume={master.resume}: continues a single run ({COMMAND_LINE}); remove --multirun")
     if master.reproduce is not None:
@@ -55,7 +60,7 @@ def check_sweep(composer: Composer, master: DictConfig, lines: list[str]) -> lis
             raise ConfigError(f"{problem}; give one, and train the best trial with several")
     jobs = _trials(varied) if searches(master) else BasicSweeper.split_arguments(varied, None)[0]
     trials, checked = list[DictConfig](), list[tuple[TrainConfig, Callable[[str], str]]]()
-    series = Series(composer, lambda overrides: without_hydra(composer.compose(overrides)))
+    series = Series(composer, lambda overrides: without_hydra(common.config(overrides)))
     sweep = Path(master.hydra.sweep.dir)
     least = _least_notice(sweep) if submits(master) else 0
     for job in track(jobs, "checking the jobs"):
