@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from vae_cli.errors import ConfigError
+from vae_cli.models.layers import ConvTranspose2d
 from vae_cli.models.networks import MLP, Conv, Linear, ResidualMLP, ResNet
 from vae_cli.models.spatial_networks import SpatialConv, n_positions
 
@@ -74,3 +75,39 @@ def test_gradients_keep_the_memory_format_of_the_images(name):
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
     half = len(formats) // 2
     assert all(formats[half:]) and not any(formats[:half])
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["first", "last"])
+def test_a_transposed_convolution_is_that_of_torch(memory_format):
+    """Values, first and second derivatives, and the names of its parameters."""
+    x, theirs = torch.randn(4, 5, 6, 7, dtype=torch.float64), torch.nn.ConvTranspose2d(5, 3, 3, 2, 1, (1, 0)).double()
+    ours = ConvTranspose2d(5, 3, 3, 2, 1, (1, 0)).double()
+    ours.load_state_dict(theirs.state_dict())
+    found = []
+    for layer in (ours, theirs):
+        images = x.to(memory_format=memory_format).requires_grad_()
+        parameters = [images, *layer.to(memory_format=memory_format).parameters()]
+        value = layer(images)
+        first = torch.autograd.grad(value.sin().sum(), parameters, create_graph=True)
+        second = torch.autograd.grad(torch.stack([one.square().sum() for one in first]).sum(), parameters)
+        found.append((value, *first, *second))
+    torch.testing.assert_close(*found)
+    with torch.no_grad():
+        assert torch.equal(ours(x), theirs(x))
+
+
+def test_mapped_transposed_convolutions_are_those_of_each_model():
+    layers, x = (
+        [ConvTranspose2d(2, 3, 3, 2, 1).to(memory_format=torch.channels_last) for _ in range(3)],
+        torch.randn(4, 2, 5, 5),
+    )
+    stacked = torch.func.stack_module_state(layers)
+
+    def loss(state):
+        return torch.func.functional_call(layers[0], state, (x,)).square().sum()
+
+    slopes = torch.func.vmap(torch.func.grad(loss))(stacked[0])
+    for row, layer in enumerate(layers):
+        own = torch.autograd.grad(layer(x).square().sum(), list(layer.parameters()))
+        for (name, _), slope in zip(layer.named_parameters(), own, strict=True):
+            torch.testing.assert_close(slopes[name][row], slope, rtol=1e-4, atol=1e-4)

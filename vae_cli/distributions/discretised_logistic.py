@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import hardshrink
 from torch.types import _size
 
 from vae_cli.distributions.pieces import in_pieces
@@ -81,65 +81,51 @@ class _DiscretisedLogisticLogProb(torch.autograd.Function):
         return None, *(grad_outputs[0] * factor for factor in ctx.saved_tensors)
 
 
-@dataclass(frozen=True)
+def _log_probability(value: Tensor, loc: Tensor, log_scale: Tensor) -> tuple[Tensor]:
+    return (_Bin(value, loc, log_scale).log_probability(),)
+
+
+def _log_probability_and_gradients(value: Tensor, loc: Tensor, log_scale: Tensor) -> tuple[Tensor, ...]:
+    bins = _Bin(value, loc, log_scale)
+    return bins.log_probability(), *bins.gradients()
+
+
 class _Bin:
     """The bin of x = k/255, in units of the scale c, and the two tails beside it; each of the shape of x.
 
     With a = (x + h - m) / c and b = (x - h - m) / c the edges, which are infinite for k = 255 and k = 0,
-    log P(k) = log s(a) + log s(-b) + log(1 - e^-(a - b)), and the last term is dropped at an infinite edge.
+    log P(k) = log s(a) + log s(-b) + log(1 - e^-(a - b)), and the last term is dropped at an infinite edge. Most of the
+    time is that of passes over memory, so that results replace others where `vmap` allows it.
 
-    Args:
-        log_scale: log c
-        inverse_scale: 1/c
-        above, below: -a and b
-        has_above, has_below: 1 where that edge is finite, else 0
-        width: a - b for finite edges, at least 1 / STEEPEST
-        mass: 1 - e^-width
+    log_scale, inverse_scale: log c and 1/c
+    outer: 1 where an edge is infinite, else 0
+    above, below: -a and b
+    upper, lower: s(-a) and s(b)
+    narrow, mass: -(a - b) of finite edges, at most -1 / STEEPEST, and e^-(a - b) - 1
     """
 
-    log_scale: Tensor
-    inverse_scale: Tensor
-    above: Tensor
-    below: Tensor
-    has_above: Tensor
-    has_below: Tensor
-    width: Tensor
-    mass: Tensor
+    def __init__(self, value: Tensor, loc: Tensor, log_scale: Tensor) -> None:
+        self.log_scale = log_scale.clamp(min=-math.log(STEEPEST))
+        self.inverse_scale = self.log_scale.neg().exp_()
+        half = (self.inverse_scale * HALF).clamp(min=1 / STEEPEST)
+        offset = ((value - loc) * self.inverse_scale).clamp(-STEEPEST, STEEPEST)
+        end = hardshrink(value - 0.5, 0.5 - HALF).sign_()
+        self.above = offset.neg().sub_(half).sub_(end.clamp(min=0), alpha=4 * STEEPEST)
+        self.below = offset.sub_(half).add_(end.clamp(max=0), alpha=4 * STEEPEST)
+        self.upper, self.lower = self.above.sigmoid(), self.below.sigmoid()
+        self.outer, self.narrow = end.abs_(), half.mul_(-2)
+        self.mass = self.narrow.expm1()
 
-    @classmethod
-    def of(cls, value: Tensor, loc: Tensor, log_scale: Tensor) -> _Bin:
-        """The bin of each value."""
-        log_scale = log_scale.clamp(min=-math.log(STEEPEST))
-        inverse_scale = (-log_scale).exp()
-        level = (value * (LEVELS - 1)).round()
-        offset = ((value - loc) * inverse_scale).clamp(-STEEPEST, STEEPEST)
-        half = (HALF * inverse_scale).clamp(min=1 / STEEPEST)
-        has_above, has_below = (LEVELS - 1 - level).clamp(0, 1), level.clamp(0, 1)
-        width = 2 * half
-        mass = torch.expm1(-width).neg()
-        return cls(log_scale, inverse_scale, -half - offset, offset - half, has_above, has_below, width, mass)
-
-    @property
     def log_probability(self) -> Tensor:
-        """log P(k), with log s(a) = -max(-a, 0) - log(1 + e^-|a|); all logarithms but that of c are one."""
-        inner = self.has_above * self.has_below
-        share = self.mass / self.width * inner + (1 - inner)
-        tails = ((-self.above.abs()).exp() * self.has_above + 1) * ((-self.below.abs()).exp() * self.has_below + 1)
-        linear = self.above.relu() * self.has_above + self.below.relu() * self.has_below
-        return (share / tails).log() - linear + (math.log(2 * HALF) - self.log_scale) * inner
+        """log P(k), with log s(a) = -max(-a, 0) + log max(s(a), s(-a)); all logarithms but that of c are one."""
+        tails = torch.maximum(self.upper, 1 - self.upper).mul_(torch.maximum(self.lower, 1 - self.lower))
+        share = torch.lerp(self.mass / self.narrow, self.outer.new_ones(()), self.outer)
+        log_width = torch.lerp(math.log(2 * HALF) - self.log_scale, self.outer.new_zeros(()), self.outer)
+        return tails.mul_(share).log_().sub_(self.above.relu()).sub_(self.below.relu()).add_(log_width)
 
-    @property
     def gradients(self) -> tuple[Tensor, Tensor]:
         """d log P(k) / dm = (s(b) - s(-a)) / c and d log P(k) / d log c = b s(b) - a s(-a) - width (1 / mass - 1)."""
-        above, below = self.above.sigmoid() * self.has_above, self.below.sigmoid() * self.has_below
-        narrowing = self.width * (1 - self.mass) / self.mass * (self.has_above * self.has_below)
-        return (below - above) * self.inverse_scale, self.above * above + self.below * below - narrowing
-
-
-def _log_probability(value: Tensor, loc: Tensor, log_scale: Tensor) -> tuple[Tensor]:
-    return (_Bin.of(value, loc, log_scale).log_probability,)
-
-
-def _log_probability_and_gradients(value: Tensor, loc: Tensor, log_scale: Tensor) -> tuple[Tensor, ...]:
-    bins = _Bin.of(value, loc, log_scale)
-    return bins.log_probability, *bins.gradients
+        narrowing = (self.mass + 1).mul_(self.narrow).div_(self.mass)
+        narrowing = torch.lerp(narrowing, self.outer.new_zeros(()), self.outer)
+        widening = self.above.mul_(self.upper).add_(self.below.mul_(self.lower)).sub_(narrowing)
+        return (self.lower - self.upper).mul_(self.inverse_scale), widening

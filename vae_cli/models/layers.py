@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_batchedtensor
+from torch.nn.functional import conv_transpose2d
 
 from vae_cli.errors import ConfigError
 from vae_cli.types import Shape
@@ -92,13 +93,32 @@ class Unflatten(nn.Unflatten):
         return super().forward(keep_format(input))
 
 
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution that adds its bias apart in the training of a CPU with channels last.
+
+    The library sums the gradient of a bias in ten times the time of a sum there, a tenth of the time of the layer.
+    """
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        bias = self.bias
+        if bias is None or output_size or not self._apart(input):
+            return super().forward(input, output_size)
+        shape: Any = self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        return conv_transpose2d(input, self.weight, None, *shape).add_(bias[:, None, None])
+
+    def _apart(self, input: Tensor) -> bool:
+        trains = torch.is_grad_enabled() and not torch.compiler.is_compiling() and not is_batchedtensor(input)
+        plain = input.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        return trains and plain and self.weight.is_contiguous(memory_format=torch.channels_last)
+
+
 def widening(channels: list[int], sizes: list[tuple[int, int]], activation: str) -> list[nn.Module]:
     """Transposed convolutions of stride 2 from size to size, an activation between them."""
     layers: list[nn.Module] = []
     for i, (c_in, c_out) in enumerate(pairwise(channels)):
         (h, w), (h_next, w_next) = sizes[i], sizes[i + 1]
         odd = (h_next - (2 * h - 1), w_next - (2 * w - 1))
-        layers += [nn.ConvTranspose2d(c_in, c_out, 3, stride=2, padding=1, output_padding=odd)]
+        layers += [ConvTranspose2d(c_in, c_out, 3, stride=2, padding=1, output_padding=odd)]
         layers += [ACTIVATIONS[activation]()] * (i < len(channels) - 2)
     return layers
 
