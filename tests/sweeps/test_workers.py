@@ -77,7 +77,8 @@ def test_jobs_of_several_processes_and_jobs_alone(tmp_path: Path) -> None:
             torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_command_stops_its_processes(number: int, tmp_path: Path) -> None:
     work = place(tmp_path)
     done = begun(work).end(number, after=0)

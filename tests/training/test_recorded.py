@@ -33,6 +33,8 @@ EAGER = 2
 """Steps before one is recorded."""
 READ = {"semi_amortised", "coupling", "flow"}
 """Options whose operators depend on values, or keep a time that the profiler takes."""
+OFTEN = {"vae", "vqvae", "gan", "semi_amortised"}
+"""Systems that are tested each time; the others are slow tests."""
 SMALL = {"vade": ["network.hidden=[16]", "initialisation=gmm"], "vamp": ["prior.pseudo_inputs=20"]}
 NEEDED = {"divergence": ["model=wae"]}
 
@@ -42,7 +44,13 @@ def records_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "WARM_UP", EAGER)
 
 
-@pytest.mark.parametrize("model", Sources.find().options("model"))
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=() if model in OFTEN else pytest.mark.slow)
+        for model in Sources.find().options("model")
+    ],
+)
 def test_the_steps_of_a_system(model: str) -> None:
     steps = steps_of(composed(f"model={model}", "dataset=digits", *SMALL.get(model, ())))
     assert all(recorded.obstacle is None and recorded.recordings for recorded in steps) == (model not in READ)
