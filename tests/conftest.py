@@ -65,7 +65,7 @@ def _raise(what: str, error: Exception) -> None:
 def nothing_recorded() -> None:
     """Trainings of other tests, which may change the code of a step, leave no recordings."""
     if recorded := sys.modules.get("vae_cli.training.recorded"):
-        recorded._plans.clear()
+        recorded._shared.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,8 @@ from vae_cli.sweeps.together import run_together
 from vae_cli.training import recorded as recording
 from vae_cli.training.build import build_module
 from vae_cli.training.phases import TrainingCodes
-from vae_cli.training.recorded import RecordedGradients, Results, gradients
+from vae_cli.training.recorded import RecordedGradients, SharedPlan, gradients
+from vae_cli.training.recorder import Results
 from vae_cli.training.together import Conductor
 
 EXAMPLES = 64
@@ -78,14 +79,23 @@ def test_a_training(overrides: list[str], tmp_path: Path) -> None:
     assert numbers(one) == numbers(other)
 
 
-def test_trainings_that_differ_in_their_seeds_share_a_recording(tmp_path: Path) -> None:
+def test_trainings_that_differ_in_their_seeds_share_a_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = list[SharedPlan]()
+
+    def made() -> SharedPlan:
+        plans.append(SharedPlan())
+        return plans[-1]
+
+    monkeypatch.setattr(recording, "SharedPlan", made)
     common = (*FEW, "dataset.batch_size=16")
     configs = [composed(*common, f"seed={seed}", f"optimizer.lr=0.0{1 + seed}") for seed in range(4)]
     shared = [numbers(train(config, tmp_path / f"shared{n}")) for n, config in enumerate(configs)]
-    (plan,) = recording._plans.values()
+    (plan,) = plans
     assert plan.trainings == 4 and plan.functions and plan.obstacle is None
     train(composed(*common, "objective.beta=2"), tmp_path / "other")
-    assert len(recording._plans) == 2
+    assert len(plans) == 2
     eager = [numbers(train(changed(config, capture=False), tmp_path / f"{n}")) for n, config in enumerate(configs)]
     assert shared == eager
 

@@ -26,7 +26,8 @@ from vae_cli.training.captured import CapturedSteps
 from vae_cli.training.fused_adam import call_kernel
 from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.phases import Phase, PhasePosition
-from vae_cli.training.recorded import RecordedGradients, Results, gradients
+from vae_cli.training.recorded import RecordedGradients, gradients
+from vae_cli.training.recorder import Results
 
 HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 """Hooks of callbacks within a step."""

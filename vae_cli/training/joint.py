@@ -16,7 +16,8 @@ from vae_cli.distributions.overflow import LARGEST
 from vae_cli.errors import UserError
 from vae_cli.training.captured import CapturedSteps
 from vae_cli.training.lanes import Lane, clip, settings
-from vae_cli.training.recorded import RecordedGradients, Results, gradients
+from vae_cli.training.recorded import RecordedGradients, gradients
+from vae_cli.training.recorder import Results
 from vae_cli.training.stacking import Stack
 
 if TYPE_CHECKING:
