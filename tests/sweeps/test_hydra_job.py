@@ -42,7 +42,7 @@ def context(config: DictConfig) -> HydraContext:
 
 
 def seen(config: DictConfig) -> dict[str, Any]:
-    """What the task of a job sees."""
+    """The values of a job that its task can read."""
     return {
         "config": OmegaConf.to_container(config, resolve=True),
         "hydra": OmegaConf.to_container(HydraConfig.get(), resolve=True),
