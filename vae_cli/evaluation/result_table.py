@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from vae_cli.distributed.terminal import note, width
 from vae_cli.evaluation.keys import SPLITS, find
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-Row = tuple[str, str, str, str]
-HEADER: Row = ("", "value", "standard error", "unit")
-SIDES = "<>><"
-"""Alignment of the columns."""
 SHOWN = (*SPLITS, "exact", "gaps")
 """Prefixes of the rows."""
 DIGITS = 3
 """Decimals of numbers, unless a standard error has its first digit further on."""
+WIDTH = 100
+"""Columns of the table where there is no terminal."""
 
 
 def print_table(results: Mapping[str, object], title: str) -> None:
     """The numbers of training, of splits, of gaps and of exact answers, each with its standard error and unit."""
-    rows = list[Row]()
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
+    for column, justify in (("", "left"), ("value", "right"), ("standard error", "right"), ("unit", "left")):
+        table.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
     for key, value in results.items():
         if key.partition("/")[0] not in SHOWN or not isinstance(value, int | float | list) or key.endswith("_se"):
             continue
@@ -32,38 +32,11 @@ def print_table(results: Mapping[str, object], title: str) -> None:
         unit = number.unit if number else ""  # a metric of the user's own
         digits = _digits(error) if isinstance(error, float) else DIGITS
         text = f"{value:.4g}" if unit == "samples" else _number(value, digits)
-        rows.append((key, text, _number(error, digits) if isinstance(error, float) else "", unit))
-    text = plain(rows, title)
-    if columns := width():
-        from rich.console import Console
-
-        # with a height: without one a terminal that cannot draw a line again has 80 columns in rich, whatever the width
-        Console(width=columns, height=len(rows)).print(styled(rows, title))
-    else:
-        print(text, flush=True)
-    note(text)
-
-
-def plain(rows: Sequence[Row], title: str) -> str:
-    """The text of the table; rich takes a hundred times as long for it."""
-    sizes = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
-    form = "  " + "   ".join(f"{{:{side}{size}}}" for side, size in zip(SIDES, sizes, strict=True))
-    rule = " " + "─" * (sum(sizes) + 3 * len(sizes) - 1)
-    lines = [title, "", form.format(*HEADER), rule, *(form.format(*row) for row in rows), ""]
-    return "\n".join(map(str.rstrip, lines))
-
-
-def styled(rows: Sequence[Row], title: str) -> Table:
-    """The table for a terminal, which cuts what does not fit."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
-    for column, side in zip(HEADER, SIDES, strict=True):
-        table.add_column(column, justify="right" if side == ">" else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table
+        table.add_row(key, text, _number(error, digits) if isinstance(error, float) else "", unit)
+    # with a height: without one a terminal that cannot draw a line again has 80 columns in rich, whatever the width
+    console = Console(width=width() or WIDTH, height=len(results), record=True)
+    console.print(table)
+    note(console.export_text())
 
 
 def _digits(error: float) -> int:
