@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.utils import get_class
-from lightning_fabric.utilities import registry
 from pytorch_lightning.callbacks import Callback
 
 from vae_cli.config.schema import TrainConfig, TrainerConfig
@@ -41,8 +38,6 @@ from vae_cli.training.lightning_module import LatentModelModule
 from vae_cli.training.loggers import RunLogger
 from vae_cli.training.selection import PhaseAwareEarlyStopping, Selection
 from vae_cli.training.together import step_engine
-
-setattr(registry, "entry_points", cache(entry_points))  # noqa: B010 (each Trainer reads the metadata of all packages)
 
 
 def on_gpu(settings: TrainerConfig) -> bool:
